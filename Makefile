@@ -1,0 +1,58 @@
+# Targets of Sampan. `make` alone lists them. Needs Python 3.11+ and make, nothing else.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.sampan-ready
+
+.PHONY: help setup demo test test-slow soak check format bench generate lock clean
+
+help: ## List the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## Set up .venv with what is needed to build, test and run
+
+$(BIN)/uv: 
+	@echo "setting up: uv" >&2
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.7"
+
+$(STAMP): pyproject.toml requirements.lock | $(BIN)/uv
+	@echo "setting up: dependencies" >&2
+	@$(BIN)/uv pip sync --quiet --python $(BIN)/python requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $(STAMP)
+
+demo: $(STAMP) ## Serve the iris example and predict: the first minute
+	@$(BIN)/python examples/01-sklearn-iris/demo.py
+
+test: $(STAMP) ## Run the everyday tests
+	$(BIN)/python -m pytest -q -m "not slow and not soak"
+
+test-slow: $(STAMP) ## Run the tests that take over ten seconds each
+	$(BIN)/python -m pytest -q -m "slow and not soak"
+
+soak: $(STAMP) ## Kill things at random for minutes and check that nothing is lost
+	$(BIN)/python -m pytest -q -m soak --timeout 1800
+
+check: $(STAMP) ## Format, lint, types, import contract, budgets
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q tests/architecture
+
+format: $(STAMP) ## Format the code and mend what lint can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(STAMP) ## Measure side by side: make bench B=spine
+	@$(BIN)/python -m bench.run $(B)
+
+lock: $(BIN)/uv ## Resolve the dependencies anew into requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --group dev --no-emit-index-url \
+	  --no-header --no-annotate pyproject.toml -o requirements.lock
+
+clean: ## Remove what setup and tests made
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

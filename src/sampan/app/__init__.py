@@ -1,0 +1,1 @@
+"""Composition roots: wiring only. A decision found here belongs in the package it decides about."""

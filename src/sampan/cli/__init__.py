@@ -1,0 +1,1 @@
+"""The command line: a file a verb. Output rules live in `sampan.cli.output`."""

@@ -1,0 +1,1 @@
+"""One file a kind: gather a snapshot, plan, hand it to the platform, write the status once."""

@@ -1,0 +1,60 @@
+"""The route table: what the gateway should do, as one immutable value that is swapped whole.
+
+Pure. `sampan.gateway.config` renders it to Envoy's configuration; a platform makes it from plans and
+from the endpoints that are ready.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Endpoint:
+    """An address that answers HTTP."""
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """The endpoints of one workload revision. `health_path` is asked by Envoy each second.
+
+    `name` is unique in the table (`default/iris-predictor/v1-abc123`).
+    """
+
+    name: str
+    endpoints: tuple[Endpoint, ...]
+    health_path: str = "/v2/health/ready"
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A cluster's share of a route in percent; the shares of a route sum to 100."""
+
+    cluster: str
+    weight: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class TableRoute:
+    """One service's way in: by any of `hosts` (any port), or by `path_prefix`, which is stripped.
+
+    `name` is `namespace/name`. No shares: answer 503 with `unavailable` as V1-style error body.
+    """
+
+    name: str
+    hosts: tuple[str, ...]
+    path_prefix: str
+    shares: tuple[Share, ...] = ()
+    timeout_seconds: int | None = None
+    unavailable: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RouteTable:
+    """Everything the gateway knows."""
+
+    routes: tuple[TableRoute, ...] = ()
+    clusters: tuple[Cluster, ...] = ()

@@ -1,0 +1,129 @@
+"""The table of resources that a store keeps and an API server serves.
+
+The registry knows the *shape* of each resource (names, scope, columns), not what it means.
+`sampan.api.scheme` fills one with KServe's kinds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from sampan.machinery.errors import FieldError, NotFound
+
+JsonObject: TypeAlias = dict[str, Any]
+"""A JSON object as decoded: the form in which objects are stored and sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A printer column of `Table` output (CRD `additionalPrinterColumns`)."""
+
+    name: str
+    json_path: str
+    type: str = "string"
+    priority: int = 0
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """The answer of admission: the object as defaulted, warnings, and every mistake found."""
+
+    obj: JsonObject
+    warnings: tuple[str, ...] = ()
+    errors: tuple[FieldError, ...] = ()
+    denied: str = ""
+    """Non-empty: refused by a rule that upstream answers from its webhook (HTTP 403); the text."""
+
+
+Admit: TypeAlias = "Callable[[JsonObject, JsonObject | None, AdmissionContext], Admitted]"
+"""`(new, old or None on create, context) -> Admitted`: defaulting, then validation. Pure."""
+
+
+@dataclass(frozen=True, slots=True)
+class AdmissionContext:
+    """What admission may know besides the object."""
+
+    configuration: Mapping[str, str] = field(default_factory=dict)
+    """`data` of the ConfigMap `inferenceservice-config`; empty when there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One served resource: `group/version/plural` and how it behaves.
+
+    `schema` returns its OpenAPI v3 (structural) schema, built when first asked for.
+    `unknown` lists unknown fields of an object as dotted paths with a suggestion, for
+    `fieldValidation=Strict|Warn`.
+    """
+
+    group: str
+    version: str
+    kind: str
+    plural: str
+    singular: str = ""
+    short_names: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    namespaced: bool = True
+    status_subresource: bool = False
+    generation: bool = True
+    columns: tuple[Column, ...] = ()
+    admit: Admit | None = None
+    schema: Callable[[], JsonObject] | None = None
+    unknown: Callable[[JsonObject], list[FieldError]] | None = None
+    read_only: bool = False
+    """A view computed by the server (pods of replicas), never stored."""
+
+    @property
+    def id(self) -> str:
+        """The store's name for the resource: `plural.group`, or `plural` for the core group."""
+        return f"{self.plural}.{self.group}" if self.group else self.plural
+
+    @property
+    def api_version(self) -> str:
+        """The `apiVersion` of its objects."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+
+class Registry:
+    """Resources by id, by kind and by the words a person types. Immutable after construction."""
+
+    def __init__(self, resources: tuple[Resource, ...]) -> None:
+        self._by_id = {r.id: r for r in resources}
+        self._by_kind = {(r.api_version, r.kind): r for r in resources}
+        self._by_word: dict[str, Resource] = {}
+        for r in reversed(resources):
+            for word in (r.kind.lower(), r.plural, r.singular, *r.short_names, r.id):
+                if word:
+                    self._by_word[word] = r
+
+    def __iter__(self) -> Iterator[Resource]:
+        return iter(self._by_id.values())
+
+    def __contains__(self, resource_id: object) -> bool:
+        return resource_id in self._by_id
+
+    def get(self, resource_id: str) -> Resource:
+        """Return the resource with this id; raise NotFound."""
+        try:
+            return self._by_id[resource_id]
+        except KeyError:
+            raise NotFound(f'no resource "{resource_id}" is served here') from None
+
+    def for_object(self, obj: Mapping[str, Any]) -> Resource | None:
+        """Return the resource of an object's apiVersion and kind, or None."""
+        return self._by_kind.get((str(obj.get("apiVersion")), str(obj.get("kind"))))
+
+    def for_word(self, word: str) -> Resource | None:
+        """Return the resource a person means: kind, plural, singular, short name or id."""
+        return self._by_word.get(word.lower())
+
+    def kinds(self) -> tuple[tuple[str, str], ...]:
+        """Return every served `(apiVersion, kind)`."""
+        return tuple(self._by_kind)
+
+    def words(self) -> tuple[str, ...]:
+        """Return every word that `for_word` understands, for suggestions."""
+        return tuple(self._by_word)

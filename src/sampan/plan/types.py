@@ -1,0 +1,162 @@
+"""The values that decisions are made of and made into.
+
+`Snapshot` is everything a decision may know; `Plan` is what should run and who gets which share.
+A plan names workloads and routes, never revisions, processes or Deployments: each platform
+resolves those. All are frozen; objects inside them are JSON and are not changed by anyone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, TypeAlias
+
+from sampan.api.config import Config
+from sampan.plan.observed import Observed
+
+PodTemplate: TypeAlias = Mapping[str, Any]
+"""A Kubernetes PodTemplateSpec (`metadata`, `spec`), lossless."""
+
+
+class Component(StrEnum):
+    """The parts of an InferenceService."""
+
+    PREDICTOR = "predictor"
+    TRANSFORMER = "transformer"
+    EXPLAINER = "explainer"
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceKey:
+    """Which InferenceService."""
+
+    namespace: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """How clients reach the front door of this platform: `http://{host}:{port}`, and its domain."""
+
+    port: int = 8080
+    domain: str = "localhost"
+    scheme: str = "http"
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All that a decision about one InferenceService may know.
+
+    `service` is the stored (defaulted, validated) object. `runtimes` are the ServingRuntimes of
+    its namespace, `cluster_runtimes` the ClusterServingRuntimes. `now` is seconds since the epoch.
+    """
+
+    service: Mapping[str, Any]
+    runtimes: tuple[Mapping[str, Any], ...]
+    cluster_runtimes: tuple[Mapping[str, Any], ...]
+    config: Config
+    gateway: Gateway
+    observed: Observed
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """Why a decision cannot go on. The words become the condition, the event and `sampan why`.
+
+    `model_status` is the failure reason and transition of `status.modelStatus` when the block is
+    about the predictor's model or runtime (control-plane facts: FailureReason names).
+    """
+
+    reason: str
+    message: str
+    component: Component = Component.PREDICTOR
+    transition: str = "InvalidSpec"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSource:
+    """Where a component's model comes from and where its container expects it.
+
+    `uri` as the user wrote it; `path` is the mount path (`/mnt/models`). `trusted`: the operator
+    allows artefacts that run code when loaded (annotation `serving.sampan.dev/trust: "true"`).
+    """
+
+    uri: str
+    path: str = "/mnt/models"
+    trusted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """What should run for one component.
+
+    `name` is the object name (`iris-predictor`); `template` the merged pod template; `template_hash`
+    is stable over everything that must restart replicas when it changes, and starts with the hash
+    version (`v1-...`), so that a new version of Sampan re-stamps instead of restarting.
+    `model_name` is the name under which the server answers (the service's name unless a
+    `--model_name` argument says otherwise); `protocol` is `v1`, `v2`, `grpc-v1` or `grpc-v2`.
+    """
+
+    component: Component
+    name: str
+    template: PodTemplate
+    template_hash: str
+    replicas: int
+    model_name: str
+    models: tuple[ModelSource, ...] = ()
+    protocol: str = "v1"
+    runtime_name: str = ""
+    strategy: str = "RollingUpdate"
+    timeout_seconds: int | None = None
+    container_concurrency: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """A share of a route: `weight` in percent; the weights of a route sum to 100."""
+
+    workload: str
+    weight: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Who answers for which names.
+
+    `hosts` without port (`iris.default.localhost`); `path_prefix` is the form that needs no name
+    resolution (`/serving/default/iris`), stripped before the request goes on.
+    """
+
+    hosts: tuple[str, ...]
+    path_prefix: str
+    backends: tuple[Backend, ...]
+    timeout_seconds: int | None = None
+
+
+class RuntimeScope(StrEnum):
+    """Whether the selected runtime is namespaced."""
+
+    NONE = ""
+    NAMESPACE = "ServingRuntime"
+    CLUSTER = "ClusterServingRuntime"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What should run for one InferenceService. With `blocked`, running workloads stay as they are.
+
+    `stopped`: the annotation `serving.kserve.io/stop` is true; no workload and no route.
+    `warnings` are fields that this mode does not honour, as `(path, sentence)`.
+    """
+
+    service: ServiceKey
+    workloads: tuple[Workload, ...] = ()
+    route: Route | None = None
+    runtime_name: str = ""
+    runtime_scope: RuntimeScope = RuntimeScope.NONE
+    blocked: Blocked | None = None
+    stopped: bool = False
+    url: str = ""
+    warnings: tuple[tuple[str, str], ...] = field(default=())
