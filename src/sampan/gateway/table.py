@@ -1,7 +1,7 @@
 """The route table: what the gateway should do, as one immutable value that is swapped whole.
 
-Pure. `sampan.gateway.config` renders it to Envoy's configuration; a platform makes it from plans and
-from the endpoints that are ready.
+Pure. `sampan.gateway.config` renders it to Envoy's configuration; a platform makes it from plans
+and from the endpoints that are ready.
 """
 
 from __future__ import annotations

@@ -90,7 +90,7 @@ class ObservedWorkload:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """Everything a platform saw of one service. `route` is DONE only while a real request passes."""
+    """All that a platform saw of one service. `route` is DONE only while a real request passes."""
 
     workloads: tuple[ObservedWorkload, ...] = ()
     route: Link = Link()

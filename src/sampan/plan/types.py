@@ -92,9 +92,9 @@ class ModelSource:
 class Workload:
     """What should run for one component.
 
-    `name` is the object name (`iris-predictor`); `template` the merged pod template; `template_hash`
-    is stable over everything that must restart replicas when it changes, and starts with the hash
-    version (`v1-...`), so that a new version of Sampan re-stamps instead of restarting.
+    `name` is the object name (`iris-predictor`), `template` the merged pod template.
+    `template_hash` is stable over everything that must restart replicas when it changes, and
+    starts with the hash version (`v1-...`), so that a new Sampan re-stamps instead of restarting.
     `model_name` is the name under which the server answers (the service's name unless a
     `--model_name` argument says otherwise); `protocol` is `v1`, `v2`, `grpc-v1` or `grpc-v2`.
     """
