@@ -1,0 +1,71 @@
+"""The values that a fetch takes and gives (`sampan.storage.fetch.fetch(uri, options, progress)`).
+
+A result is a *folder* laid out as a KServe storage initializer leaves `/mnt/models`: a single file
+is a folder that holds it, a folder its contents, an archive its unpacked contents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a fetch is. `total` is 0 where the source does not tell. Sizes in bytes."""
+
+    phase: str
+    done: int = 0
+    total: int = 0
+
+
+ReportProgress: TypeAlias = Callable[[Progress], None]
+
+
+@dataclass(frozen=True, slots=True)
+class FetchOptions:
+    """Where to keep things and what is allowed.
+
+    `cache` is the root of the content-addressed cache, `volumes` the folder whose sub-folders stand
+    for PersistentVolumeClaims. `allowed_private_hosts` are host names or addresses that may resolve
+    to loopback or private addresses (`*` allows all; link-local is refused even then unless named).
+    Timeouts are seconds; `stall_seconds` without a byte is an error. `max_bytes` bounds a download
+    and its unpacked size, `max_files` the members of an archive.
+    """
+
+    cache: Path
+    volumes: Path
+    allowed_private_hosts: tuple[str, ...] = ()
+    connect_seconds: float = 10.0
+    stall_seconds: float = 30.0
+    attempts: int = 5
+    max_bytes: int = 200 * 1024**3
+    max_files: int = 100_000
+    max_ratio: float = 200.0
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A model folder ready to be read. `cached`: nothing had to be transferred."""
+
+    path: Path
+    size: int
+    seconds: float
+    cached: bool
+
+
+class StorageError(Exception):
+    """Why an artefact could not be had.
+
+    `reason` is CamelCase and becomes the condition's reason; `message` names the value and the mend
+    and never a credential; `retryable` tells whether trying again later can help.
+    """
+
+    def __init__(self, reason: str, message: str, *, retryable: bool = False) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.retryable = retryable
