@@ -1,0 +1,178 @@
+"""The kinds that Sampan serves, as one table: `REGISTRY`.
+
+Importing this file is cheap: schemas, admission and field checks are named here and imported when
+they are first called. A new kind is a folder of `sampan.api` with the four files, and one
+`Resource` here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+
+from sampan.machinery.errors import FieldError
+from sampan.machinery.registry import (
+    AdmissionContext,
+    Admit,
+    Admitted,
+    Column,
+    JsonObject,
+    Registry,
+    Resource,
+)
+
+GROUP = "serving.kserve.io"
+
+
+def _admit(folder: str) -> Admit:
+    """Return the admission of `sampan.api.{folder}`, imported at its first call."""
+
+    def admit(obj: JsonObject, old: JsonObject | None, context: AdmissionContext) -> Admitted:
+        admitted: Admitted = import_module(f"sampan.api.{folder}.validation").admit(
+            obj, old, context
+        )
+        return admitted
+
+    return admit
+
+
+def _schema(folder: str) -> Callable[[], JsonObject]:
+    """Return the structural schema of `sampan.api.{folder}`, derived at its first call."""
+
+    def schema() -> JsonObject:
+        derived: JsonObject = import_module(f"sampan.api.{folder}.types").schema()
+        return derived
+
+    return schema
+
+
+def _unknown(folder: str) -> Callable[[JsonObject], list[FieldError]]:
+    """Return the unknown-field check of `sampan.api.{folder}`."""
+
+    def unknown(obj: JsonObject) -> list[FieldError]:
+        from sampan.api.structural import unknown_fields
+
+        schema = import_module(f"sampan.api.{folder}.types").schema()
+        return unknown_fields(schema, obj)
+
+    return unknown
+
+
+_AGE = Column("Age", ".metadata.creationTimestamp", "date")
+
+_LATEST = ".status.components.predictor.traffic[?(@.latestRevision==true)]"
+_PREVIOUS = ".status.components.predictor.traffic[?(@.tag=='prev')]"
+
+_SERVICE_COLUMNS = (
+    Column("URL", ".status.url"),
+    Column("Ready", ".status.conditions[?(@.type=='Ready')].status"),
+    Column("Prev", f"{_PREVIOUS}.percent", "integer"),
+    Column("Latest", f"{_LATEST}.percent", "integer"),
+    Column("PrevRolledoutRevision", f"{_PREVIOUS}.revisionName"),
+    Column("LatestReadyRevision", f"{_LATEST}.revisionName"),
+    _AGE,
+)
+
+_RUNTIME_COLUMNS = (
+    Column("Disabled", ".spec.disabled", "boolean"),
+    Column("ModelType", ".spec.supportedModelFormats[*].name"),
+    Column("Containers", ".spec.containers[*].name"),
+    _AGE,
+)
+
+_EVENT_COLUMNS = (
+    Column("Last Seen", ".lastTimestamp", "date"),
+    Column("Type", ".type"),
+    Column("Reason", ".reason"),
+    Column("Kind", ".involvedObject.kind"),
+    Column("Object", ".involvedObject.name"),
+    Column("Source", ".source.component", priority=1),
+    Column("First Seen", ".firstTimestamp", "date", priority=1),
+    Column("Count", ".count", "integer", priority=1),
+    Column("Message", ".message"),
+)
+
+REGISTRY = Registry(
+    (
+        Resource(
+            group=GROUP,
+            version="v1beta1",
+            kind="InferenceService",
+            plural="inferenceservices",
+            singular="inferenceservice",
+            short_names=("isvc",),
+            status_subresource=True,
+            columns=_SERVICE_COLUMNS,
+        ),
+        Resource(
+            group=GROUP,
+            version="v1alpha1",
+            kind="ServingRuntime",
+            plural="servingruntimes",
+            singular="servingruntime",
+            columns=_RUNTIME_COLUMNS,
+        ),
+        Resource(
+            group=GROUP,
+            version="v1alpha1",
+            kind="ClusterServingRuntime",
+            plural="clusterservingruntimes",
+            singular="clusterservingruntime",
+            namespaced=False,
+            columns=_RUNTIME_COLUMNS,
+        ),
+        Resource(
+            group="",
+            version="v1",
+            kind="ConfigMap",
+            plural="configmaps",
+            singular="configmap",
+            short_names=("cm",),
+            generation=False,
+            # A map under an integer column is shown as its size, as kubectl shows DATA.
+            columns=(Column("Data", ".data", "integer"), _AGE),
+        ),
+        Resource(
+            group="",
+            version="v1",
+            kind="Secret",
+            plural="secrets",
+            singular="secret",
+            generation=False,
+            columns=(Column("Type", ".type"), Column("Data", ".data", "integer"), _AGE),
+        ),
+        Resource(
+            group="",
+            version="v1",
+            kind="Namespace",
+            plural="namespaces",
+            singular="namespace",
+            short_names=("ns",),
+            namespaced=False,
+            status_subresource=True,
+            generation=False,
+            columns=(Column("Status", ".status.phase"), _AGE),
+        ),
+        Resource(
+            group="",
+            version="v1",
+            kind="ServiceAccount",
+            plural="serviceaccounts",
+            singular="serviceaccount",
+            short_names=("sa",),
+            generation=False,
+            columns=(Column("Secrets", ".secrets", "integer"), _AGE),
+        ),
+        Resource(
+            group="",
+            version="v1",
+            kind="Event",
+            plural="events",
+            singular="event",
+            short_names=("ev",),
+            generation=False,
+            columns=_EVENT_COLUMNS,
+        ),
+    )
+)
+"""Every kind, in the order of discovery."""
