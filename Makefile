@@ -25,7 +25,10 @@ $(STAMP): pyproject.toml requirements.lock | $(BIN)/uv
 	@touch $(STAMP)
 
 demo: $(STAMP) ## Serve the iris example and predict: the first minute
-	@$(BIN)/python examples/01-sklearn-iris/demo.py
+	@$(BIN)/python examples/01-sklearn-iris/train.py
+	@if [ -t 1 ]; then stay=; else stay=--exit-after-input; fi; \
+	  exec $(BIN)/sampan run examples/01-sklearn-iris/isvc.yaml \
+	    --input examples/01-sklearn-iris/request.json $$stay
 
 test: $(STAMP) ## Run the everyday tests
 	$(BIN)/python -m pytest -q -m "not slow and not soak"

@@ -1,0 +1,75 @@
+"""Where Sampan keeps things: the XDG folders, or everything under `SAMPAN_HOME`.
+
+State (store, records, logs) is private to the user: folders 0700, files 0600. The cache (models,
+environments) can be removed at any time.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """The folders of one installation. `state` belongs to one daemon, `cache` is shared by all."""
+
+    state: Path
+    cache: Path
+    config: Path
+
+    @property
+    def daemon_file(self) -> Path:
+        """Where a running daemon says how to reach it."""
+        return self.state / "daemon.json"
+
+    @property
+    def lock_file(self) -> Path:
+        """Held by the daemon of this state folder."""
+        return self.state / "daemon.lock"
+
+    @property
+    def log_file(self) -> Path:
+        """The daemon's own log."""
+        return self.state / "daemon.log"
+
+    @property
+    def volumes(self) -> Path:
+        """The folder whose sub-folders stand for PersistentVolumeClaims."""
+        return self.state / "volumes"
+
+    def with_state(self, state: Path) -> Paths:
+        """Return the same cache and configuration with another state folder."""
+        return Paths(state, self.cache, self.config)
+
+    def make(self) -> Paths:
+        """Create the folders, private to the user, and return self."""
+        for folder in (self.state, self.cache, self.config):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.state.chmod(0o700)
+        return self
+
+
+def find_paths() -> Paths:
+    """Return the paths of this user: `$SAMPAN_HOME/{state,cache,config}`, else the XDG folders."""
+    home = os.environ.get("SAMPAN_HOME")
+    if home:
+        root = Path(home).absolute()
+        return Paths(root / "state", root / "cache", root / "config")
+    user = Path.home()
+    mac = sys.platform == "darwin"
+    library = user / "Library"
+    state = _xdg(
+        "XDG_STATE_HOME", library / "Application Support" if mac else user / ".local/state"
+    )
+    cache = _xdg("XDG_CACHE_HOME", library / "Caches" if mac else user / ".cache")
+    config = _xdg("XDG_CONFIG_HOME", user / ".config")
+    return Paths(state / "sampan", cache / "sampan", config / "sampan")
+
+
+def _xdg(variable: str, default: Path) -> Path:
+    # The XDG base directory specification: relative values are to be ignored.
+    value = os.environ.get(variable, "")
+    return Path(value) if value.startswith("/") else default

@@ -1,0 +1,172 @@
+"""`sampan apply -f`: create or change objects, all of them or none."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import typer
+
+from sampan.cli.client import ApiClient, ApiProblem, JsonObject
+from sampan.cli.daemon import connect
+from sampan.cli.files import Loaded, load_objects
+from sampan.cli.output import CliError, say, warn
+from sampan.cli.targets import object_path
+
+FIELD_MANAGER = "sampan"
+
+Files = Annotated[
+    list[str], typer.Option("--filename", "-f", help="File, folder or - ; repeatable")
+]
+Namespace = Annotated[str, typer.Option("--namespace", "-n", help="Namespace of the objects")]
+
+
+def apply(
+    filename: Files,
+    namespace: Namespace = "",
+    dry_run: Annotated[
+        str, typer.Option(help="`server`: check and default, store nothing")
+    ] = "none",
+    output: Annotated[str, typer.Option("--output", "-o", help="yaml, json or name")] = "",
+) -> None:
+    """Create or change the objects of files, all of them or none."""
+    if dry_run not in {"none", "server", "client"}:
+        raise CliError(f'--dry-run "{dry_run}": choose none, server or client', 2)
+    client = connect()
+    loaded = load_objects(filename)
+    for told in apply_all(client, loaded, namespace, dry_run=dry_run != "none"):
+        say(_told(told, output, dry_run != "none"))
+
+
+def apply_all(
+    client: ApiClient, loaded: list[Loaded], namespace: str = "", *, dry_run: bool = False
+) -> Iterator[tuple[str, JsonObject]]:
+    """Apply objects and yield `(created|configured|unchanged, object)`.
+
+    All are tried without storing first, so that a mistake in one leaves nothing half-applied; every
+    mistake of every file is reported, with its line.
+    """
+    placed = [(one, *_place(client, one, namespace)) for one in loaded]
+    _check_all(client, placed)
+    for one, path, obj in placed:
+        before = _existing(client, path)
+        after = _send(client, path, obj, dry_run=dry_run).body
+        yield _verdict(before, after), after
+        del one
+
+
+def _check_all(client: ApiClient, placed: list[tuple[Loaded, str, JsonObject]]) -> None:
+    problems: list[str] = []
+    made = {o["metadata"]["name"] for _, _, o in placed if o.get("kind") == "Namespace"}
+    for one, path, obj in placed:
+        if obj["metadata"].get("namespace") in made:
+            continue  # its namespace comes with it: the real call is its check
+        try:
+            answer = _send(client, path, obj, dry_run=True)
+        except ApiProblem as problem:
+            problems += located(one, problem)
+        else:
+            for text in answer.warnings:
+                warn(text)
+    if problems:
+        raise CliError("\n".join(problems))
+
+
+def located(one: Loaded, problem: ApiProblem) -> list[str]:
+    """Return the refusal as lines that begin with `file:line` where the field's line is known."""
+    causes = problem.status.get("details", {}).get("causes", [])
+    if not causes:
+        return [f"{one.source}:{one.document.line}: {problem.message}"]
+    name = one.obj.get("metadata", {}).get("name", "")
+    return [
+        f"{one.source}:{one.document.line_of(c.get('field', ''))}: "
+        f'{one.obj.get("kind")} "{name}": {_cause(c)}'
+        for c in causes
+    ]
+
+
+def _cause(cause: dict[str, Any]) -> str:
+    field, message = cause.get("field", ""), str(cause.get("message", ""))
+    return message if not field or field in message else f"{field}: {message}"
+
+
+def _place(client: ApiClient, one: Loaded, namespace: str) -> tuple[str, JsonObject]:
+    obj, where = one.obj, f"{one.source}:{one.document.line}"
+    version, kind = obj.get("apiVersion"), obj.get("kind")
+    metadata = obj.get("metadata") or {}
+    name = metadata.get("name")
+    if not version or not kind:
+        raise CliError(f"{where}: an object needs apiVersion and kind")
+    if not name:
+        raise CliError(f"{where}: {kind}: metadata.name is missing; give the object a name")
+    resource = _resource(client, str(version), str(kind), where)
+    if not resource["namespaced"]:
+        return object_path(resource, "", name), obj
+    written = metadata.get("namespace")
+    if namespace and written and namespace != written:
+        raise CliError(
+            f'{where}: the namespace "{written}" of the object is not the "{namespace}" of -n; '
+            "leave one of them out"
+        )
+    chosen = written or namespace or "default"
+    return (
+        object_path(resource, chosen, name),
+        {**obj, "metadata": {**metadata, "namespace": chosen}},
+    )
+
+
+def _resource(client: ApiClient, version: str, kind: str, where: str) -> JsonObject:
+    import difflib
+
+    served = client.resources()
+    for resource in served:
+        if resource["groupVersion"] == version and resource["kind"] == kind:
+            return resource
+    names = {f"{r['kind']} ({r['groupVersion']})": r for r in served}
+    same = [n for n, r in names.items() if r["kind"].lower() == kind.lower()]
+    near = same or difflib.get_close_matches(f"{kind} ({version})", names, n=1, cutoff=0.4)
+    hint = f"did you mean {near[0]}?" if near else "see `kubectl api-resources`"
+    raise CliError(f'{where}: unknown kind "{kind}" of "{version}"; {hint}')
+
+
+def _existing(client: ApiClient, path: str) -> JsonObject | None:
+    try:
+        return client.get(path)
+    except ApiProblem as problem:
+        if problem.reason == "NotFound":
+            return None
+        raise
+
+
+def _send(client: ApiClient, path: str, obj: JsonObject, *, dry_run: bool) -> Any:
+    query = {"fieldManager": FIELD_MANAGER, "force": "true", "fieldValidation": "Strict"}
+    if dry_run:
+        query["dryRun"] = "All"
+    return client.request(
+        "PATCH",
+        path,
+        body=json.dumps(obj).encode(),
+        query=query,
+        content_type="application/apply-patch+yaml",
+    )
+
+
+def _verdict(before: JsonObject | None, after: JsonObject) -> str:
+    if before is None:
+        return "created"
+    same = before["metadata"].get("resourceVersion") == after["metadata"].get("resourceVersion")
+    return "unchanged" if same else "configured"
+
+
+def _told(told: tuple[str, JsonObject], output: str, dry_run: bool) -> str:
+    verdict, obj = told
+    if output in {"yaml", "json"}:
+        from sampan.cli.get import formatted
+
+        return formatted(obj, output)
+    group = obj["apiVersion"].partition("/")[0] if "/" in obj["apiVersion"] else ""
+    name = f"{obj['kind'].lower()}{'.' + group if group else ''}/{obj['metadata']['name']}"
+    if output == "name":
+        return name
+    return f"{name} {verdict}" + (" (server dry run)" if dry_run else "")

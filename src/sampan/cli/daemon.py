@@ -1,0 +1,123 @@
+"""Finding, starting and stopping the daemon of a state folder, from the outside."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from sampan.app.paths import Paths, find_paths
+from sampan.cli.client import ApiClient, Server
+from sampan.cli.output import SYSTEM, CliError
+
+
+def read_server(paths: Paths) -> Server | None:
+    """Return how to reach the daemon of these paths, or None where none runs."""
+    try:
+        told = json.loads(paths.daemon_file.read_text())
+    except (OSError, ValueError):
+        return None
+    if not holds_lock(paths):
+        return None
+    return Server(told["host"], told["port"], told["token"], told["pid"], told["gatewayPort"])
+
+
+def holds_lock(paths: Paths) -> bool:
+    """Tell whether a daemon lives: its lock is held. A pid alone could be a stranger's."""
+    import fcntl
+
+    try:
+        with paths.lock_file.open("r+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def connect() -> ApiClient:
+    """Return a client of the running daemon; raise CliError saying how to start one."""
+    server = read_server(find_paths())
+    if server is None:
+        raise CliError(
+            "no Sampan is running for this user; start one with `sampan up`, "
+            "or serve a file in the foreground with `sampan run FILE`",
+            SYSTEM,
+        )
+    return ApiClient(server)
+
+
+def start(paths: Paths, arguments: list[str], *, attached: bool) -> subprocess.Popen[bytes]:
+    """Start a daemon process. `attached`: it ends when this process does (its stdin closes)."""
+    paths.make()
+    log = os.open(paths.log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    command = [sys.executable, "-m", "sampan.app.local", "--state", str(paths.state), *arguments]
+    if attached:
+        command.append("--until-stdin-closes")
+    try:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE if attached else subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,  # Ctrl-C is ours to pass on, in order
+        )
+    finally:
+        os.close(log)
+
+
+def wait_until_up(paths: Paths, process: subprocess.Popen[bytes], seconds: float = 60.0) -> Server:
+    """Return the daemon's address once it serves; raise CliError with its last words."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        server = read_server(paths)
+        if server is not None and server.pid == process.pid:
+            return server
+        if process.poll() is not None:
+            raise CliError(last_words(paths.log_file), SYSTEM)
+        time.sleep(0.01)
+    raise CliError(
+        f"the daemon did not come up in {seconds:.0f} s; its log: {paths.log_file}", SYSTEM
+    )
+
+
+def stop(pid: int, seconds: float = 60.0, process: subprocess.Popen[bytes] | None = None) -> bool:
+    """Ask a daemon to stop everything and wait; returns False if it did not end in time.
+
+    `process`: its handle where it is our own child, which must be reaped to be gone.
+    """
+    try:
+        os.kill(pid, signal.SIGTERM)
+    except ProcessLookupError:
+        return True
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if process is not None:
+            process.poll()
+        if not alive(pid):
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def alive(pid: int) -> bool:
+    """Tell whether a process with this id exists."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def last_words(log: Path, lines: int = 1) -> str:
+    """Return the last lines of a log that say something."""
+    try:
+        said = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    except OSError:
+        said = []
+    return "\n".join(said[-lines:]) or f"the daemon ended without a word; its log: {log}"

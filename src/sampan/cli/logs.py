@@ -1,0 +1,70 @@
+"""`sampan logs`: what the replicas of a service wrote."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from typing import Annotated
+from urllib.parse import urlencode
+
+import typer
+
+from sampan.cli.client import ApiClient
+from sampan.cli.daemon import connect
+from sampan.cli.output import CliError
+from sampan.cli.targets import service_name, service_path
+
+LABEL = "serving.kserve.io/inferenceservice"
+
+
+def logs(
+    name: Annotated[str, typer.Argument(help="An InferenceService, or a replica of one")],
+    namespace: Annotated[str, typer.Option("--namespace", "-n")] = "default",
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines come")] = False,
+    tail: Annotated[int, typer.Option(help="Lines from the end; -1 for all")] = -1,
+    previous: Annotated[bool, typer.Option("--previous", "-p", help="Before its restart")] = False,
+    timestamps: Annotated[bool, typer.Option(help="Begin each line with its time")] = False,
+) -> None:
+    """Print the logs of a service's replicas; several are told apart by their names."""
+    client = connect()
+    replicas = find_replicas(client, namespace, service_name(name))
+    query = {"follow": str(follow).lower(), "previous": str(previous).lower()}
+    query |= {"timestamps": "true"} if timestamps else {}
+    query |= {"tailLines": str(tail)} if tail >= 0 else {}
+    paths = [f"/api/v1/namespaces/{namespace}/pods/{r}/log?{urlencode(query)}" for r in replicas]
+    prefixes = [f"[{r}] " if len(replicas) > 1 else "" for r in replicas]
+    lock = threading.Lock()
+    jobs = [
+        threading.Thread(target=_copy, args=(client, path, prefix.encode(), lock), daemon=True)
+        for path, prefix in zip(paths, prefixes, strict=True)
+    ]
+    if not follow:
+        for path, prefix in zip(paths, prefixes, strict=True):
+            _copy(client, path, prefix.encode(), lock)
+        return
+    for job in jobs:
+        job.start()
+    for job in jobs:
+        job.join()
+
+
+def find_replicas(client: ApiClient, namespace: str, name: str) -> list[str]:
+    """Return the replicas of a service, or the one replica with that name."""
+    listed = client.get(
+        f"/api/v1/namespaces/{namespace}/pods", {"labelSelector": f"{LABEL}={name}"}
+    )
+    names = [item["metadata"]["name"] for item in listed["items"]]
+    if names:
+        return names
+    pods = client.get(f"/api/v1/namespaces/{namespace}/pods")["items"]
+    if name in {pod["metadata"]["name"] for pod in pods}:
+        return [name]
+    client.get(service_path(namespace, name))  # no such service: says so
+    raise CliError(f'"{name}" has no replica yet; see `sampan why {name} -n {namespace}`')
+
+
+def _copy(client: ApiClient, path: str, prefix: bytes, lock: threading.Lock) -> None:
+    for line in client.lines(path):
+        with lock:
+            sys.stdout.buffer.write(prefix + line)
+            sys.stdout.buffer.flush()

@@ -1,0 +1,77 @@
+"""The `sampan` command: a table of verbs, each in a file of its own, imported when it is called."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+VERBS: dict[str, str] = {
+    "run": "sampan.cli.run:run",
+    "up": "sampan.cli.up:up",
+    "down": "sampan.cli.down:down",
+    "apply": "sampan.cli.apply:apply",
+    "get": "sampan.cli.get:get",
+    "describe": "sampan.cli.describe:describe",
+    "why": "sampan.cli.why:why",
+    "predict": "sampan.cli.predict:predict",
+    "logs": "sampan.cli.logs:logs",
+    "delete": "sampan.cli.delete:delete",
+    "serve": "sampan.cli.serve:serve",
+    "doctor": "sampan.cli.doctor:doctor",
+    "version": "sampan.cli.version:version",
+    "completion": "sampan.cli.completion:completion",
+}
+"""Verb to `module:function`, in the order of `sampan --help`."""
+
+COMPLETE = "_SAMPAN_COMPLETE"
+"""Set by the shell while it completes a word (`sampan completion`)."""
+
+PASS_THROUGH = {"serve"}
+"""Verbs whose arguments are another program's: read as they are."""
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line; exits with 0, 1 (object or request), 2 (usage) or 3 (system)."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    if args in (["version"], ["--version"]):
+        # Asked often by scripts: answers without loading the command line's libraries.
+        from sampan import __version__
+
+        sys.stdout.write(f"sampan {__version__}\n")
+        return
+    if args[:1] and args[0] in PASS_THROUGH:
+        _load(args[0])(args[1:])
+        return
+    _run(args)
+
+
+def _run(args: list[str]) -> None:
+    import typer
+
+    from sampan.cli.output import guarded
+
+    named = [a for a in args[:1] if a in VERBS]
+    app = typer.Typer(
+        name="sampan",
+        help="Serve models with KServe's API, on this machine or on Kubernetes.",
+        no_args_is_help=True,
+        add_completion=COMPLETE in os.environ,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_root)
+    for verb in named or VERBS:
+        app.command(verb)(guarded(_load(verb)))
+    app(args, prog_name="sampan")
+
+
+def _root() -> None:
+    """Serve models with KServe's API, on this machine or on Kubernetes."""
+
+
+def _load(verb: str):  # type: ignore[no-untyped-def]  # each verb has a signature of its own
+    from importlib import import_module
+
+    module, _, name = VERBS[verb].partition(":")
+    return getattr(import_module(module), name)

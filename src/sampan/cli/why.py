@@ -1,0 +1,55 @@
+"""`sampan why`: the chain from download to route, the first link that fails, and the mend."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from sampan.cli.client import ApiClient, JsonObject
+from sampan.cli.daemon import connect
+from sampan.cli.output import paint, say
+from sampan.cli.targets import service_name, service_path
+
+MARKS = {"done": ("✓", "32"), "running": ("…", "33"), "waiting": ("·", "2"), "failed": ("✗", "31")}
+
+
+def why(
+    name: Annotated[str, typer.Argument(help="The InferenceService")],
+    namespace: Annotated[str, typer.Option("--namespace", "-n")] = "default",
+    output: Annotated[str, typer.Option("--output", "-o", help="json")] = "",
+) -> None:
+    """Say why a service is, or is not, Ready. Exits 0 only when it is."""
+    told = ask(connect(), namespace, service_name(name))
+    say(json.dumps(told, indent=2) if output == "json" else rendered(told))
+    if not told["ready"]:
+        raise SystemExit(1)
+
+
+def ask(client: ApiClient, namespace: str, name: str) -> JsonObject:
+    """Return the explanation of a service as the API server gives it."""
+    return client.get(f"{service_path(namespace, name)}/why")
+
+
+def rendered(told: JsonObject) -> str:
+    """Return the explanation for people."""
+    lines = [f"{told['name']} is {'Ready' if told['ready'] else 'not Ready'}"]
+    lines += [chain_line(link) for link in told["links"]]
+    if told.get("lastLines"):
+        lines += ["", "last lines of its log:"]
+        lines += [f"  {line}" for line in told["lastLines"]]
+    if told.get("mend"):
+        lines += ["", f"{paint('to mend it:', '1')} {told['mend']}"]
+    if told["ready"]:
+        lines += ["", f"url: {told['url']}"]
+    return "\n".join(lines)
+
+
+def chain_line(link: dict[str, Any]) -> str:
+    """Return one link of the chain: a mark, its name, and what is known of it."""
+    mark, colour = MARKS[link["state"]]
+    detail = link.get("message", "")
+    if link.get("reason") and link["state"] != "done":
+        detail = f"{link['reason']}: {detail}" if detail else link["reason"]
+    return f"  {paint(mark, colour)} {link['name']:<12} {detail}".rstrip()
