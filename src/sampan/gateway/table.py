@@ -19,14 +19,17 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """The endpoints of one workload revision. `health_path` is asked by Envoy each second.
+    """The endpoints of one workload revision. `health_path` is asked by Envoy each half second.
 
-    `name` is unique in the table (`default/iris-predictor/v1-abc123`).
+    `name` is unique in the table (`default/iris-predictor/v1-abc123`). With `health_path` empty,
+    a TCP connection that opens is health. `http2`: the endpoints speak HTTP/2 without TLS, as
+    gRPC servers do; otherwise they are spoken to in HTTP/1.1.
     """
 
     name: str
     endpoints: tuple[Endpoint, ...]
     health_path: str = "/v2/health/ready"
+    http2: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,7 @@ class TableRoute:
     """One service's way in: by any of `hosts` (any port), or by `path_prefix`, which is stripped.
 
     `name` is `namespace/name`. No shares: answer 503 with `unavailable` as V1-style error body.
+    `grpc_shares` take the requests whose content type is `application/grpc`; none: as the others.
     """
 
     name: str
@@ -50,6 +54,7 @@ class TableRoute:
     shares: tuple[Share, ...] = ()
     timeout_seconds: int | None = None
     unavailable: str = ""
+    grpc_shares: tuple[Share, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,127 @@
+"""Envoy's whole configuration as values: what each file holds, and its version. Pure.
+
+Envoy watches files (xDS over the file system) and takes each when it is moved into place. A
+version is the hash of what it names: the same table rendered twice is the same files, and a new
+daemon that applies what already runs changes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import orjson
+
+from sampan.gateway.config_clusters import make_cluster, make_endpoints
+from sampan.gateway.config_listener import STAT_PREFIX, make_listener
+from sampan.gateway.config_routes import ROUTES, make_routes
+from sampan.gateway.settings import GatewaySettings
+from sampan.gateway.table import Cluster, RouteTable
+from sampan.machinery.registry import JsonObject
+
+BOOTSTRAP = "bootstrap.json"
+ADMIN = "admin.sock"
+ACCESS_LOG = "access.log"
+LISTENERS_FILE = "listeners.json"
+ROUTES_FILE = "routes.json"
+CLUSTERS_FILE = "clusters.json"
+ENDPOINTS_FOLDER = "endpoints"
+
+_MONITOR = "envoy.resource_monitors.global_downstream_max_connections"
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigFile:
+    """One file that Envoy watches.
+
+    `path` is relative to the gateway's folder; `stat` is the statistic in which Envoy tells the
+    version it has taken.
+    """
+
+    path: str
+    version: str
+    stat: str
+    body: bytes
+
+
+def render_bootstrap(folder: str) -> bytes:
+    """Return what Envoy starts with: who it is, its admin socket, and where its files are."""
+    downstream = "envoy.extensions.resource_monitors.downstream_connections.v3"
+    monitor = {
+        "name": _MONITOR,
+        "typed_config": {
+            "@type": f"type.googleapis.com/{downstream}.DownstreamConnectionsConfig",
+            "max_active_downstream_connections": 20_000,
+        },
+    }
+    bootstrap: JsonObject = {
+        "node": {"id": "sampan", "cluster": "sampan"},
+        # A socket in a folder of the user's own, never a port: who can reach the admin interface
+        # can stop Envoy.
+        "admin": {"address": {"pipe": {"path": f"{folder}/{ADMIN}", "mode": 0o600}}},
+        "dynamic_resources": {
+            "lds_config": _source(folder, LISTENERS_FILE),
+            "cds_config": _source(folder, CLUSTERS_FILE),
+        },
+        # Nobody is sent statistics; working them out each 5 s would only keep an idle CPU awake.
+        "stats_flush_on_admin": True,
+        "overload_manager": {"resource_monitors": [monitor]},
+    }
+    return orjson.dumps(bootstrap, option=orjson.OPT_INDENT_2)
+
+
+def render_listeners(settings: GatewaySettings, folder: str) -> ConfigFile:
+    """Return the LDS file."""
+    access_log = f"{folder}/{ACCESS_LOG}" if settings.access_log else ""
+    rds = {"route_config_name": ROUTES, "config_source": _source(folder, ROUTES_FILE)}
+    listener = make_listener(settings, rds, access_log)
+    return _file(LISTENERS_FILE, "listener_manager.lds.version_text", [listener])
+
+
+def render_routes(
+    table: RouteTable, settings: GatewaySettings, *, starting: bool = False
+) -> ConfigFile:
+    """Return the RDS file. `starting`: answer 503, not 404, where no route matches."""
+    routes = make_routes(table, settings, starting=starting)
+    return _file(ROUTES_FILE, f"http.{STAT_PREFIX}.rds.{ROUTES}.version_text", [routes])
+
+
+def render_clusters(
+    table: RouteTable, settings: GatewaySettings, folder: str, keep: tuple[JsonObject, ...] = ()
+) -> ConfigFile:
+    """Return the CDS file: the clusters of the table, then those of `keep` that it lacks.
+
+    `keep` are resources that an earlier table rendered: they stay until no route names them.
+    """
+    names = {cluster.name for cluster in table.clusters}
+    made = [
+        make_cluster(cluster, _source(folder, endpoints_path(cluster.name)), settings)
+        for cluster in table.clusters
+    ]
+    kept = [resource for resource in keep if resource["name"] not in names]
+    return _file(CLUSTERS_FILE, "cluster_manager.cds.version_text", [*made, *kept])
+
+
+def render_endpoints(cluster: Cluster) -> ConfigFile:
+    """Return the EDS file of a cluster."""
+    stat = f"cluster.{cluster.name}.version_text"
+    return _file(endpoints_path(cluster.name), stat, [make_endpoints(cluster)])
+
+
+def endpoints_path(cluster: str) -> str:
+    """Return the EDS file's path. A hash, so that no name leads out of the folder."""
+    return f"{ENDPOINTS_FOLDER}/{hashlib.sha256(cluster.encode()).hexdigest()[:24]}.json"
+
+
+def _source(folder: str, path: str) -> JsonObject:
+    return {
+        "path_config_source": {"path": f"{folder}/{path}"},
+        "resource_api_version": "V3",
+    }
+
+
+def _file(path: str, stat: str, resources: list[JsonObject]) -> ConfigFile:
+    text = orjson.dumps(resources, option=orjson.OPT_SORT_KEYS)
+    version = hashlib.sha256(text).hexdigest()[:16]
+    body = orjson.dumps({"version_info": version, "resources": resources})
+    return ConfigFile(path, version, stat, body)

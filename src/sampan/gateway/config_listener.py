@@ -1,0 +1,116 @@
+"""The listener: settings to Envoy's LDS resource. Pure.
+
+Everything here changes only with the settings: a listener that changes drains its connections.
+"""
+
+from __future__ import annotations
+
+from sampan.gateway.settings import GatewaySettings
+from sampan.machinery.registry import JsonObject
+
+LISTENER_TYPE = "type.googleapis.com/envoy.config.listener.v3.Listener"
+STAT_PREFIX = "gateway"
+
+_FILTERS = "type.googleapis.com/envoy.extensions.filters"
+_MANAGER = f"{_FILTERS}.network.http_connection_manager.v3.HttpConnectionManager"
+_ASKED = '"%REQ(:METHOD)% %PATH(NQ:ORIG_OR_PATH)%"'
+
+
+def make_listener(settings: GatewaySettings, routes: JsonObject, access_log: str) -> JsonObject:
+    """Return the front door. `routes` is the RDS source; `access_log` a file, or empty for none."""
+    manager = {
+        "name": "envoy.filters.network.http_connection_manager",
+        "typed_config": _make_manager(routes, access_log),
+    }
+    return {
+        "@type": LISTENER_TYPE,
+        "name": "front",
+        "address": {"socket_address": {"address": settings.host, "port_value": settings.port}},
+        # One owner: with a shared port the kernel would hand some requests to whoever else
+        # opened it the same way, in silence.
+        "enable_reuse_port": False,
+        "connection_balance_config": {"exact_balance": {}},
+        "per_connection_buffer_limit_bytes": 1024 * 1024,
+        "filter_chains": [{"filters": [manager]}],
+    }
+
+
+def _make_manager(routes: JsonObject, access_log: str) -> JsonObject:
+    return {
+        "@type": f"{_MANAGER}",
+        "stat_prefix": STAT_PREFIX,
+        "codec_type": "AUTO",
+        "rds": routes,
+        "http_filters": [
+            {
+                "name": "envoy.filters.http.router",
+                "typed_config": {
+                    "@type": f"{_FILTERS}.http.router.v3.Router",
+                    "suppress_envoy_headers": True,
+                },
+            }
+        ],
+        "http_protocol_options": {"accept_http_10": True, "enable_trailers": True},
+        "common_http_protocol_options": {"idle_timeout": "300s"},
+        "request_headers_timeout": "10s",
+        # No header of a client may steer Envoy: no address counts as internal.
+        "use_remote_address": True,
+        "internal_address_config": {"unix_sockets": False},
+        "normalize_path": True,
+        "server_header_transformation": "PASS_THROUGH",
+        "preserve_external_request_id": True,
+        "always_set_request_id_in_response": True,
+        "upgrade_configs": [{"upgrade_type": "websocket"}],
+        "local_reply_config": _make_replies(),
+        **({"access_log": [_make_access_log(access_log)]} if access_log else {}),
+    }
+
+
+def _make_replies() -> JsonObject:
+    """Return how Envoy words its own answers: KServe's V1 error body, with what was asked.
+
+    Flags as in Envoy's "Response flags": UH none healthy, UF connection refused, UO overflow, NC
+    cluster gone; UC and UR cut by the server; UT and SI too long without a byte.
+    """
+    return {
+        "mappers": [
+            _reply(
+                ["UH", "UF", "UO", "NC", "URX"],
+                f'no endpoint of the service takes {_ASKED} for host "%REQ(:AUTHORITY)%" now; try'
+                ' again, or ask "sampan why" for the reason',
+                retry_after=True,
+            ),
+            _reply(
+                ["UC", "UR", "LR"],
+                f"the server ended the connection before it had answered {_ASKED}; its last log"
+                ' lines ("sampan logs") may tell why',
+            ),
+            _reply(
+                ["UT", "SI"],
+                f"nothing came for {_ASKED} within the timeout of the service; a longer one is"
+                ' set by "timeout" of its component',
+            ),
+        ],
+        "body_format": {"json_format": {"error": "%LOCAL_REPLY_BODY%"}},
+    }
+
+
+def _reply(flags: list[str], error: str, *, retry_after: bool = False) -> JsonObject:
+    reply: JsonObject = {
+        "filter": {"response_flag_filter": {"flags": flags}},
+        "body_format_override": {"json_format": {"error": error}},
+    }
+    if retry_after:
+        header = {"key": "retry-after", "value": "1"}
+        reply["headers_to_add"] = [{"header": header}]
+    return reply
+
+
+def _make_access_log(path: str) -> JsonObject:
+    return {
+        "name": "envoy.access_loggers.file",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog",
+            "path": path,
+        },
+    }

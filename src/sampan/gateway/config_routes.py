@@ -1,0 +1,174 @@
+"""Routes: a table to Envoy's RouteConfiguration (RDS). Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sampan.gateway.settings import GatewaySettings
+from sampan.gateway.table import RouteTable, Share, TableRoute
+from sampan.gateway.validation import RESERVED_HOSTS
+from sampan.machinery.registry import JsonObject
+
+ROUTES = "routes"
+TYPE = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
+
+# Long enough for any explanation; Envoy refuses a whole table for one body above its limit.
+_BODY_LIMIT = 16 * 1024
+_NAMES_SHOWN = 20
+
+# Only what was never sent is sent again: a prediction may have effects, and a body that went out
+# may have been worked on.
+_RETRY: JsonObject = {
+    "retry_on": "connect-failure,refused-stream,reset-before-request",
+    "num_retries": 3,
+    "retry_host_predicate": [
+        {
+            "name": "envoy.retry_host_predicates.previous_hosts",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3"
+                ".PreviousHostsPredicate"
+            },
+        }
+    ],
+    "host_selection_retry_max_attempts": 5,
+    "retry_back_off": {"base_interval": "0.010s", "max_interval": "0.100s"},
+}
+
+
+def make_routes(table: RouteTable, settings: GatewaySettings, *, starting: bool) -> JsonObject:
+    """Return the RouteConfiguration of a valid table.
+
+    `starting`: the table is not known yet, and whatever no route takes is answered 503, not 404.
+    """
+    rest = _starting() if starting else _unknown(table.routes)
+    by_path = [r for route in table.routes for r in _by_path(route, settings)]
+    return {
+        "@type": TYPE,
+        "name": ROUTES,
+        "ignore_port_in_host_matching": True,
+        "max_direct_response_body_size_bytes": 4 * _BODY_LIMIT,
+        "virtual_hosts": [
+            *(_by_host(route, settings) for route in table.routes if route.hosts),
+            {
+                "name": "by-path",
+                "domains": sorted(RESERVED_HOSTS),
+                "routes": [*by_path, rest],
+            },
+            {"name": "unknown", "domains": ["*"], "routes": [rest]},
+        ],
+    }
+
+
+def _by_host(route: TableRoute, settings: GatewaySettings) -> JsonObject:
+    """Return the virtual host of a service: all of its hosts, all paths."""
+    return {
+        "name": route.name,
+        "domains": list(dict.fromkeys(host.lower() for host in route.hosts)),
+        "routes": list(_to_service(route, {"prefix": "/"}, {}, settings)),
+    }
+
+
+def _by_path(route: TableRoute, settings: GatewaySettings) -> Iterable[JsonObject]:
+    """Yield the routes of the path form: the prefix is replaced by `/`.
+
+    Two matches, because Envoy's separated prefix would turn `/serving/ns/name/v1` into `//v1`.
+    """
+    prefix = route.path_prefix
+    rewrite = {"prefix_rewrite": "/"}
+    yield from _to_service(route, {"prefix": f"{prefix}/"}, rewrite, settings)
+    yield from _to_service(route, {"path": prefix}, rewrite, settings)
+
+
+def _to_service(
+    route: TableRoute, match: JsonObject, rewrite: JsonObject, settings: GatewaySettings
+) -> Iterable[JsonObject]:
+    if route.grpc_shares:
+        action = {**_action(route.grpc_shares, route, settings), **rewrite}
+        yield _with_identity(route, {"match": {**match, "grpc": {}}, "route": action})
+    if route.shares:
+        action = {**_action(route.shares, route, settings), **rewrite}
+        yield _with_identity(route, {"match": match, "route": action})
+    else:
+        yield _unavailable(route, match)
+
+
+def _action(shares: tuple[Share, ...], route: TableRoute, settings: GatewaySettings) -> JsonObject:
+    """Return where requests go. The timeout counts silence: no stream is cut while it flows."""
+    timeout = settings.timeout_seconds if route.timeout_seconds is None else route.timeout_seconds
+    return {
+        "weighted_clusters": {
+            "clusters": [{"name": share.cluster, "weight": share.weight} for share in shares]
+        },
+        "timeout": "0s",
+        "idle_timeout": f"{timeout}s",
+        "retry_policy": _RETRY,
+    }
+
+
+def _with_identity(route: TableRoute, entry: JsonObject) -> JsonObject:
+    """Return the route with the headers that KServe's ingress sets on every request."""
+    namespace, name = route.name.split("/")
+    headers = {"KServe-Isvc-Name": name, "KServe-Isvc-Namespace": namespace}
+    return {
+        **entry,
+        "request_headers_to_add": [
+            {
+                "header": {"key": key, "value": value},
+                "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+            }
+            for key, value in headers.items()
+        ],
+    }
+
+
+def _unavailable(route: TableRoute, match: JsonObject) -> JsonObject:
+    text = route.unavailable or (
+        f'service "{route.name}" has nothing running that could answer; ask "sampan why" for the'
+        " reason"
+    )
+    return {
+        "match": match,
+        "direct_response": {"status": 503, "body": {"inline_string": text[:_BODY_LIMIT]}},
+        "response_headers_to_add": [_RETRY_AFTER],
+    }
+
+
+def _starting() -> JsonObject:
+    text = "the gateway has started and does not know its services yet; try again in a second"
+    return {
+        "match": {"prefix": "/"},
+        "direct_response": {"status": 503, "body": {"inline_string": text}},
+        "response_headers_to_add": [_RETRY_AFTER],
+    }
+
+
+def _unknown(routes: tuple[TableRoute, ...]) -> JsonObject:
+    """Return the last route: 404 that names what was asked for and what there is."""
+    text = 'no service answers for host "%REQ(:AUTHORITY)%" and path "%PATH(NQ:PATH)%"; ' + _known(
+        routes
+    ).replace("%", "%%")
+    return {
+        "match": {"prefix": "/"},
+        "direct_response": {
+            "status": 404,
+            "body_format": {"text_format_source": {"inline_string": text}},
+        },
+    }
+
+
+def _known(routes: tuple[TableRoute, ...]) -> str:
+    if not routes:
+        return 'there is no service yet: "sampan apply -f FILE" makes one'
+    names = ", ".join(f'"{route.name}"' for route in routes[:_NAMES_SHOWN])
+    more = len(routes) - _NAMES_SHOWN
+    first = routes[0]
+    form = f'path "{first.path_prefix}/"'
+    if first.hosts:
+        form = f'host "{first.hosts[0]}" or {form}'
+    return f"services here: {names}{f' and {more} more' if more > 0 else ''}; ask by {form}"
+
+
+_RETRY_AFTER: JsonObject = {
+    "header": {"key": "retry-after", "value": "1"},
+    "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+}

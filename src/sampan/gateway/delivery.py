@@ -1,0 +1,112 @@
+"""Handing configuration to Envoy: files moved into place, and the wait until Envoy has taken them.
+
+Envoy says what it took by version (`version_text` statistics), and says why it refused in its log.
+A refused file is put back as it was, so that a restart of Envoy never starts from it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import quote
+
+import orjson
+
+from sampan.gateway.ask import Address, ask
+from sampan.gateway.config import ADMIN, ConfigFile
+from sampan.gateway.envoy import Envoy
+from sampan.gateway.errors import GatewayError
+from sampan.gateway.folder import Folder
+from sampan.machinery.clock import Clock
+from sampan.machinery.registry import JsonObject
+
+_FILTER = quote("version_text$|warming_clusters$|workers_started$", safe="")
+_STATS = f"/stats?format=json&filter={_FILTER}"
+_ADMIN_SECONDS = 2.0
+_FIRST_DELAY, _LONGEST_DELAY = 0.002, 0.05
+_REJECTED = re.compile(r"update rejected: (.*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """Delivers files to one Envoy. `limit_seconds` is how long it may take to take them."""
+
+    folder: Folder
+    envoy: Envoy
+    clock: Clock
+    limit_seconds: float = 10.0
+
+    async def deliver(self, files: Sequence[ConfigFile]) -> None:
+        """Write the files in order; return when Envoy has taken each and is ready to use it.
+
+        Raise GatewayError `ConfigRejected` with Envoy's own words, or `ConfigNotTaken`.
+        """
+        before = {file.path: self.folder.read(file.path) for file in files}
+        mark = self.envoy.log_size()
+        for file in files:
+            self.folder.write_changed(file)
+        try:
+            async with asyncio.timeout(self.limit_seconds):
+                refused = await self._wait_taken(files, mark)
+        except TimeoutError:
+            raise self._not_taken(files) from None
+        if refused:
+            self._restore(before)
+            raise GatewayError(
+                "ConfigRejected",
+                f"Envoy refuses the configuration: {refused}; the one before stays in force",
+            )
+
+    async def admin(self, path: str) -> JsonObject:
+        """Return the JSON that Envoy's admin interface answers; raise OSError or TimeoutError."""
+        address = Address(socket=self.folder.root / ADMIN)
+        answer = await ask(address, path, "admin", _ADMIN_SECONDS)
+        if answer.status != 200:
+            raise ConnectionError(f"Envoy's admin interface answers {answer.status} to {path}")
+        decoded: JsonObject = orjson.loads(bytes(answer.body))
+        return decoded
+
+    async def _wait_taken(self, files: Sequence[ConfigFile], mark: int) -> str:
+        """Return empty when all are taken, else why one was refused."""
+        delay = _FIRST_DELAY
+        while True:
+            if is_taken(files, await self._stats()):
+                return ""
+            rejected = _REJECTED.search(self.envoy.log_since(mark))
+            if rejected:
+                return rejected[1].strip()
+            await self.clock.sleep(delay)
+            delay = min(2 * delay, _LONGEST_DELAY)
+
+    async def _stats(self) -> Mapping[str, object]:
+        """Return the statistics by name; none while Envoy (re)starts."""
+        try:
+            answer = await self.admin(_STATS)
+        except (OSError, TimeoutError):
+            return {}
+        return {stat["name"]: stat.get("value") for stat in answer["stats"] if "name" in stat}
+
+    def _restore(self, before: Mapping[str, bytes | None]) -> None:
+        for path, body in before.items():
+            if body is not None and self.folder.read(path) != body:
+                self.folder.write(path, body)
+
+    def _not_taken(self, files: Sequence[ConfigFile]) -> GatewayError:
+        paths = ", ".join(f'"{file.path}"' for file in files)
+        log = f'its log "{self.folder.root / "envoy.log"}" may tell why'
+        if not self.envoy.is_running():
+            return GatewayError("EnvoyExited", f"Envoy is not running, so {paths} wait; {log}")
+        return GatewayError(
+            "ConfigNotTaken", f"Envoy has not taken {paths} in {self.limit_seconds:g} s; {log}"
+        )
+
+
+def is_taken(files: Sequence[ConfigFile], stats: Mapping[str, object]) -> bool:
+    """Return whether Envoy runs these versions, with its workers started and no cluster warming."""
+    if stats.get("listener_manager.workers_started") != 1:
+        return False
+    if stats.get("cluster_manager.warming_clusters") != 0:
+        return False
+    return all(stats.get(file.stat) == file.version for file in files)

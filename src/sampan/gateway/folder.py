@@ -1,0 +1,74 @@
+"""The gateway's folder on disk: its files, private to the user, replaced whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+
+from sampan.gateway.config import ADMIN, CLUSTERS_FILE, ENDPOINTS_FOLDER, ConfigFile
+from sampan.gateway.errors import GatewayError
+from sampan.machinery.registry import JsonObject
+
+# A Unix socket's path has 108 bytes on Linux (104 on macOS), the end mark included.
+_SOCKET_PATH_LIMIT = 103
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """Reads and writes below one folder (mode 0700, files 0600)."""
+
+    root: Path
+
+    def prepare(self) -> None:
+        """Make the folder; raise GatewayError when its admin socket's path would be too long."""
+        socket = str(self.root / ADMIN)
+        if len(socket.encode()) > _SOCKET_PATH_LIMIT:
+            raise GatewayError(
+                "PathTooLong",
+                f'the gateway\'s socket "{socket}" has {len(socket.encode())} bytes and a socket'
+                f" may have {_SOCKET_PATH_LIMIT}; choose a shorter state folder with"
+                " XDG_STATE_HOME",
+            )
+        for folder in (self.root, self.root / ENDPOINTS_FOLDER):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.chmod(0o700)
+
+    def read(self, path: str) -> bytes | None:
+        """Return a file's content; None when there is no such file."""
+        try:
+            return (self.root / path).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def write(self, path: str, body: bytes) -> None:
+        """Move a file into place; Envoy sees the old one or the new one."""
+        target = self.root / path
+        # The moved file must come from another name in the same folder: that is what is watched.
+        fresh = target.with_name(f".{target.name}.new")
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(body)
+        fresh.replace(target)
+
+    def write_changed(self, file: ConfigFile) -> bool:
+        """Write a file unless it stands there already; return whether it was written."""
+        if self.read(file.path) == file.body:
+            return False
+        self.write(file.path, file.body)
+        return True
+
+    def clusters(self) -> tuple[JsonObject, ...]:
+        """Return the CDS resources that stand on disk, whoever wrote them."""
+        body = self.read(CLUSTERS_FILE)
+        try:
+            return tuple(orjson.loads(body)["resources"]) if body else ()
+        except (orjson.JSONDecodeError, KeyError):
+            return ()
+
+    def collect_endpoints(self, wanted: frozenset[str]) -> None:
+        """Remove EDS files that no cluster reads any more."""
+        for file in (self.root / ENDPOINTS_FOLDER).iterdir():
+            if f"{ENDPOINTS_FOLDER}/{file.name}" not in wanted:
+                file.unlink(missing_ok=True)

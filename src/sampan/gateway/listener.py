@@ -1,0 +1,246 @@
+"""The gateway: Envoy kept alive, and the route table handed to it.
+
+Thin: which files there are is decided in `sampan.gateway.config`, which routes are left out in
+`sampan.gateway.validation`; here they meet the process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from sampan.gateway.ask import Address, ask
+from sampan.gateway.config import (
+    BOOTSTRAP,
+    LISTENERS_FILE,
+    endpoints_path,
+    render_bootstrap,
+    render_clusters,
+    render_endpoints,
+    render_listeners,
+    render_routes,
+)
+from sampan.gateway.delivery import Delivery
+from sampan.gateway.envoy import Envoy, choose_workers, envoy_binary, make_command
+from sampan.gateway.errors import GatewayError
+from sampan.gateway.folder import Folder
+from sampan.gateway.health import Health, make_health
+from sampan.gateway.ports import is_port_free, observe_port_holder
+from sampan.gateway.settings import GatewaySettings, validate_settings
+from sampan.gateway.table import RouteTable, TableRoute
+from sampan.gateway.validation import Refusal, select_valid
+from sampan.machinery.clock import Clock, SystemClock
+
+# Seconds before each restart of an Envoy that keeps ending; a run of 10 s starts the row anew.
+_BACK_OFF = (0.0, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+_STABLE_SECONDS = 10.0
+_HEALTH_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a real request through the gateway got. `status` is 0 where nothing answered."""
+
+    passed: bool
+    status: int
+    message: str
+
+
+class Gateway:
+    """The front door of the local platform.
+
+    Envoy outlives this object unless `close` is called: `start` in a new process adopts it with
+    all that it serves. One gateway at a time may use `state_dir` (the daemon's lock sees to it).
+    """
+
+    def __init__(
+        self,
+        state_dir: Path,
+        settings: GatewaySettings | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.settings = settings or GatewaySettings()
+        self.restarts = 0
+        """How often Envoy had to be started again."""
+        self.last_error: GatewayError | None = None
+        """Why Envoy could not be started again, while it cannot."""
+        self._clock = clock or SystemClock()
+        self._folder = Folder(state_dir.absolute())
+        self._envoy = Envoy(self._folder)
+        self._delivery = Delivery(self._folder, self._envoy, self._clock)
+        self._command: tuple[str, ...] = ()
+        self._bootstrap = render_bootstrap(str(self._folder.root))
+        self._keeper: asyncio.Task[None] | None = None
+        self._applying = asyncio.Lock()
+        self._applied: tuple[RouteTable, tuple[Refusal, ...]] | None = None
+        self._asking = asyncio.Lock()
+        self._health: Health = {}
+        self._health_at = float("-inf")
+
+    @property
+    def pid(self) -> int:
+        """Envoy's pid; 0 while there is none."""
+        identity = self._envoy.identity
+        return identity.pid if identity and self._envoy.is_running() else 0
+
+    async def start(self) -> None:
+        """Start Envoy, or adopt the one that runs; return when it listens.
+
+        A new Envoy answers 503 until the first `apply`: endpoints of an earlier life may be
+        somebody else's ports by now. Raise GatewayError.
+        """
+        mistakes = validate_settings(self.settings)
+        if mistakes:
+            raise GatewayError("InvalidSettings", "; ".join(mistakes))
+        self._folder.prepare()
+        workers = choose_workers(self.settings.workers)
+        self._command = make_command(envoy_binary(), self._folder.root / BOOTSTRAP, workers)
+        adopted = self._envoy.adopt(self._command, self._bootstrap)
+        try:
+            await (self._take_over() if adopted else self._start_anew())
+        except BaseException:
+            await (self.detach() if adopted else self.close())
+            raise
+        self._keeper = asyncio.create_task(self._keep(), name="gateway")
+
+    async def apply(self, table: RouteTable) -> tuple[Refusal, ...]:
+        """Make Envoy serve the table; return what of it was left out, when Envoy serves the rest.
+
+        Endpoints first, then clusters, then routes, then the removal of clusters that no route
+        names any more: at no moment does a route lead nowhere. Raise GatewayError.
+        """
+        async with self._applying:
+            if self._applied and self._applied[0] == table:
+                return self._applied[1]
+            valid, refusals = select_valid(table)
+            await self._hand_over(valid)
+            self._applied = (table, refusals)
+            return refusals
+
+    async def verify(self, route: TableRoute, path: str, timeout_seconds: float = 5.0) -> Verdict:
+        """Send a real `GET path` through Envoy to a route, as a client would."""
+        address = Address(host=self.settings.host, port=self.settings.port)
+        host = route.hosts[0] if route.hosts else "localhost"
+        target = path if route.hosts else route.path_prefix + path
+        try:
+            answer = await ask(address, target, host, timeout_seconds)
+        except TimeoutError:
+            return Verdict(False, 0, f'no answer to "{path}" within {timeout_seconds:g} s')
+        except OSError as error:
+            return Verdict(False, 0, f"the gateway cannot be reached: {error}")
+        text = bytes(answer.body[:500]).decode(errors="replace")
+        return Verdict(200 <= answer.status < 400, answer.status, text)
+
+    async def health(self) -> Health:
+        """Return Envoy's view of every endpoint, at most a second old; raise GatewayError."""
+        async with self._asking:
+            if self._clock.now() - self._health_at >= _HEALTH_SECONDS:
+                try:
+                    answer = await self._delivery.admin("/clusters?format=json")
+                except (OSError, TimeoutError) as error:
+                    raise GatewayError(
+                        "AdminUnreachable",
+                        f"Envoy does not answer on its admin socket: {error or 'timeout'}; it is"
+                        " being started again, try again in a second",
+                    ) from error
+                self._health, self._health_at = make_health(answer), self._clock.now()
+            return self._health
+
+    async def detach(self) -> None:
+        """Stop watching; Envoy goes on serving for the next daemon to adopt."""
+        keeper, self._keeper = self._keeper, None
+        if keeper is not None:
+            keeper.cancel()
+            with suppress(asyncio.CancelledError):
+                await keeper
+
+    async def close(self) -> None:
+        """End Envoy and all that belongs to it."""
+        await self.detach()
+        await self._envoy.stop()
+
+    async def _take_over(self) -> None:
+        listeners = render_listeners(self.settings, str(self._folder.root))
+        if self._folder.read(LISTENERS_FILE) != listeners.body:
+            self._check_port()
+        await self._delivery.deliver([listeners])
+
+    async def _start_anew(self) -> None:
+        await self._envoy.stop()
+        self._check_port()
+        folder = str(self._folder.root)
+        listeners = render_listeners(self.settings, folder)
+        routes = render_routes(RouteTable(), self.settings, starting=True)
+        clusters = render_clusters(RouteTable(), self.settings, folder)
+        for file in (listeners, routes, clusters):
+            self._folder.write_changed(file)
+        mark = self._envoy.log_size()
+        self._envoy.start(self._command, self._bootstrap)
+        taken = asyncio.create_task(self._delivery.deliver([clusters, listeners, routes]))
+        ended = asyncio.create_task(self._envoy.wait())
+        try:
+            await asyncio.wait({taken, ended}, return_when=asyncio.FIRST_COMPLETED)
+            if not taken.done():
+                raise _exited(ended.result(), self._envoy.log_since(mark))
+            taken.result()
+        finally:
+            taken.cancel()
+            ended.cancel()
+            await asyncio.gather(taken, ended, return_exceptions=True)
+
+    async def _hand_over(self, table: RouteTable) -> None:
+        folder = str(self._folder.root)
+        before = self._folder.clusters()
+        endpoints = [render_endpoints(cluster) for cluster in table.clusters]
+        both = render_clusters(table, self.settings, folder, before)
+        await self._delivery.deliver([*endpoints, both])
+        await self._delivery.deliver([render_routes(table, self.settings)])
+        await self._delivery.deliver([render_clusters(table, self.settings, folder)])
+        wanted = frozenset(endpoints_path(cluster.name) for cluster in table.clusters)
+        self._folder.collect_endpoints(wanted)
+
+    async def _keep(self) -> None:
+        """Start Envoy again whenever it ends; it finds its last configuration on disk."""
+        failures = 0
+        while True:
+            began = self._clock.now()
+            await self._envoy.wait()
+            stable = self._clock.now() - began >= _STABLE_SECONDS
+            failures = 0 if stable else min(failures + 1, len(_BACK_OFF) - 1)
+            await self._clock.sleep(_BACK_OFF[failures])
+            self._start_again()
+
+    def _start_again(self) -> None:
+        self._envoy.identity = None
+        try:
+            self._check_port()
+            self._envoy.start(self._command, self._bootstrap)
+        except OSError as error:
+            self.last_error = GatewayError("EnvoyExited", f"Envoy cannot be started: {error}")
+        except GatewayError as error:
+            self.last_error = error
+        else:
+            self.restarts += 1
+            self.last_error = None
+
+    def _check_port(self) -> None:
+        host, port = self.settings.host, self.settings.port
+        if is_port_free(host, port):
+            return
+        holder = observe_port_holder(port)
+        by = f'process {holder.pid} ("{holder.command}")' if holder else "another process"
+        raise GatewayError(
+            "PortInUse",
+            f"port {port} on {host} is taken by {by}; end it, or choose another port with --port",
+        )
+
+
+def _exited(code: int | None, log: str) -> GatewayError:
+    last = " / ".join(line for line in log.splitlines() if line)[-1000:]
+    return GatewayError(
+        "EnvoyExited",
+        f"Envoy ended with code {code} at its start, saying: {last or 'nothing'}; the command"
+        ' "sampan doctor" checks what it needs',
+    )

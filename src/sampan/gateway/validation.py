@@ -1,0 +1,105 @@
+"""Which routes and clusters of a table Envoy can take. Pure.
+
+One bad service must not keep the others from being served: what cannot be taken is left out and
+returned as a `Refusal`, and the rest of the table goes on.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sampan.gateway.table import Cluster, RouteTable, TableRoute
+
+RESERVED_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
+"""Hosts under which every service is reachable by its path; no service may claim one."""
+
+# Envoy turns other characters into "_" in statistics, and two names would become one.
+_NAME = re.compile(r"[A-Za-z0-9._/-]+")
+_HOST = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
+_PATH = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A route or cluster that was left out, by name, and why."""
+
+    name: str
+    message: str
+
+
+def select_valid(table: RouteTable) -> tuple[RouteTable, tuple[Refusal, ...]]:
+    """Return the part of the table that can be served, and what was left out of it.
+
+    Where two claim one name, host or prefix, the first in the table keeps it.
+    """
+    refusals: list[Refusal] = []
+    clusters: dict[str, Cluster] = {}
+    for cluster in table.clusters:
+        found = list(_cluster_mistakes(cluster, clusters))
+        refusals += [Refusal(cluster.name, message) for message in found]
+        if not found:
+            clusters[cluster.name] = cluster
+    routes: list[TableRoute] = []
+    claims: dict[str, str] = {}
+    for route in table.routes:
+        found = list(_route_mistakes(route, claims, clusters))
+        refusals += [Refusal(route.name, message) for message in found]
+        if not found:
+            routes.append(route)
+            claims |= dict.fromkeys(_claims(route), route.name)
+    return RouteTable(tuple(routes), tuple(clusters.values())), tuple(refusals)
+
+
+def _claims(route: TableRoute) -> tuple[str, ...]:
+    return (f"name {route.name}", f"path {route.path_prefix}", *(h.lower() for h in route.hosts))
+
+
+def _cluster_mistakes(cluster: Cluster, seen: dict[str, Cluster]) -> Iterator[str]:
+    if not _NAME.fullmatch(cluster.name):
+        yield f'cluster name "{cluster.name}" may only hold letters, digits and "._/-"'
+    if cluster.name in seen:
+        yield f'cluster "{cluster.name}" is in the table twice; keep one'
+    if cluster.health_path and not _PATH.fullmatch(cluster.health_path):
+        yield f'health path "{cluster.health_path}" is not a URL path; start it with "/"'
+    for endpoint in cluster.endpoints:
+        if not _is_address(endpoint.host) or not 1 <= endpoint.port <= 65535:
+            yield (
+                f'endpoint "{endpoint.host}:{endpoint.port}" of cluster "{cluster.name}" is not'
+                " an IP address and a port from 1 to 65535"
+            )
+
+
+def _route_mistakes(
+    route: TableRoute, claims: dict[str, str], clusters: dict[str, Cluster]
+) -> Iterator[str]:
+    if not re.fullmatch(r"[A-Za-z0-9.-]+/[A-Za-z0-9.-]+", route.name):
+        yield f'route name "{route.name}" is not of the form "namespace/name"'
+    if not _PATH.fullmatch(route.path_prefix) or route.path_prefix.endswith("/"):
+        yield f'path prefix "{route.path_prefix}" must start with "/" and not end with it'
+    for host in (h.lower() for h in route.hosts):
+        if not _HOST.fullmatch(host) or host in RESERVED_HOSTS:
+            yield f'host "{host}" of route "{route.name}" is reserved or not a host name'
+    for claim in _claims(route):
+        if claim in claims:
+            yield f'"{claim}" of route "{route.name}" is already taken by "{claims[claim]}"'
+    for shares in filter(None, (route.shares, route.grpc_shares)):
+        total = sum(share.weight for share in shares)
+        if total != 100 or any(share.weight < 0 for share in shares):
+            yield f'shares of route "{route.name}" sum to {total}; they must sum to 100'
+        for share in shares:
+            if share.cluster not in clusters:
+                yield (
+                    f'route "{route.name}" names cluster "{share.cluster}", which is not in the'
+                    " table or was left out"
+                )
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
