@@ -1,0 +1,153 @@
+"""The workload of a component: its pod template, how many replicas, under which model name.
+
+KServe, generated objects per component: metadata of runtime, service and component in that order,
+system labels last; `INFERENCE_SERVICE_NAME` in every container.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any
+
+from sampan.plan.merge import main_container
+from sampan.plan.select import Selection
+from sampan.plan.server_type import RuntimeDefaults
+from sampan.plan.service import (
+    TRANSFORMER_CONTAINER,
+    annotations_of,
+    component_name,
+    labels_of,
+    model,
+    predictor,
+)
+from sampan.plan.types import Component, ModelSource, PodTemplate, Workload
+from sampan.plan.unbuilt import AUTOSCALER_CLASS
+
+SOURCE_URI = "internal.serving.kserve.io/storage-initializer-sourceuri"
+
+# The version of what goes into a template hash; a new one re-stamps workloads, never restarts them.
+HASH_VERSION = "v1"
+_HASH_LENGTH = 10
+
+# Annotations that KServe never copies from a service to its workloads.
+_NOT_COPIED = frozenset(
+    {
+        "autoscaling.knative.dev/min-scale",
+        "autoscaling.knative.dev/max-scale",
+        SOURCE_URI,
+        "kubectl.kubernetes.io/last-applied-configuration",
+        "modelFormat",
+    }
+)
+
+
+def make_predictor(
+    service: Mapping[str, Any],
+    selection: Selection,
+    defaults: RuntimeDefaults,
+    spec: Mapping[str, Any],
+    models: tuple[ModelSource, ...],
+) -> Workload:
+    """Return the predictor's workload from its merged pod spec and its models."""
+    name = component_name(service, Component.PREDICTOR)
+    own = predictor(service)
+    template = {
+        "metadata": _make_metadata(service, selection, defaults, name, models),
+        "spec": dict(spec),
+    }
+    strategy = own.get("deploymentStrategy") or {}
+    return Workload(
+        component=Component.PREDICTOR,
+        name=name,
+        template=template,
+        template_hash=make_template_hash(template, models),
+        replicas=make_replicas(service),
+        model_name=_make_model_name(service, spec),
+        models=models,
+        protocol=_make_protocol(service, defaults, spec),
+        runtime_name=selection.name,
+        strategy=str(strategy.get("type") or "RollingUpdate"),
+        timeout_seconds=_whole(own.get("timeout")),
+        container_concurrency=_whole(own.get("containerConcurrency")),
+    )
+
+
+def make_replicas(service: Mapping[str, Any]) -> int:
+    """Return how many replicas run: `minReplicas`, and at least one unless no autoscaler is meant.
+
+    As in Standard mode, where an autoscaler's minimum is never below one.
+    """
+    minimum = predictor(service).get("minReplicas")
+    wanted = 1 if minimum is None else int(minimum)
+    fixed = annotations_of(service).get(AUTOSCALER_CLASS) == "none"
+    return wanted if fixed else max(wanted, 1)
+
+
+def make_template_hash(template: PodTemplate, models: tuple[ModelSource, ...]) -> str:
+    """Return `v1-...`, equal for equal meaning: the order of keys plays no part."""
+    meaning = [template, [[m.uri, m.path, m.trusted] for m in models]]
+    text = json.dumps(meaning, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return f"{HASH_VERSION}-{hashlib.sha256(text.encode()).hexdigest()[:_HASH_LENGTH]}"
+
+
+def _make_metadata(
+    service: Mapping[str, Any],
+    selection: Selection,
+    defaults: RuntimeDefaults,
+    name: str,
+    models: tuple[ModelSource, ...],
+) -> dict[str, Any]:
+    runtime, own = selection.runtime.get("spec") or {}, predictor(service)
+    copied = {
+        **(runtime.get("annotations") or {}),
+        **annotations_of(service),
+        **(own.get("annotations") or {}),
+    }
+    kept = {k: v for k, v in copied.items() if k not in _NOT_COPIED}
+    if models and not own.get("storageUris"):
+        kept[SOURCE_URI] = models[0].uri
+    return {
+        "labels": {
+            **(runtime.get("labels") or {}),
+            **labels_of(service),
+            **defaults.labels,
+            **(own.get("labels") or {}),
+            "serving.kserve.io/inferenceservice": str(service["metadata"]["name"]),
+            "component": Component.PREDICTOR.value,
+            "app": f"isvc.{name}",
+        },
+        "annotations": kept,
+    }
+
+
+def _make_model_name(service: Mapping[str, Any], spec: Mapping[str, Any]) -> str:
+    """The last `--model_name` of the server's arguments (the last one counts), else the service's
+    name."""
+    container = main_container(spec)
+    words = [*(container.get("command") or ()), *(container.get("args") or ())]
+    name = str(service["metadata"]["name"])
+    for word, following in pairwise([*words, ""]):
+        if word.startswith("--model_name="):
+            name = word.partition("=")[2]
+        elif word == "--model_name" and following:
+            name = following
+    return name
+
+
+def _make_protocol(
+    service: Mapping[str, Any], defaults: RuntimeDefaults, spec: Mapping[str, Any]
+) -> str:
+    """A model's protocol; of a custom predictor the variable `PROTOCOL`; `v1` when nothing says."""
+    if model(service) is not None:
+        return defaults.protocol or "v1"
+    containers = spec["containers"]
+    asked = next((c for c in containers if c.get("name") == TRANSFORMER_CONTAINER), containers[0])
+    entries = [e for e in asked.get("env") or () if e.get("name") == "PROTOCOL"]
+    return str(entries[-1].get("value") or "v1") if entries else "v1"
+
+
+def _whole(value: object) -> int | None:
+    return int(str(value)) if value is not None else None

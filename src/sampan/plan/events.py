@@ -1,0 +1,79 @@
+"""Events to record for an InferenceService when its status changes.
+
+The texts of becoming Ready and ceasing to be are KServe's. A block, a failed load and a field that
+is not acted on each give a Warning in the very words of the plan or the status.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sampan.plan.conditions import FALSE, READY, TRUE, condition_of
+from sampan.plan.observed import Observed
+from sampan.plan.types import Plan
+
+NORMAL, WARNING = "Normal", "Warning"
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedEvent:
+    """An event to record: `type` is `Normal` or `Warning`, `reason` is CamelCase."""
+
+    type: str
+    reason: str
+    message: str
+
+
+def derive_events(
+    old_status: Mapping[str, Any], new_status: Mapping[str, Any], plan: Plan, observed: Observed
+) -> tuple[PlannedEvent, ...]:
+    """Return what is new between two statuses; nothing for equal ones."""
+    return (
+        *_readiness(old_status, new_status, plan.service.name),
+        *_failures(old_status, new_status, plan),
+        *_unhonoured(old_status, new_status, plan, observed),
+    )
+
+
+def _readiness(
+    old: Mapping[str, Any], new: Mapping[str, Any], name: str
+) -> tuple[PlannedEvent, ...]:
+    was, now = condition_of(old, READY).get("status"), condition_of(new, READY).get("status")
+    if now == TRUE and was != TRUE:
+        text = f"InferenceService [{name}] is Ready"
+        return (PlannedEvent(NORMAL, "InferenceServiceReady", text),)
+    if was == TRUE and now == FALSE:
+        types = ", ".join(c["type"] for c in new["conditions"] if c["status"] == FALSE)
+        text = f"InferenceService [{name}] is no longer Ready because of: {types}"
+        return (PlannedEvent(WARNING, "InferenceServiceNotReady", text),)
+    return ()
+
+
+def _failures(
+    old: Mapping[str, Any], new: Mapping[str, Any], plan: Plan
+) -> tuple[PlannedEvent, ...]:
+    """A failure is new when it is not the one told before, its time included."""
+    before, model = old.get("modelStatus") or {}, new.get("modelStatus") or {}
+    failure = model.get("lastFailureInfo")
+    same = before.get("lastFailureInfo") == failure and before.get("transitionStatus") == model.get(
+        "transitionStatus"
+    )
+    if not failure or same or model.get("transitionStatus") in ("UpToDate", "InProgress"):
+        return ()
+    reason = plan.blocked.reason if plan.blocked else failure["reason"]
+    return (PlannedEvent(WARNING, reason, failure["message"]),)
+
+
+def _unhonoured(
+    old: Mapping[str, Any], new: Mapping[str, Any], plan: Plan, observed: Observed
+) -> tuple[PlannedEvent, ...]:
+    """Each field once per generation of the object."""
+    if old.get("observedGeneration") == new.get("observedGeneration"):
+        return ()
+    warnings = dict.fromkeys((*plan.warnings, *observed.warnings))
+    return tuple(
+        PlannedEvent(WARNING, "FieldNotHonoured", f"{path}: {sentence}")
+        for path, sentence in warnings
+    )

@@ -1,0 +1,183 @@
+"""The status of an InferenceService, derived from what was decided and what was observed.
+
+One pure function for both platforms (KServe, status and conditions, Standard mode). Ready is True
+only while a request through the route passes and enough replicas are ready; replicas of an older
+template count while a new one is rolled out. Deriving twice gives the same status.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sampan.machinery.registry import JsonObject
+from sampan.plan.chain import derive_chain, find_workload, first_open
+from sampan.plan.conditions import (
+    FALSE,
+    INGRESS_READY,
+    PREDICTOR_READY,
+    STOPPED,
+    TRUE,
+    UNKNOWN,
+    Condition,
+    condition_of,
+    derive_conditions,
+)
+from sampan.plan.model_status import derive_model_status
+from sampan.plan.observed import Link, LinkState, Observed
+from sampan.plan.routes import make_address, make_url
+from sampan.plan.service import component_name, deployment_mode
+from sampan.plan.types import Component, Plan, RuntimeScope, Snapshot
+
+# Kubernetes's default for a rolling update: a quarter of the replicas may be missing.
+_MAX_UNAVAILABLE_PERCENT = 25
+_RUNTIME_FIELDS = {
+    RuntimeScope.NAMESPACE: "servingRuntimeName",
+    RuntimeScope.CLUSTER: "clusterServingRuntimeName",
+}
+
+
+def derive_status(snapshot: Snapshot, plan: Plan, observed: Observed) -> JsonObject:
+    """Return the whole status to write; `snapshot.service["status"]` is the one last written."""
+    before = snapshot.service.get("status") or {}
+    status: JsonObject = {
+        "observedGeneration": int(snapshot.service["metadata"].get("generation") or 0),
+        "deploymentMode": deployment_mode(
+            snapshot.service, snapshot.config.default_deployment_mode
+        ),
+        "modelStatus": derive_model_status(
+            {} if _was_stopped(before) else before.get("modelStatus") or {},
+            plan,
+            observed,
+            snapshot.now,
+        ),
+        "conditions": derive_conditions(
+            before.get("conditions") or (), _make_conditions(before, plan, observed), snapshot.now
+        ),
+    }
+    status |= _make_runtime(before, plan)
+    return status if plan.stopped else status | _make_urls(snapshot, before, plan, status)
+
+
+def _was_stopped(before: Mapping[str, Any]) -> bool:
+    return condition_of(before, STOPPED).get("status") == TRUE
+
+
+def _make_runtime(before: Mapping[str, Any], plan: Plan) -> JsonObject:
+    """A block for want of a runtime keeps the name under which the old replicas still serve."""
+    if plan.runtime_scope is not RuntimeScope.NONE:
+        return {_RUNTIME_FIELDS[plan.runtime_scope]: plan.runtime_name}
+    kept = _RUNTIME_FIELDS.values() if plan.blocked else ()
+    return {name: before[name] for name in kept if before.get(name)}
+
+
+def _make_urls(
+    snapshot: Snapshot, before: Mapping[str, Any], plan: Plan, status: Mapping[str, Any]
+) -> JsonObject:
+    """URLs appear with the first readiness and stay (KServe, URL fields)."""
+    predictor = dict((before.get("components") or {}).get("predictor") or {})
+    urls: JsonObject = {k: before[k] for k in ("url", "address") if before.get(k)}
+    if condition_of(status, PREDICTOR_READY).get("status") == TRUE:
+        name = component_name(snapshot.service, Component.PREDICTOR)
+        predictor["url"] = make_url(name, plan.service.namespace, snapshot.gateway)
+    if condition_of(status, INGRESS_READY).get("status") == TRUE:
+        urls = {
+            "url": plan.url,
+            "address": {"url": make_address(plan.service, snapshot.gateway)},
+        }
+    if plan.blocked and not before.get("components"):
+        return urls
+    return {**urls, "components": {"predictor": predictor}}
+
+
+def _make_conditions(
+    before: Mapping[str, Any], plan: Plan, observed: Observed
+) -> tuple[Condition, ...]:
+    if plan.stopped:
+        return (
+            Condition(PREDICTOR_READY, FALSE, "Stopped"),
+            Condition(INGRESS_READY, FALSE, "Stopped"),
+            Condition(STOPPED, TRUE),
+        )
+    predictor = (
+        _derive_blocked_predictor(plan, observed)
+        if plan.blocked
+        else _derive_predictor(plan, observed)
+    )
+    ingress = _derive_ingress(predictor, observed.route)
+    if plan.blocked and not condition_of(before, STOPPED):
+        return (predictor, ingress)
+    return (predictor, ingress, Condition(STOPPED, FALSE))
+
+
+def _derive_blocked_predictor(plan: Plan, observed: Observed) -> Condition:
+    """What ran before the block stays, and is as ready as it is."""
+    wanted = sum(w.replicas_wanted or 1 for w in observed.workloads)
+    ready = sum(_serving(observed, w.name) for w in observed.workloads)
+    if wanted and ready >= _least(wanted):
+        return Condition(
+            PREDICTOR_READY,
+            TRUE,
+            "MinimumReplicasAvailable",
+            "the replicas of the last valid spec serve",
+        )
+    reason, message = (plan.blocked.reason, plan.blocked.message) if plan.blocked else ("", "")
+    return Condition(PREDICTOR_READY, FALSE if wanted else UNKNOWN, reason, message)
+
+
+def _derive_predictor(plan: Plan, observed: Observed) -> Condition:
+    workload = plan.workloads[0]
+    if workload.replicas == 0:
+        return Condition(
+            PREDICTOR_READY,
+            FALSE,
+            "NoReplicas",
+            "spec.predictor.minReplicas is 0 and nothing starts a replica; set it to 1 or more",
+        )
+    chain = derive_chain(plan, observed)
+    opened = first_open(tuple(link for link in chain if link.name != "route"))
+    if opened is None:
+        text = f'all replicas of template "{workload.template_hash}" are ready'
+        return Condition(PREDICTOR_READY, TRUE, "NewReplicaSetAvailable", text)
+    if _serving(observed, workload.name) >= _least(workload.replicas):
+        text = f'enough replicas serve while template "{workload.template_hash}" is rolled out'
+        return Condition(PREDICTOR_READY, TRUE, "MinimumReplicasAvailable", text)
+    if opened.state is LinkState.FAILED:
+        return Condition(
+            PREDICTOR_READY,
+            FALSE,
+            opened.link.reason or "MinimumReplicasUnavailable",
+            f"{opened.name}: {opened.link.message}",
+        )
+    return Condition(
+        PREDICTOR_READY,
+        FALSE,
+        "MinimumReplicasUnavailable",
+        f"{opened.name} is {opened.state.value}"
+        if not opened.link.message or opened.link.total
+        else f"{opened.name}: {opened.link.message}",
+    )
+
+
+def _serving(observed: Observed, name: str) -> int:
+    """How many replicas answer, of whichever template."""
+    seen = find_workload(observed, name)
+    return sum(r.running and r.ready and not r.draining for r in seen.replicas) if seen else 0
+
+
+def _least(replicas: int) -> int:
+    return replicas - replicas * _MAX_UNAVAILABLE_PERCENT // 100
+
+
+def _derive_ingress(predictor: Condition, route: Link) -> Condition:
+    """The route is there only while a real request passes."""
+    if predictor.status == UNKNOWN:
+        return Condition(INGRESS_READY, UNKNOWN)
+    if predictor.status == FALSE:
+        return Condition(INGRESS_READY, FALSE, "Predictor ingress not created")
+    if route.state is LinkState.DONE:
+        return Condition(INGRESS_READY, TRUE)
+    waiting = "the gateway does not pass a request yet"
+    return Condition(
+        INGRESS_READY, FALSE, route.reason or "RouteNotReady", route.message or waiting
+    )

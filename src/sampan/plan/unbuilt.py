@@ -1,0 +1,203 @@
+"""Fields that KServe knows and Sampan does not act on yet: each is named, none is dropped.
+
+A field that only asks for less than it promises gives a warning. A field without which the answers
+would be wrong blocks: running workloads stay, nothing new starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+from sampan.plan.service import annotations_of, deployment_mode, labels_of, model, predictor
+from sampan.plan.types import Blocked, Component
+
+Warnings: TypeAlias = tuple[tuple[str, str], ...]
+"""`(path, sentence)` pairs."""
+
+AUTOSCALER_CLASS = "serving.kserve.io/autoscalerClass"
+
+# Of spec.predictor: what is said when the field is set.
+_PREDICTOR_FIELDS = {
+    "scaleTarget": "autoscaling is not built yet; the number of replicas stays at minReplicas",
+    "scaleMetric": "autoscaling is not built yet; the number of replicas stays at minReplicas",
+    "scaleMetricType": "autoscaling is not built yet; the number of replicas stays at minReplicas",
+    "autoScaling": "autoscaling is not built yet; the number of replicas stays at minReplicas",
+    "containerConcurrency": "a limit on concurrent requests is not built yet; none is set",
+    "canaryTrafficPercent": "has no effect in Standard mode; all traffic goes to the newest model",
+    "logger": "payload logging is not built yet; no request or answer is logged",
+    "batcher": "the batcher is not built yet; each request is predicted by itself",
+    "storageContainerName": "storage containers are not built yet; the built-in fetcher is used",
+}
+_ANNOTATIONS = {
+    "serving.kserve.io/disable-auto-update": "changes of the service or its runtime take effect "
+    "at once",
+    "serving.kserve.io/enable-tag-routing": "routes by tag are not built yet",
+    "serving.kserve.io/enable-metric-aggregation": "metrics are not aggregated; ask each replica",
+    "serving.kserve.io/enable-prometheus-scraping": "no scrape annotations are written",
+    "serving.kserve.io/storageSecretName": "storage credentials are not read from Secrets yet",
+    "serving.kserve.io/nodegroup": "local model caches are not built yet",
+}
+_NEGATIVE = frozenset({"", "false"})
+
+
+def make_warnings(service: Mapping[str, Any], default_mode: str) -> Warnings:
+    """Return a warning for each field that is set and not acted on."""
+    checks = (_warn_fields, _warn_scale, _warn_rollout, _warn_annotations, _warn_visibility)
+    found = [warning for check in checks for warning in check(service)]
+    if deployment_mode(service, default_mode) == "Knative":
+        found.append(
+            ("spec.predictor", "Knative mode is not built yet; the service runs in Standard mode")
+        )
+    return tuple(found)
+
+
+def _warn_fields(service: Mapping[str, Any]) -> Warnings:
+    spec = predictor(service)
+    return tuple(
+        (f"spec.predictor.{name}", sentence)
+        for name, sentence in _PREDICTOR_FIELDS.items()
+        if spec.get(name) is not None
+    )
+
+
+def _warn_scale(service: Mapping[str, Any]) -> Warnings:
+    spec, found = predictor(service), []
+    autoscaler = annotations_of(service).get(AUTOSCALER_CLASS, "hpa")
+    minimum, maximum = spec.get("minReplicas"), spec.get("maxReplicas") or 0
+    if minimum == 0 and autoscaler != "none":
+        found.append(
+            ("spec.predictor.minReplicas", "scale to zero is not built yet; one replica is kept")
+        )
+    if maximum > max(1 if minimum is None else int(minimum), 1):
+        found.append(
+            (
+                "spec.predictor.maxReplicas",
+                "autoscaling is not built yet; the number of replicas stays at minReplicas",
+            )
+        )
+    if AUTOSCALER_CLASS in annotations_of(service) and autoscaler in ("hpa", "keda"):
+        found.append(
+            (
+                f'metadata.annotations["{AUTOSCALER_CLASS}"]',
+                f'autoscaling by "{autoscaler}" is not built yet',
+            )
+        )
+    return tuple(found)
+
+
+def _warn_rollout(service: Mapping[str, Any]) -> Warnings:
+    strategy = predictor(service).get("deploymentStrategy") or {}
+    if not strategy.get("rollingUpdate"):
+        return ()
+    sentence = (
+        "maxSurge and maxUnavailable are not acted on; an old replica stops once a new one is ready"
+    )
+    return (("spec.predictor.deploymentStrategy.rollingUpdate", sentence),)
+
+
+def _warn_annotations(service: Mapping[str, Any]) -> Warnings:
+    present = annotations_of(service)
+    return tuple(
+        (f'metadata.annotations["{key}"]', sentence)
+        for key, sentence in _ANNOTATIONS.items()
+        if str(present.get(key, "")).lower() not in _NEGATIVE
+    )
+
+
+def _warn_visibility(service: Mapping[str, Any]) -> Warnings:
+    return tuple(
+        (f'metadata.labels["{key}"]', "the service is reachable like any other through the gateway")
+        for key in ("networking.kserve.io/visibility", "networking.knative.dev/visibility")
+        if labels_of(service).get(key) == "cluster-local"
+    )
+
+
+def select_unbuilt(service: Mapping[str, Any], default_mode: str) -> Blocked | None:
+    """Return why a service cannot be run rightly with what is built, None when it can."""
+    return next((b for b in (check(service, default_mode) for check in _BLOCKS) if b), None)
+
+
+def _block_mode(service: Mapping[str, Any], default_mode: str) -> Blocked | None:
+    if deployment_mode(service, default_mode) != "ModelMesh":
+        return None
+    return Blocked(
+        "DeploymentModeNotSupported",
+        'deployment mode "ModelMesh" is not built yet; set the annotation '
+        'serving.kserve.io/deploymentMode to "Standard"',
+    )
+
+
+def _block_transformer(service: Mapping[str, Any], _: str) -> Blocked | None:
+    return _block_component(service, Component.TRANSFORMER)
+
+
+def _block_explainer(service: Mapping[str, Any], _: str) -> Blocked | None:
+    return _block_component(service, Component.EXPLAINER)
+
+
+def _block_component(service: Mapping[str, Any], component: Component) -> Blocked | None:
+    if service["spec"].get(component.value) is None:
+        return None
+    return Blocked(
+        f"{component.value.capitalize()}NotSupported",
+        f"spec.{component.value} is set and {component.value}s are not built yet, so requests "
+        f"would not pass through it; remove spec.{component.value}",
+        component,
+    )
+
+
+def _block_canary(service: Mapping[str, Any], _: str) -> Blocked | None:
+    canaries = service["spec"].get("canary")
+    if not canaries:
+        return None
+    shares = ", ".join(str(c.get("trafficPercent")) for c in canaries)
+    return Blocked(
+        "CanaryNotSupported",
+        f"spec.canary asks for shares of {shares} percent and canaries are not built yet; "
+        "remove spec.canary",
+    )
+
+
+def _block_traffic(service: Mapping[str, Any], default_mode: str) -> Blocked | None:
+    """In Knative mode the rest of the traffic belongs to the previous revision."""
+    percent = predictor(service).get("canaryTrafficPercent")
+    if percent in (None, 100) or deployment_mode(service, default_mode) != "Knative":
+        return None
+    return Blocked(
+        "CanaryNotSupported",
+        f"spec.predictor.canaryTrafficPercent is {percent} and shares of traffic are not built "
+        "yet; remove it or set it to 100",
+    )
+
+
+def _block_workers(service: Mapping[str, Any], _: str) -> Blocked | None:
+    if predictor(service).get("workerSpec") is None:
+        return None
+    return Blocked(
+        "MultiNodeNotSupported",
+        "spec.predictor.workerSpec asks for several nodes, which is not built yet; remove it and "
+        "name a runtime for one node",
+    )
+
+
+def _block_confidential(service: Mapping[str, Any], _: str) -> Blocked | None:
+    confidential = (model(service) or {}).get("confidential") or {}
+    if not confidential.get("enabled"):
+        return None
+    return Blocked(
+        "ConfidentialNotSupported",
+        "spec.predictor.model.confidential.enabled is true and decrypting models is not built "
+        "yet; store the model unencrypted and remove it",
+    )
+
+
+_BLOCKS: tuple[Callable[[Mapping[str, Any], str], Blocked | None], ...] = (
+    _block_mode,
+    _block_transformer,
+    _block_explainer,
+    _block_canary,
+    _block_traffic,
+    _block_workers,
+    _block_confidential,
+)
