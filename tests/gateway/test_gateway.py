@@ -1,0 +1,619 @@
+"""The gateway with a real Envoy and real servers: routing, change under load, death, hanging."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import pytest
+
+from sampan.gateway import listener as listener_module
+from sampan.gateway.ask import Address, ask
+from sampan.gateway.config import ROUTES_FILE, ConfigFile, render_routes
+from sampan.gateway.errors import GatewayError
+from sampan.gateway.listener import Gateway
+from sampan.gateway.process import Identity, is_running, observe_identity
+from sampan.gateway.settings import GatewaySettings
+from sampan.gateway.table import Cluster, Endpoint, RouteTable, Share, TableRoute
+
+MakeTable = Callable[..., RouteTable]
+MakeIris = Callable[..., TableRoute]
+MakeBackend = Callable[..., Awaitable]
+HOST = "iris.default.localhost"
+
+
+async def get(gateway: Gateway, path: str, host: str = HOST) -> tuple[int, str]:
+    address = Address(port=gateway.settings.port)
+    answer = await ask(address, path, host, 5)
+    return answer.status, bytes(answer.body).decode()
+
+
+async def until(condition: Callable[[], Awaitable[bool]], seconds: float) -> float:
+    """Seconds until the condition held; fails after the limit."""
+    began = time.monotonic()
+    while not await condition():
+        assert time.monotonic() - began < seconds, f"not so within {seconds} s"
+        await asyncio.sleep(0.02)
+    return time.monotonic() - began
+
+
+class TestRouting:
+    @pytest.mark.parametrize(
+        ("path", "host", "reaches"),
+        [
+            ("/v1/models/iris?x=1", HOST, "/v1/models/iris?x=1"),
+            ("/v1", f"{HOST}:9999", "/v1"),
+            ("/v1", "IRIS.default.localhost", "/v1"),
+            ("/v1", "iris.default.example.com", "/v1"),
+            ("/serving/default/iris/v1/models", "localhost:8080", "/v1/models"),
+            ("/serving/default/iris/v1", "127.0.0.1", "/v1"),
+            ("/serving/default/iris/", "[::1]:80", "/"),
+            ("/serving/default/iris", "localhost", "/"),
+        ],
+        ids=[
+            "a host of the service, with path and query kept",
+            "any port in the host",
+            "upper case in the host",
+            "the host under the domain",
+            "the path form is stripped",
+            "the path form by address",
+            "the path form by IPv6 name",
+            "the path form without a rest",
+        ],
+    )
+    async def test_a_service_is_reached_by(
+        self,
+        gateway: Gateway,
+        make_backend: MakeBackend,
+        make_table: MakeTable,
+        path: str,
+        host: str,
+        reaches: str,
+    ) -> None:
+        backend = await make_backend()
+        assert await gateway.apply(make_table(backend)) == ()
+        assert await get(gateway, path, host) == (200, f"a {reaches}")
+
+    async def test_servers_see_kserves_headers_and_a_request_id_and_clients_cannot_set_them(
+        self, gateway: Gateway, make_backend: MakeBackend, make_table: MakeTable
+    ) -> None:
+        backend = await make_backend()
+        await gateway.apply(make_table(backend))
+        async with httpx.AsyncClient() as client:
+            answer = await client.get(
+                f"http://127.0.0.1:{gateway.settings.port}/x",
+                headers={
+                    "Host": HOST,
+                    "X-Request-Id": "mine",
+                    "kserve-isvc-name": "forged",
+                    "x-envoy-retry-on": "forged",
+                },
+            )
+        (head,) = backend.seen
+        lines = head.decode().lower().split("\r\n")
+        assert "kserve-isvc-name: iris" in lines
+        assert "kserve-isvc-namespace: default" in lines
+        assert not any("forged" in line for line in lines)
+        assert answer.headers["x-request-id"] == "mine"
+        assert "server" not in answer.headers
+
+    async def test_what_is_not_there_gets_404_with_the_value_and_what_is(
+        self, gateway: Gateway, make_backend: MakeBackend, make_table: MakeTable
+    ) -> None:
+        await gateway.apply(make_table(await make_backend()))
+        for path, host in (("/v1", "other.default.localhost"), ("/serving/a/b/", "localhost")):
+            status, body = await get(gateway, path, host)
+            error = json.loads(body)["error"]
+            assert status == 404
+            assert f'"{host}"' in error
+            assert f'"{path}"' in error
+            assert '"default/iris"' in error
+
+    async def test_no_workload_gets_503_with_the_reason_and_when_to_retry(
+        self, gateway: Gateway, make_iris: MakeIris
+    ) -> None:
+        await gateway.apply(RouteTable((make_iris(unavailable='model "a" loads'),)))
+        answer = await ask(Address(port=gateway.settings.port), "/", HOST, 5)
+        assert answer.status == 503
+        assert answer.headers["retry-after"] == "1"
+        assert json.loads(bytes(answer.body)) == {"error": 'model "a" loads'}
+
+    @pytest.mark.parametrize("dead", [False, True], ids=["no endpoint", "a dead endpoint"])
+    async def test_no_endpoint_gets_503_as_json_and_when_to_retry(
+        self,
+        gateway: Gateway,
+        make_backend: MakeBackend,
+        make_table: MakeTable,
+        dead: bool,
+    ) -> None:
+        backend = await make_backend()
+        await backend.stop()
+        await gateway.apply(make_table(*[backend] if dead else []))
+        answer = await ask(Address(port=gateway.settings.port), "/v1/x", HOST, 5)
+        assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+        assert '"GET /v1/x"' in json.loads(bytes(answer.body))["error"]
+
+    async def test_a_silent_server_gets_a_timeout_in_words(
+        self, gateway: Gateway, make_backend: MakeBackend, make_table: MakeTable
+    ) -> None:
+        backend = await make_backend()
+        backend.delay = 3
+        await gateway.apply(make_table(backend, timeout_seconds=1))
+        began = time.monotonic()
+        status, body = await get(gateway, "/slow")
+        assert status == 504
+        assert "timeout" in json.loads(body)["error"]
+        assert time.monotonic() - began < 2
+
+    async def test_weights_are_kept(
+        self, gateway: Gateway, make_backend: MakeBackend, make_iris: MakeIris
+    ) -> None:
+        old, new = await make_backend("old"), await make_backend("new")
+        clusters = tuple(
+            Cluster(f"default/iris/{b.name}", (b.endpoint,), "/health") for b in (old, new)
+        )
+        route = make_iris(Share("default/iris/old", 90), Share("default/iris/new", 10))
+        await gateway.apply(RouteTable((route,), clusters))
+        counts: Counter[str] = Counter()
+        async with httpx.AsyncClient() as client:
+            for _ in range(600):
+                url = f"http://127.0.0.1:{gateway.settings.port}/serving/default/iris/x"
+                counts[(await client.get(url)).text.split()[0]] += 1
+        # 600 draws at 10 %: mean 60, deviation 7.3; five deviations either side.
+        assert 23 <= counts["new"] <= 97
+        assert counts.total() == 600
+
+    async def test_one_bad_service_is_left_out_and_the_rest_is_served(
+        self, gateway: Gateway, make_backend: MakeBackend, make_table: MakeTable
+    ) -> None:
+        table = make_table(await make_backend())
+        bad = replace(table.routes[0], name="other/iris", path_prefix="/serving/other/iris")
+        refusals = await gateway.apply(replace(table, routes=(*table.routes, bad)))
+        assert {refusal.name for refusal in refusals} == {"other/iris"}
+        assert (await get(gateway, "/v1"))[0] == 200
+
+
+class TestProtocols:
+    async def test_http2_clients_reach_http1_servers(
+        self, gateway: Gateway, make_backend: MakeBackend, make_table: MakeTable
+    ) -> None:
+        await gateway.apply(make_table(await make_backend()))
+        process = await asyncio.create_subprocess_exec(
+            "curl",
+            "--silent",
+            "--http2-prior-knowledge",
+            "--write-out",
+            " %{http_version}",
+            f"http://127.0.0.1:{gateway.settings.port}/serving/default/iris/v1",
+            stdout=asyncio.subprocess.PIPE,
+        )
+        out, _ = await process.communicate()
+        assert out.decode() == "a /v1 2"
+
+    async def test_http2_clusters_carry_grpc_with_its_trailers(
+        self, gateway: Gateway, make_iris: MakeIris
+    ) -> None:
+        grpc = pytest.importorskip("grpc.aio", reason="grpcio is not installed")
+
+        async def echo(request: bytes, _context: object) -> bytes:
+            return b"echo " + request
+
+        server = grpc.server()
+        method = grpc_method_handlers(echo)
+        server.add_generic_rpc_handlers((method,))
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        cluster = Cluster("default/iris/grpc", (Endpoint("127.0.0.1", port),), "", http2=True)
+        route = make_iris(grpc_shares=(Share(cluster.name),))
+        await gateway.apply(RouteTable((route,), (cluster,)))
+        options = [("grpc.default_authority", HOST)]
+        try:
+            async with grpc.insecure_channel(f"127.0.0.1:{gateway.settings.port}", options) as ch:
+                call = ch.unary_unary("/test.Echo/Echo")
+                assert await call(b"x", timeout=5) == b"echo x"
+        finally:
+            await server.stop(None)
+
+    async def test_connections_are_kept_between_requests(
+        self, gateway: Gateway, make_backend: MakeBackend, make_table: MakeTable
+    ) -> None:
+        await gateway.apply(make_table(await make_backend()))
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.settings.port)
+        for _ in range(3):
+            writer.write(f"GET /k HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+            assert head.startswith(b"HTTP/1.1 200 OK")
+            assert await reader.readexactly(4) == b"a /k"
+        writer.close()
+        await writer.wait_closed()
+
+    async def test_events_of_a_stream_pass_when_they_are_made_and_outlast_the_timeout(
+        self, gateway: Gateway, make_backend: MakeBackend, make_table: MakeTable
+    ) -> None:
+        await gateway.apply(make_table(await make_backend(), timeout_seconds=1))
+        url = f"http://127.0.0.1:{gateway.settings.port}/serving/default/iris/stream"
+        async with httpx.AsyncClient() as client, client.stream("GET", url) as answer:
+            times = [(line, time.monotonic()) async for line in answer.aiter_lines() if line]
+        assert [line for line, _ in times] == [f"data: {n}" for n in range(4)]
+        gaps = [b - a for (_, a), (_, b) in itertools.pairwise(times)]
+        # Made 0.4 s apart; 1.2 s in all, which is longer than the timeout of 1 s.
+        assert min(gaps) > 0.2
+
+
+def grpc_method_handlers(echo: Callable) -> object:
+    import grpc
+
+    handler = grpc.unary_unary_rpc_method_handler(echo)
+    return grpc.method_handlers_generic_handler("test.Echo", {"Echo": handler})
+
+
+class TestChange:
+    async def test_moving_between_endpoints_and_clusters_under_load_loses_nothing(
+        self,
+        gateway: Gateway,
+        make_backend: MakeBackend,
+        make_table: MakeTable,
+        make_iris: MakeIris,
+    ) -> None:
+        a, b, c = [await make_backend(name) for name in "abc"]
+        for backend in (a, b, c):
+            backend.delay = 0.02
+        other = Cluster("default/iris-predictor/v2-b", (c.endpoint,), "/health")
+        tables = [
+            make_table(a, b),
+            make_table(b),
+            RouteTable((make_iris(Share(other.name)),), (other,)),
+            make_table(a),
+        ]
+        await gateway.apply(tables[0])
+        answers: Counter[int] = Counter()
+        stop = asyncio.Event()
+
+        async def load() -> None:
+            url = f"http://127.0.0.1:{gateway.settings.port}/serving/default/iris/x"
+            async with httpx.AsyncClient() as client:
+                while not stop.is_set():
+                    answers[(await client.get(url)).status_code] += 1
+
+        clients = [asyncio.create_task(load()) for _ in range(6)]
+        for table in tables * 4:
+            await gateway.apply(table)
+            await asyncio.sleep(0.1)
+        stop.set()
+        await asyncio.gather(*clients)
+        assert set(answers) == {200}
+        assert answers[200] > 100
+        assert all(backend.seen for backend in (a, b, c))
+
+    async def test_a_request_on_its_way_outlives_its_cluster(
+        self, gateway: Gateway, make_backend: MakeBackend, make_table: MakeTable
+    ) -> None:
+        backend = await make_backend()
+        backend.delay = 0.7
+        await gateway.apply(make_table(backend))
+        request = asyncio.create_task(get(gateway, "/slow"))
+        await until(lambda: as_async(bool(backend.seen)), 2)
+        await gateway.apply(RouteTable())
+        assert await request == (200, "a /slow")
+        assert (await get(gateway, "/slow"))[0] == 404
+
+    async def test_a_replica_that_dies_loses_no_request_that_was_not_sent(
+        self, gateway: Gateway, make_backend: MakeBackend, make_table: MakeTable
+    ) -> None:
+        dead, live = await make_backend("dead"), await make_backend("live")
+        await gateway.apply(make_table(dead, live))
+        await dead.stop()
+        answers = [await get(gateway, "/x") for _ in range(20)]
+        assert answers == [(200, "live /x")] * 20
+
+    async def test_the_same_table_again_writes_nothing(
+        self, gateway: Gateway, make_backend: MakeBackend, make_table: MakeTable, tmp_path: Path
+    ) -> None:
+        table = make_table(await make_backend())
+        await gateway.apply(table)
+        files = list((tmp_path / "gateway").rglob("*.json"))
+        before = {path: path.stat().st_mtime_ns for path in files}
+        await gateway.detach()
+        successor = Gateway(tmp_path / "gateway", gateway.settings)
+        await successor.start()
+        await successor.apply(table)
+        await successor.detach()
+        assert {path: path.stat().st_mtime_ns for path in files} == before
+
+    async def test_a_refused_configuration_is_named_and_undone(
+        self,
+        gateway: Gateway,
+        make_backend: MakeBackend,
+        make_table: MakeTable,
+        tmp_path: Path,
+    ) -> None:
+        await gateway.apply(make_table(await make_backend()))
+        folder = tmp_path / "gateway"
+        good = (folder / ROUTES_FILE).read_bytes()
+        file = render_routes(RouteTable(), gateway.settings)
+        routes = json.loads(file.body)
+        routes["resources"][0]["virtual_hosts"][0]["domains"] = ["same", "same"]
+        bad = ConfigFile(file.path, "bad", file.stat, json.dumps(routes).encode())
+        with pytest.raises(GatewayError, match="Duplicate entry of domain same") as raised:
+            await gateway._delivery.deliver([bad])
+        assert raised.value.reason == "ConfigRejected"
+        assert (folder / ROUTES_FILE).read_bytes() == good
+        assert (await get(gateway, "/v1"))[0] == 200
+
+
+async def as_async(value: bool) -> bool:
+    return value
+
+
+class TestHealth:
+    async def test_a_hung_server_is_seen_and_passed_by_within_about_a_second(
+        self, gateway: Gateway, make_backend: MakeBackend, make_table: MakeTable
+    ) -> None:
+        good, bad = await make_backend("good"), await make_backend("bad")
+        await gateway.apply(make_table(good, bad))
+        await asyncio.sleep(0.6)
+        bad.hang = True
+
+        async def seen() -> bool:
+            gateway._health_at = float("-inf")
+            (endpoints,) = (await gateway.health()).values()
+            return {e.endpoint: e.healthy for e in endpoints} == {
+                good.endpoint: True,
+                bad.endpoint: False,
+            }
+
+        # 0.5 s between questions and 1 s to answer one.
+        assert await until(seen, 3) < 1.8
+        assert [await get(gateway, "/x") for _ in range(10)] == [(200, "good /x")] * 10
+        bad.hang = False
+        await until(lambda: _not(seen), 2)
+
+    async def test_requests_are_counted_by_endpoint(
+        self, gateway: Gateway, make_backend: MakeBackend, make_table: MakeTable
+    ) -> None:
+        backend = await make_backend()
+        await gateway.apply(make_table(backend))
+        for _ in range(5):
+            await get(gateway, "/x")
+        ((endpoint,),) = (await gateway.health()).values()
+        assert (endpoint.total, endpoint.active) == (5, 0)
+
+    async def test_envoy_is_asked_once_a_second_at_most(
+        self, gateway: Gateway, make_backend: MakeBackend, make_table: MakeTable
+    ) -> None:
+        await gateway.apply(make_table(await make_backend()))
+        answers = await asyncio.gather(*(gateway.health() for _ in range(20)))
+        assert all(answer is answers[0] for answer in answers)
+
+    async def test_verify_sends_a_real_request(
+        self, gateway: Gateway, make_backend: MakeBackend, make_table: MakeTable
+    ) -> None:
+        backend = await make_backend()
+        table = make_table(backend)
+        missing = await gateway.verify(table.routes[0], "/v1/models/iris")
+        assert (missing.passed, missing.status) == (False, 503)
+        await gateway.apply(table)
+        verdict = await gateway.verify(table.routes[0], "/v1/models/iris")
+        assert (verdict.passed, verdict.status) == (True, 200)
+        assert b"GET /v1/models/iris " in backend.seen[0]
+        by_path = replace(table.routes[0], hosts=())
+        assert (await gateway.verify(by_path, "/v1/models/iris")).passed
+
+
+async def _not(condition: Callable[[], Awaitable[bool]]) -> bool:
+    return not await condition()
+
+
+class TestDeath:
+    async def test_a_killed_envoy_comes_back_with_the_same_routes(
+        self, gateway: Gateway, make_backend: MakeBackend, make_table: MakeTable
+    ) -> None:
+        await gateway.apply(make_table(await make_backend()))
+        first = gateway.pid
+        os.kill(first, signal.SIGKILL)
+
+        async def serves() -> bool:
+            try:
+                return (await get(gateway, "/x"))[0] == 200
+            except OSError:
+                return False
+
+        assert await until(serves, 5) < 2
+        assert gateway.pid not in {0, first}
+        assert gateway.restarts == 1
+
+    async def test_envoy_outlives_its_daemon_and_the_next_adopts_it(
+        self,
+        tmp_path: Path,
+        settings: GatewaySettings,
+        make_backend: MakeBackend,
+        make_table: MakeTable,
+    ) -> None:
+        backend = await make_backend()
+        folder = tmp_path / "gateway"
+        daemon = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-c",
+            DAEMON,
+            str(folder),
+            str(settings.port),
+            stdout=asyncio.subprocess.PIPE,
+        )
+        assert daemon.stdout
+        pid = int(await asyncio.wait_for(daemon.stdout.readline(), 10))
+        daemon.kill()
+        await daemon.wait()
+        envoy = observe_identity(pid)
+        assert envoy
+        gateway = Gateway(folder, settings)
+        await gateway.start()
+        try:
+            assert gateway.pid == pid
+            assert gateway.restarts == 0
+            await gateway.apply(make_table(backend))
+            assert (await get(gateway, "/x"))[0] == 200
+            os.kill(pid, signal.SIGKILL)
+            await until(lambda: as_async(gateway.pid not in {0, pid}), 3)
+        finally:
+            await gateway.close()
+        assert not is_running(envoy)
+
+    async def test_routes_stay_through_an_adoption(
+        self, gateway: Gateway, tmp_path: Path, make_backend: MakeBackend, make_table: MakeTable
+    ) -> None:
+        await gateway.apply(make_table(await make_backend()))
+        await gateway.detach()
+        assert (await get(gateway, "/x"))[0] == 200
+        successor = Gateway(tmp_path / "gateway", gateway.settings)
+        await successor.start()
+        assert successor.pid == gateway.pid
+        assert (await get(gateway, "/x"))[0] == 200
+        await successor.detach()
+
+    async def test_a_strangers_pid_is_never_touched(
+        self, tmp_path: Path, settings: GatewaySettings
+    ) -> None:
+        stranger = await asyncio.create_subprocess_exec("sleep", "60")
+        identity = observe_identity(stranger.pid)
+        assert identity
+        folder = tmp_path / "gateway"
+        folder.mkdir()
+        for ticks in (identity.start_ticks, identity.start_ticks - 1):
+            record = {"pid": stranger.pid, "startTicks": ticks, "fingerprint": "x"}
+            (folder / "envoy.json").write_text(json.dumps(record))
+            gateway = Gateway(folder, settings)
+            await gateway.start()
+            assert gateway.pid != stranger.pid
+            await gateway.close()
+        assert is_running(identity)
+        stranger.kill()
+        await stranger.wait()
+
+    async def test_close_leaves_no_process_and_no_listener(self, gateway: Gateway) -> None:
+        identity = observe_identity(gateway.pid)
+        assert identity
+        await gateway.close()
+        assert not is_running(identity)
+        with pytest.raises(OSError, match="Connect call failed"):
+            await get(gateway, "/")
+        await gateway.close()
+
+    async def test_a_new_envoy_does_not_send_to_endpoints_of_an_earlier_life(
+        self,
+        tmp_path: Path,
+        settings: GatewaySettings,
+        make_backend: MakeBackend,
+        make_table: MakeTable,
+    ) -> None:
+        backend = await make_backend()
+        for _ in range(2):
+            gateway = Gateway(tmp_path / "gateway", settings)
+            await gateway.start()
+            status, body = await get(gateway, "/x")
+            assert status == 503
+            assert "does not know its services yet" in json.loads(body)["error"]
+            await gateway.apply(make_table(backend))
+            await gateway.close()
+        assert backend.seen == []
+
+
+DAEMON = """
+import asyncio, sys
+from pathlib import Path
+from sampan.gateway.listener import Gateway
+from sampan.gateway.settings import GatewaySettings
+
+async def main():
+    gateway = Gateway(Path(sys.argv[1]), GatewaySettings(port=int(sys.argv[2]), workers=1))
+    await gateway.start()
+    print(gateway.pid, flush=True)
+    await asyncio.sleep(60)
+
+asyncio.run(main())
+"""
+
+
+class TestStart:
+    async def test_a_taken_port_is_named_with_who_holds_it_and_the_mend(
+        self, tmp_path: Path
+    ) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as holder:
+            port = holder.getsockname()[1]
+            gateway = Gateway(tmp_path / "gateway", GatewaySettings(port=port))
+            with pytest.raises(GatewayError) as raised:
+                await gateway.start()
+        assert raised.value.reason == "PortInUse"
+        for words in (f"port {port}", f"process {os.getpid()}", "pytest", "--port"):
+            assert words in raised.value.message
+        assert gateway.pid == 0
+
+    async def test_a_port_that_is_shared_by_others_counts_as_taken(self, tmp_path: Path) -> None:
+        with socket.socket() as holder:
+            holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            holder.bind(("127.0.0.1", 0))
+            holder.listen()
+            port = holder.getsockname()[1]
+            with pytest.raises(GatewayError, match="is taken"):
+                await Gateway(tmp_path / "gateway", GatewaySettings(port=port)).start()
+
+    async def test_a_port_lost_after_the_check_is_told_in_envoys_words(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as holder:
+            port = holder.getsockname()[1]
+            monkeypatch.setattr(listener_module, "is_port_free", lambda *_: True)
+            gateway = Gateway(tmp_path / "gateway", GatewaySettings(port=port))
+            with pytest.raises(GatewayError, match="Address already in use"):
+                await gateway.start()
+        assert gateway.pid == 0
+
+    async def test_a_folder_too_deep_for_a_socket_is_named(self, tmp_path: Path) -> None:
+        with pytest.raises(GatewayError) as raised:
+            await Gateway(tmp_path / ("d" * 120)).start()
+        assert raised.value.reason == "PathTooLong"
+        assert "XDG_STATE_HOME" in raised.value.message
+
+    async def test_off_loopback_is_refused(self, tmp_path: Path) -> None:
+        with pytest.raises(GatewayError, match="not authenticated") as raised:
+            await Gateway(tmp_path / "gateway", GatewaySettings(host="0.0.0.0")).start()
+        assert raised.value.reason == "InvalidSettings"
+
+    async def test_files_are_the_users_alone(
+        self, gateway: Gateway, tmp_path: Path, make_backend: MakeBackend, make_table: MakeTable
+    ) -> None:
+        await gateway.apply(make_table(await make_backend()))
+        folder = tmp_path / "gateway"
+        modes = {path.name: path.stat().st_mode & 0o077 for path in folder.rglob("*")}
+        assert set(modes.values()) == {0}
+        assert folder.stat().st_mode & 0o077 == 0
+
+    async def test_settings_may_change_with_the_daemon(
+        self, gateway: Gateway, tmp_path: Path, make_backend: MakeBackend, make_table: MakeTable
+    ) -> None:
+        await gateway.apply(make_table(await make_backend()))
+        await gateway.detach()
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            port = probe.getsockname()[1]
+        successor = Gateway(tmp_path / "gateway", replace(gateway.settings, port=port))
+        await successor.start()
+        assert successor.pid == gateway.pid
+        assert (await get(successor, "/x"))[0] == 200
+        await successor.detach()
+
+
+def test_no_identity_is_shared_by_two_lives_of_a_pid() -> None:
+    mine = observe_identity(os.getpid())
+    assert mine
+    assert is_running(mine)
+    assert not is_running(Identity(mine.pid, mine.start_ticks + 1))
