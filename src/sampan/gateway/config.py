@@ -70,11 +70,13 @@ def render_bootstrap(folder: str) -> bytes:
     return orjson.dumps(bootstrap, option=orjson.OPT_INDENT_2)
 
 
-def render_listeners(settings: GatewaySettings, folder: str) -> ConfigFile:
-    """Return the LDS file."""
+def render_listeners(
+    settings: GatewaySettings, folder: str, also: tuple[str, ...] = ()
+) -> ConfigFile:
+    """Return the LDS file. `also` are addresses to listen on besides the settings' own."""
     access_log = f"{folder}/{ACCESS_LOG}" if settings.access_log else ""
     rds = {"route_config_name": ROUTES, "config_source": _source(folder, ROUTES_FILE)}
-    listener = make_listener(settings, rds, access_log)
+    listener = make_listener(settings, also, rds, access_log)
     return _file(LISTENERS_FILE, "listener_manager.lds.version_text", [listener])
 
 

@@ -16,8 +16,14 @@ _MANAGER = f"{_FILTERS}.network.http_connection_manager.v3.HttpConnectionManager
 _ASKED = '"%REQ(:METHOD)% %PATH(NQ:ORIG_OR_PATH)%"'
 
 
-def make_listener(settings: GatewaySettings, routes: JsonObject, access_log: str) -> JsonObject:
-    """Return the front door. `routes` is the RDS source; `access_log` a file, or empty for none."""
+def make_listener(
+    settings: GatewaySettings, also: tuple[str, ...], routes: JsonObject, access_log: str
+) -> JsonObject:
+    """Return the front door.
+
+    `also` are further addresses to listen on, `routes` is the RDS source, `access_log` a file, or
+    empty for none.
+    """
     manager = {
         "name": "envoy.filters.network.http_connection_manager",
         "typed_config": _make_manager(routes, access_log),
@@ -25,7 +31,8 @@ def make_listener(settings: GatewaySettings, routes: JsonObject, access_log: str
     return {
         "@type": LISTENER_TYPE,
         "name": "front",
-        "address": {"socket_address": {"address": settings.host, "port_value": settings.port}},
+        "address": _address(settings.host, settings.port),
+        "additional_addresses": [{"address": _address(host, settings.port)} for host in also],
         # One owner: with a shared port the kernel would hand some requests to whoever else
         # opened it the same way, in silence.
         "enable_reuse_port": False,
@@ -35,9 +42,13 @@ def make_listener(settings: GatewaySettings, routes: JsonObject, access_log: str
     }
 
 
+def _address(host: str, port: int) -> JsonObject:
+    return {"socket_address": {"address": host, "port_value": port}}
+
+
 def _make_manager(routes: JsonObject, access_log: str) -> JsonObject:
     return {
-        "@type": f"{_MANAGER}",
+        "@type": _MANAGER,
         "stat_prefix": STAT_PREFIX,
         "codec_type": "AUTO",
         "rds": routes,

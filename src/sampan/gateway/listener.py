@@ -27,7 +27,7 @@ from sampan.gateway.envoy import Envoy, choose_workers, envoy_binary, make_comma
 from sampan.gateway.errors import GatewayError
 from sampan.gateway.folder import Folder
 from sampan.gateway.health import Health, make_health
-from sampan.gateway.ports import is_port_free, observe_port_holder
+from sampan.gateway.ports import is_port_free, observe_port_holder, observe_twin_addresses
 from sampan.gateway.settings import GatewaySettings, validate_settings
 from sampan.gateway.table import RouteTable, TableRoute
 from sampan.gateway.validation import Refusal, select_valid
@@ -71,6 +71,7 @@ class Gateway:
         self._envoy = Envoy(self._folder)
         self._delivery = Delivery(self._folder, self._envoy, self._clock)
         self._command: tuple[str, ...] = ()
+        self._twins: tuple[str, ...] = ()
         self._bootstrap = render_bootstrap(str(self._folder.root))
         self._keeper: asyncio.Task[None] | None = None
         self._applying = asyncio.Lock()
@@ -95,6 +96,7 @@ class Gateway:
         if mistakes:
             raise GatewayError("InvalidSettings", "; ".join(mistakes))
         self._folder.prepare()
+        self._twins = observe_twin_addresses(self.settings.host)
         workers = choose_workers(self.settings.workers)
         self._command = make_command(envoy_binary(), self._folder.root / BOOTSTRAP, workers)
         adopted = self._envoy.adopt(self._command, self._bootstrap)
@@ -162,7 +164,7 @@ class Gateway:
         await self._envoy.stop()
 
     async def _take_over(self) -> None:
-        listeners = render_listeners(self.settings, str(self._folder.root))
+        listeners = render_listeners(self.settings, str(self._folder.root), self._twins)
         if self._folder.read(LISTENERS_FILE) != listeners.body:
             self._check_port()
         await self._delivery.deliver([listeners])
@@ -171,7 +173,7 @@ class Gateway:
         await self._envoy.stop()
         self._check_port()
         folder = str(self._folder.root)
-        listeners = render_listeners(self.settings, folder)
+        listeners = render_listeners(self.settings, folder, self._twins)
         routes = render_routes(RouteTable(), self.settings, starting=True)
         clusters = render_clusters(RouteTable(), self.settings, folder)
         for file in (listeners, routes, clusters):
@@ -226,10 +228,14 @@ class Gateway:
             self.last_error = None
 
     def _check_port(self) -> None:
-        host, port = self.settings.host, self.settings.port
-        if is_port_free(host, port):
+        port = self.settings.port
+        hosts = (self.settings.host, *self._twins)
+        host = next((host for host in hosts if not is_port_free(host, port)), None)
+        if host is None:
             return
         holder = observe_port_holder(port)
+        if holder and holder.pid == self.pid:
+            return
         by = f'process {holder.pid} ("{holder.command}")' if holder else "another process"
         raise GatewayError(
             "PortInUse",

@@ -35,6 +35,15 @@ def is_port_free(host: str, port: int) -> bool:
     return True
 
 
+def observe_twin_addresses(host: str) -> tuple[str, ...]:
+    """Return the other addresses that the names of this one lead to on this machine.
+
+    `localhost` is `::1` first for many clients: who listens on `127.0.0.1` alone leaves that
+    door to whoever takes it.
+    """
+    return ("::1",) if host == "127.0.0.1" and is_port_free("::1", 0) else ()
+
+
 def observe_port_holder(port: int) -> PortHolder | None:
     """Return the process that listens on a port; None when none is found or it may not be seen."""
     inodes = set(_listening_inodes(port))
