@@ -9,9 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from sampan.api.config import Config
+from sampan.machinery.registry import JsonObject
 from sampan.plan.merge import main_container
 from sampan.plan.select import Selection
 from sampan.plan.server_type import RuntimeDefaults
@@ -32,43 +35,38 @@ SOURCE_URI = "internal.serving.kserve.io/storage-initializer-sourceuri"
 HASH_VERSION = "v1"
 _HASH_LENGTH = 10
 
-# Annotations that KServe never copies from a service to its workloads.
-_NOT_COPIED = frozenset(
-    {
-        "autoscaling.knative.dev/min-scale",
-        "autoscaling.knative.dev/max-scale",
-        SOURCE_URI,
-        "kubectl.kubernetes.io/last-applied-configuration",
-        "modelFormat",
-    }
-)
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What has been decided about a predictor before its workload is made.
+
+    `spec` is the merged pod spec, `models` where its model comes from.
+    """
+
+    service: Mapping[str, Any]
+    config: Config
+    selection: Selection
+    defaults: RuntimeDefaults
+    spec: Mapping[str, Any]
+    models: tuple[ModelSource, ...]
 
 
-def make_predictor(
-    service: Mapping[str, Any],
-    selection: Selection,
-    defaults: RuntimeDefaults,
-    spec: Mapping[str, Any],
-    models: tuple[ModelSource, ...],
-) -> Workload:
-    """Return the predictor's workload from its merged pod spec and its models."""
+def make_predictor(parts: Parts) -> Workload:
+    """Return the predictor's workload."""
+    service, own = parts.service, predictor(parts.service)
     name = component_name(service, Component.PREDICTOR)
-    own = predictor(service)
-    template = {
-        "metadata": _make_metadata(service, selection, defaults, name, models),
-        "spec": dict(spec),
-    }
+    template = {"metadata": _make_metadata(parts, name), "spec": dict(parts.spec)}
     strategy = own.get("deploymentStrategy") or {}
     return Workload(
         component=Component.PREDICTOR,
         name=name,
         template=template,
-        template_hash=make_template_hash(template, models),
+        template_hash=make_template_hash(template, parts.models),
         replicas=make_replicas(service),
-        model_name=_make_model_name(service, spec),
-        models=models,
-        protocol=_make_protocol(service, defaults, spec),
-        runtime_name=selection.name,
+        model_name=_make_model_name(service, parts.spec),
+        models=parts.models,
+        protocol=_make_protocol(parts),
+        runtime_name=parts.selection.name,
         strategy=str(strategy.get("type") or "RollingUpdate"),
         timeout_seconds=_whole(own.get("timeout")),
         container_concurrency=_whole(own.get("containerConcurrency")),
@@ -93,27 +91,22 @@ def make_template_hash(template: PodTemplate, models: tuple[ModelSource, ...]) -
     return f"{HASH_VERSION}-{hashlib.sha256(text.encode()).hexdigest()[:_HASH_LENGTH]}"
 
 
-def _make_metadata(
-    service: Mapping[str, Any],
-    selection: Selection,
-    defaults: RuntimeDefaults,
-    name: str,
-    models: tuple[ModelSource, ...],
-) -> dict[str, Any]:
-    runtime, own = selection.runtime.get("spec") or {}, predictor(service)
+def _make_metadata(parts: Parts, name: str) -> JsonObject:
+    service, own = parts.service, predictor(parts.service)
+    runtime = parts.selection.runtime.get("spec") or {}
     copied = {
         **(runtime.get("annotations") or {}),
         **annotations_of(service),
         **(own.get("annotations") or {}),
     }
-    kept = {k: v for k, v in copied.items() if k not in _NOT_COPIED}
-    if models and not own.get("storageUris"):
-        kept[SOURCE_URI] = models[0].uri
+    kept = {k: v for k, v in copied.items() if k not in parts.config.annotations_kept_back}
+    if parts.models and not own.get("storageUris"):
+        kept[SOURCE_URI] = parts.models[0].uri
     return {
         "labels": {
             **(runtime.get("labels") or {}),
             **labels_of(service),
-            **defaults.labels,
+            **parts.defaults.labels,
             **(own.get("labels") or {}),
             "serving.kserve.io/inferenceservice": str(service["metadata"]["name"]),
             "component": Component.PREDICTOR.value,
@@ -137,13 +130,11 @@ def _make_model_name(service: Mapping[str, Any], spec: Mapping[str, Any]) -> str
     return name
 
 
-def _make_protocol(
-    service: Mapping[str, Any], defaults: RuntimeDefaults, spec: Mapping[str, Any]
-) -> str:
+def _make_protocol(parts: Parts) -> str:
     """A model's protocol; of a custom predictor the variable `PROTOCOL`; `v1` when nothing says."""
-    if model(service) is not None:
-        return defaults.protocol or "v1"
-    containers = spec["containers"]
+    if model(parts.service) is not None:
+        return parts.defaults.protocol or "v1"
+    containers = parts.spec["containers"]
     asked = next((c for c in containers if c.get("name") == TRANSFORMER_CONTAINER), containers[0])
     entries = [e for e in asked.get("env") or () if e.get("name") == "PROTOCOL"]
     return str(entries[-1].get("value") or "v1") if entries else "v1"

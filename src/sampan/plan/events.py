@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sampan.plan.conditions import FALSE, READY, TRUE, condition_of
+from sampan.api.condition_set import ConditionStatus
+from sampan.api.inferenceservice.conditions import READY
+from sampan.plan.conditions import condition_status
 from sampan.plan.observed import Observed
 from sampan.plan.types import Plan
 
@@ -40,12 +42,14 @@ def derive_events(
 def _readiness(
     old: Mapping[str, Any], new: Mapping[str, Any], name: str
 ) -> tuple[PlannedEvent, ...]:
-    was, now = condition_of(old, READY).get("status"), condition_of(new, READY).get("status")
-    if now == TRUE and was != TRUE:
+    was, now = condition_status(old, READY), condition_status(new, READY)
+    if now is ConditionStatus.TRUE and was is not ConditionStatus.TRUE:
         text = f"InferenceService [{name}] is Ready"
         return (PlannedEvent(NORMAL, "InferenceServiceReady", text),)
-    if was == TRUE and now == FALSE:
-        types = ", ".join(c["type"] for c in new["conditions"] if c["status"] == FALSE)
+    if was is ConditionStatus.TRUE and now is ConditionStatus.FALSE:
+        types = ", ".join(
+            c["type"] for c in new["conditions"] if c["status"] == ConditionStatus.FALSE
+        )
         text = f"InferenceService [{name}] is no longer Ready because of: {types}"
         return (PlannedEvent(WARNING, "InferenceServiceNotReady", text),)
     return ()

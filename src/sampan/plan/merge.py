@@ -11,9 +11,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from sampan.machinery.patch import strategic_merge
 from sampan.machinery.registry import JsonObject
 from sampan.plan.image import make_image, wants_gpu
-from sampan.plan.placeholders import PlaceholderError, render_placeholders
+from sampan.plan.placeholders import PlaceholderError, make_metadata_root, render_placeholders
 from sampan.plan.select import Selection
 from sampan.plan.server_type import RuntimeDefaults, server_type
 from sampan.plan.service import MAIN_CONTAINER, TRANSFORMER_CONTAINER, labels_of, model, predictor
@@ -144,8 +145,6 @@ def _make_with_runtime(
     ]
     base = {k: runtime_spec[k] for k in _RUNTIME_POD_FIELDS if runtime_spec.get(k)}
     own = {k: v for k, v in _pod_fields(predictor(service)).items() if k != "containers"}
-    from sampan.machinery.patch import strategic_merge
-
     spec = strategic_merge(base, own)
     return MergedPod({**spec, "containers": [*served, *others]})
 
@@ -161,8 +160,9 @@ def _make_served(
     wanted = model(service) or {}
     patch = _plain({k: v for k, v in wanted.items() if k not in _MODEL_FIELDS})
     patch = _with_defaults(patch, defaults)
-    metadata = {**service["metadata"], "labels": {**labels_of(service), **defaults.labels}}
-    main = render_placeholders(_merge_container(in_runtime[MAIN_CONTAINER], patch), metadata)
+    labels = {**labels_of(service), **defaults.labels}
+    root = make_metadata_root({**service["metadata"], "labels": labels})
+    main = render_placeholders(_merge_container(in_runtime[MAIN_CONTAINER], patch), root)
     main["image"] = make_image(
         str(main.get("image", "")),
         str(wanted.get("runtimeVersion") or ""),
@@ -173,13 +173,11 @@ def _make_served(
     if not transformers:
         return [main]
     transformer = transformers[0] if len(transformers) == 1 else _merge_container(*transformers)
-    return [main, render_placeholders(transformer, metadata)]
+    return [main, render_placeholders(transformer, root)]
 
 
 def _merge_container(runtime: JsonObject, own: JsonObject) -> JsonObject:
     """The service's container over the runtime's; arguments are appended, not replaced."""
-    from sampan.machinery.patch import strategic_merge
-
     patch = {k: v for k, v in own.items() if k != "args" and not (k == "name" and not v)}
     merged: JsonObject = strategic_merge(runtime, patch)
     args = [*(runtime.get("args") or []), *(own.get("args") or [])]

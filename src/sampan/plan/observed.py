@@ -56,7 +56,8 @@ class ObservedReplica:
 
     `running`: its process is alive. `ready`: its readiness probe passes. `load` is the link between
     process start and first readiness. `address` is `host:port` of its HTTP port ("" before start).
-    `back_off_until`: restarted not before then (0: not backing off).
+    `back_off_until`: restarted not before then (0: not backing off). `routed`: the gateway has its
+    address and finds it healthy (platforms that have a gateway of their own).
     """
 
     name: str
@@ -73,6 +74,7 @@ class ObservedReplica:
     load: Link = Link()
     last_exit: Exit | None = None
     back_off_until: float = 0.0
+    routed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +92,15 @@ class ObservedWorkload:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """All that a platform saw of one service. `route` is DONE only while a real request passes."""
+    """All that a platform saw of one service. `route` is DONE only while a real request passes.
+
+    `published` identifies what the gateway was last given for it ("": nothing).
+    """
 
     workloads: tuple[ObservedWorkload, ...] = ()
     route: Link = Link()
     warnings: tuple[tuple[str, str], ...] = field(default=())
+    published: str = ""
 
 
 NOTHING = Observed()

@@ -1,16 +1,17 @@
-"""Placeholders of runtimes: Go templates over an InferenceService's metadata.
+"""Placeholders: the part of Go's text/template that KServe's YAML uses.
 
-`--model_name={{.Name}}` is rendered with the service's ObjectMeta as root (KServe, merging of
-runtime and service). Only what can be meant there is rendered: a field, a label, an annotation, a
-quoted text. A missing label or annotation renders as `<no value>`, as Go's text/template does.
-Anything else (a chat template that slipped into an argument) is a `PlaceholderError`.
+A runtime's `--model_name={{.Name}}` is rendered with the service's ObjectMeta as root (KServe,
+merging of runtime and service), a domain template with name, namespace and domain. Only what can be
+meant there is rendered: a field, a label, an annotation, a quoted text. A missing label or
+annotation renders as `<no value>`, as in Go. Anything else (a chat template that slipped into an
+argument) is a `PlaceholderError`.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 _ACTION = re.compile(
     r"(?P<before>\s*)\{\{(?P<trim_left>-(?=\s))?(?P<body>.*?)"
@@ -23,7 +24,7 @@ _INDEX = re.compile(
 )
 _TEXT = re.compile(r"\"(?P<a>[^\"\\]*)\"|`(?P<b>[^`]*)`")
 _COMMENT = re.compile(r"/\*.*\*/", re.DOTALL)
-_SCALARS = {
+_METADATA_FIELDS = {
     "Name": "name",
     "GenerateName": "generateName",
     "Namespace": "namespace",
@@ -31,56 +32,72 @@ _SCALARS = {
     "ResourceVersion": "resourceVersion",
     "Generation": "generation",
 }
-_MAPS = {"Labels": "labels", "Annotations": "annotations"}
 _NO_VALUE = "<no value>"
+
+Root: TypeAlias = Mapping[str, "str | Mapping[str, str]"]
+"""What `.` is in a template: fields that are texts, and maps of texts."""
 
 
 class PlaceholderError(ValueError):
     """A placeholder that cannot be rendered; the text names it and the mend."""
 
 
-def render_placeholders(value: Any, metadata: Mapping[str, Any]) -> Any:
+def make_metadata_root(metadata: Mapping[str, Any]) -> Root:
+    """Return an ObjectMeta as the root of a template."""
+    fields = {name: str(metadata.get(key, "")) for name, key in _METADATA_FIELDS.items()}
+    return {
+        **fields,
+        "Labels": metadata.get("labels") or {},
+        "Annotations": metadata.get("annotations") or {},
+    }
+
+
+def render_placeholders(value: Any, root: Root) -> Any:
     """Return a JSON value with the placeholders of every text in it rendered.
 
-    `metadata` is the InferenceService's, with the labels that the runtime's defaults add.
     Each text is rendered by itself, so a label that holds a quote cannot break the container.
     """
     match value:
         case str():
-            return _render_text(value, metadata) if "{{" in value else value
+            return render_text(value, root) if "{{" in value else value
         case list():
-            return [render_placeholders(item, metadata) for item in value]
+            return [render_placeholders(item, root) for item in value]
         case dict():
-            return {key: render_placeholders(item, metadata) for key, item in value.items()}
+            return {key: render_placeholders(item, root) for key, item in value.items()}
     return value
 
 
-def _render_text(text: str, metadata: Mapping[str, Any]) -> str:
+def render_text(text: str, root: Root) -> str:
+    """Return the text with its placeholders rendered; raise PlaceholderError."""
     if "{{" in _ACTION.sub("", text):
         raise PlaceholderError(f'"{text}" has "{{{{" without "}}}}"; close it or remove it')
 
     def rendered(action: re.Match[str]) -> str:
         before = "" if action["trim_left"] else action["before"]
         after = "" if action["trim_right"] else action["after"]
-        return before + _render_action(action["body"].strip(), metadata) + after
+        return before + _render_action(action["body"].strip(), root) + after
 
     return _ACTION.sub(rendered, text)
 
 
-def _render_action(body: str, metadata: Mapping[str, Any]) -> str:
+def _render_action(body: str, root: Root) -> str:
     if _COMMENT.fullmatch(body):
         return ""
     if text := _TEXT.fullmatch(body):
         return text["a"] if text["a"] is not None else text["b"]
     if index := _INDEX.fullmatch(body):
         key = index["a"] if index["a"] is not None else index["b"]
-        return str((metadata.get(_MAPS[index["field"]]) or {}).get(key, ""))
-    field = _FIELD.fullmatch(body)
-    if field and field["field"] in _MAPS and field["key"]:
-        return str((metadata.get(_MAPS[field["field"]]) or {}).get(field["key"], _NO_VALUE))
-    if field and field["field"] in _SCALARS and not field["key"]:
-        return str(metadata.get(_SCALARS[field["field"]], ""))
-    raise PlaceholderError(
-        f'"{{{{{body}}}}}" cannot be rendered; use {{{{.Name}}}}, {{{{.Namespace}}}}, '
-        "{{.Labels.x}} or {{.Annotations.x}}"
+        found = root.get(index["field"])
+        if isinstance(found, Mapping):
+            return str(found.get(key, ""))
+    if field := _FIELD.fullmatch(body):
+        found = root.get(field["field"])
+        if isinstance(found, str) and not field["key"]:
+            return found
+        if isinstance(found, Mapping) and field["key"]:
+            return str(found.get(field["key"], _NO_VALUE))
+    known = ", ".join(
+        f"{{{{.{name}}}}}" if isinstance(value, str) else f"{{{{.{name}.x}}}}"
+        for name, value in root.items()
     )
+    raise PlaceholderError(f'"{{{{{body}}}}}" cannot be rendered; use one of {known}')

@@ -10,19 +10,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sampan.machinery.registry import JsonObject
-from sampan.plan.chain import derive_chain, find_workload, first_open
-from sampan.plan.conditions import (
-    FALSE,
+from sampan.api.condition_set import Condition, ConditionStatus
+from sampan.api.inferenceservice.conditions import (
     INGRESS_READY,
     PREDICTOR_READY,
+    REASON_MINIMUM_REPLICAS_UNAVAILABLE,
+    REASON_NEW_REPLICA_SET_AVAILABLE,
+    REASON_STOPPED,
     STOPPED,
-    TRUE,
-    UNKNOWN,
-    Condition,
-    condition_of,
-    derive_conditions,
 )
+from sampan.machinery.registry import JsonObject
+from sampan.plan.chain import derive_chain, find_workload, first_open
+from sampan.plan.conditions import condition_status, derive_conditions
 from sampan.plan.model_status import derive_model_status
 from sampan.plan.observed import Link, LinkState, Observed
 from sampan.plan.routes import make_address, make_url
@@ -60,7 +59,7 @@ def derive_status(snapshot: Snapshot, plan: Plan, observed: Observed) -> JsonObj
 
 
 def _was_stopped(before: Mapping[str, Any]) -> bool:
-    return condition_of(before, STOPPED).get("status") == TRUE
+    return condition_status(before, STOPPED) is ConditionStatus.TRUE
 
 
 def _make_runtime(before: Mapping[str, Any], plan: Plan) -> JsonObject:
@@ -77,10 +76,10 @@ def _make_urls(
     """URLs appear with the first readiness and stay (KServe, URL fields)."""
     predictor = dict((before.get("components") or {}).get("predictor") or {})
     urls: JsonObject = {k: before[k] for k in ("url", "address") if before.get(k)}
-    if condition_of(status, PREDICTOR_READY).get("status") == TRUE:
+    if condition_status(status, PREDICTOR_READY) is ConditionStatus.TRUE:
         name = component_name(snapshot.service, Component.PREDICTOR)
         predictor["url"] = make_url(name, plan.service.namespace, snapshot.gateway)
-    if condition_of(status, INGRESS_READY).get("status") == TRUE:
+    if condition_status(status, INGRESS_READY) is ConditionStatus.TRUE:
         urls = {
             "url": plan.url,
             "address": {"url": make_address(plan.service, snapshot.gateway)},
@@ -95,9 +94,9 @@ def _make_conditions(
 ) -> tuple[Condition, ...]:
     if plan.stopped:
         return (
-            Condition(PREDICTOR_READY, FALSE, "Stopped"),
-            Condition(INGRESS_READY, FALSE, "Stopped"),
-            Condition(STOPPED, TRUE),
+            Condition(PREDICTOR_READY, ConditionStatus.FALSE, REASON_STOPPED),
+            Condition(INGRESS_READY, ConditionStatus.FALSE, REASON_STOPPED),
+            Condition(STOPPED, ConditionStatus.TRUE),
         )
     predictor = (
         _derive_blocked_predictor(plan, observed)
@@ -105,9 +104,9 @@ def _make_conditions(
         else _derive_predictor(plan, observed)
     )
     ingress = _derive_ingress(predictor, observed.route)
-    if plan.blocked and not condition_of(before, STOPPED):
+    if plan.blocked and condition_status(before, STOPPED) is None:
         return (predictor, ingress)
-    return (predictor, ingress, Condition(STOPPED, FALSE))
+    return (predictor, ingress, Condition(STOPPED, ConditionStatus.FALSE))
 
 
 def _derive_blocked_predictor(plan: Plan, observed: Observed) -> Condition:
@@ -117,12 +116,17 @@ def _derive_blocked_predictor(plan: Plan, observed: Observed) -> Condition:
     if wanted and ready >= _least(wanted):
         return Condition(
             PREDICTOR_READY,
-            TRUE,
+            ConditionStatus.TRUE,
             "MinimumReplicasAvailable",
             "the replicas of the last valid spec serve",
         )
     reason, message = (plan.blocked.reason, plan.blocked.message) if plan.blocked else ("", "")
-    return Condition(PREDICTOR_READY, FALSE if wanted else UNKNOWN, reason, message)
+    return Condition(
+        PREDICTOR_READY,
+        ConditionStatus.FALSE if wanted else ConditionStatus.UNKNOWN,
+        reason,
+        message,
+    )
 
 
 def _derive_predictor(plan: Plan, observed: Observed) -> Condition:
@@ -130,7 +134,7 @@ def _derive_predictor(plan: Plan, observed: Observed) -> Condition:
     if workload.replicas == 0:
         return Condition(
             PREDICTOR_READY,
-            FALSE,
+            ConditionStatus.FALSE,
             "NoReplicas",
             "spec.predictor.minReplicas is 0 and nothing starts a replica; set it to 1 or more",
         )
@@ -138,21 +142,23 @@ def _derive_predictor(plan: Plan, observed: Observed) -> Condition:
     opened = first_open(tuple(link for link in chain if link.name != "route"))
     if opened is None:
         text = f'all replicas of template "{workload.template_hash}" are ready'
-        return Condition(PREDICTOR_READY, TRUE, "NewReplicaSetAvailable", text)
+        return Condition(
+            PREDICTOR_READY, ConditionStatus.TRUE, REASON_NEW_REPLICA_SET_AVAILABLE, text
+        )
     if _serving(observed, workload.name) >= _least(workload.replicas):
         text = f'enough replicas serve while template "{workload.template_hash}" is rolled out'
-        return Condition(PREDICTOR_READY, TRUE, "MinimumReplicasAvailable", text)
+        return Condition(PREDICTOR_READY, ConditionStatus.TRUE, "MinimumReplicasAvailable", text)
     if opened.state is LinkState.FAILED:
         return Condition(
             PREDICTOR_READY,
-            FALSE,
-            opened.link.reason or "MinimumReplicasUnavailable",
+            ConditionStatus.FALSE,
+            opened.link.reason or REASON_MINIMUM_REPLICAS_UNAVAILABLE,
             f"{opened.name}: {opened.link.message}",
         )
     return Condition(
         PREDICTOR_READY,
-        FALSE,
-        "MinimumReplicasUnavailable",
+        ConditionStatus.FALSE,
+        REASON_MINIMUM_REPLICAS_UNAVAILABLE,
         f"{opened.name} is {opened.state.value}"
         if not opened.link.message or opened.link.total
         else f"{opened.name}: {opened.link.message}",
@@ -171,13 +177,16 @@ def _least(replicas: int) -> int:
 
 def _derive_ingress(predictor: Condition, route: Link) -> Condition:
     """The route is there only while a real request passes."""
-    if predictor.status == UNKNOWN:
-        return Condition(INGRESS_READY, UNKNOWN)
-    if predictor.status == FALSE:
-        return Condition(INGRESS_READY, FALSE, "Predictor ingress not created")
+    if predictor.status is ConditionStatus.UNKNOWN:
+        return Condition(INGRESS_READY, ConditionStatus.UNKNOWN)
+    if predictor.status is ConditionStatus.FALSE:
+        return Condition(INGRESS_READY, ConditionStatus.FALSE, "Predictor ingress not created")
     if route.state is LinkState.DONE:
-        return Condition(INGRESS_READY, TRUE)
+        return Condition(INGRESS_READY, ConditionStatus.TRUE)
     waiting = "the gateway does not pass a request yet"
     return Condition(
-        INGRESS_READY, FALSE, route.reason or "RouteNotReady", route.message or waiting
+        INGRESS_READY,
+        ConditionStatus.FALSE,
+        route.reason or "RouteNotReady",
+        route.message or waiting,
     )

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
+from sampan.api.config import Config
+from sampan.plan.model import has_storage
 from sampan.plan.service import annotations_of, deployment_mode, labels_of, model, predictor
 from sampan.plan.types import Blocked, Component
 
@@ -41,11 +43,19 @@ _ANNOTATIONS = {
 _NEGATIVE = frozenset({"", "false"})
 
 
-def make_warnings(service: Mapping[str, Any], default_mode: str) -> Warnings:
+def make_warnings(service: Mapping[str, Any], config: Config) -> Warnings:
     """Return a warning for each field that is set and not acted on."""
-    checks = (_warn_fields, _warn_scale, _warn_rollout, _warn_annotations, _warn_visibility)
+    checks = (
+        _warn_fields,
+        _warn_scale,
+        _warn_rollout,
+        _warn_annotations,
+        _warn_visibility,
+        _warn_source,
+    )
     found = [warning for check in checks for warning in check(service)]
-    if deployment_mode(service, default_mode) == "Knative":
+    found += _warn_config(config)
+    if deployment_mode(service, config.default_deployment_mode) == "Knative":
         found.append(
             ("spec.predictor", "Knative mode is not built yet; the service runs in Standard mode")
         )
@@ -113,13 +123,36 @@ def _warn_visibility(service: Mapping[str, Any]) -> Warnings:
     )
 
 
-def select_unbuilt(service: Mapping[str, Any], default_mode: str) -> Blocked | None:
+def _warn_source(service: Mapping[str, Any]) -> Warnings:
+    """Without a place a server waits for TrainedModels, except one that fetches by itself."""
+    wanted = model(service)
+    if wanted is None or has_storage(service):
+        return ()
+    if (wanted.get("modelFormat") or {}).get("name") == "huggingface":
+        return ()
+    sentence = "is not set and TrainedModels are not built yet; the server gets no model from here"
+    return (("spec.predictor.model.storageUri", sentence),)
+
+
+def _warn_config(config: Config) -> Warnings:
+    set_here = {
+        "ingress.pathTemplate": bool(config.path_template),
+        "ingress.disableIngressCreation": config.disable_ingress_creation,
+        "ingress.urlScheme": config.url_scheme != "http",
+    }
+    sentence = "is not acted on; the service has its usual names, URL and path"
+    return tuple(
+        (f"inferenceservice-config {name}", sentence) for name, on in set_here.items() if on
+    )
+
+
+def select_unbuilt(service: Mapping[str, Any], config: Config) -> Blocked | None:
     """Return why a service cannot be run rightly with what is built, None when it can."""
-    return next((b for b in (check(service, default_mode) for check in _BLOCKS) if b), None)
+    return next((b for b in (check(service, config) for check in _BLOCKS) if b), None)
 
 
-def _block_mode(service: Mapping[str, Any], default_mode: str) -> Blocked | None:
-    if deployment_mode(service, default_mode) != "ModelMesh":
+def _block_mode(service: Mapping[str, Any], config: Config) -> Blocked | None:
+    if deployment_mode(service, config.default_deployment_mode) != "ModelMesh":
         return None
     return Blocked(
         "DeploymentModeNotSupported",
@@ -128,11 +161,11 @@ def _block_mode(service: Mapping[str, Any], default_mode: str) -> Blocked | None
     )
 
 
-def _block_transformer(service: Mapping[str, Any], _: str) -> Blocked | None:
+def _block_transformer(service: Mapping[str, Any], _: Config) -> Blocked | None:
     return _block_component(service, Component.TRANSFORMER)
 
 
-def _block_explainer(service: Mapping[str, Any], _: str) -> Blocked | None:
+def _block_explainer(service: Mapping[str, Any], _: Config) -> Blocked | None:
     return _block_component(service, Component.EXPLAINER)
 
 
@@ -147,7 +180,7 @@ def _block_component(service: Mapping[str, Any], component: Component) -> Blocke
     )
 
 
-def _block_canary(service: Mapping[str, Any], _: str) -> Blocked | None:
+def _block_canary(service: Mapping[str, Any], _: Config) -> Blocked | None:
     canaries = service["spec"].get("canary")
     if not canaries:
         return None
@@ -159,10 +192,13 @@ def _block_canary(service: Mapping[str, Any], _: str) -> Blocked | None:
     )
 
 
-def _block_traffic(service: Mapping[str, Any], default_mode: str) -> Blocked | None:
+def _block_traffic(service: Mapping[str, Any], config: Config) -> Blocked | None:
     """In Knative mode the rest of the traffic belongs to the previous revision."""
     percent = predictor(service).get("canaryTrafficPercent")
-    if percent in (None, 100) or deployment_mode(service, default_mode) != "Knative":
+    if (
+        percent in (None, 100)
+        or deployment_mode(service, config.default_deployment_mode) != "Knative"
+    ):
         return None
     return Blocked(
         "CanaryNotSupported",
@@ -171,7 +207,7 @@ def _block_traffic(service: Mapping[str, Any], default_mode: str) -> Blocked | N
     )
 
 
-def _block_workers(service: Mapping[str, Any], _: str) -> Blocked | None:
+def _block_workers(service: Mapping[str, Any], _: Config) -> Blocked | None:
     if predictor(service).get("workerSpec") is None:
         return None
     return Blocked(
@@ -181,7 +217,7 @@ def _block_workers(service: Mapping[str, Any], _: str) -> Blocked | None:
     )
 
 
-def _block_confidential(service: Mapping[str, Any], _: str) -> Blocked | None:
+def _block_confidential(service: Mapping[str, Any], _: Config) -> Blocked | None:
     confidential = (model(service) or {}).get("confidential") or {}
     if not confidential.get("enabled"):
         return None
@@ -192,7 +228,7 @@ def _block_confidential(service: Mapping[str, Any], _: str) -> Blocked | None:
     )
 
 
-_BLOCKS: tuple[Callable[[Mapping[str, Any], str], Blocked | None], ...] = (
+_BLOCKS: tuple[Callable[[Mapping[str, Any], Config], Blocked | None], ...] = (
     _block_mode,
     _block_transformer,
     _block_explainer,
