@@ -1,0 +1,189 @@
+"""The launcher: starts, stops, restarts, probes and adopts replicas as processes of this machine.
+
+One launcher owns a state folder; that only one daemon does so is its caller's affair.
+
+    {state_dir}/replicas/{replica}/   records and the files of a process
+    {state_dir}/zygotes/              sockets and outputs of the processes to fork from
+    {state_dir}/logs/{ns}/{service}/  logs
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+
+from sampan.machinery.clock import Clock
+from sampan.machinery.errors import AlreadyExists, NotFound
+from sampan.plan.types import ServiceKey
+from sampan.platforms.local import adoption
+from sampan.platforms.local.backoff import BackOff
+from sampan.platforms.local.logs import LogLimits, LogStore
+from sampan.platforms.local.memory import OomWatch
+from sampan.platforms.local.ports import PortPool
+from sampan.platforms.local.process import ProcessSpec, ProcessState
+from sampan.platforms.local.records import Record, Records, validate_name
+from sampan.platforms.local.replica import Replica, Surroundings
+from sampan.platforms.local.zygote import ZygoteFailed, ZygotePool
+
+_LOG = logging.getLogger(__name__)
+
+_HOUSEKEEPING_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class LauncherOptions:
+    """What can be set: restarts, ports, logs, and how long an unused zygote lives (seconds)."""
+
+    back_off: BackOff = BackOff()
+    first_port: int = 20_000
+    last_port: int = 29_999
+    logs: LogLimits = LogLimits()
+    zygote_idle_seconds: float = 30.0
+    most_zygotes: int = 8
+
+
+class Launcher:
+    """Replicas by name. `on_change` is called with a service whenever a state of it has changed.
+
+    All methods belong to one event loop. Call `adopt` once before anything else.
+    """
+
+    def __init__(
+        self,
+        state_dir: Path,
+        clock: Clock,
+        on_change: Callable[[ServiceKey], None],
+        options: LauncherOptions = LauncherOptions(),
+    ) -> None:
+        state_dir = state_dir.resolve()  # processes are recognised by the paths they hold open
+        self.logs = LogStore(state_dir / "logs", options.logs)
+        self._around = Surroundings(
+            records=Records(state_dir / "replicas"),
+            logs=self.logs,
+            ports=PortPool(options.first_port, options.last_port),
+            zygotes=ZygotePool(
+                state_dir / "zygotes", options.zygote_idle_seconds, options.most_zygotes
+            ),
+            memory=OomWatch(),
+            clock=clock,
+            back_off=options.back_off,
+            on_change=on_change,
+        )
+        self._replicas: dict[str, Replica] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def adopt(self) -> tuple[ProcessState, ...]:
+        """Take over the replicas of an earlier daemon and return them; begin housekeeping.
+
+        Those that run go on running, `ready` False until probed. Those that ended meanwhile have
+        their `last_exit` and restart by the back-off. A stop that was under way goes on. What is
+        nobody's any more is ended, and a process that is not ours is never touched.
+        """
+        for replica in await adoption.adopt(self._around):
+            self._keep(replica)
+        self._spawn(self._keep_house())
+        return self.states()
+
+    async def start(self, spec: ProcessSpec) -> ProcessState:
+        """Begin to start a replica and return its first state; progress is announced.
+
+        Starting the same spec again changes nothing. Raises ValueError for a name that is no DNS
+        subdomain, AlreadyExists when the replica runs with another spec or is being stopped.
+        """
+        validate_name(spec.replica)
+        present = self._replicas.get(spec.replica)
+        if present is not None:
+            if present.spec == spec and not present.state.draining:
+                return present.state
+            raise AlreadyExists(
+                f'replica "{spec.replica}" is there already, with another spec or being stopped; '
+                "wait until it is gone or choose another name"
+            )
+        state = ProcessState(spec=spec, created_at=self._around.clock.now())
+        replica = Replica(Record(state), self._around)
+        replica.begin()
+        self._keep(replica)
+        return replica.state
+
+    async def stop(self, replica: str, grace_seconds: float) -> None:
+        """Begin to stop a replica: SIGTERM now, SIGKILL to all of it after the grace.
+
+        Returns at once. The state shows `draining` until the process is gone; then the replica
+        is forgotten with its logs, and that is announced. Unknown replicas are stopped already.
+        """
+        present = self._replicas.get(replica)
+        if present is not None:
+            present.stop(grace_seconds)
+
+    async def wait_stopped(self, replica: str) -> None:
+        """Return when a replica that is being stopped is gone, with every process it made."""
+        present = self._replicas.get(replica)
+        if present is not None:
+            await present.stopped()
+
+    def states(self) -> tuple[ProcessState, ...]:
+        """Return what is known of every replica, by name."""
+        return tuple(self._replicas[name].state for name in sorted(self._replicas))
+
+    def state(self, replica: str) -> ProcessState:
+        """Return what is known of one replica; raise NotFound."""
+        try:
+            return self._replicas[replica].state
+        except KeyError:
+            known = ", ".join(sorted(self._replicas)) or "none"
+            raise NotFound(f'no replica "{replica}" is started here; there are: {known}') from None
+
+    def warm(self, spec: ProcessSpec) -> None:
+        """Import for such a replica ahead of its start, while its model is still on the way.
+
+        What goes wrong is told by the start itself.
+        """
+        if spec.zygote is not None:
+            self._spawn(self._warm(spec))
+
+    async def close(self, *, stop_all: bool) -> None:
+        """Leave every replica running for the next daemon, or stop all and leave nothing behind."""
+        for task in tuple(self._tasks):
+            task.cancel()
+        replicas = tuple(self._replicas.values())
+        if stop_all:
+            for replica in replicas:
+                replica.stop(replica.spec.grace_seconds)
+            await asyncio.gather(*(r.stopped() for r in replicas))
+        await asyncio.gather(*(r.leave() for r in replicas))
+        await self._around.zygotes.close(retire=stop_all)
+
+    def _keep(self, replica: Replica) -> None:
+        self._replicas[replica.spec.replica] = replica
+        self._spawn(self._collect(replica))
+
+    async def _collect(self, replica: Replica) -> None:
+        await replica.stopped()
+        if self._replicas.get(replica.spec.replica) is replica:
+            del self._replicas[replica.spec.replica]
+            self._around.on_change(replica.spec.service)
+
+    async def _warm(self, spec: ProcessSpec) -> None:
+        try:
+            await self._around.zygotes.get(spec.zygote, spec.env)
+        except ZygoteFailed as error:
+            _LOG.info("%s: not warmed: %s", spec.replica, error)
+
+    async def _keep_house(self) -> None:
+        """Rotate logs and count the kernel's kills, every other second."""
+        while True:
+            await asyncio.sleep(_HOUSEKEEPING_SECONDS)
+            self._around.memory.tick()
+            for state in self.states():
+                if self.logs.exceeds(state.spec.service, state.spec.replica):
+                    await asyncio.to_thread(
+                        self.logs.rotate, state.spec.service, state.spec.replica
+                    )
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

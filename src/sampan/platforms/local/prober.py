@@ -1,0 +1,102 @@
+"""Probing one replica while it runs: startup first, then readiness and liveness beside each other.
+
+The prober decides nothing about the process; it tells its `Observer`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from sampan.machinery.clock import Clock
+from sampan.platforms.local.checks import Target, check
+from sampan.platforms.local.probes import Probe, ProbeKind, Tally, count, next_wait
+
+
+class Observer(Protocol):
+    """Who is told what the probes found."""
+
+    def ready(self, *, ready: bool) -> None:
+        """Readiness has turned."""
+
+    def unready_because(self, finding: str) -> None:
+        """The replica is not ready yet; this is the newest finding."""
+
+    def unhealthy(self, kind: ProbeKind, finding: str, grace: float | None) -> None:
+        """Liveness or startup is lost: the replica must be ended, within `grace` if given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prober:
+    """The probes of one running process, with where they go and when it was started."""
+
+    probes: Mapping[ProbeKind, Probe]
+    target: Target
+    started_at: float
+    clock: Clock
+    observer: Observer
+
+    async def run(self) -> None:
+        """Probe until cancelled, or until the replica is found unhealthy."""
+        startup = self.probes.get(ProbeKind.STARTUP)
+        if startup is not None and not await self._start_up(startup):
+            return
+        readiness = self.probes.get(ProbeKind.READINESS)
+        liveness = self.probes.get(ProbeKind.LIVENESS)
+        async with asyncio.TaskGroup() as group:
+            if readiness is not None:
+                group.create_task(self._readiness(readiness))
+            else:  # Kubernetes: without a probe a started container is ready
+                self.observer.ready(ready=True)
+            if liveness is not None:
+                group.create_task(self._liveness(liveness))
+
+    async def _delay(self, probe: Probe) -> None:
+        """Wait out initialDelaySeconds, which counts from the start of the process."""
+        await self.clock.sleep(max(0.0, self.started_at + probe.delay - self.clock.now()))
+
+    async def _start_up(self, probe: Probe) -> bool:
+        """Return whether the startup probe passed in its time, failureThreshold periods."""
+        await self._delay(probe)
+        limit = self.started_at + probe.delay + probe.failure * probe.period
+        tally, waited = Tally(), 0.0
+        while True:
+            finding = await check(probe.action, self.target, probe.timeout)
+            tally = count(tally, probe, passed=not finding)
+            if tally.passing:
+                return True
+            if finding and self.clock.now() >= limit:
+                self.observer.unhealthy(ProbeKind.STARTUP, finding, probe.grace)
+                return False
+            if finding:
+                self.observer.unready_because(finding)
+            waited = next_wait(ProbeKind.STARTUP, probe, tally, waited)
+            await self.clock.sleep(waited)
+
+    async def _readiness(self, probe: Probe) -> None:
+        await self._delay(probe)
+        tally, waited = Tally(), 0.0
+        while True:
+            finding = await check(probe.action, self.target, probe.timeout)
+            before, tally = tally.passing, count(tally, probe, passed=not finding)
+            if tally.passing is not None and tally.passing != before:
+                self.observer.ready(ready=tally.passing)
+            if finding and not tally.passing:
+                self.observer.unready_because(finding)
+            if before and not tally.passing:
+                waited = 0.0  # it may be back soon: look closely again
+            waited = next_wait(ProbeKind.READINESS, probe, tally, waited)
+            await self.clock.sleep(waited)
+
+    async def _liveness(self, probe: Probe) -> None:
+        await self._delay(probe)
+        tally = Tally()
+        while tally.passing is not False:
+            finding = await check(probe.action, self.target, probe.timeout)
+            tally = count(tally, probe, passed=not finding)
+            if tally.passing is False:
+                self.observer.unhealthy(ProbeKind.LIVENESS, finding, probe.grace)
+                return
+            await self.clock.sleep(next_wait(ProbeKind.LIVENESS, probe, tally, 0.0))
