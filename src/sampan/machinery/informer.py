@@ -1,0 +1,102 @@
+"""What is there of one resource, kept up to date: list once, then watch, for ever.
+
+A watch that ends is resumed from the last version seen, bookmarks included; one that is Expired
+starts with a new list, and what vanished meanwhile is told as gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Callable, Iterator
+from typing import TypeAlias
+
+from sampan.machinery.clock import Clock
+from sampan.machinery.errors import ApiError, Expired
+from sampan.machinery.registry import JsonObject
+from sampan.machinery.store import EventType, Store, WatchOptions
+
+log = logging.getLogger(__name__)
+
+Listener: TypeAlias = Callable[[JsonObject | None, JsonObject | None], None]
+"""`(before, after)`: before is None for a new object, after None for one that is gone."""
+
+PAUSE = 1.0
+"""Seconds between tries when listing or watching raises: a store that is away is not hammered."""
+
+_Place: TypeAlias = tuple[str, str]
+
+
+class Informer:
+    """Follows one resource in a namespace (empty: in all) and tells a listener of each change."""
+
+    def __init__(
+        self, store: Store, clock: Clock, resource: str, listener: Listener, namespace: str = ""
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._resource = resource
+        self._namespace = namespace
+        self._listener = listener
+        self._objects: dict[_Place, JsonObject] = {}
+        self.synced = asyncio.Event()
+
+    def objects(self) -> Iterator[JsonObject]:
+        """Yield what is known now. Not to be changed."""
+        return iter(self._objects.values())
+
+    async def run(self) -> None:
+        """Follow until cancelled, or until the store is closed."""
+        version = ""
+        while True:
+            try:
+                version = version or await self._list()
+                version = await self._follow(version)
+            except Expired:
+                version = ""
+                continue
+            except ApiError as error:
+                log.warning("%s cannot be watched now: %s", self._resource, error)
+                version = ""
+            await self._clock.sleep(PAUSE)
+
+    async def _list(self) -> str:
+        page = await self._store.list(self._resource, self._namespace)
+        found = {_place(obj): obj for obj in page.items}
+        for place in [p for p in self._objects if p not in found]:
+            self._tell(place, None)
+        for place, obj in found.items():
+            known = self._objects.get(place)
+            if known is None or known["metadata"] != obj["metadata"]:
+                self._tell(place, obj)
+        self.synced.set()
+        return page.resource_version
+
+    async def _follow(self, version: str) -> str:
+        """Take in events until the watch ends; return the version to resume from."""
+        options = WatchOptions(since=version, bookmarks=True)
+        events = self._store.watch(self._resource, self._namespace, options)
+        try:
+            async for event in events:
+                version = event.object["metadata"]["resourceVersion"]
+                if event.type is EventType.DELETED:
+                    self._tell(_place(event.object), None)
+                elif event.type is not EventType.BOOKMARK:
+                    self._tell(_place(event.object), event.object)
+        finally:
+            if isinstance(events, AsyncGenerator):
+                await events.aclose()
+        return version
+
+    def _tell(self, place: _Place, after: JsonObject | None) -> None:
+        before = self._objects.get(place)
+        if after is None:
+            self._objects.pop(place, None)
+        else:
+            self._objects[place] = after
+        self._listener(before, after)
+
+
+def _place(obj: JsonObject) -> _Place:
+    metadata = obj["metadata"]
+    return metadata.get("namespace", ""), metadata["name"]
