@@ -1,0 +1,232 @@
+"""From what is there to what should be, as steps. Pure.
+
+Rules of an update (Kubernetes's rolling update with maxUnavailable 0): a replica of the old
+template goes only when enough new ones are ready *and* the gateway sends them requests; replicas
+that are not ready serve nobody and go at once. The gateway loses a replica's address before the
+replica is stopped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from sampan.gateway.table import Cluster, Endpoint, TableRoute
+from sampan.plan.observed import Link, LinkState, Observed, ObservedReplica, ObservedWorkload
+from sampan.platforms.base import Difference
+from sampan.platforms.local.desired import Desired, DesiredWorkload, cluster_name
+from sampan.platforms.local.process_spec import make_replica_name
+from sampan.platforms.local.steps import (
+    BuildEnvironment,
+    Fetch,
+    Forget,
+    LocalStep,
+    Publish,
+    StartReplica,
+    StopReplica,
+)
+
+SURGE = 0.25
+"""Share of the replicas that may run beside the wanted ones in an update (Kubernetes: 25 %)."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Workload:
+    """A workload as wanted and as seen, and the replicas that stay in the count."""
+
+    want: DesiredWorkload
+    seen: ObservedWorkload
+    routed: bool
+
+    @property
+    def prepared(self) -> bool:
+        links = (self.seen.download, self.seen.environment)
+        return self.fresh and all(link.state is LinkState.DONE for link in links)
+
+    @property
+    def fresh(self) -> bool:
+        return self.seen.template_hash == self.want.template_hash
+
+    def current(self) -> list[ObservedReplica]:
+        return [r for r in _live(self.seen) if r.template_hash == self.want.template_hash]
+
+    def old(self) -> list[ObservedReplica]:
+        return [r for r in _live(self.seen) if r.template_hash != self.want.template_hash]
+
+
+def diff(desired: Desired, observed: Observed, now: float) -> Difference[LocalStep]:
+    """Return the steps from observed to desired, in the order to take them, and when to look again.
+
+    Applied to what they were made for, they leave nothing to do until something else changes.
+    """
+    if desired.hold:
+        return Difference(tuple(_hold(desired, observed)))
+    pairs = _pair(desired, observed)
+    victims = {w.want.name: _select_victims(w) for w in pairs}
+    wanted = {w.name for w in desired.workloads}
+    gone = [w for w in observed.workloads if w.name not in wanted]
+    stopping = [r for found in victims.values() for r in found]
+    stopping += [r for workload in gone for r in _live(workload)]
+    names = {r.name for r in stopping}
+    steps = [
+        *(step for w in pairs for step in _prepare(w, now)),
+        *(step for w in pairs for step in _start(w, names, now)),
+        *_publish(desired, pairs, observed, names),
+        *(StopReplica(r.name) for r in stopping),
+        *(Forget(w.name) for w in gone if not w.replicas),
+    ]
+    return Difference(tuple(steps), _wake_at(pairs, now))
+
+
+def make_publication(route: TableRoute | None, clusters: tuple[Cluster, ...]) -> str:
+    """Return what identifies a route and its endpoints ("" for none), as `Observed.published`."""
+    if route is None:
+        return ""
+    return hashlib.sha256(repr((route, clusters)).encode()).hexdigest()[:16]
+
+
+def select_endpoints(replicas: Iterable[ObservedReplica]) -> tuple[Endpoint, ...]:
+    """Return the addresses of the replicas that can take requests, in order."""
+    ready = [
+        r.address.rpartition(":") for r in replicas if r.ready and not r.draining and r.address
+    ]
+    return tuple(sorted(Endpoint(host, int(port)) for host, _, port in ready))
+
+
+def _pair(desired: Desired, observed: Observed) -> list[_Workload]:
+    seen = {w.name: w for w in observed.workloads}
+    shares = desired.route.shares if desired.route else ()
+    routed = {share.cluster for share in shares}
+    return [
+        _Workload(
+            want,
+            seen.get(want.name) or ObservedWorkload(want.name, want.component, "", Link(), Link()),
+            cluster_name(desired.service, want.name) in routed,
+        )
+        for want in desired.workloads
+    ]
+
+
+def _prepare(w: _Workload, now: float) -> Iterator[LocalStep]:
+    if w.want.replicas == 0:
+        return
+    download = w.seen.download if w.fresh else Link()
+    environment = w.seen.environment if w.fresh else Link()
+    problem = w.want.problem
+    if problem is not None:
+        told = (environment.reason, environment.message) == (problem.reason, problem.message)
+        if environment.state is not LinkState.FAILED or not told:
+            yield BuildEnvironment(w.want)
+        return
+    if _is_due(download, now):
+        yield Fetch(w.want)
+    if _is_due(environment, now):
+        yield BuildEnvironment(w.want)
+
+
+def _is_due(link: Link, now: float) -> bool:
+    return link.state is LinkState.WAITING or (
+        link.state is LinkState.FAILED and link.retry_at <= now
+    )
+
+
+def _start(w: _Workload, stopping: set[str], now: float) -> Iterator[LocalStep]:
+    if not w.prepared or w.want.problem is not None:
+        return
+    current = [r for r in w.current() if r.name not in stopping]
+    for replica in current:
+        if _never_started(replica) and _is_due(replica.load, now):
+            yield StartReplica(w.want, replica.name)
+    count = w.want.replicas - len(current)
+    old = [r for r in w.old() if r.name not in stopping]
+    if old:
+        surge = max(1, math.ceil(w.want.replicas * SURGE))
+        count = min(count, w.want.replicas + surge - len(current) - len(old))
+    if w.want.strategy == "Recreate" and any(
+        r.template_hash != w.want.template_hash for r in w.seen.replicas
+    ):
+        return
+    taken = {r.name for r in w.seen.replicas}
+    ordinal = 0
+    while count > 0:
+        name = make_replica_name(w.want, ordinal)
+        if name not in taken:
+            yield StartReplica(w.want, name)
+            count -= 1
+        ordinal += 1
+
+
+def _never_started(replica: ObservedReplica) -> bool:
+    # A replica whose start was refused (a missing ConfigMap, no free port) has no process yet.
+    return not replica.running and not replica.started_at
+
+
+def _select_victims(w: _Workload) -> list[ObservedReplica]:
+    """Return the replicas to stop now, so that what serves never falls below what is wanted."""
+    if w.want.replicas == 0:
+        return _live(w.seen)
+    current, old = w.current(), w.old()
+    excess = max(0, len(current) - w.want.replicas)
+    # Those that serve nobody first, then the youngest.
+    by_worth = sorted(current, key=lambda r: (r.routed, r.ready, -r.created_at, r.name))
+    victims, kept = by_worth[:excess], by_worth[excess:]
+    if not old or not w.prepared or w.want.problem is not None:
+        return victims
+    if w.want.strategy == "Recreate":
+        return [*victims, *old]
+    serving = sum(r.ready and (r.routed or not w.routed) for r in kept)
+    ready = sorted((r for r in old if r.ready), key=lambda r: (r.created_at, r.name))
+    spare = max(0, min(len(ready), serving + len(ready) - w.want.replicas))
+    return [*victims, *(r for r in old if not r.ready), *ready[:spare]]
+
+
+def _publish(
+    desired: Desired, pairs: list[_Workload], observed: Observed, stopping: set[str]
+) -> Iterator[LocalStep]:
+    clusters = tuple(
+        Cluster(
+            cluster_name(desired.service, w.want.name),
+            select_endpoints(r for r in w.seen.replicas if r.name not in stopping),
+            w.want.health_path,
+        )
+        for w in pairs
+        if w.routed
+    )
+    if make_publication(desired.route, clusters) != observed.published:
+        yield Publish(desired.route, clusters)
+
+
+def _hold(desired: Desired, observed: Observed) -> Iterator[LocalStep]:
+    """Keep the endpoints true while a decision is blocked: replicas restart and change ports."""
+    if not observed.published:
+        return
+    stale = any(
+        r.ready != r.routed and not r.draining for w in observed.workloads for r in w.replicas
+    )
+    if stale:
+        clusters = tuple(
+            Cluster(cluster_name(desired.service, w.name), select_endpoints(w.replicas))
+            for w in observed.workloads
+        )
+        yield Publish(None, clusters, keep_route=True)
+
+
+def _live(workload: ObservedWorkload) -> list[ObservedReplica]:
+    return [r for r in workload.replicas if not r.draining]
+
+
+def _wake_at(pairs: list[_Workload], now: float) -> float:
+    links = [
+        link
+        for w in pairs
+        if w.want.problem is None
+        for link in (
+            w.seen.download,
+            w.seen.environment,
+            *(r.load for r in w.seen.replicas if _never_started(r)),
+        )
+    ]
+    due = [k.retry_at for k in links if k.state is LinkState.FAILED and k.retry_at > now]
+    return min(due, default=0.0)

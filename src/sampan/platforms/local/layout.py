@@ -1,0 +1,57 @@
+"""Where the local platform keeps things: pure path arithmetic, no folder is made here.
+
+Names that become folders are Kubernetes object names (DNS-1123), validated at admission, so they
+hold neither `/` nor `..`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sampan.plan.types import ServiceKey
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """`state` belongs to one daemon; `cache` is shared by all daemons of the user."""
+
+    state: Path
+    cache: Path
+
+    @property
+    def environments(self) -> Path:
+        """The virtual environments, one folder a key."""
+        return self.cache / "environments"
+
+    @property
+    def models(self) -> Path:
+        """The content-addressed cache of downloads."""
+        return self.cache / "models"
+
+    @property
+    def volumes(self) -> Path:
+        """The folder whose sub-folders stand for PersistentVolumeClaims."""
+        return self.state / "volumes"
+
+    @property
+    def routes(self) -> Path:
+        """What the gateway was last given, so that a new daemon goes on from there."""
+        return self.state / "routes.json"
+
+    def prepared(self, service: ServiceKey, workload: str) -> Path:
+        """Return the record of what was fetched and built for a workload."""
+        return self.state / "prepared" / service.namespace / service.name / f"{workload}.json"
+
+    @property
+    def pods(self) -> Path:
+        """The folders of all replicas, one folder a namespace."""
+        return self.state / "pods"
+
+    def pod(self, service: ServiceKey, replica: str) -> Path:
+        """Return a replica's own folder."""
+        return self.pods / service.namespace / replica
+
+    def inside(self, service: ServiceKey, replica: str, container_path: str) -> Path:
+        """Return what stands for an absolute path of the container's file system."""
+        return self.pod(service, replica) / "root" / container_path.lstrip("/")

@@ -1,0 +1,121 @@
+"""From a plan to what should exist on this machine. Pure.
+
+What a replica's process is in detail (arguments, variables, mounts) is `process_spec`'s part, asked
+for when a replica starts; here it is decided *whether* a workload can run here, and by what.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from sampan.gateway.table import Share, TableRoute
+from sampan.plan.types import Plan, Route, ServiceKey, Workload
+from sampan.platforms.local.container_ports import select_ports
+from sampan.platforms.local.desired import Desired, DesiredWorkload, Problem, cluster_name
+from sampan.platforms.local.images import ImageTable, make_requirements
+
+KSERVE_CONTAINER = "kserve-container"
+TRANSFORMER_CONTAINER = "transformer-container"
+
+
+def render(plan: Plan, images: ImageTable) -> Desired:
+    """Return what should exist for a plan."""
+    if plan.blocked is not None:
+        return Desired(plan.service, hold=True)
+    if plan.stopped:
+        return Desired(plan.service)
+    workloads = tuple(render_workload(plan.service, w, images) for w in plan.workloads)
+    return Desired(plan.service, workloads, make_route(plan.service, plan.route))
+
+
+def make_route(service: ServiceKey, route: Route | None) -> TableRoute | None:
+    """Return the gateway's form of a route."""
+    if route is None:
+        return None
+    shares = tuple(Share(cluster_name(service, b.workload), b.weight) for b in route.backends)
+    name = f"{service.namespace}/{service.name}"
+    return TableRoute(
+        name=name,
+        hosts=route.hosts,
+        path_prefix=route.path_prefix,
+        shares=shares,
+        timeout_seconds=route.timeout_seconds,
+        unavailable=f'InferenceService "{name}" has no replica that is ready; '
+        f'"sampan why {service.name} -n {service.namespace}" tells what it waits for',
+    )
+
+
+def render_workload(service: ServiceKey, workload: Workload, images: ImageTable) -> DesiredWorkload:
+    """Return one workload, with the problem that keeps it from running here, if any."""
+    desired = DesiredWorkload(
+        service=service,
+        name=workload.name,
+        component=workload.component.value,
+        template_hash=workload.template_hash,
+        replicas=workload.replicas,
+        strategy=workload.strategy,
+        models=workload.models,
+        template=workload.template,
+        model_name=workload.model_name,
+    )
+    container = main_container(workload.template)
+    image, own_command = str(container.get("image", "")), list(container.get("command") or ())
+    known = images.find(image) if image else None
+    probed = _probed_path(container)
+    crowd = _crowd_problem(workload.template)
+    if crowd is not None:
+        return replace(desired, problem=crowd)
+    if known is not None:
+        requirements, mismatch = make_requirements(known, image)
+        problem = Problem("RuntimeVersionNotSupported", mismatch) if mismatch else None
+        return replace(
+            desired,
+            command=known,
+            requirements=requirements,
+            health_path=known.health_path if known.health_path and not own_command else probed,
+            problem=problem,
+        )
+    if own_command:
+        return replace(desired, program=own_command[0], health_path=probed)
+    return replace(desired, problem=_image_problem(image, images))
+
+
+def main_container(template: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the container that serves: `kserve-container`, else the first (KServe's rule)."""
+    containers = (template.get("spec") or {}).get("containers") or [{}]
+    named = [c for c in containers if c.get("name") == KSERVE_CONTAINER]
+    found: Mapping[str, Any] = named[0] if named else containers[0]
+    return found
+
+
+def _probed_path(container: Mapping[str, Any]) -> str:
+    """Return the path of a readiness probe that asks the port which serves ("": none does)."""
+    http = (container.get("readinessProbe") or {}).get("httpGet") or {}
+    ports = select_ports(container, None)
+    if not http or ports.number(http.get("port")) != ports.http:
+        return ""
+    return "" if http.get("scheme") == "HTTPS" else str(http.get("path") or "/")
+
+
+def _crowd_problem(template: Mapping[str, Any]) -> Problem | None:
+    containers = (template.get("spec") or {}).get("containers") or ()
+    if any(c.get("name") == TRANSFORMER_CONTAINER for c in containers) and len(containers) > 1:
+        return Problem(
+            "ContainerNotRunnable",
+            f'the container "{TRANSFORMER_CONTAINER}" beside "{KSERVE_CONTAINER}" does not run on '
+            "this platform, and leaving it out would change the answers; "
+            'move it to "spec.transformer"',
+        )
+    return None
+
+
+def _image_problem(image: str, images: ImageTable) -> Problem:
+    known = ", ".join(f'"{name}"' for name in images.known()) or "none"
+    return Problem(
+        "ImageNotRunnable",
+        f'image "{image}" does not run here: no local command stands for it (known images: '
+        f"{known}), and containers are not run on this platform; give the container a "
+        '"command" that is installed on this machine, or an entry in "images.yaml"',
+    )
