@@ -17,9 +17,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from sampan.gateway import listener as listener_module
 from sampan.gateway.ask import Address, ask
-from sampan.gateway.config import ROUTES_FILE, ConfigFile, render_routes
+from sampan.gateway.config import ROUTES_FILE, ConfigFile, render_listeners, render_routes
 from sampan.gateway.errors import GatewayError
 from sampan.gateway.listener import Gateway
 from sampan.gateway.ports import observe_twin_addresses
@@ -358,15 +357,14 @@ class TestStart:
                 await Gateway(tmp_path / "gateway", GatewaySettings(port=port)).start()
 
     async def test_a_port_lost_after_the_check_is_told_in_envoys_words(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, gateway: Gateway, tmp_path: Path
     ) -> None:
         with socket.create_server(("127.0.0.1", 0)) as holder:
-            port = holder.getsockname()[1]
-            monkeypatch.setattr(listener_module, "is_port_free", lambda *_: True)
-            gateway = Gateway(tmp_path / "gateway", GatewaySettings(port=port))
+            taken = replace(gateway.settings, port=holder.getsockname()[1])
+            listeners = render_listeners(taken, str(tmp_path / "gateway"))
             with pytest.raises(GatewayError, match="Address already in use"):
-                await gateway.start()
-        assert gateway.pid == 0
+                await gateway._delivery.deliver([listeners])
+        assert (await get(gateway, "/x"))[0] == 503
 
     async def test_ipv6_names_of_this_machine_lead_here_too(self, gateway: Gateway) -> None:
         if observe_twin_addresses("127.0.0.1") == ():

@@ -1,0 +1,124 @@
+"""Processes under measurement: their CPU time and memory from `/proc`, their start, their end."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+_TICK = os.sysconf("SC_CLK_TCK")
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What processes have used: CPU seconds (user and system), and resident bytes now."""
+
+    cpu_seconds: float
+    resident: int
+
+
+def cpu_of_command(command: Sequence[str]) -> float:
+    """Return the CPU milliseconds of a command and all it waited for; it must exit 0."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(command)} exited with {process.returncode}")
+    return 1000 * (used.ru_utime + used.ru_stime)
+
+
+def usage_of(pids: Sequence[int]) -> Usage:
+    """Return the usage of these processes together; one that has ended counts nothing."""
+    cpu, resident = 0.0, 0
+    for pid in pids:
+        with suppress(OSError):
+            text = Path(f"/proc/{pid}/stat").read_text()
+            fields = text[text.rindex(")") + 2 :].split()
+            # After the name: utime and stime are fields 12 and 13, resident pages field 22.
+            cpu += (int(fields[11]) + int(fields[12])) / _TICK
+            resident += int(fields[21]) * _PAGE
+    return Usage(cpu, resident)
+
+
+def tree_of(pid: int) -> list[int]:
+    """Return a process and all its descendants."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            with suppress(OSError):
+                text = (entry / "stat").read_text()
+                parent = int(text[text.rindex(")") + 2 :].split()[1])
+                children.setdefault(parent, []).append(int(entry.name))
+    found = [pid]
+    for member in found:
+        found += children.get(member, [])
+    return found
+
+
+def free_port() -> int:
+    """Return a loopback port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def running(command: Sequence[str], log: Path, **environment: str) -> Iterator[subprocess.Popen]:
+    """Run a command in its own group with its words in a log; end the whole group after."""
+    with log.open("wb") as words:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=words,
+            stderr=words,
+            env={**os.environ, **environment},
+            start_new_session=True,
+        )
+    try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(30)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def wait_first_answer(
+    url: str, body: bytes, process: subprocess.Popen | None, seconds: float = 120
+) -> bytes:
+    """Return the first 200 answer to a POST, asked each 5 ms; raise when the process ends."""
+    deadline = time.monotonic() + seconds
+    last = "nothing"
+    while time.monotonic() < deadline:
+        if process is not None and process.poll() is not None:
+            raise RuntimeError(f"the server exited with {process.returncode} before it answered")
+        try:
+            headers = {"Content-Type": "application/json"}
+            request = urllib.request.Request(url, body, headers)
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                return bytes(answer.read())
+        except urllib.error.HTTPError as error:
+            last = f"{error.code} {error.read()[:200]!r}"
+            error.close()
+        except OSError as error:
+            last = str(error)
+        time.sleep(0.005)
+    raise RuntimeError(f"no answer from {url} in {seconds:g} s; the last was {last}")
+
+
+def find_command(name: str) -> str | None:
+    """Return the path of a program, or None."""
+    return shutil.which(name)
