@@ -1,0 +1,86 @@
+"""What every write passes before it is stored: strict fields, names, defaults, rules.
+
+The order is upstream's: unknown fields (400), defaulting and validation by the resource's own
+`admit` (422 for the schema and the name, 403 for what its webhook refuses).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from sampan.apiserver.body import duplicate_fields
+from sampan.apiserver.names import validate_name
+from sampan.machinery.errors import BadRequest, FieldError, Forbidden, Invalid, Subject
+from sampan.machinery.registry import AdmissionContext, Admitted, JsonObject, Resource
+
+ExtraWarnings: TypeAlias = Callable[[JsonObject], list[str]]
+"""What the platform has to say about an object: fields that it does not honour."""
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """An object on its way in. `old` None: it is created. `body` is the text it was sent as."""
+
+    obj: JsonObject
+    old: JsonObject | None = None
+    field_validation: str = "Warn"
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """The way in for every resource. `configuration` is the operator's ConfigMap data."""
+
+    configuration: Callable[[], Awaitable[Mapping[str, str]]]
+    extra_warnings: ExtraWarnings
+
+    async def admit(self, resource: Resource, sent: Submitted) -> Admitted:
+        """Return the object as it may be stored, with warnings; raise ApiError for a refusal."""
+        warnings = check_fields(resource, sent)
+        context = AdmissionContext(await self.configuration())
+        admitted = resource.admit(sent.obj, sent.old, context) if resource.admit else None
+        admitted = admitted or Admitted(sent.obj)
+        names = validate_name(resource, sent.obj) if sent.old is None else []
+        check_verdict(resource, admitted, names)
+        extra = self.extra_warnings(admitted.obj)
+        told = dict.fromkeys((*warnings, *admitted.warnings, *extra))
+        return Admitted(admitted.obj, tuple(told))
+
+
+def check_fields(resource: Resource, sent: Submitted) -> tuple[str, ...]:
+    """Return a warning for each unknown or repeated field; raise BadRequest where that is strict.
+
+    `Ignore` says nothing, as the caller asked.
+    """
+    if sent.field_validation == "Ignore":
+        return ()
+    found = [f'duplicate field "{name}"' for name in duplicate_fields(sent.body)]
+    found += [e.message for e in resource.unknown(sent.obj)] if resource.unknown else []
+    if found and sent.field_validation == "Strict":
+        raise BadRequest(
+            f'{resource.kind} in version "{resource.version}" cannot be handled as a '
+            f"{resource.kind}: strict decoding error: {', '.join(found)}"
+        )
+    return tuple(found)
+
+
+def check_verdict(resource: Resource, admitted: Admitted, names: list[FieldError]) -> None:
+    """Raise Invalid for mistakes, all at once, or Forbidden for what was denied."""
+    meta = admitted.obj.get("metadata", {})
+    errors = names + [e for e in admitted.errors if e not in names]
+    if errors:
+        subject = Subject(resource.kind, str(meta.get("name", "")), resource.group)
+        raise Invalid(subject, errors)
+    if admitted.denied:
+        raise Forbidden(
+            f'admission webhook "{webhook_of(resource)}" denied the request: {admitted.denied}'
+        )
+
+
+def webhook_of(resource: Resource) -> str:
+    """Return the name under which upstream's webhook for a kind refuses."""
+    # `serving.kserve.io` -> `inferenceservice.kserve-webhook-server.validator`
+    owner = resource.group.split(".")[-2] if resource.group.count(".") else resource.group
+    return f"{resource.singular or resource.kind.lower()}.{owner}-webhook-server.validator"
