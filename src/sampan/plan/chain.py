@@ -15,6 +15,9 @@ from sampan.plan.types import Plan, Workload
 BACK_OFF = "CrashLoopBackOff"
 NOT_READY = "ReplicaNotReady"
 
+# Kubernetes's reasons that say no more than that a process ended; its log says why.
+_PLAIN_ENDS = frozenset({"Error", "Completed", "ContainerStatusUnknown"})
+
 
 @dataclass(frozen=True, slots=True)
 class ChainLink:
@@ -69,35 +72,50 @@ def _replica_links(
 ) -> tuple[ChainLink, ChainLink, ChainLink]:
     """Process, load and ready, told by the replica that is worst off."""
     worst = min(replicas, key=_well_being, default=None)
+    ready = _ready_link(replicas, wanted)
     if worst is None:
-        return (ChainLink("process", Link()), ChainLink("load", Link()), _ready_link((), wanted))
+        return (ChainLink("process", Link()), ChainLink("load", Link()), ready)
+    process, load = _process(worst), _load(worst)
     return (
-        ChainLink("process", _process(worst), worst.name, worst.last_exit),
-        ChainLink("load", worst.load, worst.name, worst.last_exit),
-        _ready_link(replicas, wanted),
+        ChainLink("process", process, worst.name, worst.last_exit),
+        ChainLink("load", load, worst.name, worst.last_exit),
+        ready,
     )
 
 
 def _well_being(replica: ObservedReplica) -> tuple[int, float, str]:
-    """Failed before starting before loading before ready; among equals the newest."""
-    failed = replica.load.state is LinkState.FAILED or (
-        replica.last_exit is not None and not replica.running
-    )
-    step = 0 if failed else 1 + int(replica.running) + int(replica.ready)
+    """Ended before starting before loading before ready; among equals the newest."""
+    ended = replica.last_exit is not None and not replica.running
+    step = 0 if ended else 1 + int(replica.running) + int(replica.ready)
     return (step, -replica.created_at, replica.name)
 
 
 def _process(replica: ObservedReplica) -> Link:
-    """A process that came as far as loading has started, whatever became of it since."""
-    ended = replica.last_exit
-    if replica.running or replica.load.state is LinkState.FAILED:
+    """Whether the process could be started at all; one that ran and ended did start."""
+    if replica.running:
         return Link(LinkState.DONE, since=replica.started_at)
+    ended = replica.last_exit
     if ended is None:
-        return Link(LinkState.WAITING, since=replica.created_at)
-    reason = BACK_OFF if replica.back_off_until else ended.reason
+        failed = replica.load if replica.load.state is LinkState.FAILED else None
+        return failed or Link(LinkState.WAITING, since=replica.created_at)
+    if ended.finished_at > ended.started_at:
+        return Link(LinkState.DONE, since=ended.started_at)
+    return _ended(replica, ended)
+
+
+def _load(replica: ObservedReplica) -> Link:
+    """Whether the model is loaded; after an end it is not, whatever it was before."""
+    if replica.last_exit is not None and not replica.running:
+        return _ended(replica, replica.last_exit)
+    return replica.load
+
+
+def _ended(replica: ObservedReplica, ended: Exit) -> Link:
+    """A plain end that is followed by a pause is a crash loop; a telling reason stays."""
+    looping = bool(replica.back_off_until) and ended.reason in _PLAIN_ENDS
     return Link(
         LinkState.FAILED,
-        reason,
+        BACK_OFF if looping else ended.reason,
         describe_exit(replica.name, ended),
         ended.finished_at,
         retry_at=replica.back_off_until,
@@ -105,10 +123,9 @@ def _process(replica: ObservedReplica) -> Link:
 
 
 def _ready_link(replicas: tuple[ObservedReplica, ...], wanted: Workload) -> ChainLink:
-    ready = [r for r in replicas if r.ready]
-    if len(ready) >= wanted.replicas:
+    if sum(r.ready for r in replicas) >= wanted.replicas:
         return ChainLink("ready", Link(LinkState.DONE))
-    lost = [r for r in replicas if not r.ready and r.load.state is LinkState.DONE]
+    lost = [r for r in replicas if r.running and not r.ready and r.load.state is LinkState.DONE]
     if not lost:
         return ChainLink("ready", Link())
     message = f'"{lost[0].name}" runs and its readiness probe does not pass; see its log'
@@ -116,16 +133,20 @@ def _ready_link(replicas: tuple[ObservedReplica, ...], wanted: Workload) -> Chai
 
 
 def describe_exit(replica: str, ended: Exit) -> str:
-    """Return how a process ended, with its own last words: `"iris-predictor-1" ended with exit
-    code 1 (Error): ValueError: ...`."""
-    how = f"signal {ended.signal}" if ended.signal else f"exit code {ended.code}"
-    if ended.code is None and not ended.signal:
-        how = "an unknown exit code"
-    words = last_words(ended)
-    return f'"{replica}" ended with {how} ({ended.reason})' + (f": {words}" if words else "")
+    """Return how a process ended, in the words that say most.
 
-
-def last_words(ended: Exit) -> str:
-    """Return the message of an exit: what the platform said, else the last line of the log."""
+    A process that left a telling reason has said it all; of any other the last line of its log
+    follows what the platform saw.
+    """
+    if not is_plain(ended) and ended.message:
+        return ended.message
+    how = f"signal {ended.signal}" if ended.signal else f'exit code "{ended.code}"'
+    said = f'"{replica}" ended with {"an unknown exit code" if ended.code is None else how}'
     lines = [line.strip() for line in ended.last_lines if line.strip()]
-    return ended.message or (lines[-1] if lines else "")
+    words = lines[-1] if lines else ended.message
+    return f"{said}: {words}" if words else said
+
+
+def is_plain(ended: Exit) -> bool:
+    """Return whether the reason of an exit says no more than that the process ended."""
+    return ended.reason in _PLAIN_ENDS

@@ -6,7 +6,7 @@ is not acted on each give a Warning in the very words of the plan or the status.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,13 +29,21 @@ class PlannedEvent:
 
 
 def derive_events(
-    old_status: Mapping[str, Any], new_status: Mapping[str, Any], plan: Plan, observed: Observed
+    old_status: Mapping[str, Any],
+    new_status: Mapping[str, Any],
+    plan: Plan,
+    observed: Observed,
+    warnings: Iterable[tuple[str, str]] = (),
 ) -> tuple[PlannedEvent, ...]:
-    """Return what is new between two statuses; nothing for equal ones."""
+    """Return what is new between two statuses; nothing for equal ones.
+
+    `warnings` are the platform's, beside those of the plan and of what was observed.
+    """
+    said = dict.fromkeys((*plan.warnings, *observed.warnings, *warnings))
     return (
         *_readiness(old_status, new_status, plan.service.name),
         *_failures(old_status, new_status, plan),
-        *_unhonoured(old_status, new_status, plan, observed),
+        *_unhonoured(old_status, new_status, said),
     )
 
 
@@ -71,12 +79,11 @@ def _failures(
 
 
 def _unhonoured(
-    old: Mapping[str, Any], new: Mapping[str, Any], plan: Plan, observed: Observed
+    old: Mapping[str, Any], new: Mapping[str, Any], warnings: Iterable[tuple[str, str]]
 ) -> tuple[PlannedEvent, ...]:
     """Each field once per generation of the object."""
     if old.get("observedGeneration") == new.get("observedGeneration"):
         return ()
-    warnings = dict.fromkeys((*plan.warnings, *observed.warnings))
     return tuple(
         PlannedEvent(WARNING, "FieldNotHonoured", f"{path}: {sentence}")
         for path, sentence in warnings

@@ -12,7 +12,7 @@ from typing import Any
 
 from sampan.machinery.registry import JsonObject
 from sampan.machinery.timestamps import rfc3339
-from sampan.plan.chain import ChainLink, derive_chain, find_workload, first_open, last_words
+from sampan.plan.chain import ChainLink, derive_chain, find_workload, first_open, is_plain
 from sampan.plan.observed import LinkState, Observed
 from sampan.plan.types import Blocked, Plan
 
@@ -51,7 +51,7 @@ def derive_model_status(
     if plan.blocked:
         return _blocked(before, plan.blocked, now)
     opened = first_open(tuple(c for c in derive_chain(plan, observed) if c.name in _MODEL_LINKS))
-    state = LOADED if opened is None else _STATES.get((opened.name, opened.state), PENDING)
+    state = _derive_state(before, opened)
     active = LOADED if state == LOADED else (before.get("states") or {}).get("activeModelState", "")
     status: JsonObject = {
         "transitionStatus": _TRANSITIONS[state],
@@ -59,9 +59,20 @@ def derive_model_status(
         "copies": _derive_copies(plan, observed),
     }
     failure = before.get("lastFailureInfo")
-    if state == FAILED_TO_LOAD and opened:
+    if opened and opened.state is LinkState.FAILED:
         failure = _dated(_derive_failure(opened), failure, opened.link.since or now)
     return {**status, "lastFailureInfo": failure} if failure else status
+
+
+def _derive_state(before: Mapping[str, Any], opened: ChainLink | None) -> str:
+    """A replica that has failed and starts again has not loaded; it stays failed until it has."""
+    if opened is None:
+        return LOADED
+    failed = (before.get("states") or {}).get("targetModelState") == FAILED_TO_LOAD
+    again = before.get("transitionStatus") == _TRANSITIONS[FAILED_TO_LOAD] and failed
+    if again and opened.exit is not None and opened.state is LinkState.RUNNING:
+        return FAILED_TO_LOAD
+    return _STATES.get((opened.name, opened.state), PENDING)
 
 
 def _blocked(before: Mapping[str, Any], blocked: Blocked, now: float) -> JsonObject:
@@ -83,9 +94,8 @@ def _derive_failure(opened: ChainLink) -> JsonObject:
     ended = opened.exit
     if ended is not None and ended.code is not None:
         info["exitCode"] = ended.code
-    if ended is not None and opened.name == "process":
-        log = "\n".join(ended.last_lines)[-_MESSAGE_LENGTH:]
-        info["message"] = log or last_words(ended) or info["message"]
+    if ended is not None and is_plain(ended) and ended.last_lines:
+        info["message"] = "\n".join(ended.last_lines)[-_MESSAGE_LENGTH:]
     if opened.replica:
         info["location"] = opened.replica
     return info

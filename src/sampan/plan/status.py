@@ -20,7 +20,7 @@ from sampan.api.inferenceservice.conditions import (
     STOPPED,
 )
 from sampan.machinery.registry import JsonObject
-from sampan.plan.chain import derive_chain, find_workload, first_open
+from sampan.plan.chain import ChainLink, derive_chain, find_workload, first_open
 from sampan.plan.conditions import condition_status, derive_conditions
 from sampan.plan.model_status import derive_model_status
 from sampan.plan.observed import Link, LinkState, Observed
@@ -148,21 +148,21 @@ def _derive_predictor(plan: Plan, observed: Observed) -> Condition:
     if _serving(observed, workload.name) >= _least(workload.replicas):
         text = f'enough replicas serve while template "{workload.template_hash}" is rolled out'
         return Condition(PREDICTOR_READY, ConditionStatus.TRUE, "MinimumReplicasAvailable", text)
-    if opened.state is LinkState.FAILED:
-        return Condition(
-            PREDICTOR_READY,
-            ConditionStatus.FALSE,
-            opened.link.reason or REASON_MINIMUM_REPLICAS_UNAVAILABLE,
-            f"{opened.name}: {opened.link.message}",
-        )
-    return Condition(
-        PREDICTOR_READY,
-        ConditionStatus.FALSE,
-        REASON_MINIMUM_REPLICAS_UNAVAILABLE,
-        f"{opened.name} is {opened.state.value}"
-        if not opened.link.message or opened.link.total
-        else f"{opened.name}: {opened.link.message}",
-    )
+    reason, text = _describe(opened)
+    return Condition(PREDICTOR_READY, ConditionStatus.FALSE, reason, text)
+
+
+def _describe(opened: ChainLink) -> tuple[str, str]:
+    """The reason and message of a link that is not done.
+
+    Of a link under way only the reason is told: its message is progress, which changes too often.
+    """
+    link = opened.link
+    if link.state is LinkState.FAILED:
+        reason = link.reason or REASON_MINIMUM_REPLICAS_UNAVAILABLE
+        return reason, f"{opened.name}: {link.message}"
+    doing = f"{link.state.value} ({link.reason})" if link.reason else link.state.value
+    return REASON_MINIMUM_REPLICAS_UNAVAILABLE, f"{opened.name} is {doing}"
 
 
 def _serving(observed: Observed, name: str) -> int:
