@@ -7,7 +7,6 @@ rest; and events go an hour after they were last seen.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping
@@ -99,6 +98,8 @@ class EventRecorder:
         self._similar: _Recent[tuple[str, ...], tuple[float, frozenset[str]]] = _Recent(
             limits.remembered
         )
+        self._names: _Recent[tuple[str, ...], str] = _Recent(limits.remembered)
+        self._last_nano = 0
 
     async def record(self, obj: Mapping[str, Any], occurrence: Occurrence) -> None:
         """Record that something happened to an object.
@@ -113,7 +114,8 @@ class EventRecorder:
             return
         message, series = self._combined(involved, occurrence, now)
         event = self._make(involved, occurrence, message, now)
-        event["metadata"]["name"] = self._name(involved, occurrence, series)
+        what = (*_identity(involved), occurrence.type, occurrence.reason, series)
+        event["metadata"]["name"] = self._name(what, now)
         key = Key(EVENTS, event["metadata"]["namespace"], event["metadata"]["name"])
         try:
             await self._write(key, event)
@@ -158,13 +160,15 @@ class EventRecorder:
             "count": 1,
         }
 
-    def _name(self, involved: JsonObject, occurrence: Occurrence, series: str) -> str:
-        """Return `{object}.{hash}`: the same event has the same name, also after a restart."""
-        identity = (self._component, *_identity(involved))
-        parts = (*identity, occurrence.type, occurrence.reason, series)
-        digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
-        # 253 characters is the longest name; the hash and its dot take 17.
-        return f"{involved.get('name', '')[:236]}.{digest}"
+    def _name(self, series: tuple[str, ...], now: float) -> str:
+        """Return the name of a series of events: `{object}.{time in hex}`, so that they sort."""
+        name = self._names.get(series, "")
+        if not name:
+            self._last_nano = max(self._last_nano + 1, int(now * 1e9))
+            # 253 characters is the longest name; the time and its dot take 17.
+            name = f"{series[3][:236]}.{self._last_nano:x}"
+        self._names.put(series, name)
+        return name
 
     def _admits(self, involved: JsonObject, now: float) -> bool:
         """Take a place in the object's bucket, if there is one."""
