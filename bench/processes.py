@@ -72,8 +72,23 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+@dataclass(frozen=True)
+class Server:
+    """A process that should answer, and the file that has its words."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def raise_if_ended(self) -> None:
+        """Raise with its last words when it has ended."""
+        if self.process.poll() is not None:
+            words = self.log.read_text(errors="replace").strip()[-400:]
+            code = self.process.returncode
+            raise RuntimeError(f"the server exited with {code} before it answered: {words}")
+
+
 @contextmanager
-def running(command: Sequence[str], log: Path, **environment: str) -> Iterator[subprocess.Popen]:
+def running(command: Sequence[str], log: Path, **environment: str) -> Iterator[Server]:
     """Run a command in its own group with its words in a log; end the whole group after."""
     with log.open("wb") as words:
         process = subprocess.Popen(
@@ -85,7 +100,7 @@ def running(command: Sequence[str], log: Path, **environment: str) -> Iterator[s
             start_new_session=True,
         )
     try:
-        yield process
+        yield Server(process, log)
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)
@@ -96,15 +111,13 @@ def running(command: Sequence[str], log: Path, **environment: str) -> Iterator[s
                 os.killpg(process.pid, signal.SIGKILL)
 
 
-def wait_first_answer(
-    url: str, body: bytes, process: subprocess.Popen | None, seconds: float = 120
-) -> bytes:
+def wait_first_answer(url: str, body: bytes, server: Server | None, seconds: float = 120) -> bytes:
     """Return the first 200 answer to a POST, asked each 5 ms; raise when the process ends."""
     deadline = time.monotonic() + seconds
     last = "nothing"
     while time.monotonic() < deadline:
-        if process is not None and process.poll() is not None:
-            raise RuntimeError(f"the server exited with {process.returncode} before it answered")
+        if server is not None:
+            server.raise_if_ended()
         try:
             headers = {"Content-Type": "application/json"}
             request = urllib.request.Request(url, body, headers)

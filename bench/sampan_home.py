@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.processes import free_port
-from bench.setting import CannotMeasure, Setting
+from bench.setting import Setting
 
 _SERVICES = "/apis/serving.kserve.io/v1beta1/namespaces/default/inferenceservices"
 
@@ -43,7 +43,7 @@ class Home:
         )
         if ended.returncode:
             words = (ended.stderr or ended.stdout).strip()[-500:]
-            raise CannotMeasure(f"sampan {' '.join(arguments)} exits {ended.returncode}: {words}")
+            raise RuntimeError(f"sampan {' '.join(arguments)} exits {ended.returncode}: {words}")
         return ended.stdout
 
     def write(self, *objects: dict) -> Path:
@@ -81,7 +81,7 @@ class Daemon:
         folder = self.home.folder
         server = read_server(Paths(folder / "state", folder / "cache", folder / "config"))
         if server is None:
-            raise CannotMeasure("the daemon is not up any more")
+            raise RuntimeError("the daemon is not up any more")
         return ApiClient(server)
 
 

@@ -147,8 +147,8 @@ def v1_rate(setting: Setting) -> Iterator[Row]:
 def _rate(setting: Setting, command) -> float:
     port = free_port()
     url = f"http://127.0.0.1:{port}/v1/models/iris:predict"
-    with running(command(port), setting.cache / "server.log") as process:
-        check(wait_first_answer(url, BODY, process))
+    with running(command(port), setting.cache / "server.log") as server:
+        check(wait_first_answer(url, BODY, server))
         requests_per_second(url, BODY, CONNECTIONS, 1)  # warm on both sides
         return requests_per_second(url, BODY, CONNECTIONS, LOAD_SECONDS)
 
@@ -158,8 +158,8 @@ def _run_once(setting: Setting, home: Home) -> float:
     file = home.write(make_service("iris", model_folder(setting)))
     command = home.command("run", str(file), "--port", str(port))
     began = time.perf_counter()
-    with running(command, setting.cache / "run.log", **home.environment()) as process:
-        check(wait_first_answer(predict_url(port, "iris"), BODY, process))
+    with running(command, setting.cache / "run.log", **home.environment()) as server:
+        check(wait_first_answer(predict_url(port, "iris"), BODY, server))
         return time.perf_counter() - began
 
 
@@ -167,9 +167,9 @@ def _peer_once(setting: Setting) -> float:
     port = free_port()
     command = peer_server(setting, model_folder(setting), port, free_port())
     began = time.perf_counter()
-    with running(command, setting.cache / "peer.log") as process:
+    with running(command, setting.cache / "peer.log") as server:
         url = f"http://127.0.0.1:{port}/v1/models/iris:predict"
-        check(wait_first_answer(url, BODY, process))
+        check(wait_first_answer(url, BODY, server))
         return time.perf_counter() - began
 
 

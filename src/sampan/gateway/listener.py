@@ -117,6 +117,8 @@ class Gateway:
             if self._applied and self._applied[0] == table:
                 return self._applied[1]
             valid, refusals = select_valid(table)
+            # Nothing is known of what Envoy serves if this is cancelled or refused half-way.
+            self._applied = None
             await self._hand_over(valid)
             self._applied = (table, refusals)
             return refusals
