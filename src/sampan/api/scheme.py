@@ -8,6 +8,7 @@ they are first called. A new kind is a folder of `sampan.api` with the four file
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import import_module
 
 from sampan.machinery.errors import FieldError
@@ -36,26 +37,35 @@ def _admit(folder: str) -> Admit:
     return admit
 
 
-def _schema(folder: str) -> Callable[[], JsonObject]:
-    """Return the structural schema of `sampan.api.{folder}`, derived at its first call."""
+def _schema(kind: str) -> Callable[[], JsonObject]:
+    """Return the structural schema of a kind, loaded at its first call."""
 
     def schema() -> JsonObject:
-        derived: JsonObject = import_module(f"sampan.api.{folder}.types").schema()
-        return derived
+        from sampan.api.schema.definitions import schema_of
+
+        return schema_of(kind)
 
     return schema
 
 
-def _unknown(folder: str) -> Callable[[JsonObject], list[FieldError]]:
-    """Return the unknown-field check of `sampan.api.{folder}`."""
+def _unknown(kind: str) -> Callable[[JsonObject], list[FieldError]]:
+    """Return the unknown-field check of a kind."""
 
     def unknown(obj: JsonObject) -> list[FieldError]:
-        from sampan.api.structural import unknown_fields
+        from sampan.api.schema.definitions import schema_of
+        from sampan.api.schema.fields import unknown_fields
 
-        schema = import_module(f"sampan.api.{folder}.types").schema()
-        return unknown_fields(schema, obj)
+        return unknown_fields(schema_of(kind), obj)
 
     return unknown
+
+
+def _checked(resource: Resource) -> Resource:
+    """Return the resource with the schema, field check and admission of its kind's folder."""
+    kind = resource.kind
+    return replace(
+        resource, admit=_admit(kind.lower()), schema=_schema(kind), unknown=_unknown(kind)
+    )
 
 
 _AGE = Column("Age", ".metadata.creationTimestamp", "date")
@@ -92,87 +102,89 @@ _EVENT_COLUMNS = (
     Column("Message", ".message"),
 )
 
-REGISTRY = Registry(
-    (
-        Resource(
-            group=GROUP,
-            version="v1beta1",
-            kind="InferenceService",
-            plural="inferenceservices",
-            singular="inferenceservice",
-            short_names=("isvc",),
-            status_subresource=True,
-            columns=_SERVICE_COLUMNS,
-        ),
-        Resource(
-            group=GROUP,
-            version="v1alpha1",
-            kind="ServingRuntime",
-            plural="servingruntimes",
-            singular="servingruntime",
-            columns=_RUNTIME_COLUMNS,
-        ),
-        Resource(
-            group=GROUP,
-            version="v1alpha1",
-            kind="ClusterServingRuntime",
-            plural="clusterservingruntimes",
-            singular="clusterservingruntime",
-            namespaced=False,
-            columns=_RUNTIME_COLUMNS,
-        ),
-        Resource(
-            group="",
-            version="v1",
-            kind="ConfigMap",
-            plural="configmaps",
-            singular="configmap",
-            short_names=("cm",),
-            generation=False,
-            # A map under an integer column is shown as its size, as kubectl shows DATA.
-            columns=(Column("Data", ".data", "integer"), _AGE),
-        ),
-        Resource(
-            group="",
-            version="v1",
-            kind="Secret",
-            plural="secrets",
-            singular="secret",
-            generation=False,
-            columns=(Column("Type", ".type"), Column("Data", ".data", "integer"), _AGE),
-        ),
-        Resource(
-            group="",
-            version="v1",
-            kind="Namespace",
-            plural="namespaces",
-            singular="namespace",
-            short_names=("ns",),
-            namespaced=False,
-            status_subresource=True,
-            generation=False,
-            columns=(Column("Status", ".status.phase"), _AGE),
-        ),
-        Resource(
-            group="",
-            version="v1",
-            kind="ServiceAccount",
-            plural="serviceaccounts",
-            singular="serviceaccount",
-            short_names=("sa",),
-            generation=False,
-            columns=(Column("Secrets", ".secrets", "integer"), _AGE),
-        ),
-        Resource(
-            group="",
-            version="v1",
-            kind="Event",
-            plural="events",
-            singular="event",
-            short_names=("ev",),
-            generation=False,
-            columns=_EVENT_COLUMNS,
-        ),
-    )
+_RESOURCES = (
+    Resource(
+        group=GROUP,
+        version="v1beta1",
+        kind="InferenceService",
+        plural="inferenceservices",
+        singular="inferenceservice",
+        short_names=("isvc",),
+        status_subresource=True,
+        columns=_SERVICE_COLUMNS,
+    ),
+    Resource(
+        group=GROUP,
+        version="v1alpha1",
+        kind="ServingRuntime",
+        plural="servingruntimes",
+        singular="servingruntime",
+        columns=_RUNTIME_COLUMNS,
+        sees_neighbours=True,
+    ),
+    Resource(
+        group=GROUP,
+        version="v1alpha1",
+        kind="ClusterServingRuntime",
+        plural="clusterservingruntimes",
+        singular="clusterservingruntime",
+        namespaced=False,
+        columns=_RUNTIME_COLUMNS,
+        sees_neighbours=True,
+    ),
+    Resource(
+        group="",
+        version="v1",
+        kind="ConfigMap",
+        plural="configmaps",
+        singular="configmap",
+        short_names=("cm",),
+        generation=False,
+        # A map under an integer column is shown as its size, as kubectl shows DATA.
+        columns=(Column("Data", ".data", "integer"), _AGE),
+    ),
+    Resource(
+        group="",
+        version="v1",
+        kind="Secret",
+        plural="secrets",
+        singular="secret",
+        generation=False,
+        columns=(Column("Type", ".type"), Column("Data", ".data", "integer"), _AGE),
+    ),
+    Resource(
+        group="",
+        version="v1",
+        kind="Namespace",
+        plural="namespaces",
+        singular="namespace",
+        short_names=("ns",),
+        namespaced=False,
+        status_subresource=True,
+        generation=False,
+        columns=(Column("Status", ".status.phase"), _AGE),
+    ),
+    Resource(
+        group="",
+        version="v1",
+        kind="ServiceAccount",
+        plural="serviceaccounts",
+        singular="serviceaccount",
+        short_names=("sa",),
+        generation=False,
+        columns=(Column("Secrets", ".secrets", "integer"), _AGE),
+    ),
+    Resource(
+        group="",
+        version="v1",
+        kind="Event",
+        plural="events",
+        singular="event",
+        short_names=("ev",),
+        generation=False,
+        columns=_EVENT_COLUMNS,
+    ),
 )
+
+REGISTRY = Registry(tuple(_checked(resource) for resource in _RESOURCES))
 """Every kind, in the order of discovery."""

@@ -48,6 +48,8 @@ class AdmissionContext:
 
     configuration: Mapping[str, str] = field(default_factory=dict)
     """`data` of the ConfigMap `inferenceservice-config`; empty when there is none."""
+    neighbours: tuple[JsonObject, ...] = ()
+    """For resources with `sees_neighbours`: the stored objects of the same namespace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,8 @@ class Resource:
     admit: Admit | None = None
     schema: Callable[[], JsonObject] | None = None
     unknown: Callable[[JsonObject], list[FieldError]] | None = None
+    sees_neighbours: bool = False
+    """Whether `admit` compares an object with the others of its namespace."""
     read_only: bool = False
     """A view computed by the server (pods of replicas), never stored."""
 

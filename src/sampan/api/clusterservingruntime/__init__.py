@@ -1,0 +1,1 @@
+"""ClusterServingRuntime: a ServingRuntime for every namespace."""

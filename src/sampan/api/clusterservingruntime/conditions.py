@@ -1,0 +1,1 @@
+"""A ClusterServingRuntime has no conditions: nothing is reported of it."""

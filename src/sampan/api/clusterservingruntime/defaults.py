@@ -1,0 +1,1 @@
+"""A ClusterServingRuntime has no defaults beyond its schema's."""

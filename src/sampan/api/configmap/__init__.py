@@ -1,0 +1,1 @@
+"""ConfigMap, core `v1`: settings as text, by key."""

@@ -1,0 +1,1 @@
+"""ConfigMap has no conditions of its own."""

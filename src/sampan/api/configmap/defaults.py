@@ -1,0 +1,1 @@
+"""A ConfigMap has no defaults."""

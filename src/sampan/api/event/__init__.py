@@ -1,0 +1,1 @@
+"""Event, core `v1`: something that happened to an object."""

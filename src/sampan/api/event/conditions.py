@@ -1,0 +1,1 @@
+"""Event has no conditions of its own."""

@@ -1,0 +1,1 @@
+"""An Event has no defaults."""

@@ -1,0 +1,20 @@
+"""Which Events are allowed: those that are in the namespace of what they are about."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sampan.api.admission import admit_by_schema
+from sampan.machinery.errors import FieldError
+from sampan.machinery.registry import AdmissionContext, Admitted, JsonObject
+
+
+def admit(obj: JsonObject, _old: JsonObject | None, _context: AdmissionContext) -> Admitted:
+    """Check an Event; one about a cluster-scoped object may be in any namespace."""
+    admitted = admit_by_schema("Event", obj)
+    about = (obj.get("involvedObject") or {}).get("namespace", "")
+    namespace = (obj.get("metadata") or {}).get("namespace", "")
+    if not admitted.errors and about and namespace and about != namespace:
+        text = f'Invalid value: "{about}": does not match event.namespace "{namespace}"'
+        return replace(admitted, errors=(FieldError("involvedObject.namespace", text),))
+    return admitted

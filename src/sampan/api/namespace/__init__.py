@@ -1,0 +1,1 @@
+"""Namespace, core `v1`: a room for names."""

@@ -1,0 +1,1 @@
+"""Namespace has no conditions of its own."""

@@ -1,0 +1,1 @@
+"""Secret, core `v1`: values that only their readers may see."""

@@ -1,0 +1,1 @@
+"""Secret has no conditions of its own."""

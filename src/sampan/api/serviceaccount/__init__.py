@@ -1,0 +1,1 @@
+"""ServiceAccount, core `v1`: whose credentials the processes of a service use."""

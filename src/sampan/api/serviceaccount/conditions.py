@@ -1,0 +1,1 @@
+"""ServiceAccount has no conditions of its own."""

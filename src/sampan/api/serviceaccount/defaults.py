@@ -1,0 +1,1 @@
+"""A ServiceAccount has no defaults."""

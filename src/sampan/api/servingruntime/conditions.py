@@ -1,0 +1,1 @@
+"""A ServingRuntime has no conditions: nothing is reported of it."""
