@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sampan.plan.candidates import Rejection
 from sampan.plan.chain import ChainLink, derive_chain, first_open
 from sampan.plan.events import derive_events
 from sampan.plan.mends import MENDS, make_mend
 from sampan.plan.observed import Link, LinkState, Observed
-from sampan.plan.select import Rejection, select_runtime
+from sampan.plan.select import select_runtime
 from sampan.plan.types import Plan, Snapshot
 
 __all__ = [

@@ -31,8 +31,8 @@ MENDS: Mapping[str, str] = MappingProxyType(
         "StorageSpecNotSupported": "use spec.predictor.model.storageUri",
         "CrashLoopBackOff": "read the last lines of its log, mend the model or its arguments, and "
         "apply again",
-        "ModelUntrusted": "set the annotation serving.sampan.dev/trust to true if you know who made "
-        "the model, or save it in a format that runs no code",
+        "ModelUntrusted": "set the annotation serving.sampan.dev/trust to true if you trust "
+        "the model's maker, or save it in a format that runs no code",
         "ModelMissing": "check what spec.predictor.model.storageUri holds: sampan logs {name}",
         "ModelAmbiguous": "keep one model file in spec.predictor.model.storageUri",
         "ModelCorrupt": "save the model again and check that all of it was copied",

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from sampan.plan.select import lowest_protocol
+from sampan.plan.candidates import lowest_protocol
 
 SERVER_TYPE = "serving.kserve.io/server-type"
 
