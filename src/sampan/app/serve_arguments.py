@@ -1,0 +1,147 @@
+"""The model server's arguments: KServe's names, so that its manifests and habits work.
+
+As with KServe, an unknown argument does not stop the server; unlike there, it is named in a
+warning, and so is one that is known but not honoured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from sampan.runtimes import RUNTIMES, get_runtime
+from sampan.runtimes.model_files import sub_folders
+
+_NOT_HONOURED = {
+    "--grpc_port": "gRPC is not served",
+    "--enable_grpc": "gRPC is not served",
+    "--grpc_max_send_message_length": "gRPC is not served",
+    "--grpc_max_receive_message_length": "gRPC is not served",
+    "--max_threads": "gRPC is not served",
+    "--workers": "one process serves; run more replicas",
+    "--enable_docs_url": "there are no documentation pages",
+    "--enable_latency_logging": "latencies are at /metrics",
+    "--configure_logging": "logging is always configured; KSERVE_LOGLEVEL sets the level",
+    "--log_config_file": "KSERVE_LOGLEVEL sets the level",
+    "--access_log_format": "there is no access log",
+    "--event-loop": "uvloop is used where it is installed",
+    "--predictor_host": "this model predicts itself",
+    "--protocol": "this model predicts itself",
+    "--predictor_protocol": "this model predicts itself",
+    "--predictor_use_ssl": "this model predicts itself",
+    "--predictor_request_timeout_seconds": "this model predicts itself",
+    "--predictor_request_retries": "this model predicts itself",
+    "--enable_predictor_health_check": "this model predicts itself",
+    "--ssl_certfile": "TLS ends at the gateway",
+    "--ssl_keyfile": "TLS ends at the gateway",
+}
+_TRUE = frozenset({"y", "yes", "t", "true", "on", "1"})
+_FALSE = frozenset({"n", "no", "f", "false", "off", "0"})
+TRUST_VARIABLE = "SAMPAN_TRUST"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Parsed arguments."""
+
+    model_name: str
+    model_dir: str
+    http_port: int
+    host: str
+    runtime: str
+    max_asyncio_workers: int | None
+    timeout_keep_alive: int
+    grace_period: float
+    max_body_bytes: int
+    trust: bool
+    allow_classes: str
+    multi_model: bool
+    warnings: tuple[str, ...] = ()
+
+
+def parse(argv: list[str]) -> Options:
+    """Return the options; a wrong value ends the process with code 2 and a message (argparse)."""
+    parser = _make_parser()
+    known, rest = parser.parse_known_args(argv)
+    runtime = known.runtime or select_runtime(known.model_dir)
+    values = vars(known)
+    values["runtime"] = runtime
+    values["multi_model"] = known.multi_model or _is_multi_model(known.model_dir, runtime)
+    values["trust"] = known.trust or strtobool(os.environ.get(TRUST_VARIABLE, "false"))
+    return Options(**values, warnings=tuple(_warnings(rest)))
+
+
+def _make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="sampan serve", allow_abbrev=False)
+    add = parser.add_argument
+    add("--model_name", default="model", help="the name in URLs")
+    add("--model_dir", required=True, help="the folder that holds the model file")
+    add("--http_port", type=_port, default=8080)
+    add("--host", default="127.0.0.1", help="0.0.0.0 serves other machines too, unauthenticated")
+    add("--runtime", choices=sorted(RUNTIMES), help="default: by the model's files")
+    add("--max_asyncio_workers", type=_positive, help="threads for predict; default CPUs + 4")
+    add("--timeout-keep-alive", "--timeout_keep_alive", type=_positive, default=65)
+    add("--grace_period", type=float, default=30.0, help="seconds to finish requests on SIGTERM")
+    add("--max_body_bytes", type=_positive, default=64 * 1024 * 1024)
+    add("--trust", action="store_true", help="load models that name any class: they may run code")
+    add("--allow_classes", default="", help="file of further allowed names, module:class a line")
+    add("--multi_model", action="store_true", help="each sub-folder is a model")
+    return parser
+
+
+def select_runtime(model_dir: str) -> str:
+    """Return the runtime whose extensions the folder's files have; the first one otherwise."""
+    folder = Path(model_dir)
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else [folder.name]
+    for name in RUNTIMES:
+        if any(file.endswith(get_runtime(name).extensions) for file in names):
+            return name
+    return next(iter(RUNTIMES))
+
+
+def _is_multi_model(model_dir: str, runtime: str) -> bool:
+    """Whether the folder holds no model file but folders (KServe's multi-model mode)."""
+    folder = Path(model_dir)
+    if not get_runtime(runtime).multi_model or not sub_folders(folder):
+        return False
+    return not any(
+        path.is_file() and path.name.endswith(get_runtime(runtime).extensions)
+        for path in folder.iterdir()
+    )
+
+
+def _warnings(rest: list[str]) -> list[str]:
+    """Return a sentence for each argument that is not honoured."""
+    sentences: list[str] = []
+    for word in rest:
+        if word.startswith("-"):
+            name = word.partition("=")[0]
+            why = _NOT_HONOURED.get(name, "it is not known here")
+            sentences.append(f'argument "{name}" is not honoured: {why}')
+    return sentences
+
+
+def strtobool(value: str) -> bool:
+    """Return the truth that a word means (KServe's words); ValueError names the value."""
+    word = value.lower()
+    if word in _TRUE:
+        return True
+    if word in _FALSE:
+        return False
+    raise ValueError(f'"{value}" is neither true nor false; write true or false')
+
+
+def _port(value: str) -> int:
+    port = int(value) if value.isdecimal() else -1
+    if not 0 <= port <= 65535:
+        raise argparse.ArgumentTypeError(f'"{value}" is no port; give a number from 0 to 65535')
+    return port
+
+
+def _positive(value: str) -> int:
+    number = int(value) if value.isdecimal() else 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f'"{value}" is no count; give a whole number from 1')
+    return number

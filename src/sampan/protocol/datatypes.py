@@ -1,0 +1,42 @@
+"""V2 datatypes and their NumPy dtypes (KServe V2, "Tensor Data Types").
+
+NumPy is imported inside functions: a client that only names a datatype does not pay for it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+NUMPY_NAMES = {
+    "BOOL": "bool",
+    "INT8": "int8",
+    "INT16": "int16",
+    "INT32": "int32",
+    "INT64": "int64",
+    "UINT8": "uint8",
+    "UINT16": "uint16",
+    "UINT32": "uint32",
+    "UINT64": "uint64",
+    "FP16": "float16",
+    "FP32": "float32",
+    "FP64": "float64",
+    "BYTES": "object",
+}
+_DATATYPES = {name: datatype for datatype, name in NUMPY_NAMES.items()}
+_TEXT_KINDS = "OSUM"  # object, bytes_, str_, datetime64: all travel as BYTES
+
+
+def to_np_dtype(datatype: str) -> np.dtype[Any] | None:
+    """Return the NumPy dtype of a V2 datatype, or None for an unknown one."""
+    import numpy as np
+
+    name = NUMPY_NAMES.get(datatype)
+    return None if name is None else np.dtype(name)
+
+
+def from_np_dtype(dtype: np.dtype[Any]) -> str | None:
+    """Return the V2 datatype of a NumPy dtype, or None where V2 has none (complex, void)."""
+    return "BYTES" if dtype.kind in _TEXT_KINDS else _DATATYPES.get(dtype.name)

@@ -1,0 +1,116 @@
+"""Errors of the data plane: whose fault, which HTTP status, which body.
+
+Names, statuses and texts are KServe's, so that clients which match on them go on working. A
+transport that is not HTTP maps the class, not the status.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+
+class ServingError(Exception):
+    """Base of the errors that a client sees. Never raised itself."""
+
+    status = 500
+
+    def body(self) -> bytes:
+        """Return the JSON body: `{"error": text}`."""
+        return error_body(str(self))
+
+
+class InvalidInput(ServingError):
+    """The request is wrong."""
+
+    status = 400
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class BodyTooLarge(InvalidInput):
+    """More bytes than the server takes."""
+
+    status = 413
+
+
+class InferenceError(ServingError):
+    """The model broke on a request that looked right."""
+
+    def __init__(self, reason: str, status: str | None = None) -> None:
+        super().__init__(f"[{status}] {reason}" if status else reason)
+        self.reason = reason
+
+
+class ModelNotFound(ServingError):
+    """No model of this name is registered."""
+
+    status = 404
+
+    def __init__(self, model_name: str | None = None) -> None:
+        super().__init__(f"Model with name {model_name} does not exist.")
+
+
+class ModelNotReady(ServingError):
+    """Registered, not loaded (yet)."""
+
+    status = 503
+
+    def __init__(self, model_name: str | None = None, detail: str | None = None) -> None:
+        text = f"Model with name {model_name} is not ready."
+        super().__init__(f"{text} {detail}" if detail else text)
+
+
+class UnsupportedProtocol(ServingError):
+    """A protocol that the model does not speak."""
+
+    status = 501
+
+    def __init__(self, protocol_version: str | None = None) -> None:
+        super().__init__(f"Unsupported protocol {protocol_version}.")
+
+
+class ServerNotReady(ServingError):
+    """Loading, or draining."""
+
+    status = 503
+
+    def __init__(self) -> None:
+        super().__init__("Server is not ready.")
+
+
+class InvalidRequestBody(ServingError):
+    """A V2 body that does not fit the schema: the list of `detail` that FastAPI sends (422)."""
+
+    status = 422
+
+    def __init__(self, detail: list[dict[str, Any]]) -> None:
+        super().__init__("; ".join(str(entry.get("msg")) for entry in detail))
+        self.detail = detail
+
+    def body(self) -> bytes:
+        """Return `{"detail": [...]}`."""
+        return orjson.dumps({"detail": self.detail}, option=orjson.OPT_NON_STR_KEYS)
+
+
+def error_body(text: str) -> bytes:
+    """Return KServe's error body. Text that is not valid Unicode is sent escaped."""
+    try:
+        return orjson.dumps({"error": text})
+    except orjson.JSONEncodeError:
+        return orjson.dumps({"error": text.encode("utf-8", "backslashreplace").decode()})
+
+
+def describe(error: BaseException) -> tuple[int, bytes]:
+    """Return status and body for anything that was raised while answering.
+
+    `NotImplementedError` is 501; what nobody foresaw is 500 `{ClassName} : {text}`.
+    """
+    if isinstance(error, ServingError):
+        return error.status, error.body()
+    if isinstance(error, NotImplementedError):
+        return 501, error_body(str(error))
+    return 500, error_body(f"{type(error).__name__} : {error}")

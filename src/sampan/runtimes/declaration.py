@@ -1,0 +1,66 @@
+"""What a runtime declares of itself: enough to select it, build its environment and start it.
+
+Plain values. A manifest (ServingRuntime) and the local image table are rendered from them, so a
+framework is described in one place.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SERVER_REQUIREMENTS = ("numpy>=1.26", "orjson>=3.10", "httptools>=0.6.4", "uvloop>=0.21")
+"""What the model server itself needs, whatever the framework."""
+
+SERVER_PRELOAD = (
+    "numpy",
+    "orjson",
+    "httptools",
+    "uvloop",
+    "sampan.app.serve",
+    "sampan.server.rest",
+    "sampan.server.payloads",
+    "sampan.wire.listener",
+)
+"""What a zygote imports before it forks. None of them starts a thread or a loop."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFormat:
+    """A supported model format. `priority` decides among runtimes that may be auto-selected."""
+
+    name: str
+    version: str = ""
+    priority: int = 0
+    auto_select: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """A runtime. `model` is the `module:attribute` of its Model class, resolved when it serves.
+
+    `images` are the container images it stands for, without registry and tag. `package` is the
+    requirement that `runtimeVersion` pins. `multi_model` tells that a folder of folders is served.
+    """
+
+    name: str
+    server_type: str
+    formats: tuple[ModelFormat, ...]
+    protocol_versions: tuple[str, ...]
+    images: tuple[str, ...]
+    model: str
+    extensions: tuple[str, ...]
+    requirements: tuple[str, ...]
+    package: str
+    preload: tuple[str, ...]
+    argv: tuple[str, ...] = ("{python}", "-m", "sampan.app.serve")
+    entry: str = "sampan.app.serve:fork_main"
+    entry_arguments: tuple[str, ...] = ()
+    container_arguments: tuple[str, ...] = (
+        "--model_name={{.Name}}",
+        "--model_dir=/mnt/models",
+        "--http_port=8080",
+    )
+    port_flags: tuple[str, ...] = ("--http_port",)
+    trust_arguments: tuple[str, ...] = ("--trust",)
+    health_path: str = "/v2/health/ready"
+    multi_model: bool = True

@@ -1,0 +1,212 @@
+"""scikit-learn: estimators saved with joblib or pickle."""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import re
+import warnings
+from pathlib import Path
+from typing import Any
+
+from sampan.protocol.errors import InferenceError, InvalidInput
+from sampan.runtimes.declaration import (
+    SERVER_PRELOAD,
+    SERVER_REQUIREMENTS,
+    ModelFormat,
+    Runtime,
+)
+from sampan.runtimes.model_files import open_model_file, select_model_file
+from sampan.runtimes.pickles import Untrusted, load_restricted, parse_names
+from sampan.server.load_failure import LoadFailure
+from sampan.server.model import Headers, Model
+from sampan.server.payloads import get_predict_input, get_predict_response
+
+logger = logging.getLogger("sampan.runtimes.sklearn")
+
+RUNTIME = Runtime(
+    name="kserve-sklearnserver",
+    server_type="sklearnserver",
+    formats=(ModelFormat("sklearn", "1", priority=1, auto_select=True),),
+    protocol_versions=("v1", "v2"),
+    images=("kserve/sklearnserver", "kserve-sklearnserver"),
+    model="sampan.runtimes.sklearn:SKLearnModel",
+    extensions=(".joblib", ".pkl", ".pickle"),
+    requirements=(*SERVER_REQUIREMENTS, "scikit-learn>=1.4", "joblib>=1.4"),
+    package="scikit-learn",
+    preload=(
+        *SERVER_PRELOAD,
+        "sampan.runtimes.sklearn",
+        "joblib",
+        "sklearn.base",
+        "sklearn.compose",
+        "sklearn.ensemble",
+        "sklearn.linear_model",
+        "sklearn.neighbors",
+        "sklearn.pipeline",
+        "sklearn.preprocessing",
+        "sklearn.svm",
+        "sklearn.tree",
+    ),
+    entry_arguments=("--runtime=sklearn",),
+)
+
+_ALLOWED_FILE = Path(__file__).with_name("sklearn_allowed.txt")
+# What a pickle holds around the version that BaseEstimator.__getstate__ saves: the key, an
+# optional memo opcode, the opcode of a string with its length, the text.
+_SAVED_VERSION = re.compile(
+    rb"_sklearn_version(?:\x94|q.|r....|p\d+\n)?(?:\x8c.|X....|V)(\d+\.\d+(?:\.\w+)*)", re.DOTALL
+)
+_UNREADABLE = (AttributeError, ImportError, TypeError, ValueError, KeyError, IndexError)
+
+
+class SKLearnModel(Model):
+    """A fitted estimator. PREDICT_PROBA=true answers with probabilities where it has them."""
+
+    quick = True
+
+    def __init__(
+        self,
+        name: str,
+        model_dir: str,
+        *,
+        trust: bool = False,
+        allowed: frozenset[str] = frozenset(),
+    ) -> None:
+        super().__init__(name)
+        self._folder = Path(model_dir)
+        self._trust = trust
+        self._allowed = allowed
+        self._predict: Any = None
+
+    def load(self) -> bool:
+        """Load the one model file of the folder; LoadFailure tells what is wrong with it."""
+        try:
+            import sklearn.base  # noqa: F401  # its version, and its warning class, come first
+        except ImportError as error:
+            raise LoadFailure(
+                "RuntimeUnavailable",
+                f"scikit-learn is not in the environment ({error}); install scikit-learn",
+            ) from None
+        path = select_model_file(self._folder, RUNTIME.extensions)
+        estimator = self._read(path)
+        self._predict = _select_predict(estimator, path)
+        self.ready = True
+        return self.ready
+
+    def _read(self, path: Path) -> Any:
+        from sklearn import __version__ as installed
+        from sklearn.exceptions import InconsistentVersionWarning
+
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            try:
+                estimator = self._unpickle(path)
+            except Untrusted as untrusted:
+                raise _refusal(path, untrusted.name) from None
+            except MemoryError:
+                raise
+            except LoadFailure:
+                raise
+            except Exception as error:
+                raise _diagnose(path, error, installed) from error
+        for warning in caught:
+            if not isinstance(warning.message, InconsistentVersionWarning):
+                logger.warning("while loading %s: %s", path.name, warning.message)
+        saved = {
+            w.message.original_sklearn_version
+            for w in caught
+            if isinstance(w.message, InconsistentVersionWarning)
+        }
+        if saved:
+            logger.warning(
+                'model file "%s" was saved with scikit-learn %s and is served with %s; predictions '
+                'may differ; set runtimeVersion to "%s"',
+                path.name,
+                ", ".join(sorted(saved)),
+                installed,
+                max(saved),
+            )
+        return estimator
+
+    def _unpickle(self, path: Path) -> Any:
+        if self._trust:
+            import joblib
+
+            return joblib.load(path)
+        allowed = parse_names(_ALLOWED_FILE.read_text()) | self._allowed
+        with open_model_file(path) as file:
+            return load_restricted(file, allowed)
+
+    def predict(self, payload: Any, headers: Headers | None = None) -> Any:
+        """Answer a V1 or V2 payload. What scikit-learn finds wrong with the values is a 400."""
+        del headers
+        instances = get_predict_input(payload)
+        try:
+            result = self._predict(instances)
+        except (ValueError, TypeError) as error:
+            raise InvalidInput(str(error)) from error
+        except Exception as error:
+            raise InferenceError(str(error)) from error
+        return get_predict_response(payload, result, self.name)
+
+
+def _select_predict(estimator: Any, path: Path) -> Any:
+    probabilities = os.environ.get("PREDICT_PROBA", "").lower() == "true"
+    if probabilities and hasattr(estimator, "predict_proba"):
+        return estimator.predict_proba
+    if not hasattr(estimator, "predict"):
+        raise LoadFailure(
+            "ModelIncompatible",
+            f'model file "{path.name}" holds a "{type(estimator).__name__}", which cannot predict; '
+            "save the fitted estimator or pipeline itself",
+        )
+    return estimator.predict
+
+
+def _refusal(path: Path, name: str) -> LoadFailure:
+    return LoadFailure(
+        "ModelUntrusted",
+        f'model file "{path.name}" names "{name}", which is not on the allow-list of classes; if '
+        'you trust where the model comes from, set the annotation serving.sampan.dev/trust: "true" '
+        "(or start the server with --trust), else save it without that class",
+    )
+
+
+def _diagnose(path: Path, error: Exception, installed: str) -> LoadFailure:
+    """Tell a file of another scikit-learn from one that is no model."""
+    saved = _saved_version(path)
+    what = f"{type(error).__name__}: {error}"
+    if saved and saved != installed and isinstance(error, _UNREADABLE):
+        return LoadFailure(
+            "ModelIncompatible",
+            f'model file "{path.name}" was saved with scikit-learn {saved} and cannot be read by '
+            f'{installed} ({what}); set runtimeVersion: "{saved}"',
+        )
+    if isinstance(error, ImportError):
+        return LoadFailure(
+            "ModelIncompatible",
+            f'model file "{path.name}" needs a module that is not in the environment ({what}); '
+            "add it to the requirements, or set the runtimeVersion that it was saved with",
+        )
+    kind = "ModelCorrupt" if _is_damage(error) or not saved else "ModelIncompatible"
+    return LoadFailure(
+        kind,
+        f'model file "{path.name}" cannot be read as a pickle or joblib file ({what}); save it '
+        "again with joblib.dump, and check that the copy is whole",
+    )
+
+
+def _is_damage(error: Exception) -> bool:
+    return isinstance(error, (pickle.UnpicklingError, EOFError, OSError, UnicodeDecodeError))
+
+
+def _saved_version(path: Path) -> str:
+    """Return the version of scikit-learn that saved the file, as far as it can be read."""
+    try:
+        with open_model_file(path) as file:
+            found = _SAVED_VERSION.search(file.read())
+    except Exception:  # noqa: BLE001  # the file is damaged: that is being told already
+        return ""
+    return found[1].decode() if found else ""

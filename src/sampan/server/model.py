@@ -1,0 +1,78 @@
+"""`Model`: what a person writes to serve something. Names and signatures are KServe's."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any, TypeAlias
+
+from sampan.protocol import v1
+
+Headers: TypeAlias = "dict[str, str]"
+"""Request headers as a model sees them: names in lower case."""
+
+
+class InferenceVerb(Enum):
+    """What is asked of a model."""
+
+    EXPLAIN = 1
+    PREDICT = 2
+
+
+class Model:
+    """One registered name. Override `load` and `predict`; each step may be sync or async.
+
+    Steps run in the order preprocess, validate, predict or explain, postprocess. The payload is
+    decoded JSON or bytes (V1), or an `InferRequest` (V2). With `return_response_headers` predict
+    and postprocess get a third argument, a dict that becomes response headers.
+    """
+
+    quick = False
+    """A promise of built-in runtimes: predict neither waits nor blocks, so it may run on the loop
+    as long as it is measured to be short."""
+
+    def __init__(self, name: str, return_response_headers: bool = False) -> None:
+        self.name = name
+        self.ready = False
+        self.return_response_headers = return_response_headers
+
+    def load(self) -> bool:
+        """Load the artefact; runs on a thread. Return, and set, `ready`."""
+        self.ready = True
+        return self.ready
+
+    def stop(self) -> None:
+        """Release what `load` took; the model gets no request any more."""
+        self.ready = False
+
+    def get_input_types(self) -> list[dict[str, Any]]:
+        """Return the input tensors for metadata: name, datatype, shape."""
+        return []
+
+    def get_output_types(self) -> list[dict[str, Any]]:
+        """Return the output tensors for metadata: name, datatype, shape."""
+        return []
+
+    def preprocess(self, payload: Any, headers: Headers | None = None) -> Any:
+        """Turn the request's payload into what predict takes."""
+        del headers
+        return payload
+
+    def validate(self, payload: Any) -> Any:
+        """Check the preprocessed payload against the protocol; InvalidInput where it is wrong."""
+        v1.validate(payload)
+        return payload
+
+    def predict(self, payload: Any, headers: Headers | None = None) -> Any:
+        """Answer. Not overridden, there is nobody to ask (HTTP 501)."""
+        del payload, headers
+        raise NotImplementedError("Could not find predictor_host.")
+
+    def explain(self, payload: Any, headers: Headers | None = None) -> Any:
+        """Explain. Not overridden, there is nobody to ask (HTTP 501)."""
+        del payload, headers
+        raise NotImplementedError("Could not find explainer_host.")
+
+    def postprocess(self, result: Any, headers: Headers | None = None) -> Any:
+        """Turn the result into what is sent."""
+        del headers
+        return result

@@ -1,0 +1,38 @@
+"""Decides where a model's predict runs: on a worker thread, or on the loop while it is quick.
+
+The hop to a thread and back costs more than a small model itself; a slow call on the loop costs
+everybody. So a model earns the loop by a row of quick calls, and loses it at the first slow one;
+each loss doubles the row that it needs next. Pure: the durations are arguments.
+"""
+
+from __future__ import annotations
+
+QUICK_SECONDS = 0.0005  # half the millisecond that a health check may wait
+SLOW_SECONDS = 0.001
+FIRST_ROW = 8
+LAST_ROW = 1 << 20
+INLINE_BYTES = 32 * 1024  # a larger body takes long to decode, however quick the model
+
+
+class Pace:
+    """What is known of one model."""
+
+    __slots__ = ("_needed", "_row", "inline")
+
+    def __init__(self) -> None:
+        self.inline = False
+        self._row = 0
+        self._needed = FIRST_ROW
+
+    def observe(self, seconds: float) -> None:
+        """Take the duration of one call, decoding and encoding included."""
+        if self.inline:
+            if seconds > SLOW_SECONDS:
+                self.inline = False
+                self._row = 0
+                self._needed = min(LAST_ROW, self._needed * 2)
+        elif seconds < QUICK_SECONDS:
+            self._row += 1
+            self.inline = self._row >= self._needed
+        else:
+            self._row = 0

@@ -1,0 +1,90 @@
+"""The models of this process by name, ready or not, and why not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from sampan.protocol.errors import ModelNotFound, ModelNotReady
+from sampan.server.model import Model
+from sampan.server.pace import Pace
+from sampan.server.steps import is_async
+
+
+@dataclass(slots=True)
+class Entry:
+    """A registered model."""
+
+    model: Model
+    asynchronous: bool
+    reason: str = ""
+    """Why it is not ready, for people; empty while it loads and when it is ready."""
+    pace: Pace = field(default_factory=Pace)
+
+
+class ModelRepository:
+    """Registered models. `make` builds the model of a name in multi-model mode, else None."""
+
+    def __init__(self, make: Callable[[str], Model] | None = None) -> None:
+        self._entries: dict[str, Entry] = {}
+        self._make = make
+
+    def update(self, model: Model, name: str | None = None) -> Entry:
+        """Register a model under its name or an alias."""
+        if not model.name:
+            raise ValueError("Failed to register model, model.name must be provided.")
+        entry = Entry(model, is_async(model))
+        self._entries[name or model.name] = entry
+        return entry
+
+    def names(self) -> list[str]:
+        """Return all registered names, ready or not, in the order of registration."""
+        return list(self._entries)
+
+    def get(self, name: str) -> Entry:
+        """Return a registered model; raise ModelNotFound."""
+        entry = self._entries.get(name)
+        if entry is None:
+            raise ModelNotFound(name)
+        return entry
+
+    def get_ready(self, name: str) -> Entry:
+        """Return a model that answers now; raise ModelNotFound or ModelNotReady."""
+        entry = self._entries.get(name)
+        if entry is None:
+            raise ModelNotFound(name)
+        if not entry.model.ready:
+            raise ModelNotReady(name, entry.reason or None)
+        return entry
+
+    def prepare(self, name: str) -> Entry:
+        """Return the entry to load: the registered one, or a new one in multi-model mode."""
+        entry = self._entries.get(name)
+        if entry is not None:
+            return entry
+        if self._make is None:
+            raise ModelNotReady(name)
+        return self.update(self._make(name))
+
+    def unload(self, name: str) -> None:
+        """Stop and forget a model; raise ModelNotFound."""
+        entry = self.get(name)
+        del self._entries[name]
+        entry.model.stop()
+
+    def index(self, ready_only: bool = False) -> list[dict[str, Any]]:
+        """Return name, state and reason of each model (the model repository extension)."""
+        rows = [
+            {
+                "name": name,
+                "state": "Ready" if entry.model.ready else "NotReady",
+                "reason": entry.reason,
+            }
+            for name, entry in self._entries.items()
+        ]
+        return [row for row in rows if row["state"] == "Ready"] if ready_only else rows
+
+    def all_ready(self) -> bool:
+        """Whether every registered model answers."""
+        return all(entry.model.ready for entry in self._entries.values())

@@ -1,0 +1,71 @@
+"""Runs a model's steps in KServe's order and times them. Knows no transport and no thread."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any
+
+from sampan.server.model import Headers, InferenceVerb, Model
+
+_STEPS = ("preprocess", "predict", "explain", "postprocess")
+
+
+@dataclass(slots=True)
+class Ran:
+    """What came of it. Seconds are None for a step that did not run to its end."""
+
+    result: Any = None
+    response_headers: Headers = field(default_factory=dict)
+    preprocess: float | None = None
+    predict: float | None = None
+    explain: float | None = None
+    postprocess: float | None = None
+
+
+def is_async(model: Model) -> bool:
+    """Whether any step of the model is a coroutine function: then all run on the loop."""
+    return any(inspect.iscoroutinefunction(getattr(model, step)) for step in _STEPS)
+
+
+def run(model: Model, payload: Any, headers: Headers, verb: InferenceVerb, ran: Ran) -> None:
+    """Run a model whose steps are all sync; fills `ran`, also up to the step that raises."""
+    extra = (ran.response_headers,) if model.return_response_headers else ()
+    started = perf_counter()
+    payload = model.preprocess(payload, headers)
+    ran.preprocess = (now := perf_counter()) - started
+    payload = model.validate(payload)
+    started = now
+    if verb is InferenceVerb.PREDICT:
+        result = model.predict(payload, headers, *extra)
+        ran.predict = (now := perf_counter()) - started
+    else:
+        result = model.explain(payload, headers)
+        ran.explain = (now := perf_counter()) - started
+    ran.result = model.postprocess(result, headers, *extra)
+    ran.postprocess = perf_counter() - now
+
+
+async def run_async(
+    model: Model, payload: Any, headers: Headers, verb: InferenceVerb, ran: Ran
+) -> None:
+    """Run a model with async steps; its sync steps run on the loop too, as the author expects."""
+    extra = (ran.response_headers,) if model.return_response_headers else ()
+    started = perf_counter()
+    payload = await _settled(model.preprocess(payload, headers))
+    ran.preprocess = (now := perf_counter()) - started
+    payload = await _settled(model.validate(payload))
+    started = now
+    if verb is InferenceVerb.PREDICT:
+        result = await _settled(model.predict(payload, headers, *extra))
+        ran.predict = (now := perf_counter()) - started
+    else:
+        result = await _settled(model.explain(payload, headers))
+        ran.explain = (now := perf_counter()) - started
+    ran.result = await _settled(model.postprocess(result, headers, *extra))
+    ran.postprocess = perf_counter() - now
+
+
+async def _settled(value: Any) -> Any:
+    return await value if inspect.isawaitable(value) else value

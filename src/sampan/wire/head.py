@@ -1,0 +1,55 @@
+"""Response heads as bytes (RFC 9112, sections 4 and 6). Pure but for the cached date."""
+
+from __future__ import annotations
+
+from email.utils import formatdate
+from http import HTTPStatus
+
+from sampan.wire.message import Response
+
+_STATUS_LINES = {
+    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
+}
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_BREAKERS = (b"\r", b"\n", b"\0")
+
+
+class Head:
+    """Renders heads; `tick` renews the date line, once a second is enough."""
+
+    __slots__ = ("_date", "_second")
+
+    def __init__(self) -> None:
+        self._second = -1
+        self._date = b""
+
+    def tick(self, epoch: float) -> None:
+        """Set the date that heads carry (RFC 9110, section 6.6.1)."""
+        if int(epoch) != self._second:
+            self._second = int(epoch)
+            self._date = b"date: " + formatdate(epoch, usegmt=True).encode() + b"\r\n"
+
+    def render(self, response: Response, *, close: bool) -> bytes:
+        """Return status line and headers, up to and including the blank line."""
+        status = response.status
+        line = _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
+        parts = [line, self._date]
+        if response.content_type:
+            parts.append(b"content-type: " + response.content_type + b"\r\n")
+        if status >= 200 and status != 204:
+            parts.append(b"content-length: %d\r\n" % len(response.body))
+        for name, value in response.headers:
+            parts.append(_line(name, value))
+        parts.append(b"connection: close\r\n\r\n" if close else b"\r\n")
+        return b"".join(parts)
+
+
+def _line(name: bytes, value: bytes) -> bytes:
+    """Return one header line; a line break in it would let a model write headers of its own."""
+    line = name + b": " + value
+    if any(breaker in line for breaker in _BREAKERS):
+        raise ValueError(
+            f'response header "{name.decode("latin-1")}" holds a line break in its value; '
+            "send the value without it"
+        )
+    return line + b"\r\n"

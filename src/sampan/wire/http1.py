@@ -1,0 +1,374 @@
+"""HTTP/1.1 as one asyncio Protocol on llhttp (RFC 9112).
+
+No task, no coroutine and no thread hop for a request: llhttp's callbacks collect it, `submit` gets
+it whole, and the answer is one write. Requests of a connection are answered one after the other,
+in order; what is pipelined waits, and beyond a depth reading pauses. llhttp is used strict:
+ambiguous lengths, bare CR or LF and folded headers end the connection with 400.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from enum import IntEnum
+from functools import partial
+from typing import NoReturn, Protocol
+
+import httptools
+
+from sampan.protocol.errors import error_body
+from sampan.wire.admission import (
+    Refused,
+    body_too_large,
+    head_too_large,
+    too_many_headers,
+    validate_head,
+)
+from sampan.wire.head import CONTINUE, Head
+from sampan.wire.limits import Limits
+from sampan.wire.message import HeaderList, Request, Response, Submit
+
+_FRAMING = (b"content-length", b"transfer-encoding")
+_COPY_BYTES = 64 * 1024  # up to here one joined write is cheaper than two buffers
+
+
+class Host(Protocol):
+    """What a connection needs of the listener that made it. `now` is renewed at each sweep."""
+
+    limits: Limits
+    head: Head
+    now: float
+    draining: bool
+
+    def opened(self, connection: Http1) -> bool:
+        """Register; False: there are too many."""
+
+    def closed(self, connection: Http1) -> None:
+        """Forget."""
+
+
+class Stage(IntEnum):
+    """Where the reading side stands."""
+
+    IDLE = 0
+    HEAD = 1
+    BODY = 2
+    DEAF = 3  # nothing more is read: refused, or `Connection: close`
+
+
+class Http1(asyncio.Protocol):
+    """One connection."""
+
+    def __init__(self, host: Host, submit: Submit, loop: asyncio.AbstractEventLoop) -> None:
+        self._host = host
+        self._limits = host.limits
+        self._submit = submit
+        self._loop = loop
+        self._transport: asyncio.Transport | None = None
+        # reading
+        self._parser = httptools.HttpRequestParser(self)
+        self._stage = Stage.IDLE
+        self._since = host.now
+        self._method = b""
+        self._url = b""
+        self._headers: HeaderList = []
+        self._version = "1.1"
+        self._pieces: list[bytes] = []
+        self._size = 0  # bytes of the head so far, then of the body
+        self._fed = 0  # bytes given to llhttp since the head began, for what it holds back
+        self._resumed: tuple[bytes, bytes, HeaderList] | None = None
+        self._refused: Refused | None = None
+        # answering
+        self._waiting: deque[Request] = deque()
+        self._current: Request | None = None
+        self._budget = self._limits.pipelining
+        self._pumping = False
+        self._expects = False
+        # ending
+        self._read_paused = False
+        self._blocked_since = -1.0  # the peer does not read its answers
+        self._eof = False
+        self._deadline = 0.0  # non-zero: the last answer is written, and this is when to cut off
+
+    # -- the transport -----------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Start, unless there are too many already."""
+        self._transport = transport  # type: ignore[assignment]  # TCP and unix both are Transports
+        self._transport.set_write_buffer_limits(high=self._limits.write_buffer)  # type: ignore[union-attr]
+        if not self._host.opened(self):
+            text = f"more than {self._limits.connections} connections are open; try again later"
+            self._refuse(Refused(503, text))
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio's signature
+        """Forget everything: answers that come later go nowhere."""
+        self._transport = None
+        self._current = None
+        self._waiting.clear()
+        self._pieces = []
+        self._host.closed(self)
+
+    def pause_writing(self) -> None:
+        """Take no further request while the peer does not read its answers."""
+        self._blocked_since = self._host.now
+        self._regulate()
+
+    def resume_writing(self) -> None:
+        """Go on."""
+        self._blocked_since = -1.0
+        self._pump()
+
+    def eof_received(self) -> bool:
+        """Half-closed: answer what has arrived whole, then close."""
+        self._eof = True
+        return self._current is not None or bool(self._waiting)
+
+    def data_received(self, data: bytes) -> None:
+        """Feed llhttp; the callbacks below do the rest."""
+        if self._stage is Stage.DEAF:
+            return
+        self._budget = self._limits.pipelining
+        if self._stage is Stage.HEAD:
+            self._fed += len(data)
+        try:
+            self._parser.feed_data(data)
+            if self._stage is Stage.HEAD and self._fed > self._limits.header_bytes:
+                self._refuse(head_too_large(self._limits))
+        except httptools.HttpParserUpgrade as upgrade:
+            self._without_upgrade(data[upgrade.args[0] :])
+        except httptools.HttpParserError as error:
+            self._parse_error(error)
+
+    # -- llhttp's callbacks ------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        """Begin a request: its first byte is here."""
+        self._stage = Stage.HEAD
+        self._since = self._host.now
+        self._url = b""
+        self._headers = []
+        self._size = 0
+        self._fed = 0
+
+    def on_url(self, url: bytes) -> None:
+        """Take a piece of the target."""
+        self._url += url
+        self._size += len(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header; trailers are read and dropped (RFC 9110, section 6.5.1)."""
+        if self._stage is not Stage.HEAD:
+            return
+        self._size += len(name) + len(value) + 4
+        if self._size > self._limits.header_bytes:
+            self._stop(head_too_large(self._limits))
+        self._headers.append((name.lower(), value.strip(b" \t")))
+        if len(self._headers) > self._limits.header_count:
+            self._stop(too_many_headers(self._limits))
+
+    def on_headers_complete(self) -> None:
+        """Judge the head before any of the body is kept."""
+        self._method = self._parser.get_method()
+        self._version = self._parser.get_http_version()
+        if self._resumed is not None:
+            self._method, self._url, self._headers = self._resumed
+            self._resumed = None
+        try:
+            self._expects = validate_head(self._version, self._headers, self._limits)
+        except Refused as refused:
+            self._stop(refused)
+        self._stage = Stage.BODY
+        self._since = self._host.now
+        self._size = 0
+        if self._expects and not self._parser.should_upgrade():
+            self._send_continue()
+
+    def on_body(self, piece: bytes) -> None:
+        """Keep a piece of the body."""
+        self._size += len(piece)
+        if self._size > self._limits.body_bytes:
+            self._stop(body_too_large(self._limits))
+        self._pieces.append(piece)
+
+    def on_message_complete(self) -> None:
+        """Queue the request; it is answered at once if it is the first."""
+        if self._deadline or self._parser.should_upgrade():
+            return
+        pieces = self._pieces
+        self._pieces = []
+        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        keep_alive = self._version == "1.1" and self._parser.should_keep_alive()
+        self._stage = Stage.IDLE if keep_alive else Stage.DEAF
+        self._since = self._host.now
+        self._expects = False
+        self._waiting.append(Request(self._method, self._url, self._headers, body, keep_alive))
+        self._pump()
+
+    def _stop(self, refused: Refused) -> NoReturn:
+        """Stop llhttp inside a callback: it reports an error of its own, so keep the reason."""
+        self._refused = refused
+        raise refused
+
+    def _parse_error(self, error: httptools.HttpParserError) -> None:
+        if self._stage is Stage.DEAF:
+            return  # bytes after `Connection: close` are ignored
+        self._refuse(self._refused or Refused(400, f"invalid HTTP request: {error}"))
+
+    def _without_upgrade(self, rest: bytes) -> None:
+        """Stay with HTTP/1.1 where the peer offers another protocol (RFC 9110, section 7.8).
+
+        llhttp stops before the body of such a request; a fresh parser is told only its framing.
+        """
+        if self._method == b"CONNECT":
+            self._refuse(Refused(405, "CONNECT is not served; this server is no proxy"))
+            return
+        self._resumed = (self._method, self._url, self._headers)
+        self._parser = httptools.HttpRequestParser(self)
+        framing = [name + b": " + value for name, value in self._headers if name in _FRAMING]
+        head = b"\r\n".join((b"POST / HTTP/1.1", *framing, b"", b""))
+        self.data_received(head + rest)
+
+    # -- answering ---------------------------------------------------------------------------
+
+    def _pump(self) -> None:
+        """Start the next request when the last is answered and the peer reads."""
+        if self._pumping:
+            return
+        self._pumping = True
+        while self._waiting and self._current is None and self._blocked_since < 0:
+            if self._budget <= 0:
+                self._loop.call_soon(self._take_turn)  # other connections come first
+                break
+            self._budget -= 1
+            self._current = request = self._waiting.popleft()
+            self._hand_over(request)
+        self._pumping = False
+        if self._current is None and not self._waiting:
+            self._send_continue()
+            self._send_refusal()
+        self._regulate()
+
+    def _take_turn(self) -> None:
+        self._budget = self._limits.pipelining
+        self._pump()
+
+    def _hand_over(self, request: Request) -> None:
+        try:
+            self._submit(request, partial(self._reply, request))
+        except Exception as error:  # noqa: BLE001  # the peer gets an answer whatever broke
+            self._loop.call_exception_handler(
+                {"message": "the application broke on a request", "exception": error}
+            )
+            self._reply(request, Response(500, error_body("Internal server error")))
+
+    def _reply(self, request: Request, response: Response) -> None:
+        transport = self._transport
+        if request is not self._current or transport is None:
+            return
+        last = not self._waiting and (self._eof or (self._host.draining and self._between()))
+        close = last or not request.keep_alive
+        head = self._host.head.render(response, close=close)
+        body = b"" if request.method == b"HEAD" else response.body
+        self._current = None
+        self._since = self._host.now
+        if len(body) > _COPY_BYTES:
+            transport.writelines((head, body))
+        else:
+            transport.write(head + body)
+        if close:
+            self._end(self._limits.write_seconds)
+            transport.close()
+        else:
+            self._pump()
+
+    def _between(self) -> bool:
+        return self._refused is None and self._stage in {Stage.IDLE, Stage.DEAF}
+
+    def _end(self, seconds: float) -> None:
+        self._stage = Stage.DEAF
+        self._waiting.clear()
+        self._deadline = self._host.now + seconds
+
+    def _send_continue(self) -> None:
+        if not self._expects or self._current is not None or self._waiting:
+            return
+        self._expects = False
+        if self._transport is not None:
+            self._transport.write(CONTINUE)
+
+    def _refuse(self, refused: Refused) -> None:
+        """Answer with this after what is in flight, then close; read nothing more."""
+        self._stage = Stage.DEAF
+        self._refused = refused
+        self._expects = False
+        self._pieces = []
+        self._send_refusal()
+
+    def _send_refusal(self) -> None:
+        """Answer, half-close, discard for a while: closing at once would reset the answer away."""
+        transport, refused = self._transport, self._refused
+        if transport is None or refused is None or self._deadline:
+            return
+        if self._stage is not Stage.DEAF or self._current is not None or self._waiting:
+            return
+        self._end(self._limits.linger_seconds)
+        transport.write(
+            self._host.head.render(refused.response, close=True) + refused.response.body
+        )
+        if self._eof:
+            transport.close()
+        else:
+            transport.write_eof()
+
+    def _regulate(self) -> None:
+        """Pause reading while enough waits; resume when it has been answered."""
+        transport = self._transport
+        if transport is None:
+            return
+        full = len(self._waiting) >= self._limits.pipelining or self._blocked_since >= 0
+        if full and not self._read_paused:
+            transport.pause_reading()
+        elif self._read_paused and not full:
+            transport.resume_reading()
+        self._read_paused = full
+
+    # -- time --------------------------------------------------------------------------------
+
+    def sweep(self, now: float) -> None:
+        """Enforce the time limits; called by the listener every `sweep_seconds`."""
+        limits, transport = self._limits, self._transport
+        if transport is None:
+            return
+        waited = now - self._since
+        if self._deadline:
+            if now > self._deadline:
+                transport.abort()
+        elif self._blocked_since >= 0:
+            if now - self._blocked_since > limits.write_seconds:
+                transport.abort()
+        elif self._current is not None or self._waiting:
+            return  # the model works: its time is not the peer's fault
+        elif self._stage is Stage.IDLE:
+            if waited > limits.idle_seconds:
+                transport.close()
+        elif self._stage is Stage.HEAD:
+            if waited > limits.header_seconds:
+                self._refuse(_late("headers", limits.header_seconds))
+        elif waited > limits.body_seconds + self._size / limits.body_rate:
+            self._refuse(_late("body", limits.body_seconds))
+
+    def drain(self) -> None:
+        """Close if nothing is going on; else the next answer is the last."""
+        idle = self._current is None and not self._waiting and self._between()
+        if idle and self._transport is not None and not self._deadline:
+            self._end(self._limits.write_seconds)
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Cut off."""
+        if self._transport is not None:
+            self._transport.abort()
+
+
+def _late(part: str, seconds: float) -> Refused:
+    return Refused(408, f"request {part} did not arrive within {seconds:g} seconds; send faster")
