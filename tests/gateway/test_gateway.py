@@ -120,6 +120,19 @@ class TestChange:
         await successor.detach()
         assert {path: path.stat().st_mtime_ns for path in files} == before
 
+    async def test_a_change_that_was_given_up_half_way_is_made_whole_by_the_next(
+        self, gateway: Gateway, make_backend: MakeBackend, make_table: MakeTable
+    ) -> None:
+        first = make_table(await make_backend())
+        await gateway.apply(first)
+        for pause in (0, 0.001, 0.003):
+            change = asyncio.create_task(gateway.apply(RouteTable()))
+            await asyncio.sleep(pause)
+            change.cancel()
+            await asyncio.gather(change, return_exceptions=True)
+            await gateway.apply(first)
+            assert (await get(gateway, "/x"))[0] == 200
+
     async def test_a_refused_configuration_is_named_and_undone(
         self,
         gateway: Gateway,

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import os
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from pathlib import Path
 
 import httpx
 import pytest
@@ -237,3 +239,39 @@ def grpc_method_handlers(echo: Callable) -> object:
 
     handler = grpc.unary_unary_rpc_method_handler(echo)
     return grpc.method_handlers_generic_handler("test.Echo", {"Echo": handler})
+
+
+class TestSizes:
+    async def test_a_body_of_64_mib_passes_both_ways_and_is_not_kept_in_memory(
+        self, gateway: Gateway, make_iris: MakeIris
+    ) -> None:
+        size = 64 * 1024 * 1024
+        taken = 0
+
+        async def give_and_take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal taken
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = 0 if b"/health" in head else size
+            while taken < length:
+                taken += len(await reader.read(256 * 1024))
+            writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\n")
+            writer.write(b"content-length: %d\r\n\r\n" % length)
+            writer.write(bytes(length))
+            await writer.drain()
+            writer.close()
+
+        async with await asyncio.start_server(give_and_take, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            cluster = Cluster("default/iris/v1", (Endpoint("127.0.0.1", port),), "/health")
+            await gateway.apply(RouteTable((make_iris(Share(cluster.name)),), (cluster,)))
+            url = f"http://127.0.0.1:{gateway.settings.port}/serving/default/iris/x"
+            async with httpx.AsyncClient(timeout=20) as client:
+                answer = await client.post(url, content=bytes(size))
+            assert answer.status_code == 200
+            assert (taken, len(answer.content)) == (size, size)
+        assert resident(gateway.pid) < 150 * 1024 * 1024
+
+
+def resident(pid: int) -> int:
+    pages = Path(f"/proc/{pid}/statm").read_text().split()[1]
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")

@@ -34,7 +34,7 @@ from sampan.gateway.validation import Refusal, select_valid
 from sampan.machinery.clock import Clock, SystemClock
 
 # Seconds before each restart of an Envoy that keeps ending; a run of 10 s starts the row anew.
-_BACK_OFF = (0.0, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+_BACK_OFF = (0.0, 0.0, 0.1, 0.2, 0.5, 1.0, 2.0)
 _STABLE_SECONDS = 10.0
 _HEALTH_SECONDS = 1.0
 
