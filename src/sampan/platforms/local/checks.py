@@ -43,7 +43,12 @@ async def check(action: Action, target: Target, timeout: float) -> str:  # noqa:
     except TimeoutError:
         return f"{describe(action, target)}: no answer within {timeout:g} s"
     except OSError as error:
-        return f"{describe(action, target)}: {error.strerror or error}"
+        return f"{describe(action, target)}: {_words(error)}"
+
+
+def _words(error: OSError) -> str:
+    """Return the system's words: the loop puts an address of its own in their place."""
+    return os.strerror(error.errno) if error.errno else str(error)
 
 
 def describe(action: Action, target: Target) -> str:

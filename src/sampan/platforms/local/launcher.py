@@ -74,6 +74,7 @@ class Launcher:
         )
         self._replicas: dict[str, Replica] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
 
     async def adopt(self) -> tuple[ProcessState, ...]:
         """Take over the replicas of an earlier daemon and return them; begin housekeeping.
@@ -146,6 +147,9 @@ class Launcher:
 
     async def close(self, *, stop_all: bool) -> None:
         """Leave every replica running for the next daemon, or stop all and leave nothing behind."""
+        if self._closed:
+            return
+        self._closed = True
         for task in tuple(self._tasks):
             task.cancel()
         replicas = tuple(self._replicas.values())

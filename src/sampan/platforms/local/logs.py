@@ -50,7 +50,8 @@ class LogStore:
         if not folder.resolve().is_relative_to(self.folder.resolve()):
             raise ValueError(f'the log folder "{folder}" would lie outside "{self.folder}"')
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return folder / (f"{replica}.previous.log" if previous else f"{replica}.log")
+        path = folder / f"{replica}.log"
+        return previous_path(path) if previous else path
 
     def begin(self, service: ServiceKey, replica: str) -> Path:
         """Make the present log the previous one; return the path of the new one."""
@@ -92,7 +93,7 @@ class LogStore:
     def last_lines(self, service: ServiceKey, replica: str, count: int) -> tuple[str, ...]:
         """Return the newest lines of the present log."""
         data = _read_tail(self.path(service, replica), count)
-        return tuple(_text(line) for line in _split(data)[-count:])
+        return tuple(_text(line) for line in _newest(_split(data), count))
 
     async def tail(
         self,
@@ -131,7 +132,7 @@ class LogStore:
 class _Follower:
     """Reads a log from a position on, while parts are cut off its head.
 
-    One that falls a whole file behind goes on where the present file begins.
+    What is cut off before it was read is read from the parts, as far as they are kept.
     """
 
     def __init__(self, path: Path, cut: dict[int, int], turn: threading.Lock) -> None:
@@ -155,8 +156,7 @@ class _Follower:
                 if count is None or data.count(b"\n") < count:
                     data = part.read() + data
         *complete, self.rest = data.split(b"\n")
-        kept = complete if count is None else complete[len(complete) - min(count, len(complete)) :]
-        return [_text(line) for line in kept]
+        return [_text(line) for line in _newest(complete, count)]
 
     def more(self) -> list[str] | None:
         """Return the lines since; None when the log is gone for good."""
@@ -168,9 +168,10 @@ class _Follower:
             data = self._drain()
         *complete, self.rest = (self.rest + data).split(b"\n")
         if not complete and self._replaced():
+            complete, self.rest = ([self.rest] if self.rest else []), b""
             self.close()
             self._open()
-            if self._file < 0:
+            if self._file < 0 and not complete:
                 return None
         return [_text(line) for line in complete]
 
@@ -190,14 +191,26 @@ class _Follower:
         self._read = rotation.data_start(self._file)
 
     def _drain(self) -> bytes:
-        chunks: list[bytes] = []
-        while True:
-            offset = self._read - (self._cut.get(self._inode, 0) - self._base)
-            chunk = os.pread(self._file, _CHUNK, max(0, offset))
-            if not chunk:
-                return b"".join(chunks)
-            self._read += len(chunk)
+        moved = self._cut.get(self._inode, 0) - self._base
+        offset, start = self._read - moved, rotation.data_start(self._file)
+        chunks = [self._missed(start - offset)] if offset < start else []
+        offset = max(offset, start)
+        while chunk := os.pread(self._file, _CHUNK, offset):
+            offset += len(chunk)
             chunks.append(chunk)
+        self._read = offset + moved
+        return b"".join(chunks)
+
+    def _missed(self, count: int) -> bytes:
+        """Return the newest bytes of the parts; the log may have become the previous one."""
+        paths = (self._path, previous_path(self._path))
+        path = next((p for p in paths if p.exists() and p.stat().st_ino == self._inode), None)
+        data = b""
+        for part in rotation.parts(path)[1:] if path else ():
+            data = part.read_bytes() + data
+            if len(data) >= count:
+                break
+        return data[-count:]
 
     def _replaced(self) -> bool:
         try:
@@ -211,14 +224,25 @@ def _remove(path: Path) -> None:
         part.unlink(missing_ok=True)
 
 
+def previous_path(path: Path) -> Path:
+    """Return where the log goes at the replica's restart."""
+    return path.with_name(f"{path.stem}.previous.log")
+
+
 def _read_tail(path: Path, count: int) -> bytes:
     """Return the end of the stream: at least `count` lines where there are so many."""
     data = b""
     for part in rotation.parts(path):
-        data = part.read_bytes().lstrip(b"\0") + data
+        with part.open("rb") as file:
+            file.seek(rotation.data_start(file.fileno()))
+            data = file.read() + data
         if data.count(b"\n") > count:
             break
     return data
+
+
+def _newest(lines: list[bytes], count: int | None) -> list[bytes]:
+    return lines if count is None else lines[max(0, len(lines) - count) :]
 
 
 def _split(data: bytes) -> list[bytes]:

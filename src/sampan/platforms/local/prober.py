@@ -91,12 +91,12 @@ class Prober:
             await self.clock.sleep(waited)
 
     async def _liveness(self, probe: Probe) -> None:
+        """Begin one period after the delay: here a process is asked sooner than a pod would be."""
         await self._delay(probe)
         tally = Tally()
         while tally.passing is not False:
+            await self.clock.sleep(next_wait(ProbeKind.LIVENESS, probe, tally, 0.0))
             finding = await check(probe.action, self.target, probe.timeout)
             tally = count(tally, probe, passed=not finding)
             if tally.passing is False:
                 self.observer.unhealthy(ProbeKind.LIVENESS, finding, probe.grace)
-                return
-            await self.clock.sleep(next_wait(ProbeKind.LIVENESS, probe, tally, 0.0))

@@ -180,17 +180,20 @@ class Zygote:
             return
         pid = os.fork()
         if pid == 0:
-            self._become_child(lock, str(request["uid"]))
+            self._become_child(lock)
+            write_identity(lock, str(request["uid"]), os.getpid())
             raise Served(request)
+        write_identity(
+            lock, str(request["uid"]), pid
+        )  # as the child does, should we be killed here
         os.close(lock)  # the child's copy holds the lock on
         self._children[pid] = (str(request["uid"]), folder)
         ticks = start_ticks(pid)
         self._send({"event": "forked", "id": request["id"], "pid": pid, "ticks": ticks})
 
-    def _become_child(self, lock: int, uid: str) -> None:
+    def _become_child(self, lock: int) -> None:
         os.setsid()
         os.set_inheritable(lock, True)
-        write_identity(lock, uid)
         signal.set_wakeup_fd(-1)
         self._selector.close()
         for connection in tuple(self._buffers):
@@ -246,9 +249,9 @@ def take_lock(folder: str) -> int:
     return lock
 
 
-def write_identity(lock: int, uid: str) -> None:
+def write_identity(lock: int, uid: str, pid: int) -> None:
     """Write who holds the lock: one short write, so that a reader sees all of it or nothing."""
-    identity = {"pid": os.getpid(), "ticks": start_ticks(os.getpid()), "uid": uid}
+    identity = {"pid": pid, "ticks": start_ticks(pid), "uid": uid}
     os.pwrite(lock, json.dumps(identity).encode(), 0)
 
 
@@ -287,6 +290,7 @@ def start_replica(request: Message) -> int:
     with contextlib.suppress(OSError):  # what `ps` and `top` show; 15 bytes are kept
         Path("/proc/self/comm").write_text(Path(folder).name[:15], encoding="utf-8")
     sys.argv = argv
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr] # so that a log is live
     reseed()
     gc.enable()
     return call_entry(str(request["entry"]), argv[1:], folder)
