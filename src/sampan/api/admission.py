@@ -25,16 +25,17 @@ class Mistake:
     text: str
 
 
-def denial(mistakes: Iterable[Mistake]) -> str:
-    """Return the text of a webhook's refusal, empty where there is none.
+def judged(obj: JsonObject, mistakes: Iterable[Mistake], warnings: Iterable[str] = ()) -> Admitted:
+    """Return an object of a sound schema as admitted, or as denied where a rule is broken.
 
-    It starts with upstream's answer, which is the first mistake's text; each further mistake
-    follows on a line of its own, with its path.
+    `denied` starts with upstream's answer, which is the first mistake's text; each further mistake
+    follows on a line of its own, with its path. `causes` lists all of them.
     """
     lines: dict[str, str] = {}
-    for mistake in mistakes:
+    for mistake in (found := list(mistakes)):
         lines.setdefault(mistake.text, f"{mistake.path}: {mistake.text}" if lines else mistake.text)
-    return "\n".join(lines.values())
+    causes = dict.fromkeys(FieldError(mistake.path, mistake.text) for mistake in found)
+    return Admitted(obj, tuple(warnings), denied="\n".join(lines.values()), causes=tuple(causes))
 
 
 def admit_by_schema(kind: str, obj: JsonObject) -> Admitted:
@@ -46,7 +47,7 @@ def admit_by_schema(kind: str, obj: JsonObject) -> Admitted:
 
 def together(broken: Iterable[FieldError], mistakes: Iterable[Mistake]) -> tuple[FieldError, ...]:
     """Return violations of the schema, then broken rules about other fields."""
-    errors = {error: None for error in broken}
+    errors = dict.fromkeys(broken)
     named = {error.path for error in errors}
     rules = (FieldError(m.path, m.text) for m in mistakes if m.path not in named)
     return tuple(errors | dict.fromkeys(rules))

@@ -36,6 +36,8 @@ class Admitted:
     errors: tuple[FieldError, ...] = ()
     denied: str = ""
     """Non-empty: refused by a rule that upstream answers from its webhook (HTTP 403); the text."""
+    causes: tuple[FieldError, ...] = ()
+    """With `denied`: the broken rules one by one, with their paths, for the answer's details."""
 
 
 Admit: TypeAlias = "Callable[[JsonObject, JsonObject | None, AdmissionContext], Admitted]"

@@ -1,7 +1,7 @@
 """Which InferenceServices are allowed: the rules in upstream's order, and admission.
 
 A refusal starts with the text that KServe's webhook answers, which names its first failure; the
-further mistakes follow on lines of their own (`sampan.api.admission.denial`).
+further mistakes follow on lines of their own (`sampan.api.admission.judged`).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from sampan.api.admission import Mistake, denial, together, unreadable
+from sampan.api.admission import Mistake, judged, together, unreadable
 from sampan.api.config import ParsedConfig, parse_cached
 from sampan.api.inferenceservice.defaults import default_service
 from sampan.api.inferenceservice.review import Review, Rule
@@ -100,7 +100,7 @@ def admit(obj: JsonObject, old: JsonObject | None, context: AdmissionContext) ->
     if broken:
         return Admitted(review.service, errors=together(broken, mistakes))
     warnings = (*_configuration_warnings(parsed), *encryption_warnings(review))
-    return Admitted(review.service, warnings, denied=denial(mistakes))
+    return judged(review.service, mistakes, warnings)
 
 
 def _missing(service: JsonObject) -> list[FieldError]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sampan.api.admission import Mistake, denial, together, unreadable
+from sampan.api.admission import Mistake, judged, together, unreadable
 from sampan.api.config import parse_cached
 from sampan.api.gpu import gpu_types, unknown_resource
 from sampan.api.inferenceservice.implementation import MAIN_CONTAINER, env_value
@@ -69,7 +69,7 @@ def admit_runtime(
     mistakes = [mistake for rule in RULES for mistake in rule(review)]
     if broken:
         return Admitted(shaped, errors=together(broken, mistakes))
-    return Admitted(shaped, denied=denial(mistakes))
+    return judged(shaped, mistakes)
 
 
 def ranks_a_format_once(review: RuntimeReview) -> Iterator[Mistake]:
