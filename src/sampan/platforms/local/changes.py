@@ -27,4 +27,5 @@ class Changes:
                 service = next(iter(self._changed))
                 del self._changed[service]
                 yield service
+                await asyncio.sleep(0)  # a reader that changes what it reads must not starve others
             self._there.clear()

@@ -8,9 +8,13 @@ up the start (`CreateContainerConfigError`) and not the plan.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, TypeAlias
+
+from sampan.machinery.quantity import QuantityError, parse_quantity
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,25 +164,16 @@ def _resource_value(ref: Mapping[str, Any], container: Mapping[str, Any]) -> str
     # The quotient is rounded up, as kubelet's ExtractContainerResourceValue does.
     kind, _, resource = str(ref.get("resource", "")).partition(".")
     resources = container.get("resources") or {}
-    quantity = (resources.get(kind) or {}).get(resource)
-    if quantity is None:
-        return None
-    value, divisor = parse_quantity(str(quantity)), parse_quantity(str(ref.get("divisor") or "1"))
+    value = quantity_value((resources.get(kind) or {}).get(resource))
+    divisor = quantity_value(ref.get("divisor") or "1")
     if value is None or not divisor:
         return None
-    return str(-int(-value // divisor))
+    return str(math.ceil(value / divisor))
 
 
-_SUFFIXES = {
-    "m": 1e-3, "": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15,
-    "Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40, "Pi": 2.0**50,
-}  # fmt: skip
-
-
-def parse_quantity(text: str) -> float | None:
-    """Return a Kubernetes quantity as a number, or None where it is none."""
-    number = text.rstrip("kKmMGTPi")
+def quantity_value(quantity: Any) -> Decimal | None:
+    """Return a Kubernetes quantity as a number, or None where there is none that can be read."""
     try:
-        return float(number) * _SUFFIXES[text[len(number) :]]
-    except (KeyError, ValueError):
+        return None if quantity is None else parse_quantity(quantity).value
+    except QuantityError:
         return None

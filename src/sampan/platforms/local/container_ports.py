@@ -64,6 +64,16 @@ def rewrite_ports(text: str, ports: Ports) -> str:
     return re.sub(r"(^|[=/@])0\.0\.0\.0(?=$|:)", r"\g<1>127.0.0.1", text)
 
 
+def has_named_port(container: Mapping[str, Any], command: LocalCommand | None) -> bool:
+    """Tell whether a container's process learns its port from its args, variables or flags."""
+    if not container.get("command"):
+        return True  # a known server takes a flag; what is neither known nor a command is not run
+    ports = select_ports(container, command)
+    texts = [*(container.get("command") or ()), *(container.get("args") or ())]
+    texts += [str(item.get("value") or "") for item in container.get("env") or ()]
+    return any("$(SAMPAN_PORT_" in rewrite_ports(t, ports) or "PORT" in t for t in texts)
+
+
 def _flag_ports(
     args: list[str], command: LocalCommand | None, flags: Sequence[str] = ()
 ) -> list[int]:

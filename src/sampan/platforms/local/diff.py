@@ -137,7 +137,7 @@ def _start(w: _Workload, stopping: set[str], now: float) -> Iterator[LocalStep]:
         return
     current = [r for r in w.current() if r.name not in stopping]
     for replica in current:
-        if _never_started(replica) and _is_due(replica.load, now):
+        if _is_refused(replica) and _is_due(replica.load, now):
             yield StartReplica(w.want, replica.name)
     count = w.want.replicas - len(current)
     old = [r for r in w.old() if r.name not in stopping]
@@ -158,9 +158,15 @@ def _start(w: _Workload, stopping: set[str], now: float) -> Iterator[LocalStep]:
         ordinal += 1
 
 
-def _never_started(replica: ObservedReplica) -> bool:
-    # A replica whose start was refused (a missing ConfigMap, no free port) has no process yet.
-    return not replica.running and not replica.started_at
+def _is_refused(replica: ObservedReplica) -> bool:
+    # The start of a replica is refused before there is a process: a ConfigMap is missing. What
+    # was started is restarted by the launcher.
+    return (
+        replica.load.state is LinkState.FAILED
+        and not replica.running
+        and not replica.started_at
+        and not replica.back_off_until
+    )
 
 
 def _select_victims(w: _Workload) -> list[ObservedReplica]:
@@ -225,7 +231,7 @@ def _wake_at(pairs: list[_Workload], now: float) -> float:
         for link in (
             w.seen.download,
             w.seen.environment,
-            *(r.load for r in w.seen.replicas if _never_started(r)),
+            *(r.load for r in w.seen.replicas if _is_refused(r)),
         )
     ]
     due = [k.retry_at for k in links if k.state is LinkState.FAILED and k.retry_at > now]

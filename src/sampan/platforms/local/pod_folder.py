@@ -8,18 +8,26 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from sampan.platforms.local.container_env import field_value
+from sampan.platforms.local.container_env import field_value, resolve
 from sampan.platforms.local.container_paths import Mount, Volume, VolumeFile
 from sampan.platforms.local.layout import Layout
-from sampan.platforms.local.references import Values
 from sampan.platforms.local.process_spec import Process
+from sampan.platforms.local.references import Values
 
 
 class ConfigError(Exception):
     """A replica that cannot be made (kubelet's `CreateContainerConfigError`); kubelet's words."""
+
+
+def make_env(process: Process, values: Values) -> Mapping[str, str]:
+    """Return the variables of a process. Raises ConfigError. Pure."""
+    env, missing = resolve(process.entries, values)
+    if missing:
+        raise ConfigError(missing)
+    return env
 
 
 def make_folder(layout: Layout, process: Process, models: Sequence[str], values: Values) -> None:

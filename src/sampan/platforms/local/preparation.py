@@ -11,7 +11,7 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -92,17 +92,24 @@ class Preparations:
         """Yield every service that something is prepared for."""
         return (p.service for p in list(self._all.values()))
 
-    def models(self, workload: DesiredWorkload) -> Mapping[str, str] | None:
-        """Return the folders of a workload's models, or None when one is not (or no more) there."""
+    def take(self, workload: DesiredWorkload) -> Sequence[str] | None:
+        """Return the folders of a workload's models, or None when something is not there any more.
+
+        Caches may be emptied at any time: what has gone is prepared again.
+        """
         found = self._all.get((workload.service, workload.name))
         if found is None or found.template_hash != workload.template_hash:
             return None
-        missing = [m.uri for m in workload.models if not Path(found.models.get(m.uri, "")).exists()]
-        if missing or any(m.uri not in found.models for m in workload.models):
-            found.download = Link(since=self._tools.clock.now())
-            self._notify(found.service)
-            return None
-        return found.models
+        folders = [found.models.get(m.uri, "") for m in workload.models]
+        lost = []
+        if not all(folder and Path(folder).exists() for folder in folders):
+            lost.append("download")
+        requirements = workload.requirements
+        if requirements is not None and not self._tools.environments.is_built(requirements):
+            lost.append("environment")
+        for link in lost:
+            self._set(found, link, Link(since=self._tools.clock.now()))
+        return None if lost else folders
 
     def fetch(self, workload: DesiredWorkload) -> None:
         """Start to fetch a workload's models."""
@@ -185,10 +192,11 @@ class Preparations:
 
     async def _build(self, workload: DesiredWorkload, found: Preparation) -> None:
         if workload.problem is not None:
-            problem = workload.problem
-            self._set(found, "environment", Link(
-                LinkState.FAILED, problem.reason, problem.message, self._tools.clock.now()
-            ))  # fmt: skip
+            now, problem = self._tools.clock.now(), workload.problem
+            # Nothing is fetched for what cannot run; `take` finds out when it can after all.
+            found.download = Link(LinkState.DONE, "NotNeeded", since=now)
+            failed = Link(LinkState.FAILED, problem.reason, problem.message, now)
+            self._set(found, "environment", failed)
         elif workload.requirements is not None:
             await self._tools.environments.build(
                 workload.requirements, lambda line: self._say(found, line)

@@ -1,390 +1,195 @@
-"""One replica, supervised: start, watch, probe, end, back off, start again.
-
-A replica's life is one task. Whatever happens to the daemon, the record on disk tells the next one
-how far things were (`records`).
-"""
+"""What one replica's process is: from a workload's pod template to a `ProcessSpec`. Pure."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import secrets
-import signal
-from collections.abc import Callable, Coroutine, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, replace
-from pathlib import Path
+import hashlib
+import math
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from sampan.machinery.clock import Clock
-from sampan.plan.observed import Exit, Link, LinkState
-from sampan.plan.types import ServiceKey
-from sampan.platforms.local import exits, identity, zygote_child
-from sampan.platforms.local.backoff import BackOff
-from sampan.platforms.local.checks import Target
-from sampan.platforms.local.expansion import expand_command
-from sampan.platforms.local.identity import Identity
-from sampan.platforms.local.logs import LogStore
-from sampan.platforms.local.memory import OomWatch
-from sampan.platforms.local.ports import NoFreePort, PortPool, is_free
-from sampan.platforms.local.prober import Prober
-from sampan.platforms.local.probes import BadProbe, Probe, ProbeKind, make_probe
-from sampan.platforms.local.process import ProcessSpec, ProcessState
-from sampan.platforms.local.records import Record, Records
-from sampan.platforms.local.zygote import Connection, Fork, Refused, ZygoteFailed, ZygotePool
+from sampan.machinery.registry import JsonObject
+from sampan.platforms.local.container_env import Entry, Literal, Pod, make_entries, quantity_value
+from sampan.platforms.local.container_paths import FileSystem, rewrite_paths, select_file_system
+from sampan.platforms.local.container_ports import (
+    Ports,
+    make_port_argument,
+    rewrite_ports,
+    select_ports,
+)
+from sampan.platforms.local.desired import DesiredWorkload
+from sampan.platforms.local.layout import Layout
+from sampan.platforms.local.process import ProcessSpec, Zygote
+from sampan.platforms.local.render import main_container
 
-_LOG = logging.getLogger(__name__)
-
-_LAST_LINES = 20
-_REAP_SECONDS = 2.0  # a zygote that is alive reaps within milliseconds; past this it is stuck
+_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
+"""Kubernetes's alphabet of generated suffixes: no vowels, so that no words appear."""
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What every replica of a launcher shares."""
+class Machine:
+    """What a process has from this machine: folders, variables, and its environment's Python."""
 
-    records: Records
-    logs: LogStore
-    ports: PortPool
-    zygotes: ZygotePool
-    memory: OomWatch
-    clock: Clock
-    back_off: BackOff
-    on_change: Callable[[ServiceKey], None]
+    layout: Layout
+    inherited: Mapping[str, str]
+    python: str = ""
 
 
-class Replica:
-    """A replica from its start or adoption until it is stopped. The `Observer` of its probes."""
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A replica to start: the spec but for its variables, which `entries` give when resolved."""
 
-    def __init__(self, record: Record, around: Surroundings) -> None:
-        self.record = record
-        self._around = around
-        self._parent: Connection | None = None
-        self._stop = asyncio.Event()
-        self._killer: asyncio.Task[None] | None = None
-        self._killed = False
-        self._killed_for = ""
-        self._was_ready = False
-        self._life: asyncio.Task[None] | None = None
-
-    @property
-    def spec(self) -> ProcessSpec:
-        """What was asked for."""
-        return self.record.state.spec
-
-    @property
-    def state(self) -> ProcessState:
-        """What is known."""
-        return self.record.state
-
-    @property
-    def folder(self) -> Path:
-        """The replica's folder of records."""
-        return self._around.records.folder(self.spec.replica)
-
-    def begin(self) -> None:
-        """Start the process and supervise it."""
-        self._life = asyncio.create_task(self._live(self._run_once(None)))
-
-    def resume(self, found: Identity, parent: Connection | None) -> None:
-        """Supervise a process that runs already; `parent` is the zygote that will reap it."""
-        self._parent = parent
-        load = Link(LinkState.RUNNING, "Adopted", since=self._around.clock.now())
-        self._change(pid=found.pid, start_ticks=found.ticks, running=True, ready=False, load=load)
-        self._life = asyncio.create_task(self._live(self._run_once(found)))
-
-    def resume_ended(self, ended: Exit | None) -> None:
-        """Go on with the back-off after an end; None: it has been noted already."""
-        if ended is not None:
-            self._note_end(ended)
-        self._life = asyncio.create_task(self._live(None))
-
-    def stop(self, grace: float) -> None:
-        """Begin to stop: SIGTERM now, SIGKILL after the grace; the shortest grace asked counts."""
-        now = self._around.clock.now()
-        at = min(now + grace, self.record.stop_at or now + grace)
-        self.record = replace(self.record, stop_at=at)
-        self._change(draining=True, ready=False)
-        self._save()
-        self._stop.set()
-        self._terminate(at - now)
-
-    async def stopped(self) -> None:
-        """Wait until the replica is gone and forgotten."""
-        if self._life is not None:
-            await asyncio.wait({self._life})
-
-    async def leave(self) -> None:
-        """Stop supervising; the process goes on."""
-        tasks = [t for t in (self._life, self._killer) if t is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    # Observer of the prober
-
-    def ready(self, *, ready: bool) -> None:
-        """Readiness has turned."""
-        if ready and not self._was_ready:
-            self._was_ready = True
-            self._change(load=Link(LinkState.DONE, since=self._around.clock.now()), announce=False)
-        self._change(ready=ready and not self._stop.is_set())
-
-    def unready_because(self, finding: str) -> None:
-        """Show the newest finding while the replica loads. Not announced: it changes often."""
-        if not self._was_ready:
-            load = replace(self.state.load, reason="NotReady", message=finding)
-            self._change(load=load, announce=False)
-
-    def unhealthy(self, kind: ProbeKind, finding: str, grace: float | None) -> None:
-        """End the process, which starts again by the back-off."""
-        self._killed_for = f"the {kind} probe is lost: {finding}"
-        self._terminate(self.spec.grace_seconds if grace is None else grace)
-
-    # The life
-
-    async def _live(self, first: Coroutine[Any, Any, None] | None) -> None:
-        if first is not None:
-            await first
-        while not self._stop.is_set():
-            await self._back_off()
-            if not self._stop.is_set():
-                self._change(restarts=self.state.restarts + 1, announce=False)
-                await self._run_once(None)
-        self._forget()
-
-    async def _run_once(self, found: Identity | None) -> None:
-        """Start the process, unless one is found, and see it to its end."""
-        running = found or await self._start()
-        if isinstance(running, Identity):
-            self._note_end(await self._watch(running))
-        else:
-            self._note_end(running)
-
-    async def _start(self) -> Identity | Exit:
-        """Start the process; return it, or the exit that stands for a start that failed."""
-        now = self._around.clock.now()
-        try:
-            self._prepare(now)
-            connection, fork = await self._until_stop(self._choose())
-            pid, ticks = await connection.fork(fork)
-        except ZygoteFailed as error:
-            return _start_failed(error.reason, error.message, now, error.lines)
-        except (Refused, NoFreePort, BadProbe, OSError) as error:
-            return _start_failed("StartError", str(error), now)
-        self._parent = connection
-        started = self._around.clock.now()
-        load = Link(LinkState.RUNNING, "Loading", since=started)
-        self._change(
-            pid=pid, start_ticks=ticks, started_at=started, running=True, load=load, announce=False
-        )
-        self._save()
-        self._announce()
-        return Identity(pid, ticks)
-
-    def _prepare(self, now: float) -> None:
-        """Choose ports and write down the intent, so that a crash from here on leaves a trace."""
-        self._killed, self._killed_for, self._was_ready = False, "", False
-        self._probes()  # a bad one is found before anything is started
-        self._choose_ports()
-        self.record = replace(self.record, uid=secrets.token_hex(16), boot_id=identity.boot_id())
-        load = Link(LinkState.RUNNING, "Starting", since=now)
-        self._change(pid=0, start_ticks=0, started_at=0.0, back_off_until=0.0, load=load)
-        for name in (zygote_child.TERMINATION, zygote_child.EXIT):
-            (self.folder / name).unlink(missing_ok=True)
-        self._around.records.write(self.record)
-        self._around.logs.begin(self.spec.service, self.spec.replica)
-
-    def _choose_ports(self) -> None:
-        """Keep the ports of the last run that are still free; take others for the rest."""
-        pool, ports = self._around.ports, dict(self.state.ports)
-        for container_port in self.spec.ports:
-            local = ports.get(container_port)
-            if local is None or not is_free(local):
-                ports[container_port] = pool.take()
-                pool.release(() if local is None else (local,))
-        self._change(ports=ports, announce=False)
-
-    async def _choose(self) -> tuple[Connection, Fork]:
-        """Return the zygote to ask, and what to ask of it."""
-        spec, zygotes = self.spec, self._around.zygotes
-        if spec.zygote is None:
-            return await zygotes.get(None, {}), self._make_fork(spec.argv, "")
-        try:
-            connection = await zygotes.get(spec.zygote, spec.env)
-        except ZygoteFailed as error:
-            if error.reason != "ThreadsStarted":
-                raise
-            _LOG.warning("%s: %s; started without a fork, which is slower", spec.replica, error)
-            run = (spec.zygote.python, "-P", zygote_child.__file__, "run", spec.zygote.entry)
-            return await zygotes.get(None, {}), self._make_fork((*run, *spec.argv), "")
-        return connection, self._make_fork(spec.argv, spec.zygote.entry)
-
-    def _make_fork(self, argv: tuple[str, ...], entry: str) -> Fork:
-        spec = self.spec
-        command = expand_command(argv, self._env(), self.state.ports)
-        log = self._around.logs.path(spec.service, spec.replica)
-        return Fork(self.record.uid, command.argv, command.env, spec.cwd, log, self.folder, entry)
-
-    def _env(self) -> Mapping[str, str]:
-        return {
-            **self.spec.env,
-            identity.MARKER: self.record.uid,
-            zygote_child.TERMINATION_VARIABLE: str(self.folder / zygote_child.TERMINATION),
-        }
-
-    async def _watch(self, running: Identity) -> Exit:
-        """Probe the process until it has ended; clean up after it; return how it ended."""
-        if self._stop.is_set():
-            self._terminate(self.record.stop_at - self._around.clock.now())
-        probing = asyncio.create_task(self._prober().run())
-        try:
-            await exits.wait_gone(running)
-        finally:
-            await _end_quietly(probing)
-        out_of_memory = self._around.memory.killed_lately()
-        if self._killer is not None:
-            self._killer.cancel()
-            self._killer = None
-        finished = self._around.clock.now()
-        await asyncio.to_thread(identity.kill_stragglers, running.pid, self.record.uid, self.folder)
-        status = await self._reaped()
-        spec = self.spec
-        return exits.make_exit(
-            exits.Ending(
-                status=status,
-                started_at=self.state.started_at,
-                finished_at=finished,
-                killed_for=self._killed_for,
-                out_of_memory=out_of_memory and status == signal.SIGKILL and not self._killed,
-                termination=exits.read_termination(self.folder),
-                last_lines=self._around.logs.last_lines(spec.service, spec.replica, _LAST_LINES),
-            )
-        )
-
-    def _prober(self) -> Prober:
-        command = expand_command((), self._env(), self.state.ports)
-        return Prober(
-            probes=self._probes(),
-            target=Target(self.state.ports, command.env, self.spec.cwd),
-            started_at=self.state.started_at,
-            clock=self._around.clock,
-            observer=self,
-        )
-
-    def _probes(self) -> Mapping[ProbeKind, Probe]:
-        specs = {
-            ProbeKind.STARTUP: self.spec.startup,
-            ProbeKind.READINESS: self.spec.readiness,
-            ProbeKind.LIVENESS: self.spec.liveness,
-        }
-        return {kind: make_probe(spec) for kind, spec in specs.items() if spec is not None}
-
-    async def _reaped(self) -> int | None:
-        """Return the wait status that the zygote leaves; None when there is no zygote to do it."""
-        waited = 0.0
-        while (found := exits.read_exit(self.folder, self.record.uid)) is None:
-            if self._parent is None or not self._parent.alive or waited >= _REAP_SECONDS:
-                return None
-            await asyncio.sleep(0.005)
-            waited += 0.005
-        return found[0]
-
-    def _note_end(self, ended: Exit) -> None:
-        ran = ended.finished_at - ended.started_at
-        crashes = self.record.crashes
-        if not self._port_was_taken():
-            crashes = self._around.back_off.crashes(crashes, ran)
-        delay = self._around.back_off.delay(crashes)
-        until = ended.finished_at + delay if delay and not self._stop.is_set() else 0.0
-        load = Link(
-            LinkState.FAILED, ended.reason, ended.message, since=ended.finished_at, retry_at=until
-        )
-        self.record = replace(self.record, crashes=crashes)
-        self._change(
-            pid=0, start_ticks=0, running=False, ready=False, load=load, last_exit=ended,
-            back_off_until=until, announce=False,
-        )  # fmt: skip
-        self._save()
-        self._announce()
-
-    def _port_was_taken(self) -> bool:
-        """Return whether a stranger has a port of ours, so that the next start takes another."""
-        return not self._was_ready and not all(map(is_free, self.state.ports.values()))
-
-    async def _back_off(self) -> None:
-        pause = self.state.back_off_until - self._around.clock.now()
-        if pause > 0:
-            with suppress(_Stopped):
-                await self._until_stop(self._around.clock.sleep(pause))
-
-    async def _until_stop(self, work: Any) -> Any:
-        """Return the result of the work, or raise `_Stopped` when the replica is stopped first."""
-        task, stop = asyncio.ensure_future(work), asyncio.ensure_future(self._stop.wait())
-        try:
-            await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
-            if self._stop.is_set():
-                raise _Stopped("Stopped", "stopped before it was started")
-            return task.result()
-        finally:
-            task.cancel()
-            stop.cancel()
-
-    def _terminate(self, grace: float) -> None:
-        """SIGTERM to the group, and SIGKILL to all of it after the grace."""
-        running = Identity(self.state.pid, self.state.start_ticks)
-        if not running.pid or not identity.signal_group(running, signal.SIGTERM):
-            return
-        if self._killer is not None:
-            self._killer.cancel()
-        self._killer = asyncio.create_task(self._kill_after(grace, running))
-
-    async def _kill_after(self, grace: float, running: Identity) -> None:
-        await self._around.clock.sleep(max(0.0, grace))
-        self._killed = True
-        identity.signal_group(running, signal.SIGKILL)
-
-    def _forget(self) -> None:
-        spec, around = self.spec, self._around
-        around.ports.release(self.state.ports.values())
-        around.logs.remove(spec.service, spec.replica)
-        around.records.remove(spec.replica)
-
-    def _change(self, *, announce: bool = True, **changes: Any) -> None:
-        before = self.record.state
-        self.record = replace(self.record, state=replace(before, **changes))
-        if announce and self.record.state != before:
-            self._announce()
-
-    def _announce(self) -> None:
-        self._around.on_change(self.spec.service)
-
-    def _save(self) -> None:
-        """Write the record. A full disk does not end a replica: its lock and intent are there."""
-        try:
-            self._around.records.write(self.record)
-        except OSError as error:
-            _LOG.warning("%s: its record is out of date: %s", self.spec.replica, error)
+    spec: ProcessSpec
+    entries: tuple[Entry, ...]
+    files: FileSystem
+    pod: Pod
 
 
-async def _end_quietly(probing: asyncio.Task[None]) -> None:
-    """Cancel the probes; what they raised before is a mistake of ours, and is told."""
-    probing.cancel()
-    (outcome,) = await asyncio.gather(probing, return_exceptions=True)
-    if isinstance(outcome, Exception):
-        _LOG.error("probing ended by itself", exc_info=outcome)
+def make_replica_name(workload: DesiredWorkload, ordinal: int) -> str:
+    """Return a pod-like name, unique among all namespaces and templates, at most 63 characters."""
+    identity = f"{workload.service.namespace}/{workload.name}/{workload.template_hash}"
+    digest = int.from_bytes(hashlib.sha256(identity.encode()).digest()[:8])
+    suffix = ""
+    while len(suffix) < 10:
+        digest, rest = divmod(digest, len(_ALPHABET))
+        suffix += _ALPHABET[rest]
+    tail = f"-{suffix}-{ordinal}"
+    return workload.name[: 63 - len(tail)] + tail
 
 
-class _Stopped(ZygoteFailed):
-    """The replica was stopped while it waited for something."""
+def make_process(workload: DesiredWorkload, replica: str, here: Machine) -> Process:
+    """Return the process of a replica of a workload that has no problem."""
+    pod_spec: Mapping[str, Any] = workload.template.get("spec") or {}
+    container = main_container(workload.template)
+    ports = select_ports(container, workload.command)
+    files = select_file_system(pod_spec, container, workload.models)
+    pod = _make_pod(workload, replica)
 
+    def local(text: str) -> str:
+        path = rewrite_paths(text, files, here.layout, (workload.service, replica))
+        return rewrite_ports(path, ports)
 
-def _start_failed(reason: str, message: str, now: float, lines: tuple[str, ...] = ()) -> Exit:
-    return Exit(
-        zygote_child.START_ERROR,
-        reason=reason,
-        message=message,
-        last_lines=lines[-_LAST_LINES:],
-        started_at=now,
-        finished_at=now,
+    argv, zygote = _make_argv(workload, container, ports, here)
+    spec = ProcessSpec(
+        service=workload.service,
+        workload=workload.name,
+        component=workload.component,
+        replica=replica,
+        template_hash=workload.template_hash,
+        argv=tuple(local(word) for word in argv),
+        env={},
+        cwd=rewrite_paths(
+            _working_dir(container) or str(here.layout.inside(workload.service, replica, "/")),
+            files,
+            here.layout,
+            (workload.service, replica),
+        ),
+        ports=ports.all,
+        http_port=ports.http,
+        zygote=zygote,
+        readiness=_readiness(workload, container, ports),
+        liveness=_probe(container.get("livenessProbe"), ports),
+        startup=_probe(container.get("startupProbe"), ports),
+        grace_seconds=_grace_seconds(pod_spec),
+        model_name=workload.model_name,
     )
+    own = (_localised(entry, local) for entry in make_entries(container, pod))
+    return Process(spec, (*_base_entries(container, spec, here), *own), files, pod)
+
+
+def _make_argv(
+    workload: DesiredWorkload, container: Mapping[str, Any], ports: Ports, here: Machine
+) -> tuple[list[str], Zygote | None]:
+    args, own_command = list(container.get("args") or ()), list(container.get("command") or ())
+    command = workload.command
+    if own_command:
+        # A command in the template replaces the image's entrypoint (Kubernetes's `command`).
+        return [*own_command, *args], None
+    if command is None:
+        return args, None
+    args += make_port_argument(command, args, ports)
+    if any(model.trusted for model in workload.models):
+        args += command.trust_arguments
+    program = [word.replace("{python}", here.python) for word in command.argv]
+    if not command.entry:
+        return [*program, *args], None
+    # The entry is called with argv[1:]: the program's own first words are not its arguments.
+    zygote = Zygote(python=here.python, preload=command.preload, entry=command.entry)
+    return [program[0], *command.entry_arguments, *args], zygote
+
+
+def _make_pod(workload: DesiredWorkload, replica: str) -> Pod:
+    metadata = workload.template.get("metadata") or {}
+    spec = workload.template.get("spec") or {}
+    namespace = workload.service.namespace
+    return Pod(
+        name=replica,
+        namespace=namespace,
+        labels=metadata.get("labels") or {},
+        annotations=metadata.get("annotations") or {},
+        service_account=str(spec.get("serviceAccountName") or "default"),
+        uid=str(uuid.uuid5(uuid.NAMESPACE_URL, f"sampan:{namespace}/{replica}")),
+    )
+
+
+def _base_entries(container: Mapping[str, Any], spec: ProcessSpec, here: Machine) -> list[Entry]:
+    env = dict(here.inherited)
+    env["HOSTNAME"] = spec.replica
+    env["PYTHONUNBUFFERED"] = "1"  # a log line is there when it is written, not 8 KiB later
+    env["PYTHONNOUSERSITE"] = "1"  # the environment is all that there is, as in an image
+    if here.python:
+        folder = here.python.rpartition("/")[0]
+        env["PATH"] = f"{folder}:{env.get('PATH', '/usr/bin:/bin')}"
+        env["VIRTUAL_ENV"] = folder.rpartition("/")[0]
+    threads = _threads(container)
+    if threads:
+        names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+        env |= dict.fromkeys(names, threads)
+    # What comes from this machine is never expanded; PORT is (Knative's contract of containers).
+    literals: list[Entry] = [Literal(k, v.replace("$", "$$")) for k, v in env.items()]
+    return [*literals, Literal("PORT", f"$(SAMPAN_PORT_{spec.http_port})")]
+
+
+def _threads(container: Mapping[str, Any]) -> str:
+    """Return the number of threads that a CPU limit allows, at least 1 ("" without a limit)."""
+    limits = (container.get("resources") or {}).get("limits") or {}
+    cpus = quantity_value(limits.get("cpu"))
+    return str(max(1, math.ceil(cpus))) if cpus else ""
+
+
+def _localised(entry: Entry, local: Callable[[str], str]) -> Entry:
+    return Literal(entry.variable, local(entry.value)) if isinstance(entry, Literal) else entry
+
+
+def _working_dir(container: Mapping[str, Any]) -> str:
+    return str(container.get("workingDir") or "")
+
+
+def _grace_seconds(pod_spec: Mapping[str, Any]) -> float:
+    given = pod_spec.get("terminationGracePeriodSeconds")
+    return 30.0 if given is None else float(given)
+
+
+def _readiness(
+    workload: DesiredWorkload, container: Mapping[str, Any], ports: Ports
+) -> JsonObject | None:
+    probe = container.get("readinessProbe")
+    if probe:
+        return _probe(probe, ports)
+    if workload.health_path:
+        return {"httpGet": {"path": workload.health_path, "port": ports.http}}
+    # KServe's default for a container without one: TCP on the first port (Standard mode).
+    return {"tcpSocket": {"port": ports.http}, "timeoutSeconds": 1, "periodSeconds": 10}
+
+
+def _probe(probe: Mapping[str, Any] | None, ports: Ports) -> JsonObject | None:
+    """Return a probe with its port as a number."""
+    if not probe:
+        return None
+    made: JsonObject = dict(probe)
+    for handler in ("httpGet", "tcpSocket", "grpc"):
+        action = probe.get(handler)
+        if action:
+            made[handler] = {**action, "port": ports.number(action.get("port"))}
+    return made

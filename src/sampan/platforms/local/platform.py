@@ -1,0 +1,318 @@
+"""The local platform: workloads as processes of this machine, behind Envoy.
+
+Thin. What should exist is `render`'s, what to do about it `diff`'s; here steps meet the launcher,
+the gateway and the background work, and what they know becomes `Observed`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from sampan.gateway.table import Endpoint
+from sampan.machinery.clock import Clock
+from sampan.machinery.errors import ApiError
+from sampan.plan.observed import Link, LinkState, Observed, ObservedReplica, ObservedWorkload
+from sampan.plan.types import Plan, ServiceKey
+from sampan.platforms.base import Difference
+from sampan.platforms.local.changes import Changes
+from sampan.platforms.local.container_env import select_inherited
+from sampan.platforms.local.desired import Desired, DesiredWorkload
+from sampan.platforms.local.diff import diff
+from sampan.platforms.local.environments import EnvironmentCache
+from sampan.platforms.local.images import ImageTable
+from sampan.platforms.local.layout import Layout
+from sampan.platforms.local.pod_folder import ConfigError, collect_folders, make_env, make_folder
+from sampan.platforms.local.preparation import Fetch as FetchFunction
+from sampan.platforms.local.preparation import Preparation, Preparations, Tools
+from sampan.platforms.local.process import ProcessSpec, ProcessState
+from sampan.platforms.local.process_spec import Machine, Process, make_process
+from sampan.platforms.local.publishing import Door, Publisher
+from sampan.platforms.local.references import References, gather_values
+from sampan.platforms.local.render import render
+from sampan.platforms.local.steps import (
+    BuildEnvironment,
+    Fetch,
+    Forget,
+    LocalStep,
+    Publish,
+    StartReplica,
+    StopReplica,
+)
+from sampan.platforms.local.warnings import plan_warnings
+from sampan.storage.base import FetchOptions
+
+_REFUSED_AGAIN_SECONDS = 10.0
+"""When a start that was refused (a missing ConfigMap) is tried again, as kubelet's sync does."""
+_ADOPTION_SECONDS = 3.0
+"""How long a new daemon waits for the first probe of replicas that serve already."""
+
+
+class ProcessLauncher(Protocol):
+    """What is needed of a launcher (`sampan.platforms.local.launcher.Launcher`)."""
+
+    async def adopt(self) -> tuple[ProcessState, ...]:
+        """Take over the replicas of an earlier daemon."""
+
+    async def start(self, spec: ProcessSpec) -> ProcessState:
+        """Begin to start a replica."""
+
+    async def stop(self, replica: str, grace_seconds: float) -> None:
+        """Begin to stop a replica."""
+
+    def states(self) -> tuple[ProcessState, ...]:
+        """Return what is known of every replica."""
+
+    def warm(self, spec: ProcessSpec) -> None:
+        """Prepare for such a replica ahead of its start."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalSettings:
+    """What the platform is given: folders, the user's variables, images, and what may be fetched.
+
+    `images` is asked at each decision, so that an edited table counts without a restart.
+    """
+
+    layout: Layout
+    environ: Mapping[str, str]
+    images: Callable[[], ImageTable]
+    options: FetchOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The parts of the world that the platform works with."""
+
+    launcher: ProcessLauncher
+    gateway: Door
+    references: References
+    environments: EnvironmentCache
+    fetch: FetchFunction
+    clock: Clock
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """A replica whose start was refused, and why."""
+
+    workload: DesiredWorkload
+    replica: str
+    load: Link
+    created_at: float
+
+
+class LocalPlatform:
+    """`platforms.base.Platform` for this machine. Call `start` once before anything else.
+
+    `changes_of` is the same object that the launcher's `on_change` notifies.
+    """
+
+    def __init__(self, settings: LocalSettings, parts: Parts, changes: Changes) -> None:
+        self._layout = settings.layout
+        self._settings = settings
+        self._inherited = select_inherited(settings.environ)
+        self._launcher = parts.launcher
+        self._references = parts.references
+        self._environments = parts.environments
+        self._clock = parts.clock
+        self._changes = changes
+        search_path = settings.environ.get("PATH", "")
+        self._preparations = Preparations(
+            Tools(settings.layout, parts.environments, parts.fetch, settings.options, parts.clock,
+                  search_path),
+            changes.notify,
+        )  # fmt: skip
+        self._publisher = Publisher(parts.gateway, settings.layout, parts.clock, changes.notify)
+        self._refused: dict[str, _Refused] = {}
+
+    async def start(self) -> None:
+        """Take over what an earlier daemon left running, then keep the gateway true to it.
+
+        Adopted replicas are unknown to be ready until probed; nothing may be decided before, or
+        those that serve would lose their routes.
+        """
+        self._preparations.load()
+        states = await self._launcher.adopt()
+        collect_folders(self._layout, {s.spec.replica for s in states})
+        alive = {_endpoint(s) for s in states if s.running and s.ports}
+        await self._publisher.start(alive)
+        waiting = {s.spec.replica for s in states if s.running and not s.draining}
+        deadline = self._clock.now() + _ADOPTION_SECONDS
+        while waiting and self._clock.now() < deadline:
+            now = {s.spec.replica: s for s in self._launcher.states()}
+            waiting = {r for r in waiting if r in now and now[r].running and not now[r].ready}
+            await self._clock.sleep(0.02)
+        for service in await self.services():
+            self._changes.notify(service)
+
+    async def close(self) -> None:
+        """End the background work; replicas and the gateway are their owners' to close."""
+        await self._preparations.close()
+        await self._publisher.close()
+
+    def render(self, plan: Plan) -> Desired:
+        """Return what should exist here for the plan."""
+        return render(plan, self._settings.images())
+
+    def warnings(self, plan: Plan) -> tuple[tuple[str, str], ...]:
+        """Return `(path, sentence)` for each field of the plan not honoured here."""
+        return plan_warnings(plan, self._settings.images())
+
+    def diff(self, desired: Desired, observed: Observed, now: float) -> Difference[LocalStep]:
+        """Return the steps from observed to desired; none where they agree."""
+        return diff(desired, observed, now)
+
+    async def apply(self, service: ServiceKey, step: LocalStep) -> None:
+        """Take one step."""
+        match step:
+            case Fetch(workload):
+                self._preparations.fetch(workload)
+                self._warm(workload)
+            case BuildEnvironment(workload):
+                self._preparations.build(workload)
+            case StartReplica(workload, replica):
+                await self._start(workload, replica)
+            case StopReplica(replica):
+                await self._stop(service, replica)
+            case Publish():
+                await self._publisher.publish(service, step)
+            case Forget(name):
+                await self._preparations.forget(service, name)
+
+    async def observe(self, service: ServiceKey) -> Observed:
+        """Return what is there now for a service."""
+        replicas = self._observe_replicas(service)
+        prepared = {p.workload: p for p in self._preparations.of(service)}
+        names = [*prepared, *(r.workload for r in replicas if r.workload not in prepared)]
+        components = {s.spec.workload: s.spec.component for s in self._states(service)}
+        workloads = tuple(
+            make_observed(
+                prepared.get(name) or Preparation(service, name, components.get(name, ""), ""),
+                tuple(r for r in replicas if r.workload == name),
+            )
+            for name in dict.fromkeys(names)
+        )
+        route = make_route_link(self._publisher.link(service), replicas)
+        return Observed(workloads, route, published=self._publisher.published(service))
+
+    async def services(self) -> tuple[ServiceKey, ...]:
+        """Return every service of which something exists here."""
+        found = {s.spec.service for s in self._launcher.states()}
+        found |= {r.workload.service for r in self._refused.values()}
+        found |= {*self._preparations.services(), *self._publisher.services()}
+        return tuple(sorted(found, key=lambda s: (s.namespace, s.name)))
+
+    def changes(self) -> AsyncIterator[ServiceKey]:
+        """Yield a service whenever something observed of it changed."""
+        return aiter(self._changes)
+
+    def _states(self, service: ServiceKey) -> list[ProcessState]:
+        return [s for s in self._launcher.states() if s.spec.service == service]
+
+    def _observe_replicas(self, service: ServiceKey) -> tuple[ObservedReplica, ...]:
+        found = []
+        for state in self._states(service):
+            replica = make_observed_replica(state)
+            routed = self._publisher.is_routed(service, replica.address)
+            found.append(replace(replica, routed=routed))
+        refused = (r for r in self._refused.values() if r.workload.service == service)
+        found += [
+            ObservedReplica(
+                r.replica, r.workload.name, r.workload.template_hash, running=False, ready=False,
+                created_at=r.created_at, load=r.load,
+            )
+            for r in refused
+        ]  # fmt: skip
+        return tuple(found)
+
+    async def _start(self, workload: DesiredWorkload, replica: str) -> None:
+        models = self._preparations.take(workload)
+        if models is None:
+            return  # lost from a cache: it is being prepared again, and told
+        process = self._make(workload, replica)
+        try:
+            values = await gather_values(process, self._references)
+            env = make_env(process, values)
+            make_folder(self._layout, process, models, values)
+            await self._launcher.start(replace(process.spec, env=env))
+        except ConfigError as error:
+            self._refuse(workload, replica, "CreateContainerConfigError", str(error))
+        except (ApiError, OSError, ValueError) as error:
+            self._refuse(workload, replica, "CreateContainerError", str(error))
+        else:
+            self._refused.pop(replica, None)
+
+    def _refuse(self, workload: DesiredWorkload, replica: str, reason: str, message: str) -> None:
+        now = self._clock.now()
+        before = self._refused.get(replica)
+        load = Link(LinkState.FAILED, reason, message, now, retry_at=now + _REFUSED_AGAIN_SECONDS)
+        self._refused[replica] = _Refused(
+            workload, replica, load, before.created_at if before else now
+        )
+        self._changes.notify(workload.service)
+
+    async def _stop(self, service: ServiceKey, replica: str) -> None:
+        if self._refused.pop(replica, None):
+            self._changes.notify(service)
+        for state in self._states(service):
+            if state.spec.replica == replica:
+                await self._launcher.stop(replica, state.spec.grace_seconds)
+
+    def _warm(self, workload: DesiredWorkload) -> None:
+        """Let a zygote import the framework while the model is still on its way."""
+        requirements = workload.requirements
+        if requirements is not None and self._environments.is_built(requirements):
+            self._launcher.warm(self._make(workload, "warm").spec)
+
+    def _make(self, workload: DesiredWorkload, replica: str) -> Process:
+        requirements = workload.requirements
+        python = "" if requirements is None else self._environments.python(requirements)
+        return make_process(workload, replica, Machine(self._layout, self._inherited, python))
+
+
+def make_observed(found: Preparation, replicas: tuple[ObservedReplica, ...]) -> ObservedWorkload:
+    """Return a workload as observed."""
+    return ObservedWorkload(
+        name=found.workload,
+        component=found.component,
+        template_hash=found.template_hash,
+        download=found.download,
+        environment=found.environment,
+        replicas=replicas,
+    )
+
+
+def make_observed_replica(state: ProcessState) -> ObservedReplica:
+    """Return a replica as observed, from what its launcher knows."""
+    spec = state.spec
+    port = state.ports.get(spec.http_port)
+    return ObservedReplica(
+        name=spec.replica,
+        workload=spec.workload,
+        template_hash=spec.template_hash,
+        running=state.running,
+        ready=state.ready and state.running,
+        address=f"127.0.0.1:{port}" if port else "",
+        pid=state.pid,
+        restarts=state.restarts,
+        created_at=state.created_at,
+        started_at=state.started_at,
+        draining=state.draining,
+        load=state.load,
+        last_exit=state.last_exit,
+        back_off_until=state.back_off_until,
+    )
+
+
+def make_route_link(link: Link, replicas: tuple[ObservedReplica, ...]) -> Link:
+    """Return the state of the way in: never DONE while no replica is ready to answer."""
+    if link.state is LinkState.DONE and not any(r.ready and not r.draining for r in replicas):
+        message = "no replica is ready, so requests are answered 503 until one is"
+        return Link(LinkState.WAITING, "NoReadyReplica", message, link.since)
+    return link
+
+
+def _endpoint(state: ProcessState) -> Endpoint:
+    return Endpoint("127.0.0.1", state.ports.get(state.spec.http_port, 0))

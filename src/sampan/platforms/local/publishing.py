@@ -1,0 +1,301 @@
+"""The gateway's side of the local platform: what is published, and whether requests pass.
+
+The route of a service is DONE only after a real request through Envoy passed, and stays so while
+Envoy finds an endpoint of it healthy (asked each second) and the real request, repeated from time
+to time, goes on passing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Protocol
+
+from sampan.gateway.errors import GatewayError
+from sampan.gateway.health import Health
+from sampan.gateway.listener import Verdict
+from sampan.gateway.table import Cluster, Endpoint, RouteTable, Share, TableRoute
+from sampan.gateway.validation import Refusal
+from sampan.machinery.clock import Clock
+from sampan.plan.observed import Link, LinkState
+from sampan.plan.types import ServiceKey
+from sampan.platforms.local.diff import make_publication
+from sampan.platforms.local.layout import Layout
+from sampan.platforms.local.steps import Publish
+
+WATCH_SECONDS = 1.0
+VERIFY_AGAIN_SECONDS = 10.0
+"""A route that passes is tried again this often; Envoy's own checks tell the rest."""
+_RETRY_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0)
+_BACKEND_MISSING = frozenset({502, 503, 504})
+
+
+class Door(Protocol):
+    """What is needed of a gateway (`sampan.gateway.listener.Gateway`)."""
+
+    async def apply(self, table: RouteTable) -> tuple[Refusal, ...]:
+        """Serve the table; returns what was left out of it, once the rest is served."""
+
+    async def verify(self, route: TableRoute, path: str, timeout_seconds: float = 5.0) -> Verdict:
+        """Send a real request through the gateway to a route."""
+
+    async def health(self) -> Health:
+        """Return the gateway's view of every endpoint."""
+
+
+@dataclass(slots=True)
+class _Entry:
+    """What is published for one service, and what is known of its way in."""
+
+    route: TableRoute | None
+    clusters: tuple[Cluster, ...]
+    link: Link = Link()
+    healthy: frozenset[Endpoint] = frozenset()
+    verified_at: float = 0.0
+    failures: int = 0
+    verifying: asyncio.Task[None] | None = field(default=None, compare=False)
+
+    def endpoints(self) -> frozenset[Endpoint]:
+        return frozenset(e for c in self.clusters for e in c.endpoints)
+
+
+class Publisher:
+    """Keeps the gateway's table, of all services, and watches that requests pass."""
+
+    def __init__(
+        self, door: Door, layout: Layout, clock: Clock, notify: Callable[[ServiceKey], None]
+    ) -> None:
+        self._door = door
+        self._layout = layout
+        self._clock = clock
+        self._notify = notify
+        self._entries: dict[ServiceKey, _Entry] = {}
+        self._lock = asyncio.Lock()
+        self._wanted: RouteTable | None = None
+        self._watcher: asyncio.Task[None] | None = None
+
+    async def start(self, alive: Collection[Endpoint]) -> None:
+        """Go on from what an earlier daemon published, less the endpoints that are not alive."""
+        for service, entry in read_routes(self._layout).items():
+            clusters = tuple(
+                replace(c, endpoints=tuple(e for e in c.endpoints if e in alive))
+                for c in entry.clusters
+            )
+            self._entries[service] = _Entry(entry.route, clusters)
+        if self._entries:
+            await self._apply()
+        for service in self._entries:
+            self._verify(service)
+        self._watcher = asyncio.create_task(self._watch(), name="gateway watch")
+
+    async def close(self) -> None:
+        """Stop watching; what is published stays."""
+        tasks = [self._watcher, *(entry.verifying for entry in self._entries.values())]
+        waiting = [task for task in tasks if task is not None]
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+
+    def services(self) -> Collection[ServiceKey]:
+        """Return every service that something is published for."""
+        return tuple(self._entries)
+
+    def published(self, service: ServiceKey) -> str:
+        """Return what is published for a service, as `diff.make_publication` names it."""
+        entry = self._entries.get(service)
+        return make_publication(entry.route, entry.clusters) if entry else ""
+
+    def is_routed(self, service: ServiceKey, address: str) -> bool:
+        """Tell whether the gateway has an address among a service's endpoints, and healthy."""
+        entry = self._entries.get(service)
+        host, _, port = address.rpartition(":")
+        return bool(entry and port and Endpoint(host, int(port)) in entry.healthy)
+
+    def link(self, service: ServiceKey) -> Link:
+        """Return the state of a service's way in."""
+        entry = self._entries.get(service)
+        return entry.link if entry else Link()
+
+    async def publish(self, service: ServiceKey, step: Publish) -> None:
+        """Give the gateway a service's route and endpoints; returns when Envoy has taken them."""
+        entry = self._entries.get(service)
+        if step.keep_route:
+            if entry is None:
+                return
+            fresh = {c.name: c.endpoints for c in step.clusters}
+            clusters = tuple(
+                replace(c, endpoints=fresh.get(c.name, c.endpoints)) for c in entry.clusters
+            )
+            step = Publish(entry.route, clusters)
+        if step.route is None:
+            self._entries.pop(service, None)
+        elif entry is None:
+            self._entries[service] = _Entry(step.route, step.clusters)
+        else:
+            entry.route, entry.clusters = step.route, step.clusters
+        refusals = await self._apply()
+        self._note(service, refusals)
+
+    def _note(self, service: ServiceKey, refusals: tuple[Refusal, ...]) -> None:
+        entry = self._entries.get(service)
+        if entry is None or entry.route is None:
+            return
+        mine = {entry.route.name, *(c.name for c in entry.clusters)}
+        refused = next((r for r in refusals if r.name in mine), None)
+        entry.healthy &= entry.endpoints()
+        if refused is not None:
+            self._set(service, entry, LinkState.FAILED, "RouteRefused", refused.message)
+        else:
+            entry.failures = 0
+            self._verify(service)
+
+    async def _apply(self) -> tuple[Refusal, ...]:
+        # Whoever waits for the lock takes all that was entered meanwhile along.
+        async with self._lock:
+            entries = [
+                e for _, e in sorted(self._entries.items(), key=lambda item: _order(item[0]))
+            ]
+            table = RouteTable(
+                tuple(e.route for e in entries if e.route),
+                tuple(c for e in entries for c in e.clusters),
+            )
+            write_routes(self._layout, self._entries)
+            return await self._door.apply(table)
+
+    async def _watch(self) -> None:
+        while True:
+            await self._clock.sleep(WATCH_SECONDS)
+            if self._entries:
+                await self._look()
+
+    async def _look(self) -> None:
+        """Compare the gateway's view with ours, once."""
+        try:
+            health = await self._door.health()
+        except GatewayError as error:
+            for service, entry in self._entries.items():
+                entry.healthy = frozenset()
+                self._set(service, entry, LinkState.FAILED, error.reason, error.message)
+            return
+        now = self._clock.now()
+        for service, entry in self._entries.items():
+            self._take_health(service, entry, health)
+            if (
+                entry.link.state is not LinkState.DONE
+                or now - entry.verified_at > VERIFY_AGAIN_SECONDS
+            ):
+                self._verify(service)
+
+    def _take_health(self, service: ServiceKey, entry: _Entry, health: Health) -> None:
+        found = select_healthy(entry.clusters, health)
+        if found != entry.healthy:
+            entry.healthy = found
+            self._notify(service)
+        if not found and entry.endpoints() and entry.link.state is LinkState.DONE:
+            self._set(
+                service, entry, LinkState.FAILED, "EndpointsUnhealthy",
+                "no replica answers the gateway's health check; read the log of the service",
+            )  # fmt: skip
+
+    def _verify(self, service: ServiceKey) -> None:
+        entry = self._entries[service]
+        if entry.verifying is None or entry.verifying.done():
+            entry.verifying = asyncio.create_task(self._try(service), name=f"verify {service.name}")
+
+    async def _try(self, service: ServiceKey) -> None:
+        """Send a request through the gateway until one passes, at most a few times."""
+        for delay in _RETRY_SECONDS:
+            entry = self._entries.get(service)
+            if entry is None or entry.route is None or not entry.endpoints():
+                return
+            path = next((c.health_path for c in entry.clusters if c.endpoints), "")
+            verdict = await self._door.verify(entry.route, path or "/")
+            if self._entries.get(service) is not entry:
+                return
+            entry.verified_at = self._clock.now()
+            if passes(verdict, path):
+                self._set(service, entry, LinkState.DONE, "", "")
+                return
+            self._set(
+                service, entry, LinkState.FAILED, "RequestNotPassed",
+                f'GET "{path or "/"}" through the gateway got '
+                f"{verdict.status or 'no answer'}: {verdict.message}",
+            )  # fmt: skip
+            await self._clock.sleep(delay)
+
+    def _set(
+        self, service: ServiceKey, entry: _Entry, state: LinkState, reason: str, message: str
+    ) -> None:
+        link = entry.link
+        if (link.state, link.reason, link.message) == (state, reason, message):
+            return
+        since = link.since if link.state is state else self._clock.now()
+        entry.link = Link(state, reason, message, since)
+        self._notify(service)
+
+
+def passes(verdict: Verdict, path: str) -> bool:
+    """Tell whether a request got through. Pure.
+
+    A server with a health path must answer it well; of one without, nothing is known but that
+    whatever it says came from it and not from the gateway.
+    """
+    if path:
+        return verdict.passed
+    return bool(verdict.status) and verdict.status not in _BACKEND_MISSING
+
+
+def select_healthy(clusters: Collection[Cluster], health: Health) -> frozenset[Endpoint]:
+    """Return the endpoints of these clusters that the gateway finds healthy. Pure."""
+    return frozenset(
+        seen.endpoint
+        for cluster in clusters
+        for seen in health.get(cluster.name, ())
+        if seen.healthy and seen.endpoint in cluster.endpoints
+    )
+
+
+def write_routes(layout: Layout, entries: Mapping[ServiceKey, _Entry]) -> None:
+    """Record what is published, so that a new daemon goes on from there."""
+    told = [
+        {
+            "namespace": service.namespace,
+            "name": service.name,
+            "route": asdict(entry.route) if entry.route else None,
+            "clusters": [asdict(cluster) for cluster in entry.clusters],
+        }
+        for service, entry in entries.items()
+    ]
+    layout.routes.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    temporary = layout.routes.with_suffix(".new")
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
+        json.dump(told, out)
+    temporary.replace(layout.routes)
+
+
+def read_routes(layout: Layout) -> dict[ServiceKey, _Entry]:
+    """Return what was recorded; nothing where there is no record that can be read."""
+    try:
+        told = json.loads(layout.routes.read_text())
+        return {ServiceKey(t["namespace"], t["name"]): _decode(t) for t in told}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _decode(told: Mapping[str, Any]) -> _Entry:
+    clusters = tuple(
+        Cluster(**{**c, "endpoints": tuple(Endpoint(**e) for e in c["endpoints"])})
+        for c in told["clusters"]
+    )
+    route = told["route"]
+    if route is None:
+        return _Entry(None, clusters)
+    shares = {k: tuple(Share(**s) for s in route[k]) for k in ("shares", "grpc_shares")}
+    return _Entry(TableRoute(**{**route, "hosts": tuple(route["hosts"]), **shares}), clusters)
+
+
+def _order(service: ServiceKey) -> tuple[str, str]:
+    return service.namespace, service.name

@@ -1,0 +1,83 @@
+"""Naming the fields of a plan that are not honoured on this machine. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from sampan.plan.types import Plan, Workload
+from sampan.platforms.local.capabilities import CAPABILITY_TABLE, Inside, Unsupported
+from sampan.platforms.local.container_env import Pod, field_value
+from sampan.platforms.local.container_ports import has_named_port
+from sampan.platforms.local.images import ImageTable
+from sampan.platforms.local.render import main_container
+
+Named = tuple[str, str]
+
+
+def plan_warnings(plan: Plan, images: ImageTable) -> tuple[Named, ...]:
+    """Return `(path, sentence)` for each field of the plan's templates not honoured here.
+
+    Paths are those of an InferenceService: pod fields stand in `spec.predictor` itself.
+    """
+    found = [w for workload in plan.workloads for w in workload_warnings(workload, images)]
+    return tuple(dict.fromkeys(found))
+
+
+def workload_warnings(workload: Workload, images: ImageTable) -> Iterator[Named]:
+    """Yield the warnings of one workload."""
+    root = f"spec.{workload.component.value}"
+    pod = workload.template.get("spec") or {}
+    yield from _object_warnings("PodSpec", pod, root)
+    served = main_container(workload.template)
+    for i, container in enumerate(pod.get("containers") or ()):
+        path = f"{root}.containers[{i}]"
+        if container is not served and container != served:
+            name = container.get("name")
+            yield path, f'the container "{name}" beside "{served.get("name")}" is not run here'
+            continue
+        yield from _reference_warnings(container, path)
+        if not has_named_port(container, images.find(str(container.get("image", "")))):
+            yield (
+                f"{path}.ports",
+                "a replica listens on a port of its own here, and neither args nor env name it; "
+                "let the command listen on $PORT",
+            )
+
+
+def _object_warnings(kind: str, value: Any, path: str) -> Iterator[Named]:
+    if isinstance(value, list | tuple):
+        for i, item in enumerate(value):
+            yield from _object_warnings(kind, item, f"{path}[{i}]")
+        return
+    rows = CAPABILITY_TABLE[kind]
+    for name, given in value.items() if isinstance(value, Mapping) else ():
+        if given is None:
+            continue
+        row = rows.get(name, rows.get("*"))
+        place = f"{path}.{name}"
+        if row is None:
+            yield place, "this field is not known here, so it has no effect"
+        elif isinstance(row, Inside):
+            yield from _object_warnings(row.type, given, place)
+        elif isinstance(row, Unsupported) and given not in row.fine:
+            yield place, row.sentence
+
+
+def _reference_warnings(container: Mapping[str, Any], path: str) -> Iterator[Named]:
+    """Variables whose source has no value on this machine are left out, so they are named."""
+    nobody = Pod("", "", {}, {}, "", "")
+    for i, item in enumerate(container.get("env") or ()):
+        source = item.get("valueFrom") or {}
+        place = f"{path}.env[{i}].valueFrom"
+        field = (source.get("fieldRef") or {}).get("fieldPath")
+        if field and field_value(str(field), nobody) is None:
+            yield f"{place}.fieldRef", f'"{field}" has no meaning here; the variable is left out'
+        resource = str((source.get("resourceFieldRef") or {}).get("resource") or "")
+        if resource:
+            kind, _, name = resource.partition(".")
+            if name not in ((container.get("resources") or {}).get(kind) or {}):
+                yield (
+                    f"{place}.resourceFieldRef",
+                    f'"{resource}" is not set on the container; the variable is left out',
+                )
