@@ -1,4 +1,4 @@
-"""Reading a request's body: JSON or YAML in, one object out. Pure."""
+"""Reading a request's body: JSON, YAML or protobuf in, one object out. Pure."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any
 
 import orjson
 
+from sampan.apiserver import protobuf
+from sampan.apiserver.protobuf_kinds import KINDS
 from sampan.machinery.errors import BadRequest, UnsupportedMediaType
 from sampan.machinery.registry import JsonObject
 
@@ -26,11 +28,13 @@ def media_type(header: str) -> str:
 
 
 def decode_object(content_type: str, body: bytes) -> JsonObject:
-    """Return the object in a body; raise UnsupportedMediaType (protobuf, CBOR) or BadRequest.
+    """Return the object in a body; raise UnsupportedMediaType (CBOR, forms) or BadRequest.
 
     An empty body is an empty object.
     """
     kind = media_type(content_type)
+    if kind == protobuf.MEDIA_TYPE and body:
+        return protobuf.decode_object(body, KINDS)
     if kind not in JSON_TYPES | YAML_TYPES:
         raise _unsupported(kind, sorted(YAML_TYPES | JSON_TYPES - {""}))
     if not body.strip():

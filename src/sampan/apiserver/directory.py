@@ -1,39 +1,38 @@
-"""What is served besides resources: discovery, version, health."""
+"""What is served besides resources: discovery, OpenAPI, version, health."""
 
 from __future__ import annotations
 
+import asyncio
 import platform
-from collections.abc import Callable
-from typing import TypeAlias
 
 from sampan import __version__
 from sampan.apiserver.discovery import (
     AGGREGATED_TYPE,
+    Served,
     build_aggregated,
     build_core_versions,
     build_group,
     build_groups,
     build_resources,
-    make_served,
 )
 from sampan.apiserver.messages import Reply, Request, make_reply, make_text
 from sampan.apiserver.negotiate import Form, negotiate
+from sampan.apiserver.openapi import build_documents, build_index, content_hash
 from sampan.machinery.errors import ApiError, MethodNotAllowed, NotFound
-from sampan.machinery.registry import JsonObject, Resource
+from sampan.machinery.registry import JsonObject
 from sampan.machinery.store import ListOptions, Store
 
 KUBERNETES = ("1", "32")
 """The Kubernetes version whose API this is: clients compare it with their own."""
 
-Page: TypeAlias = Callable[[Request], JsonObject | None]
-
 
 class Directory:
     """Answers the paths that are about the server itself."""
 
-    def __init__(self, resources: tuple[Resource, ...], store: Store) -> None:
-        self._served = tuple(make_served(r) for r in resources)
+    def __init__(self, served: tuple[Served, ...], store: Store) -> None:
+        self._served = served
         self._store = store
+        self._documents: asyncio.Future[dict[str, bytes]] | None = None
 
     async def answer(self, request: Request) -> Reply:
         """Return the reply of a path that names no resource; raise NotFound."""
@@ -49,12 +48,11 @@ class Directory:
             return make_reply(build_version())
         if path in ("/api", "/apis"):
             return self._roots(request, core=path == "/api")
+        if path == "/openapi/v3" or path.startswith("/openapi/v3/"):
+            return await self._openapi(request, path.removeprefix("/openapi/v3").strip("/"))
         body = self._document(path.strip("/").split("/"))
         if body is None:
-            raise NotFound(
-                f'the server could not find the requested resource: nothing is served at "{path}";'
-                ' "kubectl api-resources" lists what is'
-            )
+            raise _nothing_at(path)
         return make_reply(body)
 
     async def _health(self, path: str) -> Reply:
@@ -74,6 +72,28 @@ class Directory:
             return make_reply(body, media_type=AGGREGATED_TYPE)
         address = request.header("host")
         return make_reply(build_core_versions(address) if core else build_groups(self._served))
+
+    async def _openapi(self, request: Request, name: str) -> Reply:
+        """Return the index or one document; the client keeps a document by its hash."""
+        documents = await self._built_documents()
+        if not name:
+            return make_reply(build_index(documents))
+        content = documents.get(name)
+        if content is None:
+            raise _nothing_at(request.path)
+        tag = f'"{content_hash(content)}"'
+        headers = (("ETag", tag), ("Vary", "Accept"))
+        if tag in request.header("if-none-match"):
+            return Reply(304, headers=headers)
+        return Reply(200, content, headers=headers)
+
+    async def _built_documents(self) -> dict[str, bytes]:
+        """Return the documents, built in a thread when first asked for: it takes a while."""
+        if self._documents is None or _is_lost(self._documents):
+            self._documents = asyncio.ensure_future(
+                asyncio.to_thread(build_documents, self._served)
+            )
+        return await asyncio.shield(self._documents)
 
     def _document(self, parts: list[str]) -> JsonObject | None:
         match parts:
@@ -96,3 +116,14 @@ def build_version() -> JsonObject:
         "gitVersion": f"v{major}.{minor}.0+sampan-{__version__}",
         "platform": f"{platform.system().lower()}/{machine}",
     }
+
+
+def _is_lost(task: asyncio.Future[dict[str, bytes]]) -> bool:
+    return task.done() and (task.cancelled() or task.exception() is not None)
+
+
+def _nothing_at(path: str) -> NotFound:
+    return NotFound(
+        f'the server could not find the requested resource: nothing is served at "{path}"; '
+        '"kubectl api-resources" lists what is'
+    )

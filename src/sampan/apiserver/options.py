@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from sampan.machinery.errors import BadRequest
+from sampan.machinery.propagation import Propagation
 from sampan.machinery.registry import JsonObject
 from sampan.machinery.store import ListOptions, Preconditions
 
 FIELD_VALIDATIONS = ("Strict", "Warn", "Ignore")
-PROPAGATION_POLICIES = ("Background", "Foreground", "Orphan")
+PROPAGATION_POLICIES = tuple(Propagation)
 MAX_FIELD_MANAGER = 128
 _TRUE, _FALSE = ("true", "1", "t", "T", "TRUE", "True"), ("false", "0", "", "f", "F", "FALSE")
 
@@ -27,10 +28,10 @@ class WriteOptions:
 
 @dataclass(frozen=True, slots=True)
 class DeleteOptions:
-    """Of delete. `propagation_policy` empty: the kind's default, Background."""
+    """Of delete."""
 
     dry_run: bool = False
-    propagation_policy: str = ""
+    propagation_policy: Propagation = Propagation.BACKGROUND
     preconditions: Preconditions = Preconditions()
 
 
@@ -129,7 +130,7 @@ def parse_delete_options(query: Mapping[str, str], body: JsonObject) -> DeleteOp
     dry_run = body.get("dryRun") or query.get("dryRun", "")
     return DeleteOptions(
         dry_run=parse_dry_run(dry_run[0] if isinstance(dry_run, list) else str(dry_run)),
-        propagation_policy=policy,
+        propagation_policy=Propagation(policy or Propagation.BACKGROUND),
         preconditions=Preconditions(wanted.get("uid"), wanted.get("resourceVersion")),
     )
 
@@ -157,6 +158,6 @@ def parse_number(query: Mapping[str, str], name: str) -> float:
     return int(value or 0)
 
 
-def _unsupported(name: str, value: str, known: tuple[str, ...]) -> BadRequest:
+def _unsupported(name: str, value: str, known: Iterable[str]) -> BadRequest:
     listed = ", ".join(f'"{k}"' for k in known)
     return BadRequest(f'{name}: Unsupported value: "{value}": supported values: {listed}')

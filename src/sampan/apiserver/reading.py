@@ -1,19 +1,15 @@
-"""The reading verbs: get, list, watch, and the log of a pod."""
+"""The reading verbs: get, list and watch."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Protocol
 
 from sampan.apiserver.answers import make_shower, render_list, render_object
 from sampan.apiserver.call import Call
-from sampan.apiserver.log_options import parse_log_options
 from sampan.apiserver.messages import JSON, Reply
 from sampan.apiserver.options import WatchRequest, parse_list_options, parse_watch_request
-from sampan.apiserver.replicas import PODS, ReplicaView
-from sampan.apiserver.until import until
 from sampan.apiserver.watching import DEFAULT_SECONDS, WatchLines
 from sampan.machinery.clock import Clock
 from sampan.machinery.errors import ApiError, BadRequest, Expired
@@ -21,8 +17,6 @@ from sampan.machinery.labels import parse_fields, parse_selector
 from sampan.machinery.listing import parse_version
 from sampan.machinery.registry import JsonObject, Resource
 from sampan.machinery.store import Event, Key, ListOptions, Page, Store, WatchOptions
-
-LOG_TYPE = "text/plain"
 
 
 class Readable(Protocol):
@@ -45,13 +39,13 @@ class VersionTooLarge(ApiError):
 
 
 class Reader:
-    """Answers reads from the store, and those of pods from the view of replicas."""
+    """Answers reads from the store, and those of views from these, by resource id."""
 
     def __init__(
-        self, store: Store, replicas: ReplicaView | None, clock: Clock, stopping: asyncio.Event
+        self, store: Store, views: Mapping[str, Readable], clock: Clock, stopping: asyncio.Event
     ) -> None:
         self._store = store
-        self._replicas = replicas
+        self._views = views
         self._clock = clock
         self._stopping = stopping
 
@@ -94,22 +88,8 @@ class Reader:
         events = source.watch(call.resource.id, call.route.namespace, options)
         return Reply(media_type=JSON, stream=lines.render(events))
 
-    async def log(self, call: Call) -> Reply:
-        """Return the log of a pod, as it is or as it grows."""
-        if self._replicas is None:
-            raise BadRequest("this server has no replicas and keeps no logs")
-        options = parse_log_options(call.request.query, self._clock.now())
-        pod = await self._replicas.get(call.key)
-        _check_container(pod, options.container)
-        pieces = self._replicas.log(call.key, options)
-        # The first piece is awaited here, so that an error can still be an HTTP status.
-        first = None if options.follow else await anext(pieces, b"")
-        return Reply(media_type=LOG_TYPE, stream=self._until_stop(first, pieces))
-
     def _source(self, resource: Resource) -> Readable:
-        if resource.id == PODS.id and self._replicas is not None:
-            return self._replicas
-        return self._store
+        return self._views.get(resource.id, self._store)
 
     async def _start(self, call: Call, wanted: WatchRequest) -> str:
         if not wanted.from_now:
@@ -117,16 +97,6 @@ class Reader:
         source, namespace = self._source(call.resource), call.route.namespace
         page = await source.list(call.resource.id, namespace, ListOptions(limit=1))
         return page.resource_version
-
-    async def _until_stop(
-        self, first: bytes | None, pieces: AsyncIterator[bytes]
-    ) -> AsyncGenerator[bytes, None]:
-        if first:
-            yield first
-        over = asyncio.ensure_future(self._stopping.wait())
-        async with contextlib.aclosing(until(pieces, over)) as stream:
-            async for piece in stream:
-                yield piece
 
 
 def _check_version(call: Call, page: Page) -> None:
@@ -147,15 +117,3 @@ def _check_version(call: Call, page: Page) -> None:
         )
     if match == "Exact" and wanted != shown:
         raise Expired(f"The resourceVersion {wanted} is too old; list without it")
-
-
-def _check_container(pod: JsonObject, container: str) -> None:
-    spec = pod.get("spec", {})
-    names = [
-        c.get("name", "") for kind in ("containers", "initContainers") for c in spec.get(kind) or ()
-    ]
-    if container and names and container not in names:
-        listed = ", ".join(f'"{n}"' for n in names)
-        raise BadRequest(
-            f"container {container} is not valid for pod {pod['metadata']['name']}; it has {listed}"
-        )

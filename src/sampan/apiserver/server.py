@@ -13,18 +13,24 @@ from typing import TypeAlias
 from sampan.apiserver.admission import Admission, ExtraWarnings
 from sampan.apiserver.call import Call
 from sampan.apiserver.directory import Directory
+from sampan.apiserver.discovery import Served, make_served
 from sampan.apiserver.guard import Guard
 from sampan.apiserver.listener import Listener
 from sampan.apiserver.messages import Reply, Request, make_error
 from sampan.apiserver.namespaces import Namespaces
+from sampan.apiserver.own_service import SERVICES, OwnService
 from sampan.apiserver.patching import Patcher
+from sampan.apiserver.pod_logs import Logs
 from sampan.apiserver.reading import Reader
-from sampan.apiserver.replicas import PODS, ReplicaSource, ReplicaView
-from sampan.apiserver.route import Route, parse_route
+from sampan.apiserver.replicas import PODS, PodSource, ReplicaSource
+from sampan.apiserver.reviews import ACCESS, RULES, SELF, VERBS, Reviews
+from sampan.apiserver.route import parse_route
+from sampan.apiserver.verbs import select_verb
+from sampan.apiserver.view import View
 from sampan.apiserver.writing import Writer
 from sampan.machinery.clock import Clock, SystemClock
-from sampan.machinery.errors import ApiError, MethodNotAllowed, NotFound
-from sampan.machinery.registry import JsonObject, Registry, Resource
+from sampan.machinery.errors import ApiError, NotFound
+from sampan.machinery.registry import JsonObject, Registry
 from sampan.machinery.store import Key, Store
 
 log = logging.getLogger(__name__)
@@ -65,20 +71,17 @@ class ApiServer:
         extra_warnings: ExtraWarnings = no_warnings,
         settings: Settings = DEFAULT_SETTINGS,
     ) -> None:
-        clock = settings.clock
+        self._clock = settings.clock
         self._store = store
         self._settings = settings
         self._stopping = asyncio.Event()
         self._listener: Listener | None = None
-        self._resources = {r.id: r for r in _with_pods(registry, replicas)}
         self._guard = Guard(token, settings.hosts, settings.origins)
-        self._directory = Directory(tuple(self._resources.values()), store)
-        self._namespaces = Namespaces(store, registry, clock)
-        view = ReplicaView(replicas, clock) if replicas else None
-        reader = Reader(store, view, clock, self._stopping)
-        admission = Admission(self._configuration, extra_warnings)
-        writer = Writer(store, admission, self._namespaces, clock)
-        self._verbs = _verbs(reader, writer, Patcher(store, writer))
+        self._namespaces = Namespaces(store, registry, self._clock)
+        self._own_service = OwnService()
+        self._served = _served(registry, shows_pods=replicas is not None)
+        self._directory = Directory(tuple(self._served.values()), store)
+        self._verbs = self._make_verbs(extra_warnings, replicas)
 
     async def start(self) -> None:
         """Make what is always there (the namespaces `default` and `kserve`)."""
@@ -90,6 +93,8 @@ class ApiServer:
         With `tls` the same port speaks HTTPS as well, which kubectl needs to send its token.
         """
         await self.start()
+        host, port = sock.getsockname()[:2]
+        self._own_service.listen(host, port, self._clock.now())
         self._listener = Listener(self.handle, tls)
         try:
             if not self._stopping.is_set():
@@ -121,23 +126,36 @@ class ApiServer:
 
     async def _reply(self, request: Request) -> Reply:
         route = parse_route(request.path)
-        if route is None:
+        served = self._served.get(route.resource) if route else None
+        if route is None or served is None or served.resource.version != route.version:
             return await self._directory.answer(request)
-        resource = self._resources.get(route.resource)
-        if resource is None or resource.version != route.version:
-            return await self._directory.answer(request)
-        call = Call(request, route, resource)
-        return await self._verb(call)(call)
+        call = Call(request, route, served.resource)
+        verb = select_verb(call, served)
+        special = (f"{served.resource.id}/{route.subresource}".rstrip("/"), verb)
+        return await (self._verbs.get(special) or self._verbs["", verb])(call)
 
-    def _verb(self, call: Call) -> Verb:
-        kind = _target(call.route, call.resource)
-        verb = self._verbs.get((call.request.method, kind))
-        changes = call.request.method not in ("GET", "HEAD")
-        if verb is None or (changes and call.resource.read_only):
-            raise _not_allowed(call)
-        if call.resource.namespaced and not call.route.namespace and (changes or call.route.name):
-            raise _not_allowed(call)
-        return verb
+    def _make_verbs(
+        self, extra_warnings: ExtraWarnings, replicas: ReplicaSource | None
+    ) -> dict[tuple[str, str], Verb]:
+        """Return who answers which verb: of a resource or subresource where named, else of all."""
+        store, clock = self._store, self._clock
+        views = {SERVICES.id: View(SERVICES, self._own_service, clock)}
+        verbs: dict[tuple[str, str], Verb] = {}
+        if replicas is not None:
+            views[PODS.id] = View(PODS, PodSource(replicas), clock)
+            logs = Logs(replicas, views[PODS.id], clock, self._stopping)
+            verbs[f"{PODS.id}/log", "get"] = logs.get
+        reviews = Reviews(tuple(self._served.values()))
+        for review in (SELF, ACCESS, RULES):
+            verbs[review.id, "create"] = reviews.create
+        reader = Reader(store, views, clock, self._stopping)
+        admission = Admission(self._configuration, extra_warnings)
+        writer = Writer(store, admission, self._namespaces, clock)
+        verbs |= {("", "list"): reader.list, ("", "get"): reader.get}
+        verbs |= {("", "create"): writer.create, ("", "update"): writer.update}
+        verbs |= {("", "delete"): writer.delete, ("", "deletecollection"): writer.delete_collection}
+        verbs["", "patch"] = Patcher(store, writer).patch
+        return verbs
 
     async def _configuration(self) -> Mapping[str, str]:
         try:
@@ -147,46 +165,10 @@ class ApiServer:
         return found.get("data") or {}
 
 
-def _verbs(reader: Reader, writer: Writer, patcher: Patcher) -> dict[tuple[str, str], Verb]:
-    return {
-        ("GET", "collection"): reader.list,
-        ("POST", "collection"): writer.create,
-        ("DELETE", "collection"): writer.delete_collection,
-        ("GET", "object"): reader.get,
-        ("PUT", "object"): writer.update,
-        ("PATCH", "object"): patcher.patch,
-        ("DELETE", "object"): writer.delete,
-        ("GET", "status"): reader.get,
-        ("PUT", "status"): writer.update,
-        ("PATCH", "status"): patcher.patch,
-        ("GET", "log"): reader.log,
-    }
-
-
-def _target(route: Route, resource: Resource) -> str:
-    if not route.subresource:
-        return "object" if route.name else "collection"
-    served = {"status"} if resource.status_subresource else set()
-    served |= {"log"} if resource.id == PODS.id else set()
-    if route.subresource not in served:
-        known = ", ".join(f'"{s}"' for s in sorted(served)) or "none"
-        raise NotFound(
-            f'the server could not find the requested resource: "{resource.id}" has no '
-            f'subresource "{route.subresource}"; served: {known}'
-        )
-    return route.subresource
-
-
-def _not_allowed(call: Call) -> MethodNotAllowed:
-    why = f"{call.request.method} is not for {call.request.path}"
-    if call.resource.read_only:
-        why = f'"{call.resource.id}" are views of what runs; change the object that owns them'
-    return MethodNotAllowed(
-        f"the server does not allow this method on the requested resource: {why}"
-    )
-
-
-def _with_pods(registry: Registry, replicas: ReplicaSource | None) -> tuple[Resource, ...]:
-    """Return the served resources; pods only where a platform shows replicas."""
-    found = tuple(r for r in registry if r.id != PODS.id)
-    return (*found, PODS) if replicas is not None else found
+def _served(registry: Registry, *, shows_pods: bool) -> dict[str, Served]:
+    """Return what is served by resource id: the registry's, our views, and the reviews."""
+    views = (SERVICES, PODS) if shows_pods else (SERVICES,)
+    shown = {PODS.id, SERVICES.id}
+    served = [make_served(r) for r in (*(r for r in registry if r.id not in shown), *views)]
+    served += [Served(review, VERBS) for review in (SELF, ACCESS, RULES)]
+    return {one.resource.id: one for one in served}

@@ -18,13 +18,13 @@ from sampan.apiserver.options import (
     parse_write_options,
 )
 from sampan.apiserver.received import make_received
+from sampan.machinery.apply import Request as FieldWriter
+from sampan.machinery.apply import make_tracked
 from sampan.machinery.clock import Clock
-from sampan.machinery.errors import Conflict, FieldError, Invalid, NotFound, Subject
+from sampan.machinery.errors import FieldError, Invalid, NotFound, Subject
+from sampan.machinery.propagation import apply_delete
 from sampan.machinery.registry import JsonObject, Resource
 from sampan.machinery.store import Key, Page, Store
-
-FINALIZERS = {"Foreground": "foregroundDeletion", "Orphan": "orphan"}
-"""What a propagation policy leaves on the object for the collector of dependents."""
 
 
 class Writer:
@@ -43,7 +43,9 @@ class Writer:
         request = call.request
         options = parse_write_options(request.query, call.agent)
         sent = decode_object(request.header("content-type"), request.body)
-        return await self.store_new(call, make_received(call, sent), options)
+        obj = make_received(call, sent)
+        writer = self.writer_of(call, options)
+        return await self.store_new(call, make_tracked(call.resource, None, obj, writer), options)
 
     async def store_new(self, call: Call, obj: JsonObject, options: WriteOptions) -> Reply:
         """Admit and store a new object, as created or first applied."""
@@ -66,7 +68,13 @@ class Writer:
         if call.resource.group and not obj["metadata"].get("resourceVersion"):
             raise _version_required(call)
         old = await self._store.get(call.key)
-        return await self.store_changed(call, old, obj, options)
+        new = make_tracked(call.resource, old, obj, self.writer_of(call, options))
+        return await self.store_changed(call, old, new, options)
+
+    def writer_of(self, call: Call, options: WriteOptions) -> FieldWriter:
+        """Return who writes the fields of a call, for `metadata.managedFields`."""
+        now, door = self._clock.now(), call.route.subresource
+        return FieldWriter(options.field_manager, now, door, options.force)
 
     async def store_changed(
         self, call: Call, old: JsonObject, obj: JsonObject, options: WriteOptions
@@ -120,28 +128,8 @@ class Writer:
         wanted = options.preconditions
         if resource.id == NAMESPACES:
             return await self._namespaces.delete(key.name, wanted, dry_run=options.dry_run)
-        finalizer = FINALIZERS.get(options.propagation_policy)
-        if finalizer and not options.dry_run:
-            await self._add_finalizer(key, finalizer, wanted.resource_version or "")
-            wanted = replace(wanted, resource_version=None)
-        return await self._store.delete(key, wanted, dry_run=options.dry_run)
-
-    async def _add_finalizer(self, key: Key, finalizer: str, version: str) -> None:
-        """Leave the deletion's policy on the object for the collector, before it is deleted."""
-        for last in (False, False, False, True):
-            obj = await self._store.get(key)
-            meta = obj["metadata"]
-            if finalizer in (meta.get("finalizers") or ()) or meta.get("deletionTimestamp"):
-                return
-            meta["finalizers"] = [*(meta.get("finalizers") or ()), finalizer]
-            meta["resourceVersion"] = version or meta["resourceVersion"]
-            try:
-                await self._store.update(key.resource, obj)
-            except Conflict:
-                if version or last:
-                    raise
-            else:
-                return
+        policy = options.propagation_policy
+        return await apply_delete(self._store, key, policy, wanted, dry_run=options.dry_run)
 
 
 def _with_status_of(old: JsonObject, obj: JsonObject) -> JsonObject:
