@@ -53,6 +53,9 @@ format: $(STAMP) ## Format the code and mend what lint can mend
 bench: $(STAMP) ## Measure side by side: make bench B=spine
 	@$(BIN)/python -m bench.run $(B)
 
+generate: $(STAMP) ## Write what is generated: manifests and the image table
+	@$(BIN)/python -m sampan.app.generate
+
 lock: $(BIN)/uv ## Resolve the dependencies anew into requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --group dev --no-emit-index-url \
 	  --no-header --no-annotate pyproject.toml -o requirements.lock

@@ -27,7 +27,7 @@ from sampan.platforms.local.pod_folder import ConfigError, collect_folders, make
 from sampan.platforms.local.preparation import Fetch as FetchFunction
 from sampan.platforms.local.preparation import Preparation, Preparations, Tools
 from sampan.platforms.local.process import ProcessSpec, ProcessState
-from sampan.platforms.local.process_spec import Machine, Process, make_process
+from sampan.platforms.local.process_spec import Machine, Process, make_process, make_replica_name
 from sampan.platforms.local.publishing import Door, Publisher
 from sampan.platforms.local.references import References, gather_values
 from sampan.platforms.local.render import render
@@ -121,7 +121,7 @@ class LocalPlatform:
         search_path = settings.environ.get("PATH", "")
         self._preparations = Preparations(
             Tools(settings.layout, parts.environments, parts.fetch, settings.options, parts.clock,
-                  search_path),
+                  search_path, self._warm),
             changes.notify,
         )  # fmt: skip
         self._publisher = Publisher(parts.gateway, settings.layout, parts.clock, changes.notify)
@@ -169,7 +169,6 @@ class LocalPlatform:
         match step:
             case Fetch(workload):
                 self._preparations.fetch(workload)
-                self._warm(workload)
             case BuildEnvironment(workload):
                 self._preparations.build(workload)
             case StartReplica(workload, replica):
@@ -262,9 +261,9 @@ class LocalPlatform:
 
     def _warm(self, workload: DesiredWorkload) -> None:
         """Let a zygote import the framework while the model is still on its way."""
-        requirements = workload.requirements
-        if requirements is not None and self._environments.is_built(requirements):
-            self._launcher.warm(self._make(workload, "warm").spec)
+        if workload.requirements is not None:
+            process = self._make(workload, make_replica_name(workload, 0))
+            self._launcher.warm(process.spec)
 
     def _make(self, workload: DesiredWorkload, replica: str) -> Process:
         requirements = workload.requirements

@@ -48,7 +48,7 @@ class Preparation:
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What preparing needs of the world."""
+    """What preparing needs of the world. `on_built` hears of an environment before its models."""
 
     layout: Layout
     environments: EnvironmentCache
@@ -56,6 +56,7 @@ class Tools:
     options: FetchOptions
     clock: Clock
     search_path: str
+    on_built: Callable[[DesiredWorkload], None] = lambda _: None
 
 
 def retry_delay(attempt: int, *, retryable: bool) -> float:
@@ -181,6 +182,8 @@ class Preparations:
                 self._set(found, link, Link(LinkState.DONE, since=now(), done=state.done,
                                             total=state.total))  # fmt: skip
             self._record(found)
+            if link == "environment" and found.download.state is LinkState.RUNNING:
+                self._tools.on_built(workload)
 
     async def _fetch(self, workload: DesiredWorkload, found: Preparation) -> None:
         options = self._tools.options

@@ -40,8 +40,7 @@ def workload_warnings(workload: Workload, images: ImageTable) -> Iterator[Named]
         if not has_named_port(container, images.find(str(container.get("image", "")))):
             yield (
                 f"{path}.ports",
-                "a replica listens on a port of its own here, and neither args nor env name it; "
-                "let the command listen on $PORT",
+                "a replica has a port of its own here; let the command listen on $PORT",
             )
 
 
