@@ -23,12 +23,14 @@ def free_port() -> int:
 
 @dataclass
 class Backend:
-    """A small HTTP/1.1 server. `/health` is never counted; `hang` stops every answer."""
+    """A small HTTP/1.1 server. `/health` is never counted; `hang` stops every answer, `unready`
+    makes every one a 503 in the server's own words."""
 
     name: str
     port: int = 0
     seen: list[bytes] = field(default_factory=list)
     hang: bool = False
+    unready: bool = False
     delay: float = 0.0
     _server: asyncio.Server | None = None
     _writers: set[asyncio.StreamWriter] = field(default_factory=set)
@@ -72,8 +74,10 @@ class Backend:
         if path == b"/stream":
             await self._stream(writer)
             return
+        status = b"503 Busy" if self.unready else b"200 OK"
         body = self.name.encode() + b" " + path
-        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body))
+        head = b"HTTP/1.1 %b\r\ncontent-length: %d\r\n\r\n" % (status, len(body))
+        writer.write(head + body)
         await writer.drain()
 
     async def _stream(self, writer: asyncio.StreamWriter) -> None:

@@ -106,6 +106,20 @@ class TestChange:
         answers = [await get(gateway, "/x") for _ in range(20)]
         assert answers == [(200, "live /x")] * 20
 
+    async def test_there_may_be_more_services_than_a_user_has_file_watches(
+        self, gateway: Gateway, make_backend: MakeBackend
+    ) -> None:
+        backend = await make_backend()
+        names = [f"m{number}" for number in range(200)]  # the usual limit is 128
+        clusters = tuple(Cluster(f"a/{name}", (backend.endpoint,), "") for name in names)
+        routes = tuple(
+            TableRoute(f"a/{name}", (f"{name}.a.localhost",), f"/serving/a/{name}", (share,))
+            for name, share in zip(names, (Share(c.name) for c in clusters), strict=True)
+        )
+        await gateway.apply(RouteTable(routes, clusters))
+        assert await get(gateway, "/x", "m199.a.localhost") == (200, "a /x")
+        assert gateway.restarts == 0
+
     async def test_the_same_table_again_writes_nothing(
         self, gateway: Gateway, make_backend: MakeBackend, make_table: MakeTable, tmp_path: Path
     ) -> None:
@@ -180,6 +194,16 @@ class TestHealth:
         assert [await get(gateway, "/x") for _ in range(10)] == [(200, "good /x")] * 10
         bad.hang = False
         await until(lambda: _not(seen), 2)
+
+    async def test_where_no_server_is_healthy_the_servers_own_words_reach_the_client(
+        self, gateway: Gateway, make_backend: MakeBackend, make_table: MakeTable
+    ) -> None:
+        backend = await make_backend("loading")
+        backend.unready = True
+        await gateway.apply(make_table(backend))
+        ((endpoint,),) = (await gateway.health()).values()
+        assert not endpoint.healthy
+        assert await get(gateway, "/x") == (503, "loading /x")
 
     async def test_requests_are_counted_by_endpoint(
         self, gateway: Gateway, make_backend: MakeBackend, make_table: MakeTable

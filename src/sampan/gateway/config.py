@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 import orjson
 
-from sampan.gateway.config_clusters import make_cluster, make_endpoints
+from sampan.gateway.config_clusters import make_cluster
 from sampan.gateway.config_listener import STAT_PREFIX, make_listener
 from sampan.gateway.config_routes import ROUTES, make_routes
 from sampan.gateway.settings import GatewaySettings
-from sampan.gateway.table import Cluster, RouteTable
+from sampan.gateway.table import RouteTable
 from sampan.machinery.registry import JsonObject
 
 BOOTSTRAP = "bootstrap.json"
@@ -25,7 +25,6 @@ ACCESS_LOG = "access.log"
 LISTENERS_FILE = "listeners.json"
 ROUTES_FILE = "routes.json"
 CLUSTERS_FILE = "clusters.json"
-ENDPOINTS_FOLDER = "endpoints"
 
 _MONITOR = "envoy.resource_monitors.global_downstream_max_connections"
 
@@ -89,30 +88,16 @@ def render_routes(
 
 
 def render_clusters(
-    table: RouteTable, settings: GatewaySettings, folder: str, keep: tuple[JsonObject, ...] = ()
+    table: RouteTable, settings: GatewaySettings, keep: tuple[JsonObject, ...] = ()
 ) -> ConfigFile:
     """Return the CDS file: the clusters of the table, then those of `keep` that it lacks.
 
     `keep` are resources that an earlier table rendered: they stay until no route names them.
     """
     names = {cluster.name for cluster in table.clusters}
-    made = [
-        make_cluster(cluster, _source(folder, endpoints_path(cluster.name)), settings)
-        for cluster in table.clusters
-    ]
+    made = [make_cluster(cluster, settings) for cluster in table.clusters]
     kept = [resource for resource in keep if resource["name"] not in names]
     return _file(CLUSTERS_FILE, "cluster_manager.cds.version_text", [*made, *kept])
-
-
-def render_endpoints(cluster: Cluster) -> ConfigFile:
-    """Return the EDS file of a cluster."""
-    stat = f"cluster.{cluster.name}.version_text"
-    return _file(endpoints_path(cluster.name), stat, [make_endpoints(cluster)])
-
-
-def endpoints_path(cluster: str) -> str:
-    """Return the EDS file's path. A hash, so that no name leads out of the folder."""
-    return f"{ENDPOINTS_FOLDER}/{hashlib.sha256(cluster.encode()).hexdigest()[:24]}.json"
 
 
 def _source(folder: str, path: str) -> JsonObject:

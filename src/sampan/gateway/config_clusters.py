@@ -1,4 +1,9 @@
-"""Clusters and their endpoints: a table to Envoy's CDS and EDS resources. Pure."""
+"""Clusters with their endpoints: a table to Envoy's CDS resources. Pure.
+
+Endpoints stand in their cluster (type STATIC), not in an EDS file each: Envoy opens one inotify
+instance a watched file, a user has 128 of them, and Envoy ends when there is none left. A cluster
+that changes is warmed beside its predecessor, whose requests on their way are finished.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +12,6 @@ from sampan.gateway.table import Cluster, Endpoint
 from sampan.machinery.registry import JsonObject
 
 CLUSTER_TYPE = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
-ENDPOINTS_TYPE = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"
 _HTTP_TYPE = "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 # Upstream's servers close a connection that was idle for 5 s (uvicorn); whoever closes second may
@@ -18,21 +22,23 @@ _IDLE = "4s"
 _NO_LIMIT = 1_000_000
 
 
-def make_cluster(cluster: Cluster, source: JsonObject, settings: GatewaySettings) -> JsonObject:
-    """Return the CDS resource. Its endpoints come from `source`, so that they change alone."""
+def make_cluster(cluster: Cluster, settings: GatewaySettings) -> JsonObject:
+    """Return the CDS resource; endpoints in order, each once."""
+    endpoints = sorted(set(cluster.endpoints))
     return {
         "@type": CLUSTER_TYPE,
         "name": cluster.name,
-        "type": "EDS",
-        "eds_cluster_config": {"service_name": cluster.name, "eds_config": source},
+        "type": "STATIC",
+        "load_assignment": {
+            "cluster_name": cluster.name,
+            "endpoints": [{"lb_endpoints": [_endpoint(endpoint) for endpoint in endpoints]}],
+        },
         "connect_timeout": "1s",
         "lb_policy": "LEAST_REQUEST",
         "health_checks": [_health_check(cluster, settings)],
         # Below one percent healthy means none: then the server's own words are worth more than
         # ours, and a server that was only busy still answers.
         "common_lb_config": {"healthy_panic_threshold": {"value": 1}},
-        # An endpoint taken out of the table gets no new request, however healthy it is.
-        "ignore_health_on_host_removal": True,
         "per_connection_buffer_limit_bytes": 1024 * 1024,
         "circuit_breakers": {
             "thresholds": [
@@ -51,16 +57,6 @@ def make_cluster(cluster: Cluster, source: JsonObject, settings: GatewaySettings
                 "explicit_http_config": _protocol(cluster),
             }
         },
-    }
-
-
-def make_endpoints(cluster: Cluster) -> JsonObject:
-    """Return the EDS resource: the endpoints in order, each once."""
-    endpoints = sorted(set(cluster.endpoints))
-    return {
-        "@type": ENDPOINTS_TYPE,
-        "cluster_name": cluster.name,
-        "endpoints": [{"lb_endpoints": [_endpoint(endpoint) for endpoint in endpoints]}],
     }
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import orjson
 
-from sampan.gateway.config import ADMIN, CLUSTERS_FILE, ENDPOINTS_FOLDER, ConfigFile
+from sampan.gateway.config import ADMIN, CLUSTERS_FILE, ConfigFile
 from sampan.gateway.errors import GatewayError
 from sampan.machinery.registry import JsonObject
 
@@ -32,9 +32,8 @@ class Folder:
                 f" may have {_SOCKET_PATH_LIMIT}; choose a shorter state folder with"
                 " XDG_STATE_HOME",
             )
-        for folder in (self.root, self.root / ENDPOINTS_FOLDER):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            folder.chmod(0o700)
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.root.chmod(0o700)
 
     def read(self, path: str) -> bytes | None:
         """Return a file's content; None when there is no such file."""
@@ -66,9 +65,3 @@ class Folder:
             return tuple(orjson.loads(body)["resources"]) if body else ()
         except (orjson.JSONDecodeError, KeyError):
             return ()
-
-    def collect_endpoints(self, wanted: frozenset[str]) -> None:
-        """Remove EDS files that no cluster reads any more."""
-        for file in (self.root / ENDPOINTS_FOLDER).iterdir():
-            if f"{ENDPOINTS_FOLDER}/{file.name}" not in wanted:
-                file.unlink(missing_ok=True)

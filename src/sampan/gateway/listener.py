@@ -15,10 +15,8 @@ from sampan.gateway.ask import Address, ask
 from sampan.gateway.config import (
     BOOTSTRAP,
     LISTENERS_FILE,
-    endpoints_path,
     render_bootstrap,
     render_clusters,
-    render_endpoints,
     render_listeners,
     render_routes,
 )
@@ -110,8 +108,7 @@ class Gateway:
     async def apply(self, table: RouteTable) -> tuple[Refusal, ...]:
         """Make Envoy serve the table; return what of it was left out, when Envoy serves the rest.
 
-        Endpoints first, then clusters, then routes, then the removal of clusters that no route
-        names any more: at no moment does a route lead nowhere. Raise GatewayError.
+        New endpoints have been asked for their health by then. Raise GatewayError.
         """
         async with self._applying:
             if self._applied and self._applied[0] == table:
@@ -177,7 +174,7 @@ class Gateway:
         folder = str(self._folder.root)
         listeners = render_listeners(self.settings, folder, self._twins)
         routes = render_routes(RouteTable(), self.settings, starting=True)
-        clusters = render_clusters(RouteTable(), self.settings, folder)
+        clusters = render_clusters(RouteTable(), self.settings)
         for file in (listeners, routes, clusters):
             self._folder.write_changed(file)
         mark = self._envoy.log_size()
@@ -195,15 +192,15 @@ class Gateway:
             await asyncio.gather(taken, ended, return_exceptions=True)
 
     async def _hand_over(self, table: RouteTable) -> None:
-        folder = str(self._folder.root)
-        before = self._folder.clusters()
-        endpoints = [render_endpoints(cluster) for cluster in table.clusters]
-        both = render_clusters(table, self.settings, folder, before)
-        await self._delivery.deliver([*endpoints, both])
+        """Deliver a valid table.
+
+        Clusters of the table beside those of the one before, then routes, then the removal of
+        clusters that no route names any more: at no moment does a route lead nowhere.
+        """
+        both = render_clusters(table, self.settings, self._folder.clusters())
+        await self._delivery.deliver([both])
         await self._delivery.deliver([render_routes(table, self.settings)])
-        await self._delivery.deliver([render_clusters(table, self.settings, folder)])
-        wanted = frozenset(endpoints_path(cluster.name) for cluster in table.clusters)
-        self._folder.collect_endpoints(wanted)
+        await self._delivery.deliver([render_clusters(table, self.settings)])
 
     async def _keep(self) -> None:
         """Start Envoy again whenever it ends; it finds its last configuration on disk."""
