@@ -216,8 +216,7 @@ class ZygotePool:
         owners: dict[str, Connection] = {}
         for path in sorted(self.folder.glob("*.sock")):
             try:
-                connection = await self._connect(path)
-                await asyncio.wait_for(connection.greet(), 10.0)
+                connection = await asyncio.wait_for(self._connect(path), 10.0)
             except (OSError, ZygoteFailed, TimeoutError):
                 _forget(path)
                 continue
@@ -290,7 +289,10 @@ class ZygotePool:
         self._processes = [p for p in self._processes if p.returncode is None] + [process]
         try:
             connection = await self._connect(path)
-            await connection.greet()
+        except asyncio.CancelledError:  # nobody waits for it any more
+            process.kill()
+            _forget(path)
+            raise
         except (ZygoteFailed, OSError) as error:
             await _ended_soon(process)
             failure = _with_output(error, log)
@@ -317,6 +319,7 @@ class ZygotePool:
             )
 
     async def _connect(self, path: Path) -> Connection:
+        """Return a zygote that is ready; raise ZygoteFailed or OSError."""
         address, folder = socket_address(path)
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
@@ -328,7 +331,13 @@ class ZygotePool:
             if folder >= 0:
                 os.close(folder)
         reader, writer = await asyncio.open_unix_connection(sock=connection, limit=_LINE_LIMIT)
-        return Connection(path, reader, writer)
+        answering = Connection(path, reader, writer)
+        try:
+            await answering.greet()
+        except BaseException:
+            await answering.close()
+            raise
+        return answering
 
 
 def _usable(task: asyncio.Task[Connection]) -> bool:
