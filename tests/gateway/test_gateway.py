@@ -19,6 +19,7 @@ import pytest
 
 from sampan.gateway.ask import Address, ask
 from sampan.gateway.config import ROUTES_FILE, ConfigFile, render_listeners, render_routes
+from sampan.gateway.envoy import first_complaint
 from sampan.gateway.errors import GatewayError
 from sampan.gateway.listener import Gateway
 from sampan.gateway.ports import observe_twin_addresses
@@ -463,3 +464,33 @@ def test_no_identity_is_shared_by_two_lives_of_a_pid() -> None:
     assert mine
     assert is_running(mine)
     assert not is_running(Identity(mine.pid, mine.start_ticks + 1))
+
+
+CRASH = """
+[2026-01-01 00:00:00.000][1][critical][assert] [source/a.cc:25] assert failure: fd
+[2026-01-01 00:00:00.001][1][error][envoy_bug] [./source/b.h:66] #0 UNKNOWN [0x56]
+"""
+COMPLAINTS = [
+    ("nothing where nothing was said", "", ""),
+    ("the first error, not the stack after it", CRASH, "assert failure: fd"),
+    ("else the last line", "error: unknown option\n\nsee --help\n", "see --help"),
+]
+
+
+@pytest.mark.parametrize(
+    ("log", "complaint"), [row[1:] for row in COMPLAINTS], ids=[row[0] for row in COMPLAINTS]
+)
+def test_of_envoys_log_is_told(log: str, complaint: str) -> None:
+    assert first_complaint(log) == complaint
+
+
+async def test_an_envoy_that_ends_at_its_start_is_told_with_its_words(
+    tmp_path: Path, settings: GatewaySettings
+) -> None:
+    folder = tmp_path / "gateway"
+    gateway = Gateway(folder, settings)
+    gateway._bootstrap = b'{"admin": 1}'
+    with pytest.raises(GatewayError, match="Unable to parse JSON as proto") as raised:
+        await gateway.start()
+    assert raised.value.reason == "EnvoyExited"
+    assert gateway.pid == 0

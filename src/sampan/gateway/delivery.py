@@ -16,7 +16,7 @@ import orjson
 
 from sampan.gateway.ask import Address, ask
 from sampan.gateway.config import ADMIN, ConfigFile
-from sampan.gateway.envoy import Envoy
+from sampan.gateway.envoy import LOG, Envoy, first_complaint
 from sampan.gateway.errors import GatewayError
 from sampan.gateway.folder import Folder
 from sampan.machinery.clock import Clock
@@ -51,7 +51,7 @@ class Delivery:
             async with asyncio.timeout(self.limit_seconds):
                 refused = await self._wait_taken(files, mark)
         except TimeoutError:
-            raise self._not_taken(files) from None
+            raise self._not_taken(files, mark) from None
         if refused:
             self._restore(before)
             raise GatewayError(
@@ -93,13 +93,19 @@ class Delivery:
             if body is not None and self.folder.read(path) != body:
                 self.folder.write(path, body)
 
-    def _not_taken(self, files: Sequence[ConfigFile]) -> GatewayError:
+    def _not_taken(self, files: Sequence[ConfigFile], mark: int) -> GatewayError:
         paths = ", ".join(f'"{file.path}"' for file in files)
-        log = f'its log "{self.folder.root / "envoy.log"}" may tell why'
+        said = first_complaint(self.envoy.log_since(mark)) or "nothing"
         if not self.envoy.is_running():
-            return GatewayError("EnvoyExited", f"Envoy is not running, so {paths} wait; {log}")
+            return GatewayError(
+                "EnvoyExited",
+                f"Envoy is not running, so {paths} wait; it said: {said}; it is started again by"
+                ' itself, and "sampan doctor" checks what it needs',
+            )
         return GatewayError(
-            "ConfigNotTaken", f"Envoy has not taken {paths} in {self.limit_seconds:g} s; {log}"
+            "ConfigNotTaken",
+            f"Envoy has not taken {paths} in {self.limit_seconds:g} s; it said: {said}; more may"
+            f' be in "{self.folder.root / LOG}"',
         )
 
 

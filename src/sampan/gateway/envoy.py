@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import resource
 import subprocess
 from contextlib import suppress
@@ -33,6 +34,9 @@ RECORD = "envoy.json"
 _LOG_LIMIT = 4 * 1024 * 1024
 _GRACE_SECONDS = 2.0
 _MOST_WORKERS = 4
+
+# [date][thread][level][logger] [file:line] message
+_PREFIX = re.compile(r"^(\[[^\]]*\]){4} (\[[^\]]*\] )?")
 
 
 def envoy_binary() -> Path:
@@ -74,6 +78,17 @@ def make_command(binary: Path, bootstrap: Path, workers: int) -> tuple[str, ...]
         "--log-level",
         "warning",
     )
+
+
+def first_complaint(log: str) -> str:
+    """Return what went wrong first in Envoy's log, without date and place; else its last line.
+
+    The last lines of an Envoy that crashed are a stack without names.
+    """
+    lines = [line for line in log.splitlines() if line.strip()]
+    bad = [line for line in lines if "][critical][" in line or "][error][" in line]
+    found = bad[0] if bad else lines[-1] if lines else ""
+    return _PREFIX.sub("", found)[:1000]
 
 
 def choose_workers(wanted: int) -> int:

@@ -21,7 +21,13 @@ from sampan.gateway.config import (
     render_routes,
 )
 from sampan.gateway.delivery import Delivery
-from sampan.gateway.envoy import Envoy, choose_workers, envoy_binary, make_command
+from sampan.gateway.envoy import (
+    Envoy,
+    choose_workers,
+    envoy_binary,
+    first_complaint,
+    make_command,
+)
 from sampan.gateway.errors import GatewayError
 from sampan.gateway.folder import Folder
 from sampan.gateway.health import Health, make_health
@@ -243,9 +249,8 @@ class Gateway:
 
 
 def _exited(code: int | None, log: str) -> GatewayError:
-    last = " / ".join(line for line in log.splitlines() if line)[-1000:]
     return GatewayError(
         "EnvoyExited",
-        f"Envoy ended with code {code} at its start, saying: {last or 'nothing'}; the command"
+        f"Envoy ended with code {code} at its start, saying: {first_complaint(log) or 'nothing'};"
         ' "sampan doctor" checks what it needs',
     )
