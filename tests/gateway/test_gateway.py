@@ -19,7 +19,7 @@ import pytest
 
 from sampan.gateway.ask import Address, ask
 from sampan.gateway.config import ROUTES_FILE, ConfigFile, render_listeners, render_routes
-from sampan.gateway.envoy import first_complaint
+from sampan.gateway.envoy import first_complaint, stop_left_behind
 from sampan.gateway.errors import GatewayError
 from sampan.gateway.listener import Gateway
 from sampan.gateway.ports import observe_twin_addresses
@@ -307,6 +307,17 @@ class TestDeath:
         assert successor.pid == gateway.pid
         assert (await get(gateway, "/x"))[0] == 200
         await successor.detach()
+
+    async def test_what_a_dead_daemon_left_behind_can_be_ended_without_a_new_one(
+        self, gateway: Gateway, tmp_path: Path
+    ) -> None:
+        identity = observe_identity(gateway.pid)
+        assert identity
+        await gateway.detach()
+        assert await stop_left_behind(tmp_path / "gateway") is True
+        assert not is_running(identity)
+        assert await stop_left_behind(tmp_path / "gateway") is False
+        assert await stop_left_behind(tmp_path / "nothing") is False
 
     async def test_a_strangers_pid_is_never_touched(
         self, tmp_path: Path, settings: GatewaySettings

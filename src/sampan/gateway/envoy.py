@@ -185,6 +185,16 @@ class Envoy:
             log.replace(log.with_suffix(".log.1"))
 
 
+async def stop_left_behind(state_dir: Path) -> bool:
+    """End the Envoy of a daemon that died, for those who will not start one; tell if there was."""
+    envoy = Envoy(Folder(state_dir.absolute()))
+    envoy.adopt((), b"")
+    found = envoy.is_running()
+    if found:
+        await envoy.stop()
+    return found
+
+
 def _fingerprint(command: tuple[str, ...], bootstrap: bytes) -> str:
     return hashlib.sha256("\0".join(command).encode() + b"\0" + bootstrap).hexdigest()
 
