@@ -19,7 +19,7 @@ import orjson
 
 from sampan.gateway.config import BOOTSTRAP
 from sampan.gateway.errors import GatewayError
-from sampan.gateway.folder import Folder
+from sampan.gateway.folder import Folder, folder_of
 from sampan.gateway.process import (
     Identity,
     is_running,
@@ -187,7 +187,7 @@ class Envoy:
 
 async def stop_left_behind(state_dir: Path) -> bool:
     """End the Envoy of a daemon that died, for those who will not start one; tell if there was."""
-    envoy = Envoy(Folder(state_dir.absolute()))
+    envoy = Envoy(folder_of(state_dir))
     envoy.adopt((), b"")
     found = envoy.is_running()
     if found:

@@ -16,6 +16,11 @@ from sampan.machinery.registry import JsonObject
 _SOCKET_PATH_LIMIT = 103
 
 
+def folder_of(state_dir: Path) -> Folder:
+    """Return the folder of a gateway by its full path, as Envoy's configuration names it."""
+    return Folder(state_dir.absolute())
+
+
 @dataclass(frozen=True, slots=True)
 class Folder:
     """Reads and writes below one folder (mode 0700, files 0600)."""

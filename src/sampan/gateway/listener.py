@@ -29,7 +29,7 @@ from sampan.gateway.envoy import (
     make_command,
 )
 from sampan.gateway.errors import GatewayError
-from sampan.gateway.folder import Folder
+from sampan.gateway.folder import folder_of
 from sampan.gateway.health import Health, make_health
 from sampan.gateway.ports import is_port_free, observe_port_holder, observe_twin_addresses
 from sampan.gateway.settings import GatewaySettings, validate_settings
@@ -71,7 +71,7 @@ class Gateway:
         self.last_error: GatewayError | None = None
         """Why Envoy could not be started again, while it cannot."""
         self._clock = clock or SystemClock()
-        self._folder = Folder(state_dir.absolute())
+        self._folder = folder_of(state_dir)
         self._envoy = Envoy(self._folder)
         self._delivery = Delivery(self._folder, self._envoy, self._clock)
         self._command: tuple[str, ...] = ()
