@@ -6,17 +6,26 @@ The order is upstream's: unknown fields (400), defaulting and validation by the 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from sampan.apiserver.body import duplicate_fields
 from sampan.apiserver.names import validate_name
-from sampan.machinery.errors import BadRequest, FieldError, Forbidden, Invalid, Subject
+from sampan.machinery.errors import ApiError, BadRequest, FieldError, Forbidden, Invalid, Subject
 from sampan.machinery.registry import AdmissionContext, Admitted, JsonObject, Resource
 
 ExtraWarnings: TypeAlias = Callable[[JsonObject], list[str]]
 """What the platform has to say about an object: fields that it does not honour."""
+
+
+class Warned(Exception):
+    """A refusal that warnings go with: upstream tells of unknown fields in refusals too."""
+
+    def __init__(self, error: ApiError, warnings: tuple[str, ...]) -> None:
+        super().__init__(error.message)
+        self.error = error
+        self.warnings = warnings
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,22 +40,30 @@ class Submitted:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """The way in for every resource. `configuration` is the operator's ConfigMap data."""
+    """The way in for every resource. `gather` reads what a resource's rules may know."""
 
-    configuration: Callable[[], Awaitable[Mapping[str, str]]]
+    gather: Callable[[Resource, str], Awaitable[AdmissionContext]]
     extra_warnings: ExtraWarnings
 
     async def admit(self, resource: Resource, sent: Submitted) -> Admitted:
         """Return the object as it may be stored, with warnings; raise ApiError for a refusal."""
         warnings = check_fields(resource, sent)
-        context = AdmissionContext(await self.configuration())
+        try:
+            admitted = await self._judged(resource, sent)
+        except ApiError as error:
+            raise Warned(error, warnings) from None
+        extra = self.extra_warnings(admitted.obj)
+        told = dict.fromkeys((*warnings, *admitted.warnings, *extra))
+        return Admitted(admitted.obj, tuple(told))
+
+    async def _judged(self, resource: Resource, sent: Submitted) -> Admitted:
+        namespace = str(sent.obj["metadata"].get("namespace", ""))
+        context = await self.gather(resource, namespace)
         admitted = resource.admit(sent.obj, sent.old, context) if resource.admit else None
         admitted = admitted or Admitted(sent.obj)
         names = validate_name(resource, sent.obj) if sent.old is None else []
         check_verdict(resource, admitted, names)
-        extra = self.extra_warnings(admitted.obj)
-        told = dict.fromkeys((*warnings, *admitted.warnings, *extra))
-        return Admitted(admitted.obj, tuple(told))
+        return admitted
 
 
 def check_fields(resource: Resource, sent: Submitted) -> tuple[str, ...]:
@@ -74,8 +91,12 @@ def check_verdict(resource: Resource, admitted: Admitted, names: list[FieldError
         subject = Subject(resource.kind, str(meta.get("name", "")), resource.group)
         raise Invalid(subject, errors)
     if admitted.denied:
+        causes = [
+            {"reason": c.reason, "message": c.message, "field": c.path} for c in admitted.causes
+        ]
         raise Forbidden(
-            f'admission webhook "{webhook_of(resource)}" denied the request: {admitted.denied}'
+            f'admission webhook "{webhook_of(resource)}" denied the request: {admitted.denied}',
+            details={"causes": causes} if causes else None,
         )
 
 

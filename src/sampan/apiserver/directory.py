@@ -37,11 +37,20 @@ class Directory:
     async def answer(self, request: Request) -> Reply:
         """Return the reply of a path that names no resource; raise NotFound."""
         path = request.path.rstrip("/") or "/"
+        reply = await self._reply(request, path)
+        if reply is None:
+            raise NotFound(
+                f'the server could not find the requested resource: nothing is served at "{path}";'
+                ' "kubectl api-resources" lists what is'
+            )
         if request.method not in ("GET", "HEAD"):
             raise MethodNotAllowed(
                 "the server does not allow this method on the requested resource: "
                 f"{request.method} is not for {path}"
             )
+        return reply
+
+    async def _reply(self, request: Request, path: str) -> Reply | None:
         if path in ("/healthz", "/livez", "/readyz"):
             return await self._health(path)
         if path == "/version":
@@ -51,9 +60,7 @@ class Directory:
         if path == "/openapi/v3" or path.startswith("/openapi/v3/"):
             return await self._openapi(request, path.removeprefix("/openapi/v3").strip("/"))
         body = self._document(path.strip("/").split("/"))
-        if body is None:
-            raise _nothing_at(path)
-        return make_reply(body)
+        return make_reply(body) if body is not None else None
 
     async def _health(self, path: str) -> Reply:
         """Tell that the server lives; `/readyz` also asks the store."""
@@ -73,14 +80,14 @@ class Directory:
         address = request.header("host")
         return make_reply(build_core_versions(address) if core else build_groups(self._served))
 
-    async def _openapi(self, request: Request, name: str) -> Reply:
+    async def _openapi(self, request: Request, name: str) -> Reply | None:
         """Return the index or one document; the client keeps a document by its hash."""
         documents = await self._built_documents()
         if not name:
             return make_reply(build_index(documents))
         content = documents.get(name)
         if content is None:
-            raise _nothing_at(request.path)
+            return None
         tag = f'"{content_hash(content)}"'
         headers = (("ETag", tag), ("Vary", "Accept"))
         if tag in request.header("if-none-match"):
@@ -120,10 +127,3 @@ def build_version() -> JsonObject:
 
 def _is_lost(task: asyncio.Future[dict[str, bytes]]) -> bool:
     return task.done() and (task.cancelled() or task.exception() is not None)
-
-
-def _nothing_at(path: str) -> NotFound:
-    return NotFound(
-        f'the server could not find the requested resource: nothing is served at "{path}"; '
-        '"kubectl api-resources" lists what is'
-    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any
 
@@ -57,10 +57,13 @@ def make_text(text: str, code: int = HTTPStatus.OK) -> Reply:
     return Reply(code, text.encode(), "text/plain; charset=utf-8")
 
 
-def make_error(error: ApiError) -> Reply:
+def make_error(error: ApiError, warnings: tuple[str, ...] = ()) -> Reply:
     """Return the `Status` reply of an error."""
-    challenge = (("WWW-Authenticate", 'Bearer realm="sampan"'),) if error.code == 401 else ()
-    return Reply(error.code, orjson.dumps(error.status()), JSON, challenge)
+    reply = make_reply(error.status(), error.code, warnings=warnings)
+    if error.code != HTTPStatus.UNAUTHORIZED:
+        return reply
+    challenge = ("WWW-Authenticate", 'Bearer realm="sampan"')
+    return replace(reply, headers=(*reply.headers, challenge))
 
 
 def render_warning(text: str) -> str:

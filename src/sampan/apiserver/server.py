@@ -6,11 +6,11 @@ import asyncio
 import logging
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from sampan.apiserver.admission import Admission, ExtraWarnings
+from sampan.apiserver.admission import Admission, ExtraWarnings, Warned
 from sampan.apiserver.call import Call
 from sampan.apiserver.directory import Directory
 from sampan.apiserver.discovery import Served, make_served
@@ -30,7 +30,7 @@ from sampan.apiserver.view import View
 from sampan.apiserver.writing import Writer
 from sampan.machinery.clock import Clock, SystemClock
 from sampan.machinery.errors import ApiError, NotFound
-from sampan.machinery.registry import JsonObject, Registry
+from sampan.machinery.registry import AdmissionContext, JsonObject, Registry, Resource
 from sampan.machinery.store import Key, Store
 
 log = logging.getLogger(__name__)
@@ -115,6 +115,8 @@ class ApiServer:
             return await self._reply(request)
         except ApiError as error:
             return make_error(error)
+        except Warned as refusal:
+            return make_error(refusal.error, refusal.warnings)
         except Exception:
             log.exception("a mistake of the server at %s %s", request.method, request.path)
             return make_error(
@@ -149,7 +151,7 @@ class ApiServer:
         for review in (SELF, ACCESS, RULES):
             verbs[review.id, "create"] = reviews.create
         reader = Reader(store, views, clock, self._stopping)
-        admission = Admission(self._configuration, extra_warnings)
+        admission = Admission(self._gather, extra_warnings)
         writer = Writer(store, admission, self._namespaces, clock)
         verbs |= {("", "list"): reader.list, ("", "get"): reader.get}
         verbs |= {("", "create"): writer.create, ("", "update"): writer.update}
@@ -157,12 +159,15 @@ class ApiServer:
         verbs["", "patch"] = Patcher(store, writer).patch
         return verbs
 
-    async def _configuration(self) -> Mapping[str, str]:
+    async def _gather(self, resource: Resource, namespace: str) -> AdmissionContext:
         try:
             found = await self._store.get(self._settings.configuration)
         except NotFound:
-            return {}
-        return found.get("data") or {}
+            found = {}
+        neighbours: list[JsonObject] = []
+        if resource.sees_neighbours:
+            neighbours = (await self._store.list(resource.id, namespace)).items
+        return AdmissionContext(found.get("data") or {}, tuple(neighbours))
 
 
 def _served(registry: Registry, *, shows_pods: bool) -> dict[str, Served]:
