@@ -25,7 +25,7 @@ _MAX_DIMENSION = 2**63 - 1
 def validate_request(value: Any, *, binary: bool = False) -> Detail:
     """Return every mistake, none for a sound request. `binary`: `data` may follow as raw bytes.
 
-    Shapes given as text or as whole floats are turned into ints in place (pydantic's lax mode).
+    Shapes given as text or as whole floats are replaced by ints (pydantic's lax mode).
     """
     errors: Detail = []
     if _object(value, _ROOT, errors):
@@ -98,13 +98,18 @@ def _shape(tensor: dict[str, Any], loc: Loc, errors: Detail) -> None:
     if not isinstance(shape, list):
         errors.append(_entry("list_type", loc, "a valid list", shape))
         return
-    for index, size in enumerate(shape):
-        if type(size) is not int:
-            shape[index] = _dimension(size, (*loc, index), errors)
+    if all(type(size) is int for size in shape):
+        return
+    before = len(errors)
+    sizes = [_dimension(size, (*loc, index), errors) for index, size in enumerate(shape)]
+    if len(errors) == before:
+        tensor["shape"] = sizes
 
 
 def _dimension(size: Any, loc: Loc, errors: Detail) -> int:
-    """Return a size given in another form as int; -1 beside an error."""
+    """Return a size as int, whatever form it has; -1 beside an error."""
+    if type(size) is int:
+        return size
     if isinstance(size, str):
         if size.strip().lstrip("+-").isdecimal() and len(size) < 19:
             return int(size)

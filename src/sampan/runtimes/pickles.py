@@ -17,6 +17,8 @@ from collections.abc import Callable
 from typing import Any, BinaryIO, ClassVar
 
 JOBLIB_ARRAY = "joblib.numpy_pickle:NumpyArrayWrapper"
+_MISNAMED = {"_loss": "sklearn._loss._loss"}
+"""Modules that compiled code of scikit-learn up to 1.5 names without their package."""
 _READ_BYTES = 16 * 1024 * 1024
 _FIXED = (type, types.FunctionType, types.BuiltinFunctionType, types.ModuleType)
 
@@ -79,6 +81,7 @@ class RestrictedUnpickler(pickle._Unpickler):  # noqa: SLF001  # joblib builds o
 
     def find_class(self, module: str, name: str) -> Any:
         """Return an allowed class or function; raise Untrusted for any other."""
+        module = _MISNAMED.get(module, module)
         qualified = f"{module}:{name}"
         if qualified == JOBLIB_ARRAY:
             return ArrayPlaceholder
