@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -136,7 +135,7 @@ def build_observed(plan: Plan, *replicas: ObservedReplica, **fields: Any) -> Obs
     return Observed(workloads=(seen,), **{"route": DONE, **fields})
 
 
-def build_crash(plan: Plan, **fields: Any) -> ObservedReplica:
+def build_crash(plan: Plan, ordinal: int = 0, **fields: Any) -> ObservedReplica:
     """A replica whose process has ended and that waits before it starts again."""
     ended = Exit(
         code=1,
@@ -154,7 +153,7 @@ def build_crash(plan: Plan, **fields: Any) -> ObservedReplica:
         "load": Link(LinkState.FAILED, "Error", ended.message, NOW - 20),
         "back_off_until": NOW + 10,
     }
-    return build_replica(plan, **{**values, **fields})
+    return build_replica(plan, ordinal, **{**values, **fields})
 
 
 class Builders:
@@ -177,15 +176,23 @@ def make() -> type[Builders]:
 
 
 @pytest.fixture(scope="session")
-def golden() -> Callable[[str], dict[str, Any]]:
-    """Recordings of a real KServe by path; tests that ask for them skip where there are none."""
+def golden_folder() -> Path:
+    """Where the recordings of a real KServe are; tests skip where there are none."""
     if not GOLDEN.is_dir():
         pytest.skip("no recordings of KServe beside this repository (../shared/golden)")
-    return lambda path: copy.deepcopy(json.loads((GOLDEN / path).read_text()))
+    return GOLDEN
 
 
 @pytest.fixture(scope="session")
-def installed(golden: Callable[[str], dict[str, Any]]) -> tuple[dict[str, Any], ...]:
+def golden(golden_folder: Path) -> Callable[[str], dict[str, Any]]:
+    """Recordings of a real KServe by their path, each read anew."""
+    return lambda path: json.loads((golden_folder / path).read_text())
+
+
+@pytest.fixture(scope="session")
+def installed(
+    golden_folder: Path, golden: Callable[[str], dict[str, Any]]
+) -> tuple[dict[str, Any], ...]:
     """The ClusterServingRuntimes with which the recordings were made."""
-    paths = sorted((GOLDEN / "installed").glob("clusterservingruntime-*.json"))
+    paths = sorted((golden_folder / "installed").glob("clusterservingruntime-*.json"))
     return tuple(golden(f"installed/{p.name}") for p in paths)

@@ -60,7 +60,7 @@ def derive_model_status(
     }
     failure = before.get("lastFailureInfo")
     if opened and opened.state is LinkState.FAILED:
-        failure = _dated(_derive_failure(opened), failure, opened.link.since or now)
+        failure = _dated(_derive_failure(opened), failure, opened.link.since, now)
     return {**status, "lastFailureInfo": failure} if failure else status
 
 
@@ -83,7 +83,7 @@ def _blocked(before: Mapping[str, Any], blocked: Blocked, now: float) -> JsonObj
     status: JsonObject = {
         "transitionStatus": blocked.transition,
         "states": {"activeModelState": active, "targetModelState": FAILED_TO_LOAD},
-        "lastFailureInfo": _dated(info, before.get("lastFailureInfo"), now),
+        "lastFailureInfo": _dated(info, before.get("lastFailureInfo"), 0.0, now),
     }
     return {**status, "copies": before["copies"]} if before.get("copies") else status
 
@@ -101,11 +101,15 @@ def _derive_failure(opened: ChainLink) -> JsonObject:
     return info
 
 
-def _dated(info: JsonObject, before: Mapping[str, Any] | None, when: float) -> JsonObject:
-    """A failure already told keeps its time."""
+def _dated(
+    info: JsonObject, before: Mapping[str, Any] | None, since: float, now: float
+) -> JsonObject:
+    """Date a failure: by when it happened, or where that is not known by when it was first told."""
+    if since:
+        return {**info, "time": rfc3339(since)}
     known = before and {k: v for k, v in before.items() if k != "time"} == info
     stamp = (before or {}).get("time") if known else None
-    return {**info, "time": stamp or rfc3339(when)}
+    return {**info, "time": stamp or rfc3339(now)}
 
 
 def _derive_copies(plan: Plan, observed: Observed) -> JsonObject:

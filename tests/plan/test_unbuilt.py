@@ -1,0 +1,195 @@
+"""Every field that is not acted on is named: by a warning, or by a block where it matters."""
+
+from __future__ import annotations
+
+import pytest
+
+from sampan.api.config import Config
+from sampan.plan.types import Component
+from sampan.plan.unbuilt import make_warnings, select_unbuilt
+
+STANDARD = Config()
+ANNOTATIONS = "metadata.annotations"
+
+
+def warned(service, config=STANDARD):
+    return [path for path, _ in make_warnings(service, config)]
+
+
+def test_a_plain_service_gives_no_warning_and_no_block(make):
+    assert make_warnings(make.service(), STANDARD) == ()
+    assert select_unbuilt(make.service(), STANDARD) is None
+
+
+FIELDS = {
+    "a target of scaling": {"scaleTarget": 80},
+    "a metric of scaling": {"scaleMetric": "cpu"},
+    "its type": {"scaleMetricType": "Utilization"},
+    "metrics": {"autoScaling": {"metrics": []}},
+    "a limit on concurrency": {"containerConcurrency": 1},
+    "a share for the newest revision": {"canaryTrafficPercent": 10},
+    "a logger": {"logger": {"mode": "all"}},
+    "a batcher": {"batcher": {"maxBatchSize": 8}},
+    "a storage container": {"storageContainerName": "x"},
+    "scale to zero": {"minReplicas": 0},
+    "more replicas at most than at least": {"minReplicas": 2, "maxReplicas": 3},
+}
+
+
+@pytest.mark.parametrize("spec", FIELDS.values(), ids=FIELDS.keys())
+def test_the_predictor_s_field_is_named(make, spec):
+    last = list(spec)[-1]
+    assert warned(make.service(**spec)) == [f"spec.predictor.{last}"]
+
+
+SILENT = {
+    "as many replicas at most as at least": {"minReplicas": 2, "maxReplicas": 2},
+    "no upper limit": {"minReplicas": 2, "maxReplicas": 0},
+    "one replica at most": {"maxReplicas": 1},
+    "a timeout, which is kept": {"timeout": 5},
+    "labels and annotations, which are kept": {"labels": {"a": "b"}, "annotations": {"c": "d"}},
+    "recreation, which is kept": {"deploymentStrategy": {"type": "Recreate"}},
+    "a field that is null": {"logger": None},
+}
+
+
+@pytest.mark.parametrize("spec", SILENT.values(), ids=SILENT.keys())
+def test_there_is_nothing_to_say_of(make, spec):
+    assert warned(make.service(**spec)) == []
+
+
+def test_the_numbers_of_a_rolling_update_are_named(make):
+    strategy = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1}}
+    assert warned(make.service(deploymentStrategy=strategy)) == [
+        "spec.predictor.deploymentStrategy.rollingUpdate"
+    ]
+
+
+NAMED_ANNOTATIONS = [
+    ("serving.kserve.io/disable-auto-update", "true"),
+    ("serving.kserve.io/enable-tag-routing", "true"),
+    ("serving.kserve.io/enable-metric-aggregation", "true"),
+    ("serving.kserve.io/enable-prometheus-scraping", "true"),
+    ("serving.kserve.io/storageSecretName", "mine"),
+    ("serving.kserve.io/nodegroup", "workers"),
+    ("serving.kserve.io/autoscalerClass", "hpa"),
+    ("serving.kserve.io/autoscalerClass", "keda"),
+]
+
+
+@pytest.mark.parametrize(("key", "value"), NAMED_ANNOTATIONS)
+def test_the_annotation_is_named(make, key, value):
+    assert warned(make.service(meta_annotations={key: value})) == [f'{ANNOTATIONS}["{key}"]']
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("serving.kserve.io/disable-auto-update", "false"),
+        ("serving.kserve.io/autoscalerClass", "none"),
+        ("serving.kserve.io/autoscalerClass", "external"),
+    ],
+)
+def test_the_annotation_asks_for_nothing_that_is_missing(make, key, value):
+    assert warned(make.service(meta_annotations={key: value})) == []
+
+
+def test_no_replica_at_all_is_no_scale_to_zero_when_no_autoscaler_is_meant(make):
+    none = {"serving.kserve.io/autoscalerClass": "none"}
+    assert warned(make.service(minReplicas=0, meta_annotations=none)) == []
+
+
+def test_a_service_for_the_cluster_alone_is_named(make):
+    key = "networking.kserve.io/visibility"
+    assert warned(make.service(meta_labels={key: "cluster-local"})) == [f'metadata.labels["{key}"]']
+
+
+def test_knative_mode_is_named(make):
+    service = make.service(meta_annotations={"serving.kserve.io/deploymentMode": "Serverless"})
+    ((_, sentence),) = make_warnings(service, STANDARD)
+    assert sentence == "Knative mode is not built yet; the service runs in Standard mode"
+
+
+def test_a_model_without_a_place_is_named(make):
+    service = make.service(model={"storageUri": None})
+    assert warned(service) == ["spec.predictor.model.storageUri"]
+
+
+def test_but_not_of_a_server_that_fetches_by_itself(make):
+    model = {"storageUri": None, "modelFormat": {"name": "huggingface"}}
+    assert warned(make.service(model=model)) == []
+
+
+CONFIGS = {
+    "a template of paths": (Config(path_template="/x"), "ingress.pathTemplate"),
+    "no ingress at all": (
+        Config(disable_ingress_creation=True),
+        "ingress.disableIngressCreation",
+    ),
+    "another scheme": (Config(url_scheme="https"), "ingress.urlScheme"),
+}
+
+
+@pytest.mark.parametrize("case", CONFIGS.values(), ids=CONFIGS.keys())
+def test_the_operator_s_setting_is_named(make, case):
+    config, path = case
+    assert warned(make.service(), config) == [f"inferenceservice-config {path}"]
+
+
+def test_each_warning_is_a_sentence_without_its_stop(make):
+    spec = {k: v for fields in FIELDS.values() for k, v in fields.items()}
+    warnings = make_warnings(make.service(**spec), STANDARD)
+    assert len(warnings) >= len(FIELDS) - 1
+    assert all(sentence and not sentence.endswith(".") for _, sentence in warnings)
+
+
+BLOCKS = {
+    "a transformer": ({"transformer": {}}, "TransformerNotSupported", "spec.transformer"),
+    "an explainer": ({"explainer": {"art": {}}}, "ExplainerNotSupported", "spec.explainer"),
+    "a canary": (
+        {"canary": [{"trafficPercent": 20, "predictor": {}}]}, "CanaryNotSupported", "20 percent",
+    ),
+    "several nodes": ({"workerSpec": {}}, "MultiNodeNotSupported", "spec.predictor.workerSpec"),
+    "an encrypted model": (
+        {"model": {"confidential": {"enabled": True}}}, "ConfidentialNotSupported", "confidential",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BLOCKS.values(), ids=BLOCKS.keys())
+def test_what_would_answer_wrongly_blocks(make, case):
+    spec, reason, words = case
+    blocked = select_unbuilt(make.service(**spec), STANDARD)
+    assert blocked is not None
+    assert blocked.reason == reason
+    assert words in blocked.message
+    assert not blocked.message.endswith(".")
+
+
+def test_a_block_names_the_component_that_it_is_about(make):
+    blocked = select_unbuilt(make.service(transformer={}), STANDARD)
+    assert blocked is not None
+    assert blocked.component is Component.TRANSFORMER
+
+
+MODES = {
+    "ModelMesh is not built": ("ModelMesh", {}, True),
+    "Standard is": ("Standard", {}, False),
+    "its old name is": ("RawDeployment", {}, False),
+    "Knative runs as Standard": ("Knative", {}, False),
+    "but not with a share for the newest revision": ("Knative", {"canaryTrafficPercent": 10}, True),
+    "unless the share is all": ("Knative", {"canaryTrafficPercent": 100}, False),
+    "in Standard mode a share means nothing": ("Standard", {"canaryTrafficPercent": 10}, False),
+}
+
+
+@pytest.mark.parametrize("case", MODES.values(), ids=MODES.keys())
+def test_deployment_modes(make, case):
+    mode, spec, blocks = case
+    service = make.service(meta_annotations={"serving.kserve.io/deploymentMode": mode}, **spec)
+    assert (select_unbuilt(service, STANDARD) is not None) is blocks
+
+
+def test_a_model_that_is_not_encrypted_does_not_block(make):
+    service = make.service(model={"confidential": {"enabled": False}})
+    assert select_unbuilt(service, STANDARD) is None
