@@ -20,13 +20,15 @@ TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A running daemon, as its `daemon.json` tells. `gateway_port` is where predictions go."""
+    """A running daemon, as its `daemon.json` tells. `gateway_port` is where predictions go,
+    `authority` the PEM certificate that signed the server's (kubectl sends its token by TLS only)."""
 
     host: str
     port: int
     token: str
     pid: int
     gateway_port: int
+    authority: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,14 @@ def read_server(paths: Paths) -> Server | None:
         return None
     if not holds_lock(paths):
         return None
-    return Server(told["host"], told["port"], told["token"], told["pid"], told["gatewayPort"])
+    return Server(
+        host=told["host"],
+        port=told["port"],
+        token=told["token"],
+        pid=told["pid"],
+        gateway_port=told["gatewayPort"],
+        authority=told["authority"],
+    )
 
 
 def holds_lock(paths: Paths) -> bool:
@@ -32,7 +39,7 @@ def holds_lock(paths: Paths) -> bool:
 
     try:
         with paths.lock_file.open("r+") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     except OSError:

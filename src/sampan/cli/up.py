@@ -9,7 +9,7 @@ import typer
 from sampan.app.paths import find_paths
 from sampan.cli.client import Server
 from sampan.cli.daemon import read_server, start, wait_until_up
-from sampan.cli.output import note, say
+from sampan.cli.output import note, say, warn
 
 Port = Annotated[int, typer.Option(help="Port of the gateway, where predictions go")]
 
@@ -37,8 +37,13 @@ def up(
 
 def write_context(server: Server) -> str:
     """Write the kubectl context of a server; return how to use it."""
-    from sampan.apiserver.kubeconfig import find_kubeconfig, write_context
+    from sampan.apiserver.kubeconfig import KubeconfigError, find_kubeconfig, write_context
 
     path = find_kubeconfig()
-    write_context(path, f"http://{server.host}:{server.port}", server.token)
+    address = f"https://{server.host}:{server.port}"
+    try:
+        write_context(path, address, server.token, server.authority.encode())
+    except KubeconfigError as error:
+        warn(str(error))
+        return "no context was written"
     return f"kubectl --context sampan get isvc   ({path})"

@@ -34,7 +34,8 @@ class ProcessSpec:
     `argv` is run as it is when `zygote` is None. `env` is the whole environment. `ports` are the
     container ports that need a loopback port; `http_port` is the one that serves HTTP.
     `readiness`, `liveness` and `startup` are Kubernetes probes (lossless JSON) whose ports are
-    container ports. `grace_seconds` is the time between SIGTERM and SIGKILL.
+    container ports. `grace_seconds` is the time between SIGTERM and SIGKILL. `container` and `image`
+    are those of the pod template, for showing the replica as a pod.
     """
 
     service: ServiceKey
@@ -53,6 +54,8 @@ class ProcessSpec:
     startup: Mapping[str, Any] | None = None
     grace_seconds: float = 30.0
     model_name: str = ""
+    container: str = "kserve-container"
+    image: str = ""
 
 
 @dataclass(frozen=True, slots=True)

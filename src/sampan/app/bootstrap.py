@@ -1,0 +1,93 @@
+"""What a fresh store is filled with: the shipped runtimes and the operator's configuration.
+
+Shipped runtimes carry a label; on a start with a newer Sampan they follow it. One that a user
+changed no longer equals what was shipped and is left as the user wants it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from contextlib import suppress
+
+from sampan.machinery.errors import AlreadyExists, NotFound
+from sampan.machinery.registry import JsonObject
+from sampan.machinery.store import Key, Store
+
+CLUSTER_RUNTIMES = "clusterservingruntimes.serving.kserve.io"
+NAMESPACES = ("default", "kserve")
+SHIPPED = "serving.sampan.dev/shipped"
+"""Annotation: the hash of the spec as Sampan shipped it."""
+
+CONFIGURATION: JsonObject = {
+    "apiVersion": "v1",
+    "kind": "ConfigMap",
+    "metadata": {"name": "inferenceservice-config", "namespace": "kserve"},
+    "data": {
+        "deploy": json.dumps({"defaultDeploymentMode": "Standard"}),
+        "ingress": json.dumps(
+            {
+                "ingressDomain": "example.com",
+                "domainTemplate": "{{ .Name }}.{{ .Namespace }}.{{ .IngressDomain }}",
+            }
+        ),
+    },
+}
+
+
+async def apply_bootstrap(store: Store) -> None:
+    """Create what is not there yet, and bring shipped runtimes up to date."""
+    for name in NAMESPACES:
+        await _create(store, "namespaces", _namespace(name))
+    await _create(store, "configmaps", CONFIGURATION)
+    for runtime in shipped_runtimes():
+        await _apply_runtime(store, runtime)
+
+
+def shipped_runtimes() -> list[JsonObject]:
+    """Return the ClusterServingRuntimes of this Sampan, each with its hash."""
+    import yaml
+
+    from sampan.manifests import read_runtimes
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    return [_stamped(yaml.load(text, loader)) for text in read_runtimes()]  # noqa: S506  # safe loaders
+
+
+def _stamped(runtime: JsonObject) -> JsonObject:
+    metadata = runtime["metadata"]
+    annotations = {**metadata.get("annotations", {}), SHIPPED: _hash(runtime["spec"])}
+    return {**runtime, "metadata": {**metadata, "annotations": annotations}}
+
+
+async def _apply_runtime(store: Store, shipped: JsonObject) -> None:
+    key = Key(CLUSTER_RUNTIMES, "", shipped["metadata"]["name"])
+    try:
+        found = await store.get(key)
+    except NotFound:
+        await _create(store, CLUSTER_RUNTIMES, shipped)
+        return
+    stamp = found["metadata"].get("annotations", {}).get(SHIPPED)
+    untouched = stamp == _hash(found["spec"])
+    if untouched and found["spec"] != shipped["spec"]:
+        await store.update(
+            CLUSTER_RUNTIMES, {**found, **shipped, "metadata": _merged(found, shipped)}
+        )
+
+
+def _merged(found: JsonObject, shipped: JsonObject) -> JsonObject:
+    metadata, new = found["metadata"], shipped["metadata"]
+    return {**metadata, "annotations": {**metadata.get("annotations", {}), **new["annotations"]}}
+
+
+async def _create(store: Store, resource: str, obj: JsonObject) -> None:
+    with suppress(AlreadyExists):
+        await store.create(resource, obj)
+
+
+def _namespace(name: str) -> JsonObject:
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+
+
+def _hash(spec: JsonObject) -> str:
+    return hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,0 +1,112 @@
+"""The controllers of a daemon: which resources each watches, and that all run."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import AsyncExitStack, suppress
+
+from sampan.api.scheme import REGISTRY
+from sampan.controllers.gather import CLUSTER_RUNTIMES, CONFIG, RUNTIMES, SERVICES, Sources
+from sampan.controllers.inferenceservice import InferenceServiceController
+from sampan.machinery.collector import Collector
+from sampan.machinery.controller import Controller, Watch, key_of
+from sampan.machinery.events import EventRecorder
+from sampan.machinery.registry import JsonObject
+from sampan.machinery.store import Key
+from sampan.platforms.local.changes import Changes
+
+log = logging.getLogger(__name__)
+
+SWEEP_SECONDS = 60.0
+COMPONENT = "sampan-controller"
+
+
+class Services:
+    """The InferenceServices seen so far, to tell which of them another resource touches.
+
+    A deleted one may still be named: reconciling it once more changes nothing.
+    """
+
+    def __init__(self) -> None:
+        self._seen: dict[Key, JsonObject] = {}
+
+    def note(self, obj: JsonObject) -> list[Key]:
+        """Remember a service as it is; no other is touched by it."""
+        self._seen[key_of(SERVICES, obj)] = obj
+        return []
+
+    def using(self, runtime: JsonObject) -> list[Key]:
+        """Return the services that run on a runtime, and those that have found none."""
+        name = runtime["metadata"]["name"]
+        return [key for key, obj in self._seen.items() if _uses(obj, name)]
+
+    def configured(self, config_map: JsonObject) -> list[Key]:
+        """Return every service when the operator's configuration changed."""
+        return list(self._seen) if config_map["metadata"]["name"] == CONFIG.name else []
+
+
+def _uses(service: JsonObject, runtime: str) -> bool:
+    status = service.get("status") or {}
+    named = {status.get("servingRuntimeName"), status.get("clusterServingRuntimeName")}
+    wanted = (service["spec"].get("predictor", {}).get("model") or {}).get("runtime")
+    return runtime in named | {wanted} or not named - {None, ""}
+
+
+async def run_controllers(stack: AsyncExitStack, sources: Sources, changes: Changes) -> None:
+    """Look at every service once, then run the controllers until the stack is closed."""
+    store, clock = sources.store, sources.clock
+    recorder = EventRecorder(store, clock, COMPONENT)
+    reconciler = InferenceServiceController(sources, recorder)
+    await _look_at_all(sources, reconciler)
+    seen = Services()
+    controller = Controller(
+        store,
+        clock,
+        SERVICES,
+        reconciler.reconcile,
+        watches=(
+            Watch(SERVICES, seen.note),
+            Watch(RUNTIMES, seen.using),
+            Watch(CLUSTER_RUNTIMES, seen.using),
+            Watch(CONFIG.resource, seen.configured, CONFIG.namespace),
+        ),
+    )
+    tasks = [
+        asyncio.create_task(controller.run(), name="controller"),
+        asyncio.create_task(Collector(store, clock, REGISTRY).run(), name="collector"),
+        asyncio.create_task(_pass_on(changes, controller), name="changes"),
+        asyncio.create_task(_sweep(recorder), name="sweep"),
+    ]
+    stack.push_async_callback(_cancel, tasks)
+    await controller.synced()
+
+
+async def _look_at_all(sources: Sources, reconciler: InferenceServiceController) -> None:
+    stored = await sources.store.list(SERVICES)
+    for obj in stored.items:
+        key = key_of(SERVICES, obj)
+        try:
+            await reconciler.reconcile(key)
+        except Exception:
+            # The controller tries again; one bad service must not keep a daemon from starting.
+            log.exception("%s/%s cannot be reconciled yet", key.namespace, key.name)
+
+
+async def _pass_on(changes: Changes, controller: Controller) -> None:
+    async for service in changes:
+        controller.enqueue(Key(SERVICES, service.namespace, service.name))
+
+
+async def _sweep(recorder: EventRecorder) -> None:
+    while True:
+        await asyncio.sleep(SWEEP_SECONDS)
+        await recorder.sweep()
+
+
+async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    for task in tasks:
+        with suppress(asyncio.CancelledError):
+            await task

@@ -1,0 +1,149 @@
+"""The parts of the local daemon, started in order and stopped in the opposite one. Wiring only."""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+
+from sampan.api.config import Config, parse_cached
+from sampan.api.scheme import REGISTRY
+from sampan.apiserver.certificates import apply_certificates
+from sampan.apiserver.server import ApiServer
+from sampan.apiserver.token import apply_token
+from sampan.app.bootstrap import apply_bootstrap
+from sampan.app.controllers import run_controllers
+from sampan.app.daemon_lock import DaemonLock
+from sampan.app.paths import Paths
+from sampan.app.replicas import Replicas
+from sampan.controllers.gather import Sources
+from sampan.controllers.unhonoured import unhonoured
+from sampan.gateway.listener import Gateway
+from sampan.gateway.settings import GatewaySettings
+from sampan.machinery.clock import SystemClock
+from sampan.machinery.registry import JsonObject
+from sampan.machinery.store import Store
+from sampan.machinery.store_sqlite import SqliteStore
+from sampan.plan.types import Gateway as GatewayAddress
+from sampan.plan.types import ServiceKey
+from sampan.platforms.local.changes import Changes
+from sampan.platforms.local.environments import EnvironmentCache, current_interpreter
+from sampan.platforms.local.image_table import read_image_table
+from sampan.platforms.local.launcher import Launcher
+from sampan.platforms.local.layout import Layout
+from sampan.platforms.local.platform import LocalPlatform, LocalSettings, Parts
+from sampan.platforms.local.references import StoreReferences
+from sampan.storage.base import FetchOptions
+from sampan.storage.fetch import fetch
+
+API_HOST = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a daemon is told. `api_port` 0 takes a free one."""
+
+    paths: Paths
+    port: int = 8080
+    api_port: int = 0
+    environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+    until_stdin_closes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Daemon:
+    """A started daemon: what is left is to serve the API on the socket."""
+
+    api: ApiServer
+    socket: socket.socket
+    tls: ssl.SSLContext
+    token: str
+    authority: bytes
+
+
+@asynccontextmanager
+async def started(settings: Settings) -> AsyncIterator[Daemon]:
+    """Start everything; in the end stop it, leaving no process behind.
+
+    The API is served only after each service has been looked at once: what a client reads of an
+    earlier daemon's services is true again by then.
+    """
+    paths, clock = settings.paths.make(), SystemClock()
+    async with AsyncExitStack() as stack:
+        lock = DaemonLock(paths.lock_file)
+        lock.acquire()
+        stack.callback(lock.release)
+        paths.daemon_file.unlink(missing_ok=True)
+        sock = stack.enter_context(_listen(settings.api_port))
+        store = SqliteStore(paths.state / "store.db", REGISTRY, clock)
+        stack.push_async_callback(store.close)
+        await apply_bootstrap(store)
+        changes, pod_changes = Changes(), Changes()
+
+        def changed(service: ServiceKey) -> None:
+            changes.notify(service)
+            pod_changes.notify(service)
+
+        launcher = Launcher(paths.state, clock, changed)
+        platform = await _start_platform(stack, settings, (store, launcher, changes))
+        address = GatewayAddress(port=settings.port)
+        sources = Sources(store, platform, clock, address, _parse_config)
+        await run_controllers(stack, sources, changes)
+        certificates = apply_certificates(paths.state / "certificates", clock.now())
+        token = apply_token(paths.state / "token")
+        api = ApiServer(
+            store,
+            REGISTRY,
+            token,
+            Replicas(launcher, pod_changes),
+            partial(unhonoured, sources),
+        )
+        authority = certificates.authority.read_bytes()
+        yield Daemon(api, sock, certificates.context(), token, authority)
+
+
+async def _start_platform(
+    stack: AsyncExitStack, settings: Settings, parts: tuple[Store, Launcher, Changes]
+) -> LocalPlatform:
+    store, launcher, changes = parts
+    paths, clock = settings.paths, SystemClock()
+    layout = Layout(paths.state, paths.cache)
+    gateway = Gateway(paths.state / "gateway", GatewaySettings(port=settings.port), clock)
+    # Stopped in this order: requests end at the gateway before the replicas behind it go.
+    stack.push_async_callback(launcher.close, stop_all=True)
+    await gateway.start()
+    stack.push_async_callback(gateway.close)
+    platform = LocalPlatform(
+        LocalSettings(
+            layout=layout,
+            environ=settings.environ,
+            images=read_image_table(paths.config / "images.yaml"),
+            options=FetchOptions(cache=layout.models, volumes=layout.volumes),
+        ),
+        Parts(
+            launcher=launcher,
+            gateway=gateway,
+            references=StoreReferences(store),
+            environments=EnvironmentCache(layout.environments, current_interpreter(), clock),
+            fetch=fetch,
+            clock=clock,
+        ),
+        changes,
+    )
+    stack.push_async_callback(platform.close)
+    await platform.start()
+    return platform
+
+
+def _parse_config(config_map: JsonObject | None) -> Config:
+    return parse_cached((config_map or {}).get("data")).config
+
+
+def _listen(port: int) -> socket.socket:
+    sock = socket.create_server((API_HOST, port), backlog=128)
+    sock.setblocking(False)
+    return sock

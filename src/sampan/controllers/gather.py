@@ -1,0 +1,82 @@
+"""Gathering a snapshot: the only reading that the InferenceService controller does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sampan.api.config import Config
+from sampan.machinery.clock import Clock
+from sampan.machinery.errors import NotFound
+from sampan.machinery.registry import JsonObject
+from sampan.machinery.store import Key, Store
+from sampan.plan.observed import NOTHING, Observed
+from sampan.plan.types import Gateway, ServiceKey, Snapshot
+from sampan.platforms.base import Platform
+
+SERVICES = "inferenceservices.serving.kserve.io"
+RUNTIMES = "servingruntimes.serving.kserve.io"
+CLUSTER_RUNTIMES = "clusterservingruntimes.serving.kserve.io"
+CONFIG = Key("configmaps", "kserve", "inferenceservice-config")
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where a snapshot comes from."""
+
+    store: Store
+    platform: Platform[Any, Any]
+    clock: Clock
+    gateway: Gateway
+    parse_config: Callable[[JsonObject | None], Config]
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """A service as stored, and the snapshot that decisions about it are made from."""
+
+    service: JsonObject
+    snapshot: Snapshot
+
+    @property
+    def deleting(self) -> bool:
+        """Whether the service is on its way out."""
+        return bool(self.service["metadata"].get("deletionTimestamp"))
+
+    def snapshot_with(self, observed: Observed) -> Snapshot:
+        """Return the snapshot with what was observed after the steps."""
+        return replace(self.snapshot, observed=observed)
+
+
+async def gather(sources: Sources, service: ServiceKey) -> Gathered | None:
+    """Return what is known of a service, None where it is gone."""
+    try:
+        obj = await sources.store.get(Key(SERVICES, service.namespace, service.name))
+    except NotFound:
+        return None
+    snapshot = await gather_for(sources, obj)
+    return Gathered(obj, replace(snapshot, observed=await sources.platform.observe(service)))
+
+
+async def gather_for(sources: Sources, obj: JsonObject) -> Snapshot:
+    """Return the snapshot of a service that may not be stored yet, with nothing observed of it."""
+    runtimes = await sources.store.list(RUNTIMES, obj["metadata"].get("namespace") or "default")
+    cluster_runtimes = await sources.store.list(CLUSTER_RUNTIMES)
+    return Snapshot(
+        service=obj,
+        runtimes=tuple(runtimes.items),
+        cluster_runtimes=tuple(cluster_runtimes.items),
+        config=await gather_config(sources),
+        gateway=sources.gateway,
+        observed=NOTHING,
+        now=sources.clock.now(),
+    )
+
+
+async def gather_config(sources: Sources) -> Config:
+    """Return the operator's configuration, the defaults where there is none."""
+    try:
+        return sources.parse_config(await sources.store.get(CONFIG))
+    except NotFound:
+        return sources.parse_config(None)

@@ -1,0 +1,109 @@
+"""The InferenceService controller: the same few steps on every platform.
+
+gather → plan → render → diff → apply → observe → derive status → one status write. What should
+happen is decided in `sampan.plan`; how, by the platform. A reconcile never waits for work to end:
+the platform announces changes, and the decision is made anew.
+"""
+
+from __future__ import annotations
+
+from sampan.controllers.gather import SERVICES, Gathered, Sources, gather
+from sampan.machinery.controller import Result
+from sampan.machinery.errors import Conflict, NotFound
+from sampan.machinery.events import EventRecorder
+from sampan.machinery.registry import JsonObject
+from sampan.machinery.store import Key
+from sampan.plan.build import build_plan
+from sampan.plan.explain import derive_events
+from sampan.plan.observed import Observed
+from sampan.plan.status import derive_status
+from sampan.plan.types import Plan, ServiceKey, Snapshot
+
+FINALIZER = "inferenceservice.finalizers"
+"""Upstream's own (control-plane facts, section 9): delete waits until nothing runs any more."""
+
+
+class InferenceServiceController:
+    """Brings one InferenceService at a time from what is observed to what is planned."""
+
+    def __init__(self, sources: Sources, recorder: EventRecorder) -> None:
+        self._sources = sources
+        self._store = sources.store
+        self._platform = sources.platform
+        self._recorder = recorder
+
+    async def reconcile(self, key: Key) -> Result:
+        """Take the next steps for one service; raises nothing that a retry would not mend."""
+        service = ServiceKey(key.namespace, key.name)
+        gathered = await gather(self._sources, service)
+        if gathered is None:
+            return await self._remove(service)
+        if gathered.deleting:
+            return await self._finish(service, gathered)
+        if FINALIZER not in gathered.service["metadata"].get("finalizers", ()):
+            await self._add_finalizer(gathered.service)
+            return Result()  # the write comes back as a change
+        return await self._converge(service, gathered)
+
+    async def _converge(self, service: ServiceKey, gathered: Gathered) -> Result:
+        plan = build_plan(gathered.snapshot)
+        wake_at = await self._step(service, plan, gathered.snapshot)
+        observed = await self._platform.observe(service)
+        await self._write_status(gathered.snapshot_with(observed), plan, observed)
+        return Result(wake_at or None)
+
+    async def _step(self, service: ServiceKey, plan: Plan, snapshot: Snapshot) -> float:
+        """Render, diff and apply; returns when to look again though nothing changes (0: never).
+
+        A blocked plan changes no workload: what runs goes on serving.
+        """
+        if plan.blocked:
+            return 0.0
+        platform = self._platform
+        desired = platform.render(plan)
+        observed = await platform.observe(service)
+        difference = platform.diff(desired, observed, snapshot.now)
+        for step in difference.steps:
+            await platform.apply(service, step)
+        return difference.wake_at
+
+    async def _write_status(self, snapshot: Snapshot, plan: Plan, observed: Observed) -> None:
+        before = dict(snapshot.service.get("status") or {})
+        after = derive_status(snapshot, plan, observed)
+        if after != before:
+            changed = {**snapshot.service, "status": after}
+            try:
+                await self._store.update_status(SERVICES, changed)
+            except (Conflict, NotFound):
+                return  # changed meanwhile: that change is reconciled next
+        warnings = plan.warnings + self._platform.warnings(plan)
+        for event in derive_events(before, after, plan, observed, warnings):
+            await self._recorder.record(snapshot.service, event)
+
+    async def _add_finalizer(self, obj: JsonObject) -> None:
+        metadata = obj["metadata"]
+        finalizers = [*metadata.get("finalizers", ()), FINALIZER]
+        changed = {**obj, "metadata": {**metadata, "finalizers": finalizers}}
+        await self._store.update(SERVICES, changed)
+
+    async def _finish(self, service: ServiceKey, gathered: Gathered) -> Result:
+        """Stop what runs for a service that is being deleted, then let it go."""
+        result = await self._remove(service)
+        left = await self._platform.observe(service)
+        if any(w.replicas for w in left.workloads):
+            return result
+        metadata = gathered.service["metadata"]
+        kept = [f for f in metadata.get("finalizers", ()) if f != FINALIZER]
+        if kept != metadata.get("finalizers", []):
+            changed = {**gathered.service, "metadata": {**metadata, "finalizers": kept}}
+            await self._store.update(SERVICES, changed)
+        return Result()
+
+    async def _remove(self, service: ServiceKey) -> Result:
+        now = self._sources.clock.now()
+        platform = self._platform
+        desired = platform.render(Plan(service=service, stopped=True))
+        difference = platform.diff(desired, await platform.observe(service), now)
+        for step in difference.steps:
+            await platform.apply(service, step)
+        return Result(difference.wake_at or None)

@@ -1,0 +1,97 @@
+"""The `why` subresource of an InferenceService: what the controller would decide now, in words."""
+
+from __future__ import annotations
+
+from sampan.api.inferenceservice.conditions import READY
+from sampan.controllers.gather import SERVICES, Sources, gather
+from sampan.machinery.errors import NotFound
+from sampan.machinery.registry import JsonObject
+from sampan.plan.build import build_plan
+from sampan.plan.chain import ChainLink
+from sampan.plan.conditions import condition_status
+from sampan.plan.explain import Diagnosis, why
+from sampan.plan.observed import LinkState
+from sampan.plan.status import derive_status
+from sampan.plan.types import Plan, ServiceKey, Snapshot
+
+SOON_SECONDS = 5.0
+"""A failed link that is tried again sooner than this is still under way for who waits for it."""
+
+
+async def explain(sources: Sources, service: ServiceKey) -> JsonObject:
+    """Return the explanation of a service as JSON; raise NotFound.
+
+    `links` is the chain, each with `name`, `state`, `reason`, `message`, `since`, `done`, `total`;
+    `final` tells that nothing will change soon by itself.
+    """
+    gathered = await gather(sources, service)
+    if gathered is None:
+        raise NotFound(f'{SERVICES} "{service.name}" not found')
+    snapshot = gathered.snapshot
+    plan = build_plan(snapshot)
+    status = derive_status(snapshot, plan, snapshot.observed)
+    diagnosis = why(snapshot, plan, snapshot.observed)
+    return {
+        "kind": "Why",
+        "apiVersion": "serving.sampan.dev/v1",
+        "name": service.name,
+        "namespace": service.namespace,
+        "ready": condition_status(status, READY) == "True",
+        "serving": diagnosis.serving,
+        "url": plan.url,
+        **_diagnosis(diagnosis),
+        "final": _is_final(snapshot, plan, diagnosis),
+        "links": [_link(link) for link in diagnosis.chain] or [_decision(diagnosis)],
+        "warnings": [f"{path}: {text}" for path, text in plan.warnings],
+    }
+
+
+def _diagnosis(diagnosis: Diagnosis) -> JsonObject:
+    return {
+        "link": diagnosis.link,
+        "state": diagnosis.state.value,
+        "reason": diagnosis.reason,
+        "message": diagnosis.message,
+        "mend": diagnosis.mend,
+        "replica": diagnosis.replica,
+        "lastLines": list(diagnosis.lines),
+        "rejected": [f"{r.runtime}: {r.message}" for r in diagnosis.rejected],
+    }
+
+
+def _is_final(snapshot: Snapshot, plan: Plan, diagnosis: Diagnosis) -> bool:
+    if plan.blocked or plan.stopped:
+        return True
+    for one in diagnosis.chain:
+        if one.state is LinkState.FAILED:
+            again = one.link.retry_at
+            return not again or again - snapshot.now > SOON_SECONDS
+    return False
+
+
+def _link(one: ChainLink) -> JsonObject:
+    link = one.link
+    return {
+        "name": one.name,
+        "state": link.state.value,
+        "reason": link.reason,
+        "message": link.message,
+        "since": link.since,
+        "done": link.done,
+        "total": link.total,
+        "retryAt": link.retry_at,
+    }
+
+
+def _decision(diagnosis: Diagnosis) -> JsonObject:
+    """What stands in the chain's place while nothing is to run."""
+    return {
+        "name": diagnosis.link or "decision",
+        "state": diagnosis.state.value,
+        "reason": diagnosis.reason,
+        "message": diagnosis.message,
+        "since": 0.0,
+        "done": 0,
+        "total": 0,
+        "retryAt": 0.0,
+    }
