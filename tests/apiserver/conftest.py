@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import json
 import os
 import shutil
@@ -299,6 +300,7 @@ class Running:
     platform: Platform
     server: ApiServer
     loop: asyncio.AbstractEventLoop
+    token: str = TOKEN
 
     @property
     def environment(self) -> dict[str, str]:
@@ -369,7 +371,9 @@ class Running:
 
 
 @contextlib.contextmanager
-def running(folder: Path, registry: Registry = REGISTRY, **more: Any) -> Iterator[Running]:
+def running(
+    folder: Path, registry: Registry = REGISTRY, *, uvloop: bool = False, **more: Any
+) -> Iterator[Running]:
     """Serve a registry on a free port with TLS until the end of the block."""
     started = threading.Event()
     found: list[Running] = []
@@ -391,7 +395,8 @@ def running(folder: Path, registry: Registry = REGISTRY, **more: Any) -> Iterato
         await asyncio.gather(collecting, return_exceptions=True)
         await store.close()
 
-    thread = threading.Thread(target=asyncio.run, args=(main(),))
+    run = importlib.import_module("uvloop").run if uvloop else asyncio.run
+    thread = threading.Thread(target=run, args=(main(),))
     thread.start()
     assert started.wait(10), "the server did not start"
     try:
@@ -427,12 +432,6 @@ def make_shown_pod(kube: Running) -> Iterator[Callable[[str, list[bytes]], None]
 
 
 @pytest.fixture
-def serve_registry(tmp_path: Path) -> Callable[..., Any]:
-    """Return what serves another registry on a port: `with serve_registry(REGISTRY) as kube`."""
-    return lambda registry, **more: running(tmp_path, registry, **more)
-
-
-@pytest.fixture
 def client_of() -> Any:
     """Return what makes a client of another server; `client_of.token` is the token it sends."""
 
@@ -441,3 +440,9 @@ def client_of() -> Any:
 
     make.token = TOKEN  # type: ignore[attr-defined]  # one name for both sides
     return make
+
+
+@pytest.fixture(scope="session")
+def running_server() -> Callable[..., Any]:
+    """Return what serves on a port: `with running_server(folder) as served`."""
+    return running

@@ -11,6 +11,7 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from email.utils import formatdate
+from http import HTTPStatus
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl
 
@@ -71,7 +72,7 @@ class Connection:
             return False
         if request is None:
             return False
-        await self._answer(await self.handler(request))
+        await self._answer(await self.handler(request), bodiless=request.method == "HEAD")
         return self._http.our_state is h11.DONE and self._http.their_state is h11.DONE
 
     async def _read_request(self) -> Request | None:
@@ -119,7 +120,7 @@ class Connection:
                 return event if isinstance(event, h11.Event) else None
             self._http.receive_data(await self.reader.read(READ_SIZE))
 
-    async def _answer(self, reply: Reply) -> None:
+    async def _answer(self, reply: Reply, *, bodiless: bool = False) -> None:
         headers = _headers(reply)
         if reply.stream is None:
             headers.append(("Content-Length", str(len(reply.body))))
@@ -127,7 +128,8 @@ class Connection:
             headers.append(("Connection", "close"))
         head = h11.Response(status_code=reply.code, headers=headers)
         if reply.stream is None:
-            await self._send(head, h11.Data(data=reply.body), h11.EndOfMessage())
+            data = b"" if bodiless or reply.code == HTTPStatus.NOT_MODIFIED else reply.body
+            await self._send(head, h11.Data(data=data), h11.EndOfMessage())
         else:
             await self._send(head)
             await self._stream(reply.stream)

@@ -12,6 +12,7 @@ import logging
 import socket
 import ssl
 from dataclasses import dataclass, field
+from typing import Any
 
 from sampan.apiserver.connection import Connection, Handler
 
@@ -32,6 +33,8 @@ class Listener:
     drain_seconds: float = 5.0
     _closing: asyncio.Event = field(default_factory=asyncio.Event)
     _open: set[asyncio.Task[None]] = field(default_factory=set)
+    _silent: set[asyncio.Task[Any] | None] = field(default_factory=set)
+    """Those that have not sent a byte: there is no request to wait for."""
 
     async def serve(self, sock: socket.socket) -> None:
         """Accept until stopped, then let requests in flight end within `drain_seconds`."""
@@ -70,19 +73,29 @@ class Listener:
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             context = await self._context_of(client)
             reader, writer = await _open_streams(client, context)
-        except (OSError, TimeoutError):
-            client.close()  # gone, silent, or not a TLS client of ours
+        except (OSError, TimeoutError):  # gone, silent, or not a TLS client of ours
+            client.close()
             return
+        except asyncio.CancelledError:
+            client.close()
+            raise
         await Connection(reader, writer, self.handler, self._closing).run()
 
     async def _context_of(self, client: socket.socket) -> ssl.SSLContext | None:
         if self.tls is None:
             return None
-        async with asyncio.timeout(FIRST_BYTE_SECONDS):
-            await _readable(client)
+        task = asyncio.current_task()
+        self._silent.add(task)
+        try:
+            async with asyncio.timeout(FIRST_BYTE_SECONDS):
+                await _readable(client)
+        finally:
+            self._silent.discard(task)
         return self.tls if client.recv(1, socket.MSG_PEEK) == TLS_HANDSHAKE else None
 
     async def _drain(self) -> None:
+        for task in filter(None, self._silent):
+            task.cancel()
         if self._open:
             _, late = await asyncio.wait(self._open, timeout=self.drain_seconds)
             for task in late:
