@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+
 from sampan.app.daemon_lock import DaemonLock
 from sampan.app.paths import Paths
 from sampan.gateway.envoy import stop_left_behind

@@ -20,8 +20,11 @@ TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A running daemon, as its `daemon.json` tells. `gateway_port` is where predictions go,
-    `authority` the PEM certificate that signed the server's (kubectl sends its token by TLS only)."""
+    """A running daemon, as its `daemon.json` tells.
+
+    `gateway_port` is where predictions go; `authority` is the PEM certificate that signed the
+    server's, since kubectl sends its token by TLS only.
+    """
 
     host: str
     port: int
