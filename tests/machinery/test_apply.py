@@ -198,6 +198,18 @@ def test_an_empty_managed_fields_forgets_everyone(empty: list[Any]) -> None:
     assert "managedFields" not in update(live, new)["metadata"]
 
 
+def test_the_oldest_of_more_than_ten_updaters_become_one() -> None:
+    live = apply(None, boat({"oars": 2}))
+    for n in range(15):
+        new = copy.deepcopy(live)
+        new["spec"][f"part{n}"] = n
+        live = make_tracked(BOAT, live, new, Request(f"client{n}", 100.0 + n))
+    managers = [e["manager"] for e in live["metadata"]["managedFields"]]
+    assert managers == ["me", "ancient-changes", *(f"client{n}" for n in range(6, 15))]
+    ancient = fields(live, "ancient-changes", "Update")
+    assert ancient == {"f:spec": {f"f:part{n}": {} for n in range(6)}}
+
+
 def test_status_is_owned_through_its_own_door() -> None:
     live = apply(None, boat({"oars": 2}))
     new = {**copy.deepcopy(live), "status": {"afloat": True}}

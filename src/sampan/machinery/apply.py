@@ -30,6 +30,7 @@ from sampan.machinery.managed_fields import (
     Manager,
     Managers,
     Owned,
+    capped,
     owned_part,
     read_managers,
     with_managers,
@@ -124,7 +125,7 @@ def make_tracked(
         for m, o in managers.items()
     }
     mine = (managers.get(me, Owned(NONE)).fields | written) - gone
-    return with_managers(new, {**left, me: Owned(mine, rfc3339(request.now))})
+    return with_managers(new, capped({**left, me: Owned(mine, rfc3339(request.now))}))
 
 
 def _config_of(applied: JsonObject) -> JsonObject:

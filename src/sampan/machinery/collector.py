@@ -29,6 +29,9 @@ from sampan.machinery.workers import Result, Workers
 
 log = logging.getLogger(__name__)
 
+IGNORED = frozenset({"events"})
+"""Many, short-lived and never owned: kube-controller-manager's collector leaves them out too."""
+
 
 class Collector:
     """Collects over every stored resource of a registry."""
@@ -41,7 +44,7 @@ class Collector:
         self._informers = [
             Informer(store, clock, resource.id, self._listener(resource.id))
             for resource in registry
-            if not resource.read_only
+            if not resource.read_only and resource.id not in IGNORED
         ]
 
     async def run(self) -> None:

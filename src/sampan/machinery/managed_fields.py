@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from sampan.machinery.field_sets import FieldSet, make_fields, parse_fields_v1
@@ -11,6 +11,9 @@ from sampan.machinery.registry import JsonObject
 
 APPLY = "Apply"
 UPDATE = "Update"
+
+MAX_UPDATERS = 10
+ANCIENT = "ancient-changes"
 
 STRIPPED: frozenset[str] = frozenset(
     {
@@ -86,6 +89,28 @@ def with_managers(obj: JsonObject, managers: Managers) -> JsonObject:
     if order:
         metadata["managedFields"] = [_entry(m, managers[m]) for m in order]
     return {**obj, "metadata": metadata}
+
+
+def capped(managers: Managers) -> Managers:
+    """Return at most `MAX_UPDATERS` updaters: the oldest become one, as upstream.
+
+    Without it each new client name would make every object a little longer, for ever.
+    """
+    updaters = sorted(
+        (m for m in managers if m.operation == UPDATE), key=lambda m: _age(m, managers)
+    )
+    ancient = updaters[: len(updaters) - MAX_UPDATERS + 1] if len(updaters) > MAX_UPDATERS else []
+    kept = {m: owned for m, owned in managers.items() if m not in ancient}
+    for manager in ancient:
+        bucket = replace(manager, name=ANCIENT)
+        before = kept.get(bucket, Owned(frozenset()))
+        owned = managers[manager]
+        kept[bucket] = Owned(before.fields | owned.fields, max(before.time, owned.time))
+    return kept
+
+
+def _age(manager: Manager, managers: Managers) -> tuple[str, bool, str]:
+    return managers[manager].time, manager.name != ANCIENT, manager.name
 
 
 def _entry(manager: Manager, owned: Owned) -> JsonObject:

@@ -112,10 +112,10 @@ def machine(registry: Registry) -> type[RuleBasedStateMachine]:
                 while True:
                     options = ListOptions(limit, token, selector)
                     page = await store.list(BOATS, options=options)
-                    found.append((page.items, page.resource_version, page.remaining))
+                    found.append([page.items, page.resource_version, page.remaining])
                     token = page.continue_token
                     if not token:
-                        return [plain(list_) for list_ in found[0][:1]], [f[1:] for f in found]
+                        return found
 
             self.both(pages)
 
@@ -123,14 +123,13 @@ def machine(registry: Registry) -> type[RuleBasedStateMachine]:
         def watch(self, back: int, selector: str) -> None:
             async def events(store: Store) -> Any:
                 newest = int((await store.list(BOATS)).resource_version)
-                options = WatchOptions(str(max(newest - back, 1)), selector)
+                since = str(max(newest - back, 1))
+                options = WatchOptions(since, selector, bookmarks=True, bookmark_seconds=0)
                 found: Any = []
-                try:
-                    async with asyncio.timeout(0.005):
-                        async for event in store.watch(BOATS, options=options):
-                            found.append([str(event.type), event.object])
-                except TimeoutError:
-                    pass
+                async for event in store.watch(BOATS, options=options):
+                    found.append([str(event.type), event.object])
+                    if event.type == "BOOKMARK":
+                        break
                 return found
 
             self.both(events)

@@ -49,10 +49,12 @@ LISTS: Mapping[str, ListRule] = {
 
 ATOMIC_MAPS = frozenset(
     {
+        "configMap",
         "configMapKeyRef",
         "configMapRef",
         "secretKeyRef",
         "secretRef",
+        "dataSource",
         "fieldRef",
         "fileKeyRef",
         "resourceFieldRef",
@@ -61,6 +63,7 @@ ATOMIC_MAPS = frozenset(
         "labelSelector",
         "namespaceSelector",
         "nodePublishSecretRef",
+        "requiredDuringSchedulingIgnoredDuringExecution",
     }
 )
 """Objects that server-side apply owns and replaces whole (`x-kubernetes-map-type: atomic`)."""
