@@ -100,7 +100,8 @@ async def _attempt(action: Action, target: Target) -> str:
 
 
 async def _connect(port: int) -> socket.socket:
-    connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    connection.setblocking(False)
     try:
         await asyncio.get_running_loop().sock_connect(connection, (HOST, port))
     except BaseException:

@@ -49,6 +49,7 @@ class LogStore:
         folder = self.folder / service.namespace / service.name
         if not folder.resolve().is_relative_to(self.folder.resolve()):
             raise ValueError(f'the log folder "{folder}" would lie outside "{self.folder}"')
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # guards all below it
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = folder / f"{replica}.log"
         return previous_path(path) if previous else path

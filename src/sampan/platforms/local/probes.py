@@ -147,7 +147,7 @@ def count(tally: Tally, probe: Probe, *, passed: bool) -> Tally:
     return Tally(0, failures, False if failures >= probe.failure else tally.passing)
 
 
-FIRST_WAIT = 0.02
+FIRST_WAIT = 0.005
 """Seconds between the first attempts while a replica starts; then growing by half."""
 
 MAX_WAIT = 1.0

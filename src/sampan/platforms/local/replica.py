@@ -10,7 +10,7 @@ import asyncio
 import logging
 import secrets
 import signal
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -62,6 +62,7 @@ class Replica:
         self._parent: Connection | None = None
         self._stop = asyncio.Event()
         self._killer: asyncio.Task[None] | None = None
+        self._kill_at = 0.0
         self._killed = False
         self._killed_for = ""
         self._was_ready = False
@@ -84,20 +85,20 @@ class Replica:
 
     def begin(self) -> None:
         """Start the process and supervise it."""
-        self._life = asyncio.create_task(self._live(self._run_once(None)))
+        self._life = asyncio.create_task(self._live(None))
 
     def resume(self, found: Identity, parent: Connection | None) -> None:
         """Supervise a process that runs already; `parent` is the zygote that will reap it."""
         self._parent = parent
         load = Link(LinkState.RUNNING, "Adopted", since=self._around.clock.now())
         self._change(pid=found.pid, start_ticks=found.ticks, running=True, ready=False, load=load)
-        self._life = asyncio.create_task(self._live(self._run_once(found)))
+        self._life = asyncio.create_task(self._live(found))
 
     def resume_ended(self, ended: Exit | None) -> None:
         """Go on with the back-off after an end; None: it has been noted already."""
         if ended is not None:
             self._note_end(ended)
-        self._life = asyncio.create_task(self._live(None))
+        self._life = asyncio.create_task(self._live(None, ended=True))
 
     def stop(self, grace: float) -> None:
         """Begin to stop: SIGTERM now, SIGKILL after the grace; the shortest grace asked counts."""
@@ -143,9 +144,10 @@ class Replica:
 
     # The life
 
-    async def _live(self, first: Coroutine[Any, Any, None] | None) -> None:
-        if first is not None:
-            await first
+    async def _live(self, found: Identity | None, *, ended: bool = False) -> None:
+        """Run the process and, until stopped, run it again. `ended`: begin with the back-off."""
+        if found is not None or not (ended or self._stop.is_set()):
+            await self._run_once(found)
         while not self._stop.is_set():
             await self._back_off()
             if not self._stop.is_set():
@@ -331,12 +333,19 @@ class Replica:
             stop.cancel()
 
     def _terminate(self, grace: float) -> None:
-        """SIGTERM to the group, and SIGKILL to all of it after the grace."""
+        """SIGTERM to the group, once, and SIGKILL after the shortest grace that was asked for.
+
+        Once, because servers take a second SIGTERM for impatience and drop what they are doing.
+        """
         running = Identity(self.state.pid, self.state.start_ticks)
-        if not running.pid or not identity.signal_group(running, signal.SIGTERM):
-            return
+        kill_at = self._around.clock.now() + grace
         if self._killer is not None:
+            if kill_at >= self._kill_at:
+                return
             self._killer.cancel()
+        elif not running.pid or not identity.signal_group(running, signal.SIGTERM):
+            return
+        self._kill_at = kill_at
         self._killer = asyncio.create_task(self._kill_after(grace, running))
 
     async def _kill_after(self, grace: float, running: Identity) -> None:

@@ -51,7 +51,8 @@ class ZygoteFailed(Exception):
         self.lines = lines
 
 
-_DIED = ZygoteFailed("ZygoteDied", "the process to fork from has ended; another is started")
+def _died() -> ZygoteFailed:
+    return ZygoteFailed("ZygoteDied", "the process to fork from has ended; another is started")
 
 
 class Refused(Exception):
@@ -160,7 +161,7 @@ class Connection:
 
     def _tell(self, message: JsonObject) -> None:
         if not self.alive:
-            raise _DIED
+            raise _died()
         self.writer.write(json.dumps(message).encode() + b"\n")
 
     async def _listen(self) -> None:
@@ -173,10 +174,11 @@ class Connection:
         except OSError:
             pass  # the zygote was killed: as if it had hung up
         self.alive = False
+        self.writer.transport.abort()
         _forget(self.path)
         for answer in self._asked.values():
             if not answer.done():
-                answer.set_exception(_DIED)
+                answer.set_exception(_died())
 
 
 def _fork_message(number: int, fork: Fork) -> JsonObject:

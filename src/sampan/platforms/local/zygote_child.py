@@ -82,7 +82,9 @@ class Zygote:
         self._children: dict[int, tuple[str, str]] = {}
         self._retired = False
         self._idle_since = time.monotonic()
-        self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._wake_read, self._wake_write = os.pipe()
+        os.set_blocking(self._wake_read, False)
+        os.set_blocking(self._wake_write, False)
 
     def serve(self) -> None:
         """Answer until retired or idle without children; raises `Served` in a forked child."""
@@ -175,8 +177,13 @@ class Zygote:
         folder = str(request["folder"])
         try:
             lock = take_lock(folder)
+        except BlockingIOError:
+            self._refuse(
+                request, f'a process of this replica still lives and holds "{folder}/lock"'
+            )
+            return
         except OSError as error:
-            self._refuse(request, f'the lock of "{folder}" cannot be taken: {error.strerror}')
+            self._refuse(request, f'"{folder}/lock" cannot be taken: {error.strerror}')
             return
         pid = os.fork()
         if pid == 0:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -39,7 +40,7 @@ def processes_of(folder: Path) -> set[int]:
     return found
 
 
-async def until(condition: Callable[[], object], seconds: float = PATIENCE) -> None:
+async def _until(condition: Callable[[], object], seconds: float = PATIENCE) -> None:
     """Wait until the condition holds, or fail."""
     limit = time.monotonic() + seconds
     while not condition():
@@ -79,6 +80,8 @@ def state_dir(tmp_path: Path) -> Iterator[Path]:
     limit = time.monotonic() + 5
     while (left := processes_of(folder)) and time.monotonic() < limit:
         time.sleep(0.02)
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
     assert not left, f"processes left behind: {left}"
 
 
@@ -126,7 +129,13 @@ def settled() -> Callable[..., object]:
     async def wait(
         launcher: Launcher, replica: str, condition: Callable[[ProcessState], object]
     ) -> ProcessState:
-        await until(lambda: condition(launcher.state(replica)))
+        await _until(lambda: condition(launcher.state(replica)))
         return launcher.state(replica)
 
     return wait
+
+
+@pytest.fixture
+def until() -> Callable[..., object]:
+    """Return the helper that waits for anything."""
+    return _until

@@ -122,7 +122,7 @@ def test_waits_are_never_longer_than_the_period_nor_than_a_second(
 ) -> None:
     probe = Probe(TCP, period=period)
     for kind in (ProbeKind.STARTUP, ProbeKind.READINESS):
-        assert 0.02 <= next_wait(kind, probe, Tally(), waited) <= min(1.0, period)
+        assert 0.005 <= next_wait(kind, probe, Tally(), waited) <= min(1.0, period)
     assert next_wait(ProbeKind.LIVENESS, probe, Tally(), waited) == period
 
 

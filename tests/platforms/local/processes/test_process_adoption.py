@@ -77,6 +77,7 @@ def main(arguments):
     time.sleep(300)
 """
 
+Until = Callable[[Callable[[], object]], Any]
 Daemon = Callable[..., subprocess.Popen[str]]
 
 
@@ -208,9 +209,16 @@ async def test_a_daemon_killed_in_the_middle_of_a_start_leaves_one_process_in_th
 
 
 async def test_a_fork_that_the_dead_daemon_had_asked_for_does_not_happen_later(
-    launch: Callable[..., Launcher], daemon: Daemon, settled: Any, state_dir: Path, tmp_path: Path
+    launch: Callable[..., Launcher],
+    daemon: Daemon,
+    settled: Any,
+    state_dir: Path,
+    tmp_path: Path,
+    until: Until,
 ) -> None:
     process = daemon(1)
+    starts = tmp_path / "starts-r0"
+    await until(starts.exists)
     (zygote,) = zygotes(pids(state_dir))
     os.kill(zygote, signal.SIGSTOP)
     os.kill(pids(state_dir)["r0"], signal.SIGKILL)  # the daemon asks the stopped zygote again
@@ -221,7 +229,6 @@ async def test_a_fork_that_the_dead_daemon_had_asked_for_does_not_happen_later(
     await asyncio.sleep(0.2)
     os.kill(zygote, signal.SIGCONT)
     await adopting
-    starts = tmp_path / "starts-r0"
     await settled(launcher, "r0", lambda s: s.ready and starts.read_text() != "started\n")
     await asyncio.sleep(0.3)
     assert starts.read_text() == "started\n" * 2
@@ -274,7 +281,7 @@ async def test_a_program_that_closes_all_its_files_is_still_known_by_its_mark(
 ) -> None:
     closing = "exec python3 -I -S -c 'import os,time; os.closerange(3, 99); time.sleep(300)'"
     kill(daemon(1, program=closing))
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(0.5)
     before = pids(state_dir)
     (adopted,) = await launch().adopt()
     assert adopted.running
@@ -282,10 +289,18 @@ async def test_a_program_that_closes_all_its_files_is_still_known_by_its_mark(
 
 
 async def test_an_ended_replica_does_not_leave_its_children_to_the_next_daemon(
-    launch: Callable[..., Launcher], daemon: Daemon, settled: Any, state_dir: Path, tmp_path: Path
+    launch: Callable[..., Launcher],
+    daemon: Daemon,
+    settled: Any,
+    state_dir: Path,
+    tmp_path: Path,
+    until: Until,
 ) -> None:
-    kill(daemon(1, program="setsid sleep 299 & echo $! > child; exec sleep 300"))
-    child = int((tmp_path / "child").read_text())
+    process = daemon(1, program="setsid sleep 299 & echo $! > new; mv new child; exec sleep 300")
+    written = tmp_path / "child"
+    await until(written.exists)
+    kill(process)
+    child = int(written.read_text())
     os.kill(pids(state_dir)["r0"], signal.SIGKILL)
     await asyncio.sleep(0.1)
     launcher = launch()
@@ -295,9 +310,11 @@ async def test_an_ended_replica_does_not_leave_its_children_to_the_next_daemon(
 
 
 async def test_a_stop_that_was_under_way_goes_on(
-    launch: Callable[..., Launcher], daemon: Daemon, state_dir: Path
+    launch: Callable[..., Launcher], daemon: Daemon, state_dir: Path, tmp_path: Path, until: Until
 ) -> None:
-    kill(daemon(1, program="trap '' TERM; while :; do sleep 0.05; done"))
+    process = daemon(1, program="trap '' TERM; touch up; while :; do sleep 0.05; done")
+    await until((tmp_path / "up").exists)
+    kill(process)
     first = launch()
     await first.adopt()
     await first.stop("r0", 1.0)

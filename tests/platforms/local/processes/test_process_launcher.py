@@ -132,6 +132,21 @@ async def test_a_process_that_ignores_sigterm_is_killed_after_the_grace(
     assert 0.3 <= time.monotonic() - begun < 2
 
 
+async def test_a_stop_that_is_asked_again_signals_once_and_takes_the_shorter_grace(
+    launcher: Launcher, make: Make, settled: Any, tmp_path: Path
+) -> None:
+    program = "trap 'echo signal >> signals' TERM; touch up; while :; do sleep 0.02; done"
+    await launcher.start(make("a", "sh", "-c", program))
+    await settled(launcher, "a", lambda _: (tmp_path / "up").exists())
+    begun = time.monotonic()
+    for grace in (30, 0.4, 30):
+        await launcher.stop("a", grace)
+        await asyncio.sleep(0.1)
+    await launcher.wait_stopped("a")
+    assert 0.4 <= time.monotonic() - begun < 3
+    assert (tmp_path / "signals").read_text() == "signal\n"
+
+
 @pytest.mark.parametrize(
     "leave",
     [

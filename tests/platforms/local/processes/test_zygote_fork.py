@@ -244,6 +244,19 @@ def _lives(pid: int) -> bool:
     return stat.exists() and stat.read_text().rpartition(") ")[2][0] not in "ZX"
 
 
+async def test_a_warmed_zygote_has_imported_before_the_start(
+    launcher: Launcher, make: Make, zygote: Any, settled: Any, until: Any
+) -> None:
+    spec = make("a", "x", zygote=zygote("import time\nborn = time.time()\n" + SLEEPER))
+    launcher.warm(spec)
+    pool = launcher._around.zygotes
+    await until(pool.connections)
+    (warm,) = pool.connections()
+    await launcher.start(spec)
+    state = await settled(launcher, "a", lambda s: s.running)
+    assert parent(state.pid) == warm.pid
+
+
 async def test_too_many_zygotes_retire_the_one_used_longest_ago(
     launch: Callable[..., Launcher], make: Make, zygote: Any, settled: Any
 ) -> None:
