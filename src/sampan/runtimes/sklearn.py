@@ -139,9 +139,14 @@ class SKLearnModel(Model):
         with open_model_file(path) as file:
             return load_restricted(file, allowed)
 
-    def predict(self, payload: Any, headers: Headers | None = None) -> Any:
+    def predict(
+        self,
+        payload: Any,
+        headers: Headers | None = None,
+        response_headers: Headers | None = None,
+    ) -> Any:
         """Answer a V1 or V2 payload. What scikit-learn finds wrong with the values is a 400."""
-        del headers
+        del headers, response_headers
         instances = get_predict_input(payload)
         try:
             result = self._predict(instances)

@@ -62,9 +62,14 @@ class Model:
         v1.validate(payload)
         return payload
 
-    def predict(self, payload: Any, headers: Headers | None = None) -> Any:
+    def predict(
+        self,
+        payload: Any,
+        headers: Headers | None = None,
+        response_headers: Headers | None = None,
+    ) -> Any:
         """Answer. Not overridden, there is nobody to ask (HTTP 501)."""
-        del payload, headers
+        del payload, headers, response_headers
         raise NotImplementedError("Could not find predictor_host.")
 
     def explain(self, payload: Any, headers: Headers | None = None) -> Any:
@@ -72,7 +77,12 @@ class Model:
         del payload, headers
         raise NotImplementedError("Could not find explainer_host.")
 
-    def postprocess(self, result: Any, headers: Headers | None = None) -> Any:
+    def postprocess(
+        self,
+        result: Any,
+        headers: Headers | None = None,
+        response_headers: Headers | None = None,
+    ) -> Any:
         """Turn the result into what is sent."""
-        del headers
+        del headers, response_headers
         return result
