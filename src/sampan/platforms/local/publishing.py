@@ -26,7 +26,9 @@ from sampan.platforms.local.diff import make_publication
 from sampan.platforms.local.layout import Layout
 from sampan.platforms.local.steps import Publish
 
-WATCH_SECONDS = 1.0
+WATCH_SECONDS = 0.5
+_HEALTH_SECONDS = 0.5
+"""How long the gateway may take to tell its view; one that hangs is seen in about a second."""
 VERIFY_AGAIN_SECONDS = 10.0
 """A route that passes is tried again this often; Envoy's own checks tell the rest."""
 _RETRY_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0)
@@ -174,11 +176,14 @@ class Publisher:
     async def _look(self) -> None:
         """Compare the gateway's view with ours, once."""
         try:
-            health = await self._door.health()
+            async with asyncio.timeout(_HEALTH_SECONDS):
+                health = await self._door.health()
         except GatewayError as error:
-            for service, entry in self._entries.items():
-                entry.healthy = frozenset()
-                self._set(service, entry, LinkState.FAILED, error.reason, error.message)
+            self._fail_all(error.reason, error.message)
+            return
+        except TimeoutError:
+            message = f"the gateway does not answer within {_HEALTH_SECONDS:g} s; it may hang"
+            self._fail_all("GatewayNotAnswering", message)
             return
         now = self._clock.now()
         for service, entry in self._entries.items():
@@ -188,6 +193,11 @@ class Publisher:
                 or now - entry.verified_at > VERIFY_AGAIN_SECONDS
             ):
                 self._verify(service)
+
+    def _fail_all(self, reason: str, message: str) -> None:
+        for service, entry in self._entries.items():
+            entry.healthy = frozenset()
+            self._set(service, entry, LinkState.FAILED, reason, message)
 
     def _take_health(self, service: ServiceKey, entry: _Entry, health: Health) -> None:
         found = select_healthy(entry.clusters, health)
