@@ -29,7 +29,7 @@ MENDS: Mapping[str, str] = MappingProxyType(
         "MultiNodeNotSupported": "remove spec.predictor.workerSpec",
         "ConfidentialNotSupported": "store the model unencrypted",
         "StorageSpecNotSupported": "use spec.predictor.model.storageUri",
-        "InvalidDomainTemplate": "change domainTemplate or ingressDomain in inferenceservice-config",
+        "InvalidDomainTemplate": "change domainTemplate in inferenceservice-config",
         "CrashLoopBackOff": "read the last lines of its log, mend the model or its arguments, and "
         "apply again",
         "ModelUntrusted": "set the annotation serving.sampan.dev/trust to true if you trust "
