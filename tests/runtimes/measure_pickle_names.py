@@ -32,7 +32,7 @@ def fitted_estimators() -> Iterator[tuple[str, Any]]:
                 try:
                     yield name, estimator.fit(np.abs(x), target)
                     break
-                except Exception:  # noqa: BLE001, S112, PERF203  # this target is not for it
+                except Exception:  # noqa: BLE001, S112  # this target is not for it
                     continue
     yield from composed(x, y)
 
@@ -61,11 +61,16 @@ def variants(name: str, cls: Any) -> list[Any]:
         except TypeError:
             continue
     if "loss" in getattr(cls, "_parameter_constraints", {}):
-        for option in sorted(map(str, getattr(cls._parameter_constraints["loss"][0], "options", ()))):
+        for option in sorted(
+            map(str, getattr(cls._parameter_constraints["loss"][0], "options", ()))
+        ):
             found.append(cls(loss=option))
     if "metric" in getattr(cls, "_parameter_constraints", {}) and "Neighbors" in name:
-        found += [cls(algorithm=a, metric=m) for a in ("ball_tree", "kd_tree")
-                  for m in ("euclidean", "manhattan", "chebyshev", "minkowski")]
+        found.extend(
+            cls(algorithm=a, metric=m)
+            for a in ("ball_tree", "kd_tree")
+            for m in ("euclidean", "manhattan", "chebyshev", "minkowski")
+        )
     return found
 
 
@@ -79,12 +84,14 @@ def composed(x: Any, y: Any) -> Iterator[tuple[str, Any]]:
     from sklearn.pipeline import FeatureUnion, make_pipeline
     from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
-    columns = ColumnTransformer([("a", StandardScaler(), [0, 1]), ("b", OneHotEncoder(), slice(2, 3))])
+    columns = ColumnTransformer(
+        [("a", StandardScaler(), [0, 1]), ("b", OneHotEncoder(), slice(2, 3))]
+    )
     yield "columns", make_pipeline(columns, LogisticRegression()).fit(x, y)
     yield "selector", ColumnTransformer([("a", "passthrough", make_column_selector())])
     union = FeatureUnion([("s", StandardScaler()), ("f", FunctionTransformer(np.log1p))])
     yield "union", make_pipeline(union, LogisticRegression()).fit(np.abs(x), y)
-    for state in (np.random.RandomState(0), 3):  # noqa: NPY002  # what estimators take
+    for state in (np.random.RandomState(0), 3):  # what estimators take
         yield "state", RandomForestClassifier(n_estimators=2, random_state=state).fit(x, y)
     text = ["red green", "green blue", "blue black"]
     for vectorizer in (CountVectorizer(), TfidfVectorizer(dtype=np.float32)):
@@ -98,8 +105,13 @@ def composed(x: Any, y: Any) -> Iterator[tuple[str, Any]]:
                 yield "kernel", GaussianProcessRegressor(cls()).fit(x, y)
             except Exception:  # noqa: BLE001, S112  # abstract, or takes other kernels
                 continue
-    for generator in (np.random.MT19937, np.random.PCG64, np.random.PCG64DXSM, np.random.Philox,
-                      np.random.SFC64):
+    for generator in (
+        np.random.MT19937,
+        np.random.PCG64,
+        np.random.PCG64DXSM,
+        np.random.Philox,
+        np.random.SFC64,
+    ):
         yield "generator", np.random.Generator(generator(1))
     yield "scalars", [np.dtype(t).type(1) for t in "?bhilqBHILQefd"] + [np.str_("a")]
 
@@ -141,9 +153,9 @@ def main() -> None:
                 found |= names_in(blob)
             count += 1
         except Exception as error:  # noqa: BLE001  # some cannot be saved at all
-            print(f"{name}: {error}", file=sys.stderr)
-    print(f"{count} estimators, {len(found)} names", file=sys.stderr)
-    print("\n".join(sorted(found)))  # noqa: T201
+            sys.stderr.write(f"{name}: {error}\n")
+    sys.stderr.write(f"{count} estimators, {len(found)} names\n")
+    sys.stdout.write("\n".join(sorted(found)) + "\n")
 
 
 if __name__ == "__main__":

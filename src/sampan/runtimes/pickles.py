@@ -12,7 +12,6 @@ crash it. A model from a stranger belongs in a sandbox.
 from __future__ import annotations
 
 import pickle
-import types
 from collections.abc import Callable
 from typing import Any, BinaryIO, ClassVar
 
@@ -20,7 +19,6 @@ JOBLIB_ARRAY = "joblib.numpy_pickle:NumpyArrayWrapper"
 _MISNAMED = {"_loss": "sklearn._loss._loss"}
 """Modules that compiled code of scikit-learn up to 1.5 names without their package."""
 _READ_BYTES = 16 * 1024 * 1024
-_FIXED = (type, types.FunctionType, types.BuiltinFunctionType, types.ModuleType)
 
 
 class Untrusted(Exception):
@@ -56,6 +54,8 @@ class ArrayPlaceholder:
             count *= int(size)
         raw = _read_exactly(unpickler.file, count * self.dtype.itemsize)
         array = np.frombuffer(raw, dtype=self.dtype, count=count)
+        if not self.dtype.isnative:
+            array = array.astype(self.dtype.newbyteorder("="))
         if self.order == "F":
             return array.reshape(self.shape[::-1]).transpose()
         return array.reshape(self.shape)
@@ -92,8 +92,8 @@ class RestrictedUnpickler(pickle._Unpickler):  # noqa: SLF001  # joblib builds o
     def load_build(self) -> None:
         """Set an object's state; of a class or a function none may be set."""
         target = self.stack[-2] if len(self.stack) > 1 else None
-        if isinstance(target, _FIXED):
-            raise Untrusted(f"{getattr(target, '__module__', '')}.{target.__name__} (its state)")
+        if hasattr(target, "__name__"):  # classes, functions, ufuncs and modules have one
+            raise Untrusted(f"{target.__name__} (its state)")
         _load_build(self)
         if isinstance(self.stack[-1], ArrayPlaceholder):
             self.stack[-1] = self.stack[-1].read(self)
