@@ -54,6 +54,14 @@ def facts(**keywords: object) -> Facts:
     return Facts({_keyword(name): value for name, value in keywords.items()})
 
 
+def zero(value: object, *, required: bool = True) -> Facts:
+    """Return the zero value that KServe's webhook writes where the field is missing.
+
+    A field that is `required` may thus be missing from what a user sends; give it a default.
+    """
+    return Facts({"x-sampan-zero": value, "$required": required})
+
+
 def _keyword(name: str) -> str:
     return name.replace("_", "-") if name.startswith("x_") else name
 

@@ -26,8 +26,8 @@ _WORDS: dict[str, bool | None] = {
     ),
 }
 
-_INTEGER = re.compile(r"[-+]?(0b[01_]+|0o?[0-7_]+|0x[0-9a-fA-F_]+|[1-9][0-9_]*|0)")
-_NUMBER = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_INTEGER = re.compile(r"[-+]?(0[bB][01_]+|0[oO]?[0-7_]+|0[xX][0-9a-fA-F_]+|[1-9][0-9_]*|0)")
+_NUMBER = re.compile(r"[-+]?(\.[0-9_]+|[0-9][0-9_]*(\.[0-9_]*)?)([eE][-+]?[0-9]+)?")
 _NO_NUMBER = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 
 
@@ -38,10 +38,17 @@ def scalar(tag: str, text: str, *, plain: bool) -> str | int | float | bool | No
         # quoted, or tagged `!!str` where the text alone would have been something else
         return text
     if name == "binary":
-        return b64decode(text, validate=False).decode("utf-8", "replace")
+        return _decoded(text)
     if not tag.startswith(_PREFIX):
         raise ValueError(f'unknown tag "{tag}"; remove it')
     return _resolved(text) if plain else text
+
+
+def _decoded(text: str) -> str:
+    try:
+        return b64decode("".join(text.split()), validate=True).decode()
+    except ValueError:
+        raise ValueError("not base64 of a text; leave !!binary out") from None
 
 
 def _implied(text: str) -> str:
@@ -56,10 +63,9 @@ def _resolved(text: str) -> str | int | float | bool | None:
     if _INTEGER.fullmatch(text):
         return _integer(text)
     if _NUMBER.fullmatch(text):
-        number = float(text)
-        if math.isinf(number):
-            raise ValueError(f'number "{text}" is too large; put it in quotes if it is text')
-        return _as_json_prints(number)
+        number = float(text.replace("_", ""))
+        # out of the range of a double, it stays text
+        return text if math.isinf(number) else _as_json_prints(number)
     if _NO_NUMBER.fullmatch(text):
         raise ValueError(f'"{text}" is no number in JSON; write a finite one, or put it in quotes')
     return text

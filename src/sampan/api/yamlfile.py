@@ -82,8 +82,8 @@ def parse_documents(text: str, source: str = "") -> list[Document]:
         for node in yaml.compose_all(text, Loader=_Loader):
             documents += _document(node, source, problems)
     except yaml.YAMLError as broken:
-        documents = _as_json(text, source) or []
-        if not documents:
+        documents = _as_json(text, source, problems)
+        if not (documents or problems):
             problems.append(_syntax_problem(broken, text, source))
     if problems:
         raise YamlError(problems)
@@ -99,34 +99,37 @@ def _document(node: yaml.Node | None, source: str, problems: list[Problem]) -> I
     if obj is None or reading.stopped:
         return
     if isinstance(obj, dict):
-        yield from _objects(Document(obj, source, line, reading.places))
+        yield from _objects(Document(obj, source, line, reading.places), problems)
         return
     kind = "list" if isinstance(obj, list) else "scalar"
     text = f'the document is a {kind}; write an object with "apiVersion" and "kind"'
     problems.append(Problem(source, line, column, text))
 
 
-def _objects(document: Document) -> Iterator[Document]:
+def _objects(document: Document, problems: list[Problem]) -> Iterator[Document]:
     items = document.obj.get("items")
     if document.obj.get("kind") != "List" or not isinstance(items, list):
         yield document
         return
     for index, item in enumerate(items):
         root = f"items[{index}]"
-        line = document.line_of(root)
+        line, column = document.place_of(root)
         if isinstance(item, dict):
             yield Document(item, document.source, line, document.places, root)
+        else:
+            text = f"item {index} of the list is no object; write apiVersion and kind"
+            problems.append(Problem(document.source, line, column, text))
 
 
-def _as_json(text: str, source: str) -> list[Document] | None:
+def _as_json(text: str, source: str, problems: list[Problem]) -> list[Document]:
     """Read JSON that YAML cannot (tabs, surrogate pairs), without the lines of its fields."""
     if not text.lstrip().startswith("{"):
-        return None
+        return []
     try:
         obj = json.loads(text, object_pairs_hook=_unique)
-    except ValueError:
-        return None
-    return list(_objects(Document(obj, source, 1)))
+    except (ValueError, RecursionError):
+        return []
+    return list(_objects(Document(obj, source, 1), problems))
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> JsonObject:

@@ -12,9 +12,11 @@ from sampan.machinery.registry import AdmissionContext, Admitted, JsonObject
 def admit(obj: JsonObject, _old: JsonObject | None, _context: AdmissionContext) -> Admitted:
     """Check an Event; one about a cluster-scoped object may be in any namespace."""
     admitted = admit_by_schema("Event", obj)
-    about = (obj.get("involvedObject") or {}).get("namespace", "")
-    namespace = (obj.get("metadata") or {}).get("namespace", "")
-    if not admitted.errors and about and namespace and about != namespace:
-        text = f'Invalid value: "{about}": does not match event.namespace "{namespace}"'
-        return replace(admitted, errors=(FieldError("involvedObject.namespace", text),))
-    return admitted
+    if admitted.errors:
+        return admitted
+    about = admitted.obj["involvedObject"].get("namespace", "")
+    namespace = admitted.obj["metadata"].get("namespace", "")
+    if not (about and namespace) or about == namespace:
+        return admitted
+    text = f'Invalid value: "{about}": does not match event.namespace "{namespace}"'
+    return replace(admitted, errors=(FieldError("involvedObject.namespace", text),))

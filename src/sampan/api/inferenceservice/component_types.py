@@ -12,7 +12,7 @@ from sampan.api.inferenceservice.storage_types import (
     StorageSpec,
     StorageUris,
 )
-from sampan.api.view import Core, Inline, Int32, Int64, View, facts
+from sampan.api.view import Core, Inline, Int32, Int64, View, facts, zero
 from sampan.machinery.registry import JsonObject
 
 # KServe has its own copy of PodSpec: containers may be left out, what came to core later is
@@ -77,7 +77,7 @@ class PredictorExtension(View):
 class ModelFormat(View):
     """The format in which a model is stored."""
 
-    name: Annotated[str, facts(**{"x-sampan-zero": ""})]
+    name: Annotated[str, zero("")] = ""
     """Name of the format, as runtimes list it: `sklearn`, `onnx`, `huggingface` and so on."""
     version: str | None = None
     """Version of the format, compared as text; absent: any."""
@@ -86,7 +86,7 @@ class ModelFormat(View):
 class Model(PredictorExtension):
     """A model whose runtime is selected by its format, or named."""
 
-    model_format: Annotated[ModelFormat | None, facts(**{"x-sampan-zero": {}})] = None
+    model_format: Annotated[ModelFormat | None, zero({}, required=False)] = None
     """The model's format; a runtime that supports it is selected."""
     runtime: str | None = None
     """Name of the ServingRuntime or ClusterServingRuntime; absent: selected by format."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from sampan.api.view import Core, Int32, Quantity, View, facts
+from pydantic import Field
+
+from sampan.api.view import Core, Int32, Quantity, View, facts, zero
 from sampan.machinery.registry import JsonObject
 
 MetricType = Annotated[str | None, facts(enum=["Utilization", "Value", "AverageValue"])]
@@ -29,7 +31,7 @@ class ResourceMetric(View):
 
     name: Annotated[str, facts(enum=["cpu", "memory"])]
     """`cpu` or `memory`."""
-    target: Annotated[MetricTarget, facts(**{"x-sampan-zero": {}})]
+    target: Annotated[MetricTarget, zero({})] = Field(default_factory=MetricTarget)
     """What scaling aims at."""
 
 
@@ -49,14 +51,16 @@ class ExternalMetricSource(View):
 class AuthenticationName(View):
     """A KEDA TriggerAuthentication by name."""
 
-    name: Annotated[str, facts(**{"x-sampan-zero": ""})]
+    name: Annotated[str, zero("")] = ""
     """Its name."""
 
 
 class AuthenticationRef(View):
     """How the metrics server is told who asks."""
 
-    authentication_ref: Annotated[AuthenticationName, facts(**{"x-sampan-zero": {}})]
+    authentication_ref: Annotated[AuthenticationName, zero({})] = Field(
+        default_factory=AuthenticationName
+    )
     """The KEDA TriggerAuthentication that holds the credentials."""
     auth_modes: str | None = None
     """How they are sent: `bearer`, `basic`, `tls`."""
@@ -65,11 +69,11 @@ class AuthenticationRef(View):
 class ExternalMetric(View):
     """A metric that a metrics server outside the cluster's own holds."""
 
-    metric: Annotated[ExternalMetricSource, facts(**{"x-sampan-zero": {}})]
+    metric: Annotated[ExternalMetricSource, zero({})] = Field(default_factory=ExternalMetricSource)
     """Where the value comes from."""
     authentication_ref: AuthenticationRef | None = None
     """Credentials for the metrics server."""
-    target: Annotated[MetricTarget, facts(**{"x-sampan-zero": {}})]
+    target: Annotated[MetricTarget, zero({})] = Field(default_factory=MetricTarget)
     """What scaling aims at."""
 
 
@@ -91,9 +95,9 @@ class PodMetricSource(View):
 class PodMetric(View):
     """A metric of the replicas themselves."""
 
-    metric: Annotated[PodMetricSource, facts(**{"x-sampan-zero": {}})]
+    metric: Annotated[PodMetricSource, zero({})] = Field(default_factory=PodMetricSource)
     """Where the value comes from."""
-    target: Annotated[MetricTarget, facts(**{"x-sampan-zero": {}})]
+    target: Annotated[MetricTarget, zero({})] = Field(default_factory=MetricTarget)
     """What scaling aims at."""
 
 

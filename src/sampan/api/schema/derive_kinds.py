@@ -42,17 +42,14 @@ def _views(annotation: Any) -> list[type[View]]:
 
 def _definition(view: type[View]) -> JsonObject:
     fields = {str(field.alias): field for field in view.model_fields.values()}
-    properties = {
-        name: {"description": _one_line(field.description), **_field(field)}
-        for name, field in sorted(fields.items())
-    }
+    properties = {name: _field(field) for name, field in sorted(fields.items())}
     schema: JsonObject = {
         "type": "object",
         "description": _one_line(inspect.getdoc(view)),
         "properties": properties,
         **view.schema_facts,
     }
-    required = [name for name, field in sorted(fields.items()) if field.is_required()]
+    required = [name for name in properties if properties[name].pop("$required", False)]
     if required:
         schema["required"] = required
     if view.inlines:
@@ -74,7 +71,11 @@ def _one_line(text: str | None) -> str:
 
 
 def _field(field: FieldInfo) -> JsonObject:
-    return _with_notes(_type(field.annotation), list(field.metadata))
+    known: JsonObject = {
+        "description": _one_line(field.description),
+        "$required": field.is_required(),
+    }
+    return known | _with_notes(_type(field.annotation), list(field.metadata))
 
 
 def _with_notes(schema: JsonObject, notes: list[object]) -> JsonObject:

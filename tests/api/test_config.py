@@ -1,0 +1,125 @@
+"""How `inferenceservice-config` is read."""
+
+import json
+from typing import Any
+
+import pytest
+
+from sampan.api.config import ANNOTATIONS_KEPT_BACK, Config, Resources, parse_config
+
+
+def parsed(**keys: Any) -> Any:
+    return parse_config({k: v if isinstance(v, str) else json.dumps(v) for k, v in keys.items()})
+
+
+def test_no_configuration_means_the_defaults() -> None:
+    assert parse_config(None).config == parse_config({}).config == Config()
+
+
+def test_every_setting_that_is_read_arrives() -> None:
+    found = parsed(
+        deploy={"defaultDeploymentMode": "Serverless"},
+        ingress={
+            "ingressDomain": "models.test",
+            "domainTemplate": "{{ .Name }}.{{ .IngressDomain }}",
+            "urlScheme": "https",
+            "pathTemplate": "/{{ .Name }}",
+            "additionalIngressDomains": ["a.test"],
+            "disableIngressCreation": True,
+        },
+        inferenceService={
+            "resource": {"cpuLimit": "2", "memoryLimit": "", "cpuRequest": "1"},
+            "serviceAnnotationDisallowedList": ["mine"],
+            "serviceLabelDisallowedList": ["label"],
+        },
+        multiNode={"customGPUResourceTypeList": ["vendor.com/gpu"]},
+        security={"autoMountServiceAccountToken": True},
+        explainers={"art": {"image": "art", "defaultImageVersion": "v1"}},
+        storageInitializer={"image": "init:1"},
+    )
+    assert (found.errors, found.warnings) == ((), ())
+    config = found.config
+    assert config == Config(
+        default_deployment_mode="Knative",
+        ingress_domain="models.test",
+        domain_template="{{ .Name }}.{{ .IngressDomain }}",
+        url_scheme="https",
+        path_template="/{{ .Name }}",
+        additional_ingress_domains=("a.test",),
+        disable_ingress_creation=True,
+        resources=Resources("2", "", "1", ""),
+        annotations_kept_back=(*ANNOTATIONS_KEPT_BACK, "mine"),
+        labels_kept_back=("networking.knative.dev/visibility", "label"),
+        custom_gpu_resource_types=("vendor.com/gpu",),
+        auto_mount_service_account_token=True,
+        art_image="art",
+        art_version="v1",
+        storage_initializer_image="init:1",
+    )
+
+
+def test_tokens_are_withheld_when_the_key_security_is_absent() -> None:
+    found = parsed(deploy={"defaultDeploymentMode": "Standard"}).config
+    assert found.auto_mount_service_account_token is False
+
+
+def test_the_example_is_no_configuration() -> None:
+    assert parse_config({"_example": "# not JSON"}).errors == ()
+
+
+@pytest.mark.parametrize(
+    ("keys", "path", "text"),
+    [
+        ({"deploy": "{"}, "data.deploy", "not JSON"),
+        ({"deploy": []}, "data.deploy", "[] is no JSON object"),
+        (
+            {"deploy": {"defaultDeploymentMode": "Serverles"}},
+            "data.deploy.defaultDeploymentMode",
+            '"Serverles" is no deployment mode; write "Standard", "Knative" or "ModelMesh"',
+        ),
+        (
+            {"ingress": {"ingressDomain": 5}},
+            "data.ingress.ingressDomain",
+            "5 is of the wrong type; write a string",
+        ),
+        (
+            {"ingress": {"additionalIngressDomains": ["a", 1]}},
+            "data.ingress.additionalIngressDomains",
+            '["a", 1] is of the wrong type; write a list of strings',
+        ),
+    ],
+)
+def test_a_mistake_is_named_with_key_and_mend(keys: Any, path: str, text: str) -> None:
+    (error,) = parsed(**keys).errors
+    assert error.path == path
+    assert error.message.startswith(text)
+
+
+def test_a_mistake_leaves_the_default() -> None:
+    assert parsed(ingress={"ingressDomain": 5}).config.ingress_domain == "example.com"
+
+
+@pytest.mark.parametrize(
+    ("keys", "warning"),
+    [
+        (
+            {"agent": {"image": "a", "cpuLimit": "1"}},
+            '"agent" is not honoured here in cpuLimit, image',
+        ),
+        ({"ingres": {}}, 'unknown key "ingres" has no effect; did you mean "ingress"'),
+        (
+            {"ingress": {"urlSchema": "https"}},
+            'unknown setting "ingress.urlSchema" has no effect; did you mean "urlScheme"',
+        ),
+    ],
+)
+def test_what_has_no_effect_is_said(keys: Any, warning: str) -> None:
+    found = parsed(**keys)
+    assert found.errors == ()
+    assert found.warnings == (f"inferenceservice-config: {warning}",)
+
+
+def test_the_shipped_configuration_has_no_mistake(recordings: Any, setup: str) -> None:
+    found = parse_config(recordings.configuration(setup))
+    assert found.errors == ()
+    assert not [warning for warning in found.warnings if "unknown" in warning]

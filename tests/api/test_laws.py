@@ -1,0 +1,196 @@
+"""Laws of views, schemas and defaults, on samples and on objects drawn from the schemas."""
+
+import copy
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sampan.api.clusterservingruntime.types import ClusterServingRuntime
+from sampan.api.configmap.types import ConfigMap
+from sampan.api.event.types import Event
+from sampan.api.inferenceservice.types import InferenceService
+from sampan.api.namespace.types import Namespace
+from sampan.api.schema.definitions import schema_of
+from sampan.api.schema.fields import completed, unknown_fields
+from sampan.api.schema.violations import violations
+from sampan.api.scheme import REGISTRY
+from sampan.api.secret.types import Secret
+from sampan.api.serviceaccount.types import ServiceAccount
+from sampan.api.servingruntime.types import ServingRuntime
+from sampan.machinery.registry import AdmissionContext, Resource
+
+VIEWS = {
+    "InferenceService": InferenceService,
+    "ServingRuntime": ServingRuntime,
+    "ClusterServingRuntime": ClusterServingRuntime,
+    "ConfigMap": ConfigMap,
+    "Secret": Secret,
+    "Namespace": Namespace,
+    "ServiceAccount": ServiceAccount,
+    "Event": Event,
+}
+KINDS = [resource.kind for resource in REGISTRY]
+
+EACH = settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+
+TEXTS = st.text(st.characters(codec="utf-8", categories=["L", "N", "P"]), max_size=8)
+QUANTITIES = st.sampled_from(["1", "100m", "2Gi", 3, "0.5", "1500m", "1e3"])
+
+
+def values(schema: Any, depth: int = 6) -> st.SearchStrategy[Any]:
+    """Draw values that a schema allows; deep objects get only what they must have."""
+    if schema.get("x-kubernetes-int-or-string"):
+        return QUANTITIES
+    if "enum" in schema:
+        return st.sampled_from(schema["enum"])
+    match schema.get("type"):
+        case "object":
+            return objects(schema, depth)
+        case "array":
+            fewest = schema.get("minItems", 0)
+            items = values(schema["items"], depth - 1)
+            # One item at most: items of a keyed list must differ, and one always does.
+            return st.lists(items, min_size=fewest, max_size=max(1, fewest))
+        case "integer":
+            return st.integers(schema.get("minimum", 0), schema.get("maximum", 10**6))
+        case "boolean":
+            return st.booleans()
+        case _:
+            return strings(schema)
+
+
+def strings(schema: Any) -> st.SearchStrategy[str]:
+    """Draw texts that keep a schema's format, pattern and lengths."""
+    if schema.get("format") == "byte":
+        return st.sampled_from(["", "YQ==", "c2FtcGFu"])
+    if schema.get("format") == "date-time":
+        return st.just("2026-01-31T12:00:00Z")
+    if "pattern" in schema:
+        return st.sampled_from(["/a", "/b/c"] if "/" in schema["pattern"] else ["a", "b-1"])
+    return TEXTS.filter(lambda text: len(text) >= schema.get("minLength", 0))
+
+
+@st.composite
+def objects(draw: st.DrawFn, schema: Any, depth: int) -> dict[str, Any]:
+    """Draw an object: its required fields, and some of the others while there is depth left."""
+    properties = schema.get("properties", {})
+    names = set(schema.get("required", ()))
+    if depth > 0 and properties:
+        names |= set(draw(st.lists(st.sampled_from(sorted(properties)), max_size=5)))
+    obj = {name: draw(values(properties[name], depth - 1)) for name in sorted(names)}
+    if isinstance(schema.get("additionalProperties"), dict):
+        inner = values(schema["additionalProperties"], depth - 1)
+        obj |= draw(st.dictionaries(st.sampled_from(["a", "b.c/d", "e-f"]), inner, max_size=2))
+    return obj
+
+
+@st.composite
+def resources(draw: st.DrawFn, kind: str) -> dict[str, Any]:
+    """Draw an object of a kind, with a name."""
+    resource = REGISTRY.for_word(kind.lower())
+    assert resource is not None
+    drawn = draw(objects(schema_of(kind), 6))
+    metadata = {**drawn.get("metadata", {}), "name": "drawn"}
+    metadata.pop("deletionTimestamp", None)
+    return {**drawn, "apiVersion": resource.api_version, "kind": kind, "metadata": metadata}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_drawn_object_survives_decoding_and_encoding(kind: str) -> None:
+    @EACH
+    @given(resources(kind), st.dictionaries(TEXTS.filter(bool), st.integers() | TEXTS, max_size=2))
+    def law(obj: dict[str, Any], extra: dict[str, Any]) -> None:
+        given_obj = {**extra, **obj}
+        assert VIEWS[kind].decode(copy.deepcopy(given_obj)).encode() == given_obj
+
+    law()
+
+
+def test_a_sample_survives_decoding_and_encoding(recordings: Any, sample_name: str) -> None:
+    sample = recordings.sample(sample_name)
+    if REGISTRY.for_object(sample) is None or "spec" not in sample:
+        return
+    assert VIEWS[sample["kind"]].decode(copy.deepcopy(sample)).encode() == sample
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_drawn_object_breaks_nothing_and_has_no_unknown_field(kind: str) -> None:
+    @EACH
+    @given(resources(kind))
+    def law(obj: dict[str, Any]) -> None:
+        assert violations(schema_of(kind), obj) == []
+        assert unknown_fields(schema_of(kind), obj) == []
+
+    law()
+
+
+@pytest.mark.parametrize("webhook", [True, False])
+@pytest.mark.parametrize("kind", KINDS)
+def test_completing_is_idempotent_and_keeps_what_was_given(kind: str, webhook: bool) -> None:
+    @EACH
+    @given(resources(kind))
+    def law(obj: dict[str, Any]) -> None:
+        schema, before = schema_of(kind), copy.deepcopy(obj)
+        once = completed(schema, obj, webhook=webhook)
+        assert obj == before, "the given object was changed"
+        assert completed(schema, once, webhook=webhook) == once
+        assert unknown_fields(schema, once) == []
+
+    law()
+
+
+@pytest.mark.parametrize("resource", list(REGISTRY), ids=lambda r: r.kind)
+def test_admission_is_idempotent_and_its_verdict_stands(resource: Resource) -> None:
+    assert resource.admit is not None
+    admit = resource.admit
+
+    @EACH
+    @given(resources(resource.kind))
+    def law(obj: dict[str, Any]) -> None:
+        before = copy.deepcopy(obj)
+        once = admit(obj, None, AdmissionContext())
+        assert obj == before, "the given object was changed"
+        twice = admit(once.obj, None, AdmissionContext())
+        assert twice.obj == once.obj
+        assert (bool(twice.errors), bool(twice.denied)) == (bool(once.errors), bool(once.denied))
+
+    law()
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@st.composite
+def damaged(draw: st.DrawFn, kind: str) -> dict[str, Any]:
+    """Draw an object of a kind in which one field, at some depth, holds any JSON at all."""
+    obj = draw(resources(kind))
+    place: Any = obj
+    while True:
+        names = [name for name in place if name not in ("apiVersion", "kind", "metadata")]
+        if not names:
+            return obj
+        name = draw(st.sampled_from(sorted(names)))
+        if not (isinstance(place[name], dict) and place[name] and draw(st.booleans())):
+            place[name] = draw(JSON)
+            return obj
+        place = place[name]
+
+
+@pytest.mark.parametrize("resource", list(REGISTRY), ids=lambda r: r.kind)
+def test_admission_answers_whatever_it_is_given(resource: Resource) -> None:
+    assert resource.admit is not None
+    admit = resource.admit
+
+    @settings(EACH, max_examples=60)
+    @given(damaged(resource.kind))
+    def law(obj: dict[str, Any]) -> None:
+        admitted = admit(obj, None, AdmissionContext())
+        assert all(error.path and error.message for error in admitted.errors)
+
+    law()

@@ -1,0 +1,183 @@
+"""Each rule of ServingRuntime and ClusterServingRuntime, with KServe's texts."""
+
+import copy
+from typing import Any
+
+import pytest
+
+KINDS = ["ServingRuntime", "ClusterServingRuntime"]
+
+
+def runtime(kind: str = "ServingRuntime", name: str = "mine", **spec: Any) -> dict[str, Any]:
+    metadata = {"name": name}
+    if kind == "ServingRuntime":
+        metadata["namespace"] = "ml"
+    return {
+        "apiVersion": "serving.kserve.io/v1alpha1",
+        "kind": kind,
+        "metadata": metadata,
+        "spec": {
+            "containers": [{"name": "kserve-container", "image": "server"}],
+            "protocolVersions": ["v1"],
+            "supportedModelFormats": [
+                {"name": "sklearn", "version": "1", "autoSelect": True, "priority": 1}
+            ],
+            **spec,
+        },
+    }
+
+
+WORKER = {"containers": [{"name": "worker-container"}]}
+
+
+def main(**fields: Any) -> list[dict[str, Any]]:
+    return [{"name": "kserve-container", **fields}]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_sound_runtime_is_allowed_as_it_is(admit: Any, kind: str) -> None:
+    admitted = admit(runtime(kind))
+    assert (admitted.obj, admitted.errors, admitted.denied) == (runtime(kind), (), "")
+
+
+@pytest.mark.parametrize(
+    ("spec", "text"),
+    [
+        (
+            {
+                "supportedModelFormats": [
+                    {"name": "onnx", "version": "1", "autoSelect": True, "priority": 1},
+                    {"name": "onnx", "version": "2", "autoSelect": True, "priority": 2},
+                ]
+            },
+            "different priorities assigned for the model format onnx under the servingruntime mine",
+        ),
+        (
+            {"workerSpec": {"containers": [{"name": "a"}, {"name": "b"}]}},
+            (
+                "the ServingRuntime mine is invalid: setting multiple containers in workerSpec is "
+                "not allowed"
+            ),
+        ),
+        (
+            {
+                "workerSpec": WORKER,
+                "containers": main(env=[{"name": "PIPELINE_PARALLEL_SIZE", "value": "2"}]),
+            },
+            (
+                "the ServingRuntime mine is invalid: setting PIPELINE_PARALLEL_SIZE in environment "
+                "variables is not allowed"
+            ),
+        ),
+        (
+            {
+                "workerSpec": WORKER,
+                "containers": main(resources={"limits": {"vendor.com/gpu": "1"}}),
+            },
+            (
+                "the ServingRuntime mine is invalid: unknown GPU resource type in a "
+                "container(kserve-container)"
+            ),
+        ),
+        (
+            {"workerSpec": {**WORKER, "tensorParallelSize": 0}},
+            (
+                "the ServingRuntime mine is invalid: the WorkerSpec.TensorParallelSize cannot be "
+                "less than 1(0)"
+            ),
+        ),
+        (
+            {"containers": main(env=[{"name": "PYTHONPATH", "value": "/x"}])},
+            (
+                "the ServingRuntime mine is invalid: setting PYTHONPATH in container "
+                '"kserve-container" is not allowed for security reasons'
+            ),
+        ),
+    ],
+    ids=[
+        "two priorities for one format",
+        "several containers in workerSpec",
+        "a parallelism variable beside workerSpec",
+        "a GPU type that is not listed",
+        "a tensor over no GPU",
+        "PYTHONPATH",
+    ],
+)
+def test_a_broken_rule_is_refused_with_kserves_text(admit: Any, spec: Any, text: str) -> None:
+    assert admit(runtime(**copy.deepcopy(spec))).denied == text
+
+
+@pytest.mark.parametrize(
+    ("kind", "end"), [(KINDS[0], " in namespace ml"), (KINDS[1], "")], ids=KINDS
+)
+def test_a_neighbour_of_the_same_rank_is_named(admit: Any, kind: str, end: str) -> None:
+    neighbours = (runtime(kind, "theirs"),)
+    assert admit(runtime(kind), neighbours=neighbours).denied == (
+        f"same priority assigned for the model format sklearn in the {kind.lower()}s theirs and "
+        f"mine{end}"
+    )
+
+
+@pytest.mark.parametrize(
+    "difference",
+    [
+        {"disabled": True},
+        {"protocolVersions": ["v2"]},
+        {"multiModel": True},
+        {"supportedModelFormats": [{"name": "sklearn", "version": "1", "priority": 1}]},
+        {"supportedModelFormats": [{"name": "sklearn", "autoSelect": True, "priority": 1}]},
+        {
+            "supportedModelFormats": [
+                {"name": "sklearn", "version": "1", "autoSelect": True, "priority": 2}
+            ]
+        },
+    ],
+    ids=[
+        "it is disabled",
+        "it speaks another protocol",
+        "it serves many models",
+        "it is not selected by itself",
+        "it serves another version",
+        "it has another rank",
+    ],
+)
+def test_a_neighbour_does_not_compete_when(admit: Any, difference: Any) -> None:
+    assert admit(runtime(), neighbours=(runtime(name="theirs", **difference),)).denied == ""
+
+
+def test_a_runtime_does_not_compete_with_itself(admit: Any) -> None:
+    assert admit(runtime(), runtime(), neighbours=(runtime(),)).denied == ""
+
+
+def test_workers_once_there_stay(admit: Any) -> None:
+    old = runtime(workerSpec=WORKER)
+    text = "the ServingRuntime mine is invalid: removing workerSpec where it already exists"
+    assert admit(runtime(), old).denied == f"{text} is not allowed"
+
+
+def test_a_disabled_runtime_is_checked_against_its_schema_only(admit: Any) -> None:
+    blocked = main(env=[{"name": "PYTHONPATH", "value": "/x"}])
+    assert admit(runtime(disabled=True, containers=blocked)).denied == ""
+    errors = admit(runtime(disabled=True, containers=None)).errors
+    assert [str(error) for error in errors] == ["spec.containers: Required value"]
+
+
+def test_every_violation_of_the_schema_is_named(admit: Any) -> None:
+    formats = [{"version": 1, "priority": 0}]
+    errors = admit(runtime(supportedModelFormats=formats, multiModel="yes")).errors
+    where = "spec.supportedModelFormats[0]"
+    assert [str(error) for error in errors] == [
+        f"{where}.name: Required value",
+        (
+            f'{where}.version: Invalid value: "integer": {where}.version in body must be of type '
+            'string: "integer"'
+        ),
+        (
+            f"{where}.priority: Invalid value: 0: {where}.priority in body should be greater than "
+            "or equal to 1"
+        ),
+        (
+            'spec.multiModel: Invalid value: "string": spec.multiModel in body must be of type '
+            'boolean: "string"'
+        ),
+    ]
