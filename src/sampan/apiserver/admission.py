@@ -15,7 +15,7 @@ from sampan.apiserver.names import validate_name
 from sampan.machinery.errors import ApiError, BadRequest, FieldError, Forbidden, Invalid, Subject
 from sampan.machinery.registry import AdmissionContext, Admitted, JsonObject, Resource
 
-ExtraWarnings: TypeAlias = Callable[[JsonObject], list[str]]
+ExtraWarnings: TypeAlias = Callable[[JsonObject], Awaitable[list[str]]]
 """What the platform has to say about an object: fields that it does not honour."""
 
 
@@ -52,7 +52,7 @@ class Admission:
             admitted = await self._judged(resource, sent)
         except ApiError as error:
             raise Warned(error, warnings) from None
-        extra = self.extra_warnings(admitted.obj)
+        extra = await self.extra_warnings(admitted.obj)
         told = dict.fromkeys((*warnings, *admitted.warnings, *extra))
         return Admitted(admitted.obj, tuple(told))
 

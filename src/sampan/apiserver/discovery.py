@@ -6,7 +6,7 @@ The aggregated form (`APIGroupDiscoveryList` v2) lets kubectl learn all in two r
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sampan.machinery.registry import JsonObject, Resource
 
@@ -32,6 +32,11 @@ class Served:
     resource: Resource
     verbs: tuple[str, ...]
     subresources: tuple[Subresource, ...] = ()
+
+    def with_part(self, name: str) -> Served:
+        """Return the same with another read-only subresource."""
+        part = Subresource(name, self.resource.kind, ("get",))
+        return replace(self, subresources=(*self.subresources, part))
 
 
 def make_served(resource: Resource) -> Served:

@@ -6,8 +6,9 @@ import asyncio
 import logging
 import socket
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeAlias
 
 from sampan.apiserver.admission import Admission, ExtraWarnings, Warned
@@ -16,7 +17,7 @@ from sampan.apiserver.directory import Directory
 from sampan.apiserver.discovery import Served, make_served
 from sampan.apiserver.guard import Guard
 from sampan.apiserver.listener import Listener
-from sampan.apiserver.messages import Reply, Request, make_error
+from sampan.apiserver.messages import Reply, Request, make_error, make_reply
 from sampan.apiserver.namespaces import Namespaces
 from sampan.apiserver.own_service import SERVICES, OwnService
 from sampan.apiserver.patching import Patcher
@@ -41,9 +42,13 @@ CONFIGURATION = Key("configmaps", "kserve", "inferenceservice-config")
 """The ConfigMap whose data admission is given (KServe's controller namespace and name)."""
 
 
-def no_warnings(_obj: JsonObject) -> list[str]:
+async def no_warnings(_obj: JsonObject) -> list[str]:
     """Return none: a platform that honours every field."""
     return []
+
+
+Answers: TypeAlias = Mapping[tuple[str, str], Callable[[Key], Awaitable[JsonObject]]]
+"""`(resource id, subresource) -> answer`: read-only subresources that the caller brings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,7 @@ class Settings:
     origins: frozenset[str] = frozenset()
     configuration: Key = CONFIGURATION
     clock: Clock = field(default_factory=SystemClock)
+    answers: Answers = field(default_factory=dict)
 
 
 DEFAULT_SETTINGS = Settings()
@@ -79,7 +85,7 @@ class ApiServer:
         self._guard = Guard(token, settings.hosts, settings.origins)
         self._namespaces = Namespaces(store, registry, self._clock)
         self._own_service = OwnService()
-        self._served = _served(registry, shows_pods=replicas is not None)
+        self._served = _served(registry, settings.answers, shows_pods=replicas is not None)
         self._directory = Directory(tuple(self._served.values()), store)
         self._verbs = self._make_verbs(extra_warnings, replicas)
 
@@ -150,6 +156,8 @@ class ApiServer:
         reviews = Reviews(tuple(self._served.values()))
         for review in (SELF, ACCESS, RULES):
             verbs[review.id, "create"] = reviews.create
+        for (resource, part), answer in self._settings.answers.items():
+            verbs[f"{resource}/{part}", "get"] = partial(_answer, answer)
         reader = Reader(store, views, clock, self._stopping)
         admission = Admission(self._gather, extra_warnings)
         writer = Writer(store, admission, self._namespaces, clock)
@@ -170,10 +178,16 @@ class ApiServer:
         return AdmissionContext(found.get("data") or {}, tuple(neighbours))
 
 
-def _served(registry: Registry, *, shows_pods: bool) -> dict[str, Served]:
+async def _answer(answer: Callable[[Key], Awaitable[JsonObject]], call: Call) -> Reply:
+    return make_reply(await answer(call.key))
+
+
+def _served(registry: Registry, answers: Answers, *, shows_pods: bool) -> dict[str, Served]:
     """Return what is served by resource id: the registry's, our views, and the reviews."""
     views = (SERVICES, PODS) if shows_pods else (SERVICES,)
     shown = {PODS.id, SERVICES.id}
     served = [make_served(r) for r in (*(r for r in registry if r.id not in shown), *views)]
     served += [Served(review, VERBS) for review in (SELF, ACCESS, RULES)]
+    for resource, part in answers:
+        served = [s.with_part(part) if s.resource.id == resource else s for s in served]
     return {one.resource.id: one for one in served}

@@ -14,19 +14,21 @@ from sampan.api.config import Config, parse_cached
 from sampan.api.scheme import REGISTRY
 from sampan.apiserver.certificates import apply_certificates
 from sampan.apiserver.server import ApiServer
+from sampan.apiserver.server import Settings as ApiSettings
 from sampan.apiserver.token import apply_token
 from sampan.app.bootstrap import apply_bootstrap
 from sampan.app.controllers import run_controllers
 from sampan.app.daemon_lock import DaemonLock
 from sampan.app.paths import Paths
 from sampan.app.replicas import Replicas
-from sampan.controllers.gather import Sources
+from sampan.controllers.gather import SERVICES, Sources
 from sampan.controllers.unhonoured import unhonoured
+from sampan.controllers.why import explain
 from sampan.gateway.listener import Gateway
 from sampan.gateway.settings import GatewaySettings
 from sampan.machinery.clock import SystemClock
 from sampan.machinery.registry import JsonObject
-from sampan.machinery.store import Store
+from sampan.machinery.store import Key, Store
 from sampan.machinery.store_sqlite import SqliteStore
 from sampan.plan.types import Gateway as GatewayAddress
 from sampan.plan.types import ServiceKey
@@ -101,6 +103,7 @@ async def started(settings: Settings) -> AsyncIterator[Daemon]:
             token,
             Replicas(launcher, pod_changes),
             partial(unhonoured, sources),
+            ApiSettings(clock=clock, answers={(SERVICES, "why"): partial(_why, sources)}),
         )
         authority = certificates.authority.read_bytes()
         yield Daemon(api, sock, certificates.context(), token, authority)
@@ -141,6 +144,10 @@ async def _start_platform(
 
 def _parse_config(config_map: JsonObject | None) -> Config:
     return parse_cached((config_map or {}).get("data")).config
+
+
+async def _why(sources: Sources, key: Key) -> JsonObject:
+    return await explain(sources, ServiceKey(key.namespace, key.name))
 
 
 def _listen(port: int) -> socket.socket:
