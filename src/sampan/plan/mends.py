@@ -21,8 +21,8 @@ MENDS: Mapping[str, str] = MappingProxyType(
         "NoSupportingRuntime": "change spec.predictor.model.modelFormat or protocolVersion to what "
         "a runtime supports, or apply a runtime that does",
         "InvalidPredictorSpec": "change the field that the message names",
-        "DeploymentModeNotSupported": "set the annotation serving.kserve.io/deploymentMode to "
-        "Standard",
+        "DeploymentModeNotSupported": "delete it and apply it again with the annotation "
+        "serving.kserve.io/deploymentMode set to Standard",
         "TransformerNotSupported": "remove spec.transformer",
         "ExplainerNotSupported": "remove spec.explainer",
         "CanaryNotSupported": "remove the canary",

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from sampan.api.config import LEGACY_MODES, MODES
 from sampan.plan.types import Component, ServiceKey
 
 MAIN_CONTAINER = "kserve-container"
 TRANSFORMER_CONTAINER = "transformer-container"
 DEPLOYMENT_MODE = "serving.kserve.io/deploymentMode"
 STOP = "serving.kserve.io/stop"
-_LEGACY_MODES = {"RawDeployment": "Standard", "Serverless": "Knative"}
-_MODES = ("Standard", "Knative", "ModelMesh")
 
 
 def service_key(service: Mapping[str, Any]) -> ServiceKey:
@@ -59,10 +58,10 @@ def deployment_mode(service: Mapping[str, Any], default: str) -> str:
     """
     status = service.get("status") or {}
     for word in (status.get("deploymentMode"), annotations_of(service).get(DEPLOYMENT_MODE)):
-        mode = _LEGACY_MODES.get(str(word), str(word))
-        if mode in _MODES:
+        mode = LEGACY_MODES.get(str(word), str(word))
+        if mode in MODES:
             return mode
-    return _LEGACY_MODES.get(default, default) or "Standard"
+    return LEGACY_MODES.get(default, default) or "Standard"
 
 
 def component_name(service: Mapping[str, Any], component: Component) -> str:

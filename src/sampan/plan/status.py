@@ -26,7 +26,7 @@ from sampan.plan.model_status import derive_model_status
 from sampan.plan.observed import Link, LinkState, Observed
 from sampan.plan.routes import make_address, make_url
 from sampan.plan.service import component_name, deployment_mode
-from sampan.plan.types import Component, Plan, RuntimeScope, Snapshot
+from sampan.plan.types import Blocked, Component, Plan, RuntimeScope, Snapshot
 
 # Kubernetes's default for a rolling update: a quarter of the replicas may be missing.
 _MAX_UNAVAILABLE_PERCENT = 25
@@ -99,7 +99,7 @@ def _make_conditions(
             Condition(STOPPED, ConditionStatus.TRUE),
         )
     predictor = (
-        _derive_blocked_predictor(plan, observed)
+        _derive_blocked_predictor(plan.blocked, observed)
         if plan.blocked
         else _derive_predictor(plan, observed)
     )
@@ -109,24 +109,15 @@ def _make_conditions(
     return (predictor, ingress, Condition(STOPPED, ConditionStatus.FALSE))
 
 
-def _derive_blocked_predictor(plan: Plan, observed: Observed) -> Condition:
+def _derive_blocked_predictor(blocked: Blocked, observed: Observed) -> Condition:
     """What ran before the block stays, and is as ready as it is."""
     wanted = sum(w.replicas_wanted or 1 for w in observed.workloads)
     ready = sum(_serving(observed, w.name) for w in observed.workloads)
     if wanted and ready >= _least(wanted):
-        return Condition(
-            PREDICTOR_READY,
-            ConditionStatus.TRUE,
-            "MinimumReplicasAvailable",
-            "the replicas of the last valid spec serve",
-        )
-    reason, message = (plan.blocked.reason, plan.blocked.message) if plan.blocked else ("", "")
-    return Condition(
-        PREDICTOR_READY,
-        ConditionStatus.FALSE if wanted else ConditionStatus.UNKNOWN,
-        reason,
-        message,
-    )
+        text = "the replicas of the last valid spec serve"
+        return Condition(PREDICTOR_READY, ConditionStatus.TRUE, "MinimumReplicasAvailable", text)
+    status = ConditionStatus.FALSE if wanted else ConditionStatus.UNKNOWN
+    return Condition(PREDICTOR_READY, status, blocked.reason, blocked.message)
 
 
 def _derive_predictor(plan: Plan, observed: Observed) -> Condition:

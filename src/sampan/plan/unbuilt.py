@@ -19,12 +19,14 @@ Warnings: TypeAlias = tuple[tuple[str, str], ...]
 
 AUTOSCALER_CLASS = "serving.kserve.io/autoscalerClass"
 
+_NO_SCALING = "autoscaling is not built yet; the number of replicas stays at minReplicas"
+
 # Of spec.predictor: what is said when the field is set.
 _PREDICTOR_FIELDS = {
-    "scaleTarget": "autoscaling is not built yet; the number of replicas stays at minReplicas",
-    "scaleMetric": "autoscaling is not built yet; the number of replicas stays at minReplicas",
-    "scaleMetricType": "autoscaling is not built yet; the number of replicas stays at minReplicas",
-    "autoScaling": "autoscaling is not built yet; the number of replicas stays at minReplicas",
+    "scaleTarget": _NO_SCALING,
+    "scaleMetric": _NO_SCALING,
+    "scaleMetricType": _NO_SCALING,
+    "autoScaling": _NO_SCALING,
     "containerConcurrency": "a limit on concurrent requests is not built yet; none is set",
     "canaryTrafficPercent": "has no effect in Standard mode; all traffic goes to the newest model",
     "logger": "payload logging is not built yet; no request or answer is logged",
@@ -80,19 +82,10 @@ def _warn_scale(service: Mapping[str, Any]) -> Warnings:
             ("spec.predictor.minReplicas", "scale to zero is not built yet; one replica is kept")
         )
     if maximum > max(1 if minimum is None else int(minimum), 1):
-        found.append(
-            (
-                "spec.predictor.maxReplicas",
-                "autoscaling is not built yet; the number of replicas stays at minReplicas",
-            )
-        )
+        found.append(("spec.predictor.maxReplicas", _NO_SCALING))
     if AUTOSCALER_CLASS in annotations_of(service) and autoscaler in ("hpa", "keda"):
-        found.append(
-            (
-                f'metadata.annotations["{AUTOSCALER_CLASS}"]',
-                f'autoscaling by "{autoscaler}" is not built yet',
-            )
-        )
+        path = f'metadata.annotations["{AUTOSCALER_CLASS}"]'
+        found.append((path, f'autoscaling by "{autoscaler}" is not built yet'))
     return tuple(found)
 
 
@@ -156,8 +149,9 @@ def _block_mode(service: Mapping[str, Any], config: Config) -> Blocked | None:
         return None
     return Blocked(
         "DeploymentModeNotSupported",
-        'deployment mode "ModelMesh" is not built yet; set the annotation '
-        'serving.kserve.io/deploymentMode to "Standard"',
+        # The mode of an existing service is fixed, so that editing it would not help.
+        'deployment mode "ModelMesh" is not built yet; delete the service and apply it again with '
+        'the annotation serving.kserve.io/deploymentMode set to "Standard"',
     )
 
 
@@ -195,10 +189,8 @@ def _block_canary(service: Mapping[str, Any], _: Config) -> Blocked | None:
 def _block_traffic(service: Mapping[str, Any], config: Config) -> Blocked | None:
     """In Knative mode the rest of the traffic belongs to the previous revision."""
     percent = predictor(service).get("canaryTrafficPercent")
-    if (
-        percent in (None, 100)
-        or deployment_mode(service, config.default_deployment_mode) != "Knative"
-    ):
+    mode = deployment_mode(service, config.default_deployment_mode)
+    if percent in (None, 100) or mode != "Knative":
         return None
     return Blocked(
         "CanaryNotSupported",
