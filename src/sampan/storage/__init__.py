@@ -1,4 +1,16 @@
 """Fetching model artefacts: one file a scheme, one cache, safe archives.
 
-Knows URIs and folders only. Which URI a service needs is decided in `sampan.plan`.
+Knows URIs and folders only. Which URI a service needs is decided in `sampan.plan`; where a model
+appears in a replica (`mountPath`, many URIs) is the platform's. `fetch.fetch` is the way in.
+"""
+
+from __future__ import annotations
+
+SCHEMES: dict[str, str] = {
+    "file": "sampan.storage.file:fetch",
+    "pvc": "sampan.storage.pvc:fetch",
+}
+"""Scheme to its `async (uri, job) -> Fetched`, imported when first asked for.
+
+A bare absolute path is a `file` URI. To add a scheme: one file here, one line above.
 """

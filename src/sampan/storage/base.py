@@ -32,7 +32,10 @@ class FetchOptions:
     for PersistentVolumeClaims. `allowed_private_hosts` are host names or addresses that may resolve
     to loopback or private addresses (`*` allows all; link-local is refused even then unless named).
     Timeouts are seconds; `stall_seconds` without a byte is an error. `max_bytes` bounds a download
-    and its unpacked size, `max_files` the members of an archive.
+    and its unpacked size, `max_files` the members of an archive, `max_ratio` how many times its own
+    size an archive may unpack to. `reserve_bytes` of the disk must stay free after a fetch.
+    `headers` go to the URI's own host, `host_headers` (by host name) to that host wherever it comes
+    up; neither follows a redirect to another origin.
     """
 
     cache: Path
@@ -45,16 +48,23 @@ class FetchOptions:
     max_files: int = 100_000
     max_ratio: float = 200.0
     headers: Mapping[str, str] = field(default_factory=dict)
+    host_headers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    reserve_bytes: int = 512 * 1024**2
 
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """A model folder ready to be read. `cached`: nothing had to be transferred."""
+    """A model folder ready to be read. `cached`: nothing had to be transferred.
+
+    `note` tells what a person should know though it is no error (a copy of last week is used
+    because the source cannot be reached); empty otherwise.
+    """
 
     path: Path
     size: int
     seconds: float
     cached: bool
+    note: str = ""
 
 
 class StorageError(Exception):

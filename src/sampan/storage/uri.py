@@ -1,0 +1,57 @@
+"""URIs as people write them: their scheme, and how they are shown without a secret. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from sampan.machinery.suggest import suggest
+from sampan.storage.base import StorageError
+
+_SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*):(?=//)")
+
+
+def select_scheme(uri: str, known: Iterable[str]) -> str:
+    """Return the scheme of a URI, lower-case; `file` for an absolute path. Raise StorageError."""
+    schemes = list(known)
+    if uri.startswith("/"):
+        return "file"
+    found = _SCHEME.match(uri)
+    if found is None:
+        raise StorageError(
+            "InvalidURI",
+            f'the storage URI "{redact(uri)}" is neither an absolute path nor scheme://...; '
+            f"write the whole path, or one of {_listed(schemes)}",
+        )
+    scheme = found[1].lower()
+    if scheme not in schemes:
+        near = suggest(scheme, schemes)
+        mend = f'write "{near}://"' if near else "use one of these, or a local path"
+        raise StorageError(
+            "UnsupportedScheme",
+            f'the scheme "{scheme}" of the storage URI "{redact(uri)}" is not supported here '
+            f"(supported: {_listed(schemes)}); {mend}",
+        )
+    return scheme
+
+
+def redact(uri: str) -> str:
+    """Return a URI fit for logs and errors: no user, no password, no value of a query.
+
+    Signed URLs carry their secret under many names (`sig`, `X-Amz-Signature`, `token`), so the
+    whole query goes. What cannot be split as a URI is shown up to its first `@` or `?` sign only.
+    """
+    try:
+        parts = urlsplit(uri)
+    except ValueError:
+        return re.split("[@?]", uri, maxsplit=1)[0] + "…"
+    if parts.scheme.lower() not in {"http", "https"}:
+        return re.sub(r"//[^/@]*@", "//", uri)
+    host = parts.netloc.rpartition("@")[2]
+    query = "?…" if parts.query else ""
+    return f"{parts.scheme}://{host}{parts.path}{query}"
+
+
+def _listed(schemes: Iterable[str]) -> str:
+    return ", ".join(f"{scheme}://" for scheme in schemes)
