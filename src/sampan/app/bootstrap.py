@@ -15,7 +15,6 @@ from sampan.machinery.registry import JsonObject
 from sampan.machinery.store import Key, Store
 
 CLUSTER_RUNTIMES = "clusterservingruntimes.serving.kserve.io"
-NAMESPACES = ("default", "kserve")
 SHIPPED = "serving.sampan.dev/shipped"
 """Annotation: the hash of the spec as Sampan shipped it."""
 
@@ -24,21 +23,17 @@ CONFIGURATION: JsonObject = {
     "kind": "ConfigMap",
     "metadata": {"name": "inferenceservice-config", "namespace": "kserve"},
     "data": {
-        "deploy": json.dumps({"defaultDeploymentMode": "Standard"}),
-        "ingress": json.dumps(
-            {
-                "ingressDomain": "example.com",
-                "domainTemplate": "{{ .Name }}.{{ .Namespace }}.{{ .IngressDomain }}",
-            }
-        ),
+        "deploy": '{"defaultDeploymentMode": "Standard"}',
+        "ingress": '{"ingressDomain": "example.com",'
+        ' "domainTemplate": "{{ .Name }}.{{ .Namespace }}.{{ .IngressDomain }}"}',
+        "security": '{"autoMountServiceAccountToken": true}',
     },
 }
+"""A laptop's `inferenceservice-config`: Standard mode, and nothing written into specs."""
 
 
 async def apply_bootstrap(store: Store) -> None:
     """Create what is not there yet, and bring shipped runtimes up to date."""
-    for name in NAMESPACES:
-        await _create(store, "namespaces", _namespace(name))
     await _create(store, "configmaps", CONFIGURATION)
     for runtime in shipped_runtimes():
         await _apply_runtime(store, runtime)
@@ -51,7 +46,8 @@ def shipped_runtimes() -> list[JsonObject]:
     from sampan.manifests import read_runtimes
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    return [_stamped(yaml.load(text, loader)) for text in read_runtimes()]  # noqa: S506  # safe loaders
+    texts = read_runtimes()
+    return [_stamped(yaml.load(text, loader)) for text in texts]  # noqa: S506  # a safe loader
 
 
 def _stamped(runtime: JsonObject) -> JsonObject:
@@ -83,10 +79,6 @@ def _merged(found: JsonObject, shipped: JsonObject) -> JsonObject:
 async def _create(store: Store, resource: str, obj: JsonObject) -> None:
     with suppress(AlreadyExists):
         await store.create(resource, obj)
-
-
-def _namespace(name: str) -> JsonObject:
-    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
 
 
 def _hash(spec: JsonObject) -> str:

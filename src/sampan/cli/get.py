@@ -13,6 +13,7 @@ from sampan.cli.daemon import connect
 from sampan.cli.output import CliError, note, say, table
 from sampan.cli.targets import Target, find_targets
 
+HEAD = {"apiVersion", "kind", "metadata"}
 FORMS = ("", "wide", "yaml", "json", "name")
 
 
@@ -44,7 +45,8 @@ def get(
 
 
 def formatted(obj: Any, output: str) -> str:
-    """Return an object as YAML or JSON text."""
+    """Return an object as YAML or JSON text, without `managedFields`, as kubectl shows it."""
+    obj = shown(obj)
     if output == "json":
         return json.dumps(obj, indent=4)
     import yaml
