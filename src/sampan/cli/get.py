@@ -54,6 +54,19 @@ def formatted(obj: Any, output: str) -> str:
     return yaml.safe_dump(obj, sort_keys=False, allow_unicode=True).rstrip()
 
 
+def shown(obj: Any) -> Any:
+    """Return an object as a person reads it: apiVersion and kind first, no managedFields."""
+    if not isinstance(obj, dict):
+        return obj
+    if isinstance(obj.get("items"), list):
+        return {**obj, "items": [shown(item) for item in obj["items"]]}
+    if not isinstance(obj.get("metadata"), dict):
+        return obj
+    metadata = {k: v for k, v in obj["metadata"].items() if k != "managedFields"}
+    head = {k: obj[k] for k in ("apiVersion", "kind") if k in obj}
+    return {**head, "metadata": metadata, **{k: v for k, v in obj.items() if k not in HEAD}}
+
+
 def _show(
     client: ApiClient, target: Target, where: str, output: str, query: dict[str, str]
 ) -> None:
