@@ -304,3 +304,23 @@ def test_the_main_container_is_the_one_of_that_name_else_the_first():
         "kserve-container"
     )
     assert main_container({"containers": named("a", "b")})["name"] == "a"
+
+
+MALFORMED = {
+    "a variable without a name": {"env": [{"value": "1"}]},
+    "a mount without a path": {"volumeMounts": [{"name": "a"}]},
+    "a port without a number": {"ports": [{"name": "http"}]},
+}
+
+
+@pytest.mark.parametrize("own", MALFORMED.values(), ids=MALFORMED.keys())
+def test_what_cannot_be_merged_blocks_instead_of_failing(make, own):
+    base = {
+        "env": [{"name": "A", "value": "1"}],
+        "volumeMounts": [{"name": "a", "mountPath": "/a"}],
+        "ports": [{"containerPort": 8080}],
+    }
+    blocked = merge(make.service(model=own), with_container(make, **base)).blocked
+    assert blocked is not None
+    assert blocked.reason == "InvalidPredictorSpec"
+    assert next(iter(own)) in blocked.message

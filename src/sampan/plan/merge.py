@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from sampan.machinery.errors import BadRequest
 from sampan.machinery.patch import strategic_merge
 from sampan.machinery.registry import JsonObject
 from sampan.plan.image import make_image, wants_gpu
@@ -130,12 +131,20 @@ def _make_with_runtime(
             f'"{selection.name}" has {_names(runtime_containers)}; rename its server\'s container'
         )
     own_containers = _by_name(predictor(service).get("containers") or ())
+    base = {k: runtime_spec[k] for k in _RUNTIME_POD_FIELDS if runtime_spec.get(k)}
+    own = {k: v for k, v in _pod_fields(predictor(service)).items() if k != "containers"}
     try:
         served = _make_served(service, selection, defaults, (runtime_containers, own_containers))
+        spec = strategic_merge(base, own)
     except PlaceholderError as error:
         return _blocked(
             "failed to replace placeholders in serving runtime "
             f"{selection.name} Container {MAIN_CONTAINER}: {error}"
+        )
+    except BadRequest as error:
+        return _blocked(
+            f'spec.predictor does not merge with runtime "{selection.name}": {error.message}; '
+            "change the one that lacks it"
         )
     taken = {c.get("name") for c in served}
     others = [
@@ -143,9 +152,6 @@ def _make_with_runtime(
         for c in (*runtime_containers.values(), *own_containers.values())
         if c.get("name") not in taken
     ]
-    base = {k: runtime_spec[k] for k in _RUNTIME_POD_FIELDS if runtime_spec.get(k)}
-    own = {k: v for k, v in _pod_fields(predictor(service)).items() if k != "containers"}
-    spec = strategic_merge(base, own)
     return MergedPod({**spec, "containers": [*served, *others]})
 
 
@@ -181,14 +187,14 @@ def _merge_container(runtime: JsonObject, own: JsonObject) -> JsonObject:
     patch = {k: v for k, v in own.items() if k != "args" and not (k == "name" and not v)}
     merged: JsonObject = strategic_merge(runtime, patch)
     args = [*(runtime.get("args") or []), *(own.get("args") or [])]
-    chosen = {e["name"]: e for e in own.get("env") or []}
+    chosen = {e.get("name"): e for e in own.get("env") or []}
     env = [_one_source(e, chosen) for e in merged.get("env") or []]
     return {**merged, **({"args": args} if args else {}), **({"env": env} if env else {})}
 
 
-def _one_source(entry: JsonObject, chosen: Mapping[str, JsonObject]) -> JsonObject:
+def _one_source(entry: JsonObject, chosen: Mapping[Any, JsonObject]) -> JsonObject:
     """A variable that ended with both a value and a source keeps the service's choice."""
-    own = chosen.get(entry["name"], {})
+    own = chosen.get(entry.get("name"), {})
     if "value" in entry and "valueFrom" in entry:
         dropped = "value" if "valueFrom" in own else "valueFrom"
         return {k: v for k, v in entry.items() if k != dropped}
@@ -198,7 +204,7 @@ def _one_source(entry: JsonObject, chosen: Mapping[str, JsonObject]) -> JsonObje
 def _with_defaults(container: JsonObject, defaults: RuntimeDefaults) -> JsonObject:
     """Add the runtime's defaults to the service's side of the merge."""
     for name, value in defaults.env.items():
-        if not any(e["name"] == name for e in container.get("env") or []):
+        if not any(e.get("name") == name for e in container.get("env") or []):
             container = _with_env(container, name, value)
     if defaults.args:
         container = {**container, "args": [*(container.get("args") or []), *defaults.args]}
@@ -209,8 +215,8 @@ def _with_env(container: Mapping[str, Any], name: str, value: str) -> JsonObject
     """Set a variable: in its place where it is present, else at the end."""
     entry = {"name": name, "value": value}
     env = container.get("env") or []
-    if any(e["name"] == name for e in env):
-        return {**container, "env": [entry if e["name"] == name else e for e in env]}
+    if any(e.get("name") == name for e in env):
+        return {**container, "env": [entry if e.get("name") == name else e for e in env]}
     return {**container, "env": [*env, entry]}
 
 
