@@ -26,7 +26,8 @@ from sampan.platforms.local.ports import PortPool
 from sampan.platforms.local.process import ProcessSpec, ProcessState
 from sampan.platforms.local.records import Record, Records, validate_name
 from sampan.platforms.local.replica import Replica, Surroundings
-from sampan.platforms.local.zygote import ZygoteFailed, ZygotePool
+from sampan.platforms.local.zygote import ZygotePool
+from sampan.platforms.local.zygote_connection import ZygoteFailed
 
 _LOG = logging.getLogger(__name__)
 

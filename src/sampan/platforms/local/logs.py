@@ -221,7 +221,7 @@ class _Follower:
 
 
 def _remove(path: Path) -> None:
-    for part in rotation.parts(path):
+    for part in (*rotation.parts(path), rotation.partial_path(path)):
         part.unlink(missing_ok=True)
 
 

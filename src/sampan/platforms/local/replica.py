@@ -31,7 +31,9 @@ from sampan.platforms.local.prober import Prober
 from sampan.platforms.local.probes import BadProbe, Probe, ProbeKind, make_probe
 from sampan.platforms.local.process import ProcessSpec, ProcessState
 from sampan.platforms.local.records import Record, Records
-from sampan.platforms.local.zygote import Connection, Fork, Refused, ZygoteFailed, ZygotePool
+from sampan.platforms.local.termination import Termination
+from sampan.platforms.local.zygote import ZygotePool
+from sampan.platforms.local.zygote_connection import Connection, Fork, Refused, ZygoteFailed
 
 _LOG = logging.getLogger(__name__)
 
@@ -61,9 +63,7 @@ class Replica:
         self._around = around
         self._parent: Connection | None = None
         self._stop = asyncio.Event()
-        self._killer: asyncio.Task[None] | None = None
-        self._kill_at = 0.0
-        self._killed = False
+        self._termination = Termination(around.clock)
         self._killed_for = ""
         self._was_ready = False
         self._life: asyncio.Task[None] | None = None
@@ -117,10 +117,10 @@ class Replica:
 
     async def leave(self) -> None:
         """Stop supervising; the process goes on."""
-        tasks = [t for t in (self._life, self._killer) if t is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        self._termination.over()
+        if self._life is not None:
+            self._life.cancel()
+            await asyncio.gather(self._life, return_exceptions=True)
 
     # Observer of the prober
 
@@ -157,11 +157,15 @@ class Replica:
 
     async def _run_once(self, found: Identity | None) -> None:
         """Start the process, unless one is found, and see it to its end."""
-        running = found or await self._start()
-        if isinstance(running, Identity):
-            self._note_end(await self._watch(running))
-        else:
-            self._note_end(running)
+        try:
+            running = found or await self._start()
+            ended = await self._watch(running) if isinstance(running, Identity) else running
+        except Exception as error:  # noqa: BLE001 # a replica must not be lost by a mistake
+            _LOG.exception("%s: a mistake of ours; the replica is ended", self.spec.replica)
+            await self._end_stragglers(self.state.pid)
+            message = f"{type(error).__name__}: {error}; this is a mistake of Sampan's, see its log"
+            ended = _start_failed("InternalError", message, self._around.clock.now())
+        self._note_end(ended)
 
     async def _start(self) -> Identity | Exit:
         """Start the process; return it, or the exit that stands for a start that failed."""
@@ -186,7 +190,8 @@ class Replica:
 
     def _prepare(self, now: float) -> None:
         """Choose ports and write down the intent, so that a crash from here on leaves a trace."""
-        self._killed, self._killed_for, self._was_ready = False, "", False
+        self._termination = Termination(self._around.clock)
+        self._killed_for, self._was_ready = "", False
         self._probes()  # a bad one is found before anything is started
         self._choose_ports()
         self.record = replace(self.record, uid=secrets.token_hex(16), boot_id=identity.boot_id())
@@ -229,11 +234,9 @@ class Replica:
         return Fork(self.record.uid, command.argv, command.env, spec.cwd, log, self.folder, entry)
 
     def _env(self) -> Mapping[str, str]:
-        return {
-            **self.spec.env,
-            identity.MARKER: self.record.uid,
-            zygote_child.TERMINATION_VARIABLE: str(self.folder / zygote_child.TERMINATION),
-        }
+        termination = str(self.folder / zygote_child.TERMINATION).replace("$", "$$")
+        own = {identity.MARKER: self.record.uid, zygote_child.TERMINATION_VARIABLE: termination}
+        return {**self.spec.env, **own}
 
     async def _watch(self, running: Identity) -> Exit:
         """Probe the process until it has ended; clean up after it; return how it ended."""
@@ -244,12 +247,10 @@ class Replica:
             await exits.wait_gone(running)
         finally:
             await _end_quietly(probing)
-        out_of_memory = self._around.memory.killed_lately()
-        if self._killer is not None:
-            self._killer.cancel()
-            self._killer = None
+        self._termination.over()
+        out_of_memory = self._around.memory.killed_lately() and not self._termination.killed
         finished = self._around.clock.now()
-        await asyncio.to_thread(identity.kill_stragglers, running.pid, self.record.uid, self.folder)
+        await self._end_stragglers(running.pid)
         status = await self._reaped()
         spec = self.spec
         return exits.make_exit(
@@ -258,11 +259,17 @@ class Replica:
                 started_at=self.state.started_at,
                 finished_at=finished,
                 killed_for=self._killed_for,
-                out_of_memory=out_of_memory and status == signal.SIGKILL and not self._killed,
+                out_of_memory=out_of_memory
+                and status == signal.SIGKILL
+                and not self._termination.killed,
                 termination=exits.read_termination(self.folder),
                 last_lines=self._around.logs.last_lines(spec.service, spec.replica, _LAST_LINES),
             )
         )
+
+    async def _end_stragglers(self, session: int) -> None:
+        """Kill whatever is left of the run, and so give its lock back."""
+        await asyncio.to_thread(identity.kill_stragglers, session, self.record.uid, self.folder)
 
     def _prober(self) -> Prober:
         command = expand_command((), self._env(), self.state.ports)
@@ -333,25 +340,8 @@ class Replica:
             stop.cancel()
 
     def _terminate(self, grace: float) -> None:
-        """SIGTERM to the group, once, and SIGKILL after the shortest grace that was asked for.
-
-        Once, because servers take a second SIGTERM for impatience and drop what they are doing.
-        """
         running = Identity(self.state.pid, self.state.start_ticks)
-        kill_at = self._around.clock.now() + grace
-        if self._killer is not None:
-            if kill_at >= self._kill_at:
-                return
-            self._killer.cancel()
-        elif not running.pid or not identity.signal_group(running, signal.SIGTERM):
-            return
-        self._kill_at = kill_at
-        self._killer = asyncio.create_task(self._kill_after(grace, running))
-
-    async def _kill_after(self, grace: float, running: Identity) -> None:
-        await self._around.clock.sleep(max(0.0, grace))
-        self._killed = True
-        identity.signal_group(running, signal.SIGKILL)
+        self._termination.begin(running, grace)
 
     def _forget(self) -> None:
         spec, around = self.spec, self._around

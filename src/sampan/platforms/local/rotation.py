@@ -34,6 +34,11 @@ def parts(path: Path) -> list[Path]:
     return found
 
 
+def partial_path(path: Path) -> Path:
+    """Return where a head is copied to before it becomes a part."""
+    return path.with_name(f"{path.name}.partial")
+
+
 def data_start(descriptor: int) -> int:
     """Return where the file's data begin: behind the hole that a cut has left, else 0."""
     if not hasattr(os, "SEEK_DATA"):
@@ -70,7 +75,7 @@ def copy_head(path: Path, max_bytes: int) -> Head | None:
     if os.fstat(descriptor).st_size - start <= length:
         os.close(descriptor)
         return None
-    partial = path.with_name(path.name + ".partial")
+    partial = partial_path(path)
     target = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
         _copy(descriptor, target, start, length)

@@ -1,4 +1,4 @@
-"""The daemon's side of zygotes: starting them, asking them to fork, hearing of ends.
+"""The zygotes of a daemon: which replica may be forked from which, started when first needed.
 
 Every replica is the child of a zygote, also one that is a plain command: then the zygote has
 imported nothing. So exit codes are known even when the daemon was away, and the daemon, which has
@@ -22,10 +22,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sampan.machinery.registry import JsonObject
 from sampan.platforms.local import zygote_child
 from sampan.platforms.local.expansion import PORT_PREFIX, expand_env
 from sampan.platforms.local.process import Zygote
+from sampan.platforms.local.zygote_connection import (
+    Connection,
+    ZygoteFailed,
+    connect,
+    forget,
+    listen,
+)
 
 _OWN_TO_A_REPLICA = frozenset(
     ("HOSTNAME", "POD_NAME", "POD_IP", "POD_UID", "POD_NAMESPACE", "MODEL_NAME", "MODEL_DIR")
@@ -37,39 +43,6 @@ a zygote.
 
 PLAIN = "plain"
 """The key of the zygote that has imported nothing and starts commands."""
-
-_LINE_LIMIT = 16 << 20
-
-
-class ZygoteFailed(Exception):
-    """A zygote could not be made or is gone; `reason` is CamelCase, `lines` what it printed."""
-
-    def __init__(self, reason: str, message: str, lines: tuple[str, ...] = ()) -> None:
-        super().__init__(message)
-        self.reason = reason
-        self.message = message
-        self.lines = lines
-
-
-def _died() -> ZygoteFailed:
-    return ZygoteFailed("ZygoteDied", "the process to fork from has ended; another is started")
-
-
-class Refused(Exception):
-    """The zygote would not fork: the replica already runs, or the zygote is retired."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fork:
-    """What to start: the expanded command and the files of the replica."""
-
-    uid: str
-    argv: tuple[str, ...]
-    env: Mapping[str, str]
-    cwd: str
-    log: Path
-    folder: Path
-    entry: str = ""
 
 
 def shared_env(env: Mapping[str, str]) -> dict[str, str]:
@@ -90,109 +63,6 @@ def make_key(zygote: Zygote | None, env: Mapping[str, str]) -> str:
         return PLAIN
     identity = json.dumps([zygote.python, zygote.preload, env])
     return hashlib.sha256(identity.encode()).hexdigest()[:16]
-
-
-def socket_address(path: Path) -> tuple[str, int]:
-    """Return an address for a Unix socket path of any length, and a descriptor to close after use.
-
-    The kernel's limit is 107 bytes; a longer one is reached through its folder's descriptor.
-    """
-    if len(os.fsencode(path)) < 104:  # macOS's limit, the smaller one
-        return str(path), -1
-    if not Path("/proc/self/fd").is_dir():
-        raise ZygoteFailed(
-            "PathTooLong",
-            f'the path "{path}" is too long for a socket; choose a shorter state folder',
-        )
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    return f"/proc/self/fd/{folder}/{path.name}", folder
-
-
-@dataclass(slots=True)
-class Connection:
-    """A zygote that answers. `children` are the pids of its children, by uid, when it was found."""
-
-    path: Path
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
-    pid: int = 0
-    children: dict[str, int] = field(default_factory=dict)
-    alive: bool = True
-    _asked: dict[int, asyncio.Future[JsonObject]] = field(default_factory=dict)
-    _listening: asyncio.Task[None] | None = None
-
-    async def greet(self) -> None:
-        """Wait until the zygote is ready; raise ZygoteFailed."""
-        line = await self.reader.readline()
-        if not line:
-            raise ZygoteFailed("ZygoteDied", "the interpreter ended while it was importing")
-        message = json.loads(line)
-        if message["event"] == "failed":
-            lines = tuple(message["lines"])
-            raise ZygoteFailed(message["reason"], message["message"], lines)
-        self.pid, self.children = message["pid"], message["children"]
-        self._listening = asyncio.create_task(self._listen())
-
-    async def fork(self, fork: Fork) -> tuple[int, int]:
-        """Start a replica; return its pid and start ticks. Raises Refused or ZygoteFailed."""
-        number = max(self._asked, default=0) + 1
-        answer: asyncio.Future[JsonObject] = asyncio.get_running_loop().create_future()
-        self._asked[number] = answer
-        try:
-            self._tell(_fork_message(number, fork))
-            message = await answer
-        finally:
-            del self._asked[number]
-        if message["event"] == "refused":
-            raise Refused(message["message"])
-        return message["pid"], message["ticks"]
-
-    def retire(self) -> None:
-        """Have it fork no more and end after its last child."""
-        self._tell({"op": "hello", "retire": True})
-
-    async def close(self) -> None:
-        """Hang up. The zygote lives on while it has children."""
-        self.alive = False
-        if self._listening is not None:
-            self._listening.cancel()
-            await asyncio.gather(self._listening, return_exceptions=True)
-        self.writer.transport.abort()
-
-    def _tell(self, message: JsonObject) -> None:
-        if not self.alive:
-            raise _died()
-        self.writer.write(json.dumps(message).encode() + b"\n")
-
-    async def _listen(self) -> None:
-        try:
-            while line := await self.reader.readline():
-                message = json.loads(line)
-                answer = self._asked.get(message["id"])
-                if answer is not None and not answer.done():
-                    answer.set_result(message)
-        except OSError:
-            pass  # the zygote was killed: as if it had hung up
-        self.alive = False
-        self.writer.transport.abort()
-        _forget(self.path)
-        for answer in self._asked.values():
-            if not answer.done():
-                answer.set_exception(_died())
-
-
-def _fork_message(number: int, fork: Fork) -> JsonObject:
-    return {
-        "op": "fork",
-        "id": number,
-        "uid": fork.uid,
-        "argv": fork.argv,
-        "env": dict(fork.env),
-        "cwd": fork.cwd,
-        "log": str(fork.log),
-        "folder": str(fork.folder),
-        "entry": fork.entry,
-    }
 
 
 @dataclass(slots=True)
@@ -218,9 +88,9 @@ class ZygotePool:
         owners: dict[str, Connection] = {}
         for path in sorted(self.folder.glob("*.sock")):
             try:
-                connection = await asyncio.wait_for(self._connect(path), 10.0)
+                connection = await asyncio.wait_for(connect(path), 10.0)
             except (OSError, ZygoteFailed, TimeoutError):
-                _forget(path)
+                forget(path)
                 continue
             connection.retire()
             self._found.append(connection)
@@ -232,7 +102,7 @@ class ZygotePool:
         env = shared_env(replica_env) if zygote else {}
         key = make_key(zygote, env)
         task = self._own.get(key)
-        if task is not None and task.done() and not _usable(task):
+        if task is not None and task.done() and not (_usable(task) or _cannot_fork(task)):
             task = None
         if task is None:
             self._make_room()
@@ -270,17 +140,17 @@ class ZygotePool:
         for process in self._processes:
             await _ended_soon(process)
         for path in self.folder.glob("*.sock"):
-            _forget(path)
+            forget(path)
 
     async def _start(self, key: str, zygote: Zygote | None, env: Mapping[str, str]) -> Connection:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = self.folder / f"{key}-{secrets.token_hex(4)}.sock"
-        listener = _listen(path)
+        listener = listen(path)
         log = path.with_suffix(".log")
         try:
             process = await self._spawn(zygote, env, listener, log)
         except OSError as error:
-            _forget(path)
+            forget(path)
             python = zygote.python if zygote else sys.executable
             raise ZygoteFailed(
                 "StartError",
@@ -290,15 +160,15 @@ class ZygotePool:
             listener.close()
         self._processes = [p for p in self._processes if p.returncode is None] + [process]
         try:
-            connection = await self._connect(path)
+            connection = await connect(path)
         except asyncio.CancelledError:  # nobody waits for it any more
             process.kill()
-            _forget(path)
+            forget(path)
             raise
         except (ZygoteFailed, OSError) as error:
             await _ended_soon(process)
             failure = _with_output(error, log)
-            _forget(path)
+            forget(path)
             raise failure from error
         return connection
 
@@ -320,47 +190,15 @@ class ZygotePool:
                 start_new_session=True,
             )
 
-    async def _connect(self, path: Path) -> Connection:
-        """Return a zygote that is ready; raise ZygoteFailed or OSError."""
-        address, folder = socket_address(path)
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            connection.connect(address)
-        except OSError:
-            connection.close()
-            raise
-        finally:
-            if folder >= 0:
-                os.close(folder)
-        reader, writer = await asyncio.open_unix_connection(sock=connection, limit=_LINE_LIMIT)
-        answering = Connection(path, reader, writer)
-        try:
-            await answering.greet()
-        except BaseException:
-            await answering.close()
-            raise
-        return answering
-
 
 def _usable(task: asyncio.Task[Connection]) -> bool:
     return not task.cancelled() and task.exception() is None and task.result().alive
 
 
-def _listen(path: Path) -> socket.socket:
-    address, folder = socket_address(path)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        listener.bind(address)
-        listener.listen(8)
-    finally:
-        if folder >= 0:
-            os.close(folder)
-    return listener
-
-
-def _forget(path: Path) -> None:
-    path.unlink(missing_ok=True)
-    path.with_suffix(".log").unlink(missing_ok=True)
+def _cannot_fork(task: asyncio.Task[Connection]) -> bool:
+    """Return whether trying again would only import for nothing again."""
+    error = None if task.cancelled() else task.exception()
+    return isinstance(error, ZygoteFailed) and error.reason == "ThreadsStarted"
 
 
 def _with_output(error: ZygoteFailed | OSError, log: Path) -> ZygoteFailed:

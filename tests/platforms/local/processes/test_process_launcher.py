@@ -103,6 +103,27 @@ async def test_a_signal_is_named(launcher: Launcher, make: Make, settled: Any) -
     assert (state.last_exit.code, state.last_exit.signal) == (139, "SIGSEGV")
 
 
+async def test_a_kill_for_want_of_memory_is_told_as_one(
+    launcher: Launcher, make: Make, settled: Any, tmp_path: Path
+) -> None:
+    """The kernel's counter is the edge here: a file stands for it, the kill is real."""
+    vmstat = tmp_path / "vmstat"
+    vmstat.write_text("oom_kill 3\n")
+    memory = launcher._around.memory
+    memory._vmstat = vmstat
+    memory.tick()
+    memory.tick()
+    for kills, reason in ((3, "Error"), (4, "OOMKilled")):
+        await launcher.start(make("a", *SLEEP))
+        state = await settled(launcher, "a", lambda s: s.running)
+        vmstat.write_text(f"oom_kill {kills}\n")
+        os.kill(state.pid, signal.SIGKILL)
+        state = await settled(launcher, "a", lambda s: s.last_exit)
+        assert state.last_exit.reason == reason
+        await launcher.stop("a", 1)
+        await launcher.wait_stopped("a")
+
+
 async def test_a_stop_is_graceful_and_leaves_nothing(
     launcher: Launcher, make: Make, settled: Any, tmp_path: Path, state_dir: Path
 ) -> None:
@@ -304,6 +325,16 @@ async def test_a_full_disk_is_told_and_outlived(
     assert "logs/default" in state.last_exit.message
     (state_dir / "logs/default").unlink()
     await settled(launcher, "a", lambda s: s.ready)
+
+
+async def test_a_mistake_of_ours_ends_the_replica_and_is_told(
+    launcher: Launcher, make: Make, settled: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    await launcher.start(make("a", *SLEEP, env={"NOT_TEXT": 1}))
+    state = await settled(launcher, "a", lambda s: s.last_exit)
+    assert state.last_exit.reason == "InternalError"
+    assert "TypeError" in state.last_exit.message
+    assert "Traceback" in caplog.text
 
 
 async def test_the_record_of_a_running_replica_names_its_process(

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from sampan.machinery.clock import SystemClock
 from sampan.platforms.local import zygote_child
 from sampan.platforms.local.launcher import Launcher
 from sampan.platforms.local.process import Zygote
@@ -255,6 +256,22 @@ async def test_a_warmed_zygote_has_imported_before_the_start(
     await launcher.start(spec)
     state = await settled(launcher, "a", lambda s: s.running)
     assert parent(state.pid) == warm.pid
+
+
+async def test_a_state_folder_may_have_a_path_longer_than_a_socket_address(
+    state_dir: Path, make: Make, settled: Any
+) -> None:
+    folder = state_dir / ("a-long-name-" * 12)
+    for _ in range(2):
+        launcher = Launcher(folder, SystemClock(), lambda _: None)
+        await launcher.adopt()
+        await launcher.start(make("a", "sleep", "300"))
+        await settled(launcher, "a", lambda s: s.ready)
+        await launcher.close(stop_all=False)
+    last = Launcher(folder, SystemClock(), lambda _: None)
+    (adopted,) = await last.adopt()
+    assert adopted.restarts == 0
+    await last.close(stop_all=True)
 
 
 async def test_too_many_zygotes_retire_the_one_used_longest_ago(
