@@ -172,7 +172,7 @@ def damaged(draw: st.DrawFn, kind: str) -> dict[str, Any]:
     obj = draw(resources(kind))
     place: Any = obj
     while True:
-        names = [name for name in place if name not in ("apiVersion", "kind", "metadata")]
+        names = [name for name in place if name not in ("apiVersion", "kind")]
         if not names:
             return obj
         name = draw(st.sampled_from(sorted(names)))
@@ -191,6 +191,7 @@ def test_admission_answers_whatever_it_is_given(resource: Resource) -> None:
     @given(damaged(resource.kind))
     def law(obj: dict[str, Any]) -> None:
         admitted = admit(obj, None, AdmissionContext())
+        admit({**obj, "metadata": None}, obj, AdmissionContext())
         assert all(error.path and error.message for error in admitted.errors)
 
     law()

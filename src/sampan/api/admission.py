@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sampan.api.schema.definitions import schema_of
-from sampan.api.schema.fields import completed
+from sampan.api.schema.fields import completed_object
 from sampan.api.schema.violations import violations
 from sampan.machinery.errors import FieldError
 from sampan.machinery.registry import Admitted, JsonObject
@@ -41,7 +41,7 @@ def judged(obj: JsonObject, mistakes: Iterable[Mistake], warnings: Iterable[str]
 def admit_by_schema(kind: str, obj: JsonObject) -> Admitted:
     """Prune, fill and check an object whose kind has no rules beyond its schema."""
     schema = schema_of(kind)
-    shaped: JsonObject = completed(schema, obj)
+    shaped = completed_object(schema, obj)
     return Admitted(shaped, errors=tuple(violations(schema, shaped)))
 
 

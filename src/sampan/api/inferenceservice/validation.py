@@ -32,7 +32,7 @@ from sampan.api.inferenceservice.rules_update import (
     renames_predictor_with_its_model,
 )
 from sampan.api.schema.definitions import schema_of
-from sampan.api.schema.fields import completed
+from sampan.api.schema.fields import completed_object
 from sampan.api.schema.violations import violations
 from sampan.machinery.errors import FieldError
 from sampan.machinery.registry import AdmissionContext, Admitted, JsonObject
@@ -90,7 +90,7 @@ def admit(obj: JsonObject, old: JsonObject | None, context: AdmissionContext) ->
     read, all broken rules (422). Where only rules are, `denied` holds them (403).
     """
     schema = schema_of("InferenceService")
-    shaped: JsonObject = completed(schema, obj, webhook=True)
+    shaped = completed_object(schema, obj, webhook=True)
     broken = _missing(shaped) or violations(schema, shaped)
     if unreadable(broken):
         return Admitted(shaped, errors=tuple(broken))

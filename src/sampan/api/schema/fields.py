@@ -75,6 +75,12 @@ def completed(schema: JsonObject, value: Any, *, webhook: bool = False) -> Any:
     return kept
 
 
+def completed_object(schema: JsonObject, obj: JsonObject, *, webhook: bool = False) -> JsonObject:
+    """Return a whole object completed; it has `metadata`, however little was sent."""
+    shaped: JsonObject = completed(schema, obj, webhook=webhook)
+    return {**shaped, "metadata": shaped.get("metadata", {})}
+
+
 def _filled(schema: JsonObject, value: JsonObject, *, webhook: bool) -> JsonObject:
     filled = {}
     for name, part in schema.get("properties", {}).items():

@@ -19,7 +19,7 @@ from sampan.api.inferenceservice.rules_pod import (
     blocked_variable_text,
 )
 from sampan.api.schema.definitions import schema_of
-from sampan.api.schema.fields import completed
+from sampan.api.schema.fields import completed_object
 from sampan.api.schema.violations import violations
 from sampan.machinery.errors import FieldError
 from sampan.machinery.registry import AdmissionContext, Admitted, JsonObject
@@ -58,7 +58,7 @@ def admit_runtime(
 ) -> Admitted:
     """Check a runtime of either kind; a disabled one is checked against its schema only."""
     schema = schema_of(kind)
-    shaped: JsonObject = completed(schema, obj)
+    shaped = completed_object(schema, obj)
     broken = violations(schema, shaped)
     if "spec" not in shaped:
         broken.append(FieldError("spec", "Required value", "FieldValueRequired"))
