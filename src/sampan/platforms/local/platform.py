@@ -253,6 +253,8 @@ class LocalPlatform:
         self._changes.notify(workload.service)
 
     async def _stop(self, service: ServiceKey, replica: str) -> None:
+        if self._publisher.may_still_send(service):
+            return  # stopped once the gateway has let go of it: no request is lost
         if self._refused.pop(replica, None):
             self._changes.notify(service)
         for state in self._states(service):

@@ -6,7 +6,6 @@ pods/{namespace}/{replica}/root/mnt/models        -> the model in the cache
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 from sampan.platforms.local.container_env import field_value, resolve
 from sampan.platforms.local.container_paths import Mount, Volume, VolumeFile
 from sampan.platforms.local.layout import Layout
+from sampan.platforms.local.private_file import make_private_folder, write_private_file
 from sampan.platforms.local.process_spec import Process
 from sampan.platforms.local.references import Values
 
@@ -35,7 +35,7 @@ def make_folder(layout: Layout, process: Process, models: Sequence[str], values:
     service, replica = process.spec.service, process.spec.replica
     folder = layout.pod(service, replica)
     shutil.rmtree(folder, ignore_errors=True)
-    layout.inside(service, replica, "/").mkdir(parents=True, mode=0o700)
+    make_private_folder(layout.inside(service, replica, "/"))
     targets = {
         v.name: _place_volume(layout, folder, v, process, values) for v in process.files.volumes
     }
@@ -63,20 +63,17 @@ def _place_volume(
 ) -> Path:
     if volume.target.startswith("pvc:"):
         claim = layout.volumes / Path(volume.target.removeprefix("pvc:")).name
-        claim.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private_folder(claim)
         return claim
     if volume.target:
         return Path(volume.target)
     own = folder / "volumes" / volume.name
-    own.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_private_folder(own)
     for file in volume.files:
         for name, content in _contents(file, process, values):
             path = own / name
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with os.fdopen(
-                os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb"
-            ) as out:
-                out.write(content)
+            make_private_folder(path.parent)
+            write_private_file(path, content)
     return own
 
 
@@ -112,12 +109,12 @@ def _mount_target(mount: Mount, models: Sequence[str], volumes: dict[str, Path])
         return target
     inside = target / mount.sub_path
     if not inside.exists():
-        inside.mkdir(parents=True, mode=0o700)  # as kubelet does
+        make_private_folder(inside)  # as kubelet does
     return inside
 
 
 def _link(place: Path, target: Path, *, has_mounts_inside: bool) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_private_folder(place.parent)
     if place.is_dir() and not place.is_symlink():  # made as the parent of another mount
         has_mounts_inside = True
     if not has_mounts_inside:
@@ -125,7 +122,7 @@ def _link(place: Path, target: Path, *, has_mounts_inside: bool) -> None:
         return
     # A mount inside another: its parent is a real folder of links, so that nothing is written into
     # what the parent links to (the model cache).
-    place.mkdir(exist_ok=True, mode=0o700)
+    make_private_folder(place)
     for child in target.iterdir() if target.is_dir() else ():
         if not (place / child.name).exists():
             (place / child.name).symlink_to(child)

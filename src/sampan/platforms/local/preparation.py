@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import shutil
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from sampan.plan.types import ServiceKey
 from sampan.platforms.local.desired import DesiredWorkload
 from sampan.platforms.local.environments import EnvironmentCache, EnvironmentFailed
 from sampan.platforms.local.layout import Layout
+from sampan.platforms.local.private_file import write_private_file
 from sampan.storage.base import Fetched, FetchOptions, Progress, ReportProgress, StorageError
 
 Fetch: TypeAlias = Callable[[str, FetchOptions, ReportProgress], Awaitable[Fetched]]
@@ -242,12 +242,7 @@ class Preparations:
         if not all(k.state is LinkState.DONE for k in (found.download, found.environment)):
             return
         path = self._tools.layout.prepared(found.service, found.workload)
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        temporary = path.with_suffix(".new")
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(handle, "w") as out:
-            json.dump(_encode(found), out)
-        temporary.replace(path)
+        write_private_file(path, json.dumps(_encode(found)).encode())
 
 
 def _encode(found: Preparation) -> dict[str, Any]:

@@ -8,22 +8,21 @@ to time, goes on passing.
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Protocol
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from sampan.gateway.errors import GatewayError
 from sampan.gateway.health import Health
 from sampan.gateway.listener import Verdict
-from sampan.gateway.table import Cluster, Endpoint, RouteTable, Share, TableRoute
+from sampan.gateway.table import Cluster, Endpoint, RouteTable, TableRoute
 from sampan.gateway.validation import Refusal
 from sampan.machinery.clock import Clock
 from sampan.plan.observed import Link, LinkState
 from sampan.plan.types import ServiceKey
 from sampan.platforms.local.diff import make_publication
 from sampan.platforms.local.layout import Layout
+from sampan.platforms.local.route_record import read_routes, write_routes
 from sampan.platforms.local.steps import Publish
 
 WATCH_SECONDS = 0.5
@@ -32,6 +31,7 @@ _HEALTH_SECONDS = 0.5
 VERIFY_AGAIN_SECONDS = 10.0
 """A route that passes is tried again this often; Envoy's own checks tell the rest."""
 _RETRY_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0)
+_STILL_SERVING = frozenset({"ConfigRejected", "ConfigNotTaken"})
 _BACKEND_MISSING = frozenset({502, 503, 504})
 
 
@@ -56,8 +56,8 @@ class _Entry:
     clusters: tuple[Cluster, ...]
     link: Link = Link()
     healthy: frozenset[Endpoint] = frozenset()
+    verified: frozenset[Endpoint] = frozenset()
     verified_at: float = 0.0
-    failures: int = 0
     verifying: asyncio.Task[None] | None = field(default=None, compare=False)
 
     def endpoints(self) -> frozenset[Endpoint]:
@@ -75,18 +75,18 @@ class Publisher:
         self._clock = clock
         self._notify = notify
         self._entries: dict[ServiceKey, _Entry] = {}
+        self._not_taken: dict[ServiceKey, GatewayError] = {}
         self._lock = asyncio.Lock()
         self._wanted: RouteTable | None = None
         self._watcher: asyncio.Task[None] | None = None
 
     async def start(self, alive: Collection[Endpoint]) -> None:
         """Go on from what an earlier daemon published, less the endpoints that are not alive."""
-        for service, entry in read_routes(self._layout).items():
-            clusters = tuple(
-                replace(c, endpoints=tuple(e for e in c.endpoints if e in alive))
-                for c in entry.clusters
+        for service, (route, clusters) in read_routes(self._layout).items():
+            living = tuple(
+                replace(c, endpoints=tuple(e for e in c.endpoints if e in alive)) for c in clusters
             )
-            self._entries[service] = _Entry(entry.route, clusters)
+            self._entries[service] = _Entry(route, living)
         if self._entries:
             await self._apply()
         for service in self._entries:
@@ -103,10 +103,12 @@ class Publisher:
 
     def services(self) -> Collection[ServiceKey]:
         """Return every service that something is published for."""
-        return tuple(self._entries)
+        return tuple({**self._entries, **self._not_taken})
 
     def published(self, service: ServiceKey) -> str:
         """Return what is published for a service, as `diff.make_publication` names it."""
+        if service in self._not_taken:
+            return "not taken"  # equals nothing that could be wanted, so it is published again
         entry = self._entries.get(service)
         return make_publication(entry.route, entry.clusters) if entry else ""
 
@@ -116,13 +118,21 @@ class Publisher:
         host, _, port = address.rpartition(":")
         return bool(entry and port and Endpoint(host, int(port)) in entry.healthy)
 
+    def may_still_send(self, service: ServiceKey) -> bool:
+        """Tell whether the gateway runs but refuses to forget endpoints that it was told to."""
+        error = self._not_taken.get(service)
+        return error is not None and error.reason in _STILL_SERVING
+
     def link(self, service: ServiceKey) -> Link:
         """Return the state of a service's way in."""
         entry = self._entries.get(service)
         return entry.link if entry else Link()
 
     async def publish(self, service: ServiceKey, step: Publish) -> None:
-        """Give the gateway a service's route and endpoints; returns when Envoy has taken them."""
+        """Give the gateway a service's route and endpoints; returns when Envoy has taken them.
+
+        Where it does not take them, the way in says why and the service is announced again.
+        """
         entry = self._entries.get(service)
         if step.keep_route:
             if entry is None:
@@ -138,7 +148,15 @@ class Publisher:
             self._entries[service] = _Entry(step.route, step.clusters)
         else:
             entry.route, entry.clusters = step.route, step.clusters
-        refusals = await self._apply()
+        try:
+            refusals = await self._apply()
+        except GatewayError as error:
+            self._not_taken[service] = error
+            entry = self._entries.get(service)
+            if entry is not None:
+                self._set(service, entry, LinkState.FAILED, error.reason, error.message)
+            return
+        self._not_taken.pop(service, None)
         self._note(service, refusals)
 
     def _note(self, service: ServiceKey, refusals: tuple[Refusal, ...]) -> None:
@@ -150,21 +168,21 @@ class Publisher:
         entry.healthy &= entry.endpoints()
         if refused is not None:
             self._set(service, entry, LinkState.FAILED, "RouteRefused", refused.message)
-        else:
-            entry.failures = 0
-            self._verify(service)
+            return
+        entry.verified &= entry.endpoints()
+        if not entry.healthy and not entry.verified:  # all are new: nothing is known of them
+            self._set(service, entry, LinkState.WAITING, "NotVerified", "no request has passed yet")
+        self._verify(service)
 
     async def _apply(self) -> tuple[Refusal, ...]:
         # Whoever waits for the lock takes all that was entered meanwhile along.
         async with self._lock:
-            entries = [
-                e for _, e in sorted(self._entries.items(), key=lambda item: _order(item[0]))
-            ]
+            entries = sorted(self._entries.items(), key=lambda item: _order(item[0]))
             table = RouteTable(
-                tuple(e.route for e in entries if e.route),
-                tuple(c for e in entries for c in e.clusters),
+                tuple(e.route for _, e in entries if e.route),
+                tuple(c for _, e in entries for c in e.clusters),
             )
-            write_routes(self._layout, self._entries)
+            write_routes(self._layout, {s: (e.route, e.clusters) for s, e in entries})
             return await self._door.apply(table)
 
     async def _watch(self) -> None:
@@ -172,6 +190,9 @@ class Publisher:
             await self._clock.sleep(WATCH_SECONDS)
             if self._entries:
                 await self._look()
+            if not self._lock.locked():
+                for service in self._not_taken:
+                    self._notify(service)
 
     async def _look(self) -> None:
         """Compare the gateway's view with ours, once."""
@@ -196,7 +217,7 @@ class Publisher:
 
     def _fail_all(self, reason: str, message: str) -> None:
         for service, entry in self._entries.items():
-            entry.healthy = frozenset()
+            entry.healthy = entry.verified = frozenset()
             self._set(service, entry, LinkState.FAILED, reason, message)
 
     def _take_health(self, service: ServiceKey, entry: _Entry, health: Health) -> None:
@@ -205,6 +226,7 @@ class Publisher:
             entry.healthy = found
             self._notify(service)
         if not found and entry.endpoints() and entry.link.state is LinkState.DONE:
+            entry.verified = frozenset()
             self._set(
                 service, entry, LinkState.FAILED, "EndpointsUnhealthy",
                 "no replica answers the gateway's health check; read the log of the service",
@@ -221,20 +243,29 @@ class Publisher:
             entry = self._entries.get(service)
             if entry is None or entry.route is None or not entry.endpoints():
                 return
+            asked = entry.endpoints()
             path = next((c.health_path for c in entry.clusters if c.endpoints), "")
             verdict = await self._door.verify(entry.route, path or "/")
             if self._entries.get(service) is not entry:
                 return
             entry.verified_at = self._clock.now()
-            if passes(verdict, path):
-                self._set(service, entry, LinkState.DONE, "", "")
-                return
-            self._set(
-                service, entry, LinkState.FAILED, "RequestNotPassed",
-                f'GET "{path or "/"}" through the gateway got '
-                f"{verdict.status or 'no answer'}: {verdict.message}",
-            )  # fmt: skip
+            if asked & entry.endpoints():  # else the answer is about endpoints that are gone
+                self._judge(service, entry, verdict, path)
+                if entry.link.state is LinkState.DONE:
+                    return
             await self._clock.sleep(delay)
+
+    def _judge(self, service: ServiceKey, entry: _Entry, verdict: Verdict, path: str) -> None:
+        if passes(verdict, path):
+            entry.verified = entry.endpoints()
+            self._set(service, entry, LinkState.DONE, "", "")
+            return
+        entry.verified = frozenset()
+        self._set(
+            service, entry, LinkState.FAILED, "RequestNotPassed",
+            f'GET "{path or "/"}" through the gateway got '
+            f"{verdict.status or 'no answer'}: {verdict.message}",
+        )  # fmt: skip
 
     def _set(
         self, service: ServiceKey, entry: _Entry, state: LinkState, reason: str, message: str
@@ -266,45 +297,6 @@ def select_healthy(clusters: Collection[Cluster], health: Health) -> frozenset[E
         for seen in health.get(cluster.name, ())
         if seen.healthy and seen.endpoint in cluster.endpoints
     )
-
-
-def write_routes(layout: Layout, entries: Mapping[ServiceKey, _Entry]) -> None:
-    """Record what is published, so that a new daemon goes on from there."""
-    told = [
-        {
-            "namespace": service.namespace,
-            "name": service.name,
-            "route": asdict(entry.route) if entry.route else None,
-            "clusters": [asdict(cluster) for cluster in entry.clusters],
-        }
-        for service, entry in entries.items()
-    ]
-    layout.routes.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    temporary = layout.routes.with_suffix(".new")
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
-        json.dump(told, out)
-    temporary.replace(layout.routes)
-
-
-def read_routes(layout: Layout) -> dict[ServiceKey, _Entry]:
-    """Return what was recorded; nothing where there is no record that can be read."""
-    try:
-        told = json.loads(layout.routes.read_text())
-        return {ServiceKey(t["namespace"], t["name"]): _decode(t) for t in told}
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
-
-
-def _decode(told: Mapping[str, Any]) -> _Entry:
-    clusters = tuple(
-        Cluster(**{**c, "endpoints": tuple(Endpoint(**e) for e in c["endpoints"])})
-        for c in told["clusters"]
-    )
-    route = told["route"]
-    if route is None:
-        return _Entry(None, clusters)
-    shares = {k: tuple(Share(**s) for s in route[k]) for k in ("shares", "grpc_shares")}
-    return _Entry(TableRoute(**{**route, "hosts": tuple(route["hosts"]), **shares}), clusters)
 
 
 def _order(service: ServiceKey) -> tuple[str, str]:

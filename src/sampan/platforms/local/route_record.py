@@ -1,0 +1,50 @@
+"""What is published, on disk: a new daemon goes on from there, so that no route is lost."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, TypeAlias
+
+from sampan.gateway.table import Cluster, Endpoint, Share, TableRoute
+from sampan.plan.types import ServiceKey
+from sampan.platforms.local.layout import Layout
+from sampan.platforms.local.private_file import write_private_file
+
+Published: TypeAlias = tuple[TableRoute | None, tuple[Cluster, ...]]
+
+
+def write_routes(layout: Layout, routes: Mapping[ServiceKey, Published]) -> None:
+    """Record what is published for each service, in one rename."""
+    told = [
+        {
+            "namespace": service.namespace,
+            "name": service.name,
+            "route": asdict(route) if route else None,
+            "clusters": [asdict(cluster) for cluster in clusters],
+        }
+        for service, (route, clusters) in routes.items()
+    ]
+    write_private_file(layout.routes, json.dumps(told).encode())
+
+
+def read_routes(layout: Layout) -> dict[ServiceKey, Published]:
+    """Return what was recorded; nothing where there is no record that can be read."""
+    try:
+        told = json.loads(layout.routes.read_text())
+        return {ServiceKey(t["namespace"], t["name"]): _decode(t) for t in told}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _decode(told: Mapping[str, Any]) -> Published:
+    clusters = tuple(
+        Cluster(**{**c, "endpoints": tuple(Endpoint(**e) for e in c["endpoints"])})
+        for c in told["clusters"]
+    )
+    route = told["route"]
+    if route is None:
+        return None, clusters
+    shares = {k: tuple(Share(**s) for s in route[k]) for k in ("shares", "grpc_shares")}
+    return TableRoute(**{**route, "hosts": tuple(route["hosts"]), **shares}), clusters
