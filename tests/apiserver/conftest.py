@@ -208,9 +208,9 @@ class Platform:
         self.asked.append(options)
         lines = self.logs[name]
         start = 0 if options.tail_lines is None else max(len(lines) - options.tail_lines, 0)
-        for line in lines[start:]:
-            yield line
         sent = len(lines)
+        for line in lines[start:sent]:
+            yield line
         while options.follow:
             await asyncio.sleep(0.02)
             for line in self.logs[name][sent:]:
@@ -275,11 +275,14 @@ def platform() -> Platform:
     return Platform()
 
 
+async def warn_of_pink(obj: JsonObject) -> list[str]:
+    return ["pink is not honoured here"] if "pink" in str(obj.get("spec")) else []
+
+
 @pytest.fixture
 async def server(platform: Platform) -> AsyncIterator[ApiServer]:
     store = MemoryStore(REGISTRY, SystemClock())
-    warn = lambda obj: ["pink is not honoured here"] if "pink" in str(obj.get("spec")) else []  # noqa: E731 - the hook in one line
-    server = ApiServer(store, REGISTRY, TOKEN, platform, warn)
+    server = ApiServer(store, REGISTRY, TOKEN, platform, warn_of_pink)
     await server.start()
     yield server
     server.stop()
@@ -446,3 +449,9 @@ def client_of() -> Any:
 def running_server() -> Callable[..., Any]:
     """Return what serves on a port: `with running_server(folder) as served`."""
     return running
+
+
+@pytest.fixture
+def pod() -> Callable[..., JsonObject]:
+    """Return what makes a Pod of a platform."""
+    return make_pod

@@ -7,6 +7,7 @@ differences, so that lists, selectors and watches work as for stored objects.
 from __future__ import annotations
 
 import asyncio
+import logging
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from typing import Protocol
@@ -35,6 +36,8 @@ from sampan.machinery.store import (
     Page,
     WatchOptions,
 )
+
+log = logging.getLogger(__name__)
 
 KEPT_CHANGES = 1000
 
@@ -97,7 +100,7 @@ class View:
                     yield Event(EventType.ADDED, obj)
                 if options.bookmarks:
                     yield self._bookmark(version)
-            while True:
+            while self._pump is not None and not self._pump.done():
                 waker.clear()
                 for change in self._history.after(version):
                     version = change.version
@@ -126,6 +129,9 @@ class View:
             else:
                 self._shown[location] = change.current
         self._history.extend([*changes])
+        self._wake()
+
+    def _wake(self) -> None:
         for waker in self._wakers:
             waker.set()
 
@@ -134,6 +140,7 @@ class View:
         self._wakers.add(waker)
         if self._pump is None or self._pump.done():  # the source is followed only while watched
             self._pump = asyncio.ensure_future(self._follow())
+            self._pump.add_done_callback(lambda _: self._wake())
         return waker
 
     async def _unsubscribe(self, waker: asyncio.Event) -> None:
@@ -144,8 +151,11 @@ class View:
             self._pump = None
 
     async def _follow(self) -> None:
-        async for _ in self._source.changes():
-            await self._refresh()
+        try:
+            async for _ in self._source.changes():
+                await self._refresh()
+        except Exception:
+            log.exception("watches of %s end: their source failed", self._resource.id)
 
     def _change(self, location: Location, obj: JsonObject | None, version: int) -> Change | None:
         """Return what became of one object since it was last shown, if anything."""
