@@ -61,10 +61,8 @@ def variants(name: str, cls: Any) -> list[Any]:
         except TypeError:
             continue
     if "loss" in getattr(cls, "_parameter_constraints", {}):
-        for option in sorted(
-            map(str, getattr(cls._parameter_constraints["loss"][0], "options", ()))
-        ):
-            found.append(cls(loss=option))
+        options = getattr(cls._parameter_constraints["loss"][0], "options", ())
+        found.extend(cls(loss=option) for option in sorted(map(str, options)))
     if "metric" in getattr(cls, "_parameter_constraints", {}) and "Neighbors" in name:
         found.extend(
             cls(algorithm=a, metric=m)

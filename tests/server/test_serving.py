@@ -157,9 +157,12 @@ async def test_a_model_that_does_not_load_is_told_with_the_error(serve, tmp_path
     answer = await server.ask("POST", "/v2/repository/models/gone/load")
     assert answer.status == 503
     assert answer.json["error"].startswith("Model with name gone is not ready. Error type: <class")
+    assert "does not exist" in answer.json["error"]
+    assert (await server.ask("GET", "/v1/models")).json == {"models": []}
+    assert (await server.ask("GET", "/v2/health/ready")).status == 200
+    server.dataplane.repository.update(Model("m")).reason = "no file"
     index = await server.ask("POST", "/v2/repository/index")
-    assert index.json[0]["state"] == "NotReady"
-    assert "does not exist" in index.json[0]["reason"]
+    assert index.json == [{"name": "m", "state": "NotReady", "reason": "no file"}]
     assert (await server.ask("POST", "/v2/repository/index", '{"ready":true}')).json == []
     assert (await server.ask("POST", "/v2/repository/index", "[]")).status == 400
 

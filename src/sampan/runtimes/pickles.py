@@ -91,9 +91,10 @@ class RestrictedUnpickler(pickle._Unpickler):  # noqa: SLF001  # joblib builds o
 
     def load_build(self) -> None:
         """Set an object's state; of a class or a function none may be set."""
-        target = self.stack[-2] if len(self.stack) > 1 else None
-        if hasattr(target, "__name__"):  # classes, functions, ufuncs and modules have one
-            raise Untrusted(f"{target.__name__} (its state)")
+        target: Any = self.stack[-2] if len(self.stack) > 1 else None
+        name = getattr(target, "__name__", None)  # classes, functions, ufuncs, modules have one
+        if name is not None:
+            raise Untrusted(f"{name} (its state)")
         _load_build(self)
         if isinstance(self.stack[-1], ArrayPlaceholder):
             self.stack[-1] = self.stack[-1].read(self)

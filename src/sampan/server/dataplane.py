@@ -63,8 +63,10 @@ class DataPlane:
         }
 
     def validate_ready(self) -> None:
-        """Raise ServerNotReady unless every model answers."""
-        if not self.started or not self.repository.all_ready():
+        """Raise ServerNotReady unless the model answers; of many, each answers for itself."""
+        if not self.started:
+            raise ServerNotReady
+        if not self.repository.multi_model and not self.repository.all_ready():
             raise ServerNotReady
 
     def model_metadata(self, name: str) -> dict[str, Any]:
@@ -121,18 +123,22 @@ class DataPlane:
         done(answer)
 
     async def load(self, name: str) -> None:
-        """Load a model on a thread; ModelNotReady with the reason where it does not work."""
-        entry = self.repository.prepare(name)
+        """Load a model on a thread; ModelNotReady with the reason where it does not work.
+
+        A model that was not registered before stays so: requests cannot fill the registry.
+        """
         try:
-            ready = await self._workers.run(entry.model.load)
+            model = self.repository.prepare(name)
+            ready = await self._workers.run(model.load)
+        except ModelNotReady:
+            raise
         except Exception as error:
-            entry.reason = str(error)
             detail = f"Error type: {type(error)} error msg: {error}"
             logger.exception('model "%s" does not load', name)
             raise ModelNotReady(name, detail) from error
         if not ready:
             raise ModelNotReady(name)
-        entry.reason = ""
+        self.repository.loaded(name, model)
 
 
 def _answer(entry: Entry, inference: Inference, ran: Ran) -> tuple[Any, float]:

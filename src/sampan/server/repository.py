@@ -58,14 +58,26 @@ class ModelRepository:
             raise ModelNotReady(name, entry.reason or None)
         return entry
 
-    def prepare(self, name: str) -> Entry:
-        """Return the entry to load: the registered one, or a new one in multi-model mode."""
+    @property
+    def multi_model(self) -> bool:
+        """Whether models come and go by request."""
+        return self._make is not None
+
+    def prepare(self, name: str) -> Model:
+        """Return the model to load: the registered one, or in multi-model mode a new one."""
         entry = self._entries.get(name)
         if entry is not None:
-            return entry
+            return entry.model
         if self._make is None:
             raise ModelNotReady(name)
-        return self.update(self._make(name))
+        return self._make(name)
+
+    def loaded(self, name: str, model: Model) -> None:
+        """Register a model that has been loaded, or clear the reason of a registered one."""
+        entry = self._entries.get(name)
+        if entry is None or entry.model is not model:
+            entry = self.update(model, name)
+        entry.reason = ""
 
     def unload(self, name: str) -> None:
         """Stop and forget a model; raise ModelNotFound."""
