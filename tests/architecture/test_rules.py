@@ -6,7 +6,7 @@ import ast
 import re
 from pathlib import Path
 
-PURE = ("sampan.api", "sampan.plan", "sampan.protocol")
+PURE = ("sampan.api.", "sampan.plan.", "sampan.protocol.")
 CLOCKS = {"now", "today", "utcnow"}
 
 

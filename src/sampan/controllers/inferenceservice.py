@@ -55,10 +55,8 @@ class InferenceServiceController:
     async def _step(self, service: ServiceKey, plan: Plan, snapshot: Snapshot) -> float:
         """Render, diff and apply; returns when to look again though nothing changes (0: never).
 
-        A blocked plan changes no workload: what runs goes on serving.
+        A blocked plan renders to a hold: what runs goes on serving, and its endpoints stay true.
         """
-        if plan.blocked:
-            return 0.0
         platform = self._platform
         desired = platform.render(plan)
         observed = await platform.observe(service)
