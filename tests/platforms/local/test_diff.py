@@ -101,6 +101,9 @@ SITUATIONS: dict[str, tuple[Desired, Observed, list[str]]] = {
     "the old one never was ready (crash loop): replace it at once": (
         desired(), seen(replica("a", **OLD, **UNREADY)), ["StartReplica", "StopReplica"],
     ),
+    "the new template is still being fetched: the old one stays, ready or not": (
+        desired(), seen(replica("a", **OLD, **UNREADY), download=Link(LinkState.RUNNING)), [],
+    ),
     "Recreate: stop the old one first": (
         desired(want(strategy="Recreate")), seen(replica("a", **OLD)),
         ["Publish", "StopReplica"],
@@ -179,6 +182,11 @@ def test_an_update_names_the_old_replica_and_publishes_only_the_new_one() -> Non
     assert stop == StopReplica("a")
     assert isinstance(publish, Publish)
     assert publish.clusters[0].endpoints == select_endpoints([new])
+
+
+def test_scaling_down_stops_the_youngest() -> None:
+    old, young = replica("a", created_at=1.0), replica("b", created_at=2.0)
+    assert steps(desired(), seen(old, young))[-1] == StopReplica("b")
 
 
 def test_a_retry_is_woken_for() -> None:

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sampan.machinery.clock import Clock
+from sampan.platforms.local.private_file import make_private_folder
 
 HASH_VERSION = "v1"
 _LAST_LINES = 12
@@ -115,7 +116,7 @@ class EnvironmentCache:
         """
         if self.is_built(requirements):
             return self.python(requirements)
-        self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private_folder(self._root)
         async with self._locked(make_key(requirements, self._interpreter)):
             if not self.is_built(requirements):  # another builder may have been quicker
                 await self._build(requirements, on_line)

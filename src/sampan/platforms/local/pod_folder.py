@@ -72,7 +72,6 @@ def _place_volume(
     for file in volume.files:
         for name, content in _contents(file, process, values):
             path = own / name
-            make_private_folder(path.parent)
             write_private_file(path, content)
     return own
 
