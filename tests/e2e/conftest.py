@@ -140,19 +140,33 @@ class Sampan:
 
 
 def processes_of(home: Path) -> list[int]:
-    """Return every process whose environment or arguments name this installation's folders."""
+    """Return every process that names this installation's folders: in its environment, arguments,
+    open files or working folder (a zygote is known by its log alone).
+    """
     found = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
             continue
         try:
-            seen = (entry / "environ").read_bytes() + (entry / "cmdline").read_bytes()
             state = (entry / "stat").read_text().rsplit(")", 1)[1].split()[0]
+            if state != "Z" and _names(entry, str(home)):
+                found.append(int(entry.name))
         except OSError:
             continue
-        if str(home).encode() in seen and state != "Z":
-            found.append(int(entry.name))
     return found
+
+
+def _names(process: Path, home: str) -> bool:
+    said = (process / "environ").read_bytes() + (process / "cmdline").read_bytes()
+    if home.encode() in said or str((process / "cwd").readlink()).startswith(home):
+        return True
+    for handle in (process / "fd").iterdir():
+        try:
+            if str(handle.readlink()).startswith(home):
+                return True
+        except OSError:
+            continue  # closed meanwhile
+    return False
 
 
 @pytest.fixture(scope="session")
@@ -175,6 +189,27 @@ def sampan(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sampan]:
     yield installation
     installation.down()
     assert processes_of(installation.home) == []
+
+
+@pytest.fixture
+def make_sampan(tmp_path: Path) -> Iterator[Callable[..., Sampan]]:
+    """Make installations that are not up yet; nothing of any may be left afterwards."""
+    made: list[Sampan] = []
+
+    def make(**settings: Any) -> Sampan:
+        made.append(Sampan(tmp_path / f"home{len(made)}", **settings))
+        made[-1].home.mkdir()
+        return made[-1]
+
+    yield make
+    for installation in made:
+        installation.down()
+    assert [pid for one in made for pid in processes_of(one.home)] == []
+
+
+@pytest.fixture
+def living() -> Callable[[Path], list[int]]:
+    return processes_of
 
 
 def service_yaml(name: str, uri: Path | str, extra: str = "") -> str:
