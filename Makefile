@@ -2,6 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 PYTHON ?= python3
+PORT ?= 8080
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.sampan-ready
@@ -28,7 +29,7 @@ demo: $(STAMP) ## Serve the iris example and predict: the first minute
 	@$(BIN)/python examples/01-sklearn-iris/train.py
 	@if [ -t 1 ]; then stay=; else stay=--exit-after-input; fi; \
 	  exec $(BIN)/sampan run examples/01-sklearn-iris/isvc.yaml \
-	    --input examples/01-sklearn-iris/request.json $$stay
+	    --input examples/01-sklearn-iris/request.json --port $(PORT) $$stay
 
 test: $(STAMP) ## Run the everyday tests
 	$(BIN)/python -m pytest -q -m "not slow and not soak"
