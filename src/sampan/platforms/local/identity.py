@@ -123,7 +123,9 @@ def signal_group(identity: Identity, number: signal.Signals) -> bool:
     """
     if not identity.alive():
         return False
-    return _send_group(identity.pid, number)
+    if not _send_group(identity.pid, number):
+        _send(identity.pid, number)  # not yet, or no longer, the leader of a group
+    return True
 
 
 def _has_proc() -> bool:

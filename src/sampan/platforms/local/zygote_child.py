@@ -185,15 +185,18 @@ class Zygote:
         except OSError as error:
             self._refuse(request, f'"{folder}/lock" cannot be taken: {error.strerror}')
             return
+        begun, begins = os.pipe()
         pid = os.fork()
         if pid == 0:
             self._become_child(lock)
-            write_identity(lock, str(request["uid"]), os.getpid())
+            write_identity(lock, str(request["uid"]))
+            os.close(begun)
+            os.close(begins)
             raise Served(request)
-        write_identity(
-            lock, str(request["uid"]), pid
-        )  # as the child does, should we be killed here
         os.close(lock)  # the child's copy holds the lock on
+        os.close(begins)
+        os.read(begun, 1)  # ends when the child leads its session: only then it can be signalled
+        os.close(begun)
         self._children[pid] = (str(request["uid"]), folder)
         ticks = start_ticks(pid)
         self._send({"event": "forked", "id": request["id"], "pid": pid, "ticks": ticks})
@@ -256,9 +259,9 @@ def take_lock(folder: str) -> int:
     return lock
 
 
-def write_identity(lock: int, uid: str, pid: int) -> None:
+def write_identity(lock: int, uid: str) -> None:
     """Write who holds the lock: one short write, so that a reader sees all of it or nothing."""
-    identity = {"pid": pid, "ticks": start_ticks(pid), "uid": uid}
+    identity = {"pid": os.getpid(), "ticks": start_ticks(os.getpid()), "uid": uid}
     os.pwrite(lock, json.dumps(identity).encode(), 0)
 
 

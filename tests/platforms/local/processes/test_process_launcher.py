@@ -241,11 +241,12 @@ async def test_a_stop_during_the_back_off_ends_the_waiting(
 
 
 async def test_a_stop_right_after_the_start_leaves_nothing(launcher: Launcher, make: Make) -> None:
-    for n in range(10):
+    for n in range(60):
         await launcher.start(make(f"r{n}", *SLEEP))
-        await asyncio.sleep(0.002 * n)
-        await launcher.stop(f"r{n}", 5)
-    await asyncio.gather(*(launcher.wait_stopped(f"r{n}") for n in range(10)))
+        await asyncio.sleep(0.0002 * n)
+        await launcher.stop(f"r{n}", 30)
+    async with asyncio.timeout(10):  # less than the grace: each has heard its SIGTERM
+        await asyncio.gather(*(launcher.wait_stopped(f"r{n}") for n in range(60)))
     assert launcher.states() == ()
 
 
