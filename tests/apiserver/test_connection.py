@@ -43,7 +43,7 @@ def request(method: str, path: str, token: str, *headers: str, body: bytes = b""
 
 
 def test_plain_http_and_tls_are_served_on_one_port(served):
-    assert talk(served, HEALTH, until=b"ok").startswith(b"HTTP/1.1 200")
+    assert talk(served, HEALTH, until=b"ok").startswith(b"HTTP/1.1 200 OK\r\n")
     context = ssl.create_default_context(cafile=served.folder / "tls" / "ca.crt")
     with connect(served) as raw, context.wrap_socket(raw, server_hostname="127.0.0.1") as sock:
         sock.sendall(HEALTH)

@@ -46,7 +46,7 @@ async def test_a_generated_name_is_completed(client):
 
 
 async def test_yaml_bodies_are_read_and_yaml_is_answered_where_asked(client):
-    body = b"metadata:\n  name: y\n  annotations: {when: 2026-01-31}\ndata:\n  a: '1'\n"
+    body = b"metadata:\n  name: yam\n  annotations: {when: 2026-01-31}\ndata:\n  a: '1'\n"
     headers = {"content-type": "application/yaml", "accept": "application/yaml"}
     reply = await client.send("POST", CONFIGMAPS, body, headers=headers)
     assert reply.code == 201

@@ -94,42 +94,19 @@ def duplicate_fields(body: bytes) -> list[str]:
 
 
 def _decode_yaml(body: bytes) -> Any:
-    import yaml
+    from sampan.api.yamlfile import YamlError, parse_documents
 
     if body.lstrip()[:1] == b"{":  # JSON is YAML, and far faster read as JSON
         return decode_json(body)
-    if b"&" in body and b"*" in body and _has_alias(body):
-        raise BadRequest("YAML aliases are not taken here; write the values out")
     try:
-        value = yaml.load(body, Loader=_loader())  # noqa: S506 - a SafeLoader subclass
-        return orjson.loads(orjson.dumps(value))
-    except yaml.YAMLError as error:
+        documents = parse_documents(body.decode())
+    except YamlError as error:
         raise BadRequest(f"the body is not YAML: {error}") from None
-    except (TypeError, ValueError, RecursionError) as error:
-        raise BadRequest(f"the YAML has no form in JSON: {error}") from None
-
-
-def _has_alias(body: bytes) -> bool:
-    """Whether a document uses aliases: a few lines of them can stand for gigabytes."""
-    import yaml
-
-    try:
-        return any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(body))
-    except yaml.YAMLError:
-        return False
-
-
-def _loader() -> Any:
-    import yaml
-
-    class JsonLoader(yaml.SafeLoader):
-        """YAML whose dates stay the strings that JSON knows."""
-
-    JsonLoader.yaml_implicit_resolvers = {
-        first: [(tag, rule) for tag, rule in rules if tag != "tag:yaml.org,2002:timestamp"]
-        for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-    return JsonLoader
+    except UnicodeDecodeError as error:
+        raise BadRequest(f"the body is not UTF-8: {error}") from None
+    if len(documents) != 1:
+        raise BadRequest(f"the body holds {len(documents)} YAML documents; send one object")
+    return documents[0].obj
 
 
 def _unsupported(sent: str, served: list[str]) -> UnsupportedMediaType:

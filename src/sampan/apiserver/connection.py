@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from email.utils import formatdate
@@ -20,12 +21,15 @@ import h11
 from sampan.apiserver.messages import Reply, Request, make_error
 from sampan.machinery.errors import ApiError, BadRequest
 
+log = logging.getLogger(__name__)
+
 Handler: TypeAlias = Callable[[Request], Awaitable[Reply]]
 
 READ_SIZE = 64 * 1024
 MAX_HEAD = 64 * 1024  # label selectors of kubectl can be long; Go's own limit is 1 MiB
 MAX_BODY = 3 * 1024 * 1024  # what kube-apiserver takes (its MaxRequestBodyBytes)
 REQUEST_SECONDS = 30.0  # from the first byte of a request to its last
+WRITE_SECONDS = 60.0  # a client that takes nothing for so long is gone
 IDLE_SECONDS = 120.0  # between requests; kubectl and client-go keep connections for 90 s
 
 
@@ -55,6 +59,8 @@ class Connection:
                 self._http.start_next_cycle()
         except (OSError, TimeoutError, asyncio.IncompleteReadError):
             pass  # the client went away or stalled: there is nobody to tell
+        except Exception:
+            log.exception("a mistake of the server; the connection ends")
         finally:
             self.writer.close()
             with contextlib.suppress(OSError, TimeoutError):
@@ -126,7 +132,8 @@ class Connection:
             headers.append(("Content-Length", str(len(reply.body))))
         if self.closing.is_set():
             headers.append(("Connection", "close"))
-        head = h11.Response(status_code=reply.code, headers=headers)
+        reason = HTTPStatus(reply.code).phrase
+        head = h11.Response(status_code=reply.code, headers=headers, reason=reason)
         if reply.stream is None:
             data = b"" if bodiless or reply.code == HTTPStatus.NOT_MODIFIED else reply.body
             await self._send(head, h11.Data(data=data), h11.EndOfMessage())
@@ -161,7 +168,8 @@ class Connection:
 
     async def _send(self, *events: h11.Event) -> None:
         self.writer.write(b"".join(self._http.send(e) or b"" for e in events))
-        await self.writer.drain()
+        async with asyncio.timeout(WRITE_SECONDS):
+            await self.writer.drain()
 
 
 def _headers(reply: Reply) -> list[tuple[str, str]]:

@@ -114,13 +114,22 @@ class Directory:
 
 
 def build_version() -> JsonObject:
-    """Return the answer to `/version`. Reads what this machine is."""
+    """Return the answer to `/version`, read from this machine.
+
+    All fields of Kubernetes's `version.Info` are there, since typed clients insist on them; what
+    is Go's own is empty.
+    """
     major, minor = KUBERNETES
     machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
     return {
         "major": major,
         "minor": minor,
         "gitVersion": f"v{major}.{minor}.0+sampan-{__version__}",
+        "gitCommit": "",
+        "gitTreeState": "",
+        "buildDate": "",
+        "goVersion": "",
+        "compiler": platform.python_implementation(),
         "platform": f"{platform.system().lower()}/{machine}",
     }
 

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 TLS_HANDSHAKE = b"\x16"
 FIRST_BYTE_SECONDS = 30.0
 ACCEPT_PAUSE_SECONDS = 0.5  # when the process is out of file descriptors
-MAX_CONNECTIONS = 1000
+MAX_CONNECTIONS = 500  # well below the 1024 file descriptors that a process often has
 
 
 @dataclass(slots=True)
