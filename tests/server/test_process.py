@@ -204,6 +204,15 @@ def test_a_wrong_value_is_a_usage_error(start, folder, arguments):
     assert start(folder, *arguments).ended()[0] == 2
 
 
+@pytest.mark.parametrize(
+    ("variable", "value"), [("SAMPAN_TRUST", "perhaps"), ("KSERVE_LOGLEVEL", "LOUD")]
+)
+def test_a_wrong_variable_is_a_usage_error_that_names_the_value(start, folder, variable, value):
+    code, _, errors = start(folder, **{variable: value}).ended()
+    assert code == 2
+    assert value in errors
+
+
 def test_folders_in_the_folder_are_models_and_a_broken_one_harms_no_other(start, folder, tmp_path):
     root = tmp_path / "root"
     root.mkdir()

@@ -38,9 +38,7 @@ _LOG_DATES = "%Y-%m-%d %H:%M:%S"
 def main(argv: list[str] | None = None) -> int:
     """Serve until a signal comes; return the exit code. `argv` without the program's name."""
     options = parse(sys.argv[1:] if argv is None else argv)
-    logging.basicConfig(
-        level=os.environ.get("KSERVE_LOGLEVEL", "INFO"), format=_LOG_FORMAT, datefmt=_LOG_DATES
-    )
+    logging.basicConfig(level=options.log_level, format=_LOG_FORMAT, datefmt=_LOG_DATES)
     for warning in options.warnings:
         logger.warning("%s", warning)
     try:

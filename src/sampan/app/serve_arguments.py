@@ -40,6 +40,8 @@ _NOT_HONOURED = {
 _TRUE = frozenset({"y", "yes", "t", "true", "on", "1"})
 _FALSE = frozenset({"n", "no", "f", "false", "off", "0"})
 TRUST_VARIABLE = "SAMPAN_TRUST"
+LEVEL_VARIABLE = "KSERVE_LOGLEVEL"
+_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ class Options:
     trust: bool
     allow_classes: str
     multi_model: bool
+    log_level: str
     warnings: tuple[str, ...] = ()
 
 
@@ -69,8 +72,19 @@ def parse(argv: list[str]) -> Options:
     values = vars(known)
     values["runtime"] = runtime
     values["multi_model"] = known.multi_model or _is_multi_model(known.model_dir, runtime)
-    values["trust"] = known.trust or strtobool(os.environ.get(TRUST_VARIABLE, "false"))
+    try:
+        values["trust"] = known.trust or strtobool(os.environ.get(TRUST_VARIABLE, "false"))
+        values["log_level"] = _log_level(os.environ.get(LEVEL_VARIABLE, "INFO"))
+    except ValueError as error:
+        parser.error(str(error))
     return Options(**values, warnings=tuple(_warnings(rest)))
+
+
+def _log_level(value: str) -> str:
+    level = value.upper()
+    if level not in _LEVELS:
+        raise ValueError(f'{LEVEL_VARIABLE} is "{value}"; use one of {", ".join(_LEVELS)}')
+    return level
 
 
 def _make_parser() -> argparse.ArgumentParser:

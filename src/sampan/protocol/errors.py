@@ -31,12 +31,6 @@ class InvalidInput(ServingError):
         self.reason = reason
 
 
-class BodyTooLarge(InvalidInput):
-    """More bytes than the server takes."""
-
-    status = 413
-
-
 class InferenceError(ServingError):
     """The model broke on a request that looked right."""
 
