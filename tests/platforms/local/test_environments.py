@@ -158,6 +158,11 @@ async def test_a_cancelled_build_leaves_neither_an_environment_nor_its_lock(tmp_
 HERE = Interpreter("/usr/bin/python3.11", "cpython-3.11", "/src/sampan")
 
 
+def test_a_failure_leaves_out_what_came_before_the_error():
+    message = make_failure(("a",), ("Using Python 3.11", "error: no", "  cause: why"), "/log")
+    assert message.startswith('the environment with "a" could not be built: error: no cause: why;')
+
+
 def test_the_key_is_of_the_requirements_whatever_their_order():
     assert make_key(("a", "b"), HERE) == make_key(("b", "a"), HERE)
 

@@ -202,6 +202,10 @@ def is_alive(pid: int) -> bool:
     return Path(f"/proc/{pid}").exists()
 
 
+def files_of_replicas(laptop: Laptop) -> list[Path]:
+    return list((laptop.root / "state/pods").glob("*/*"))
+
+
 def is_up(seen: Observed) -> bool:
     return seen.route.state is LinkState.DONE
 
@@ -278,6 +282,7 @@ async def test_stopped_leaves_no_process_and_no_route(laptop):
         assert (await daemon.get())[0] == 404
         await daemon.reconcile()
         assert await daemon.platform.services() == ()
+        assert files_of_replicas(laptop) == []
 
 
 async def test_scaling_follows_the_plan(laptop):

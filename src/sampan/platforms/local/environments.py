@@ -203,7 +203,10 @@ class _Uv:
 
 def make_failure(requirements: tuple[str, ...], last: tuple[str, ...], log: str) -> str:
     """Return the message of a failed build: uv's words and what would mend it. Pure."""
-    said = " ".join(line.strip(_DRAWING) for line in last) or "uv ended without a word"
+    lines = [line.strip(_DRAWING) for line in last]
+    # What uv says before its error tells how far it came, not what went wrong.
+    first = next((i for i, line in enumerate(lines) if line.startswith("error")), 0)
+    said = " ".join(lines[first:]) or "uv ended without a word"
     wanted = ", ".join(f'"{item}"' for item in requirements)
     offline = ("dns error", "connect", "network", "offline", "timed out", "resolve host")
     if any(word in said.lower() for word in offline):

@@ -6,6 +6,7 @@ the gateway and the background work, and what they know becomes `Observed`.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -60,6 +61,9 @@ class ProcessLauncher(Protocol):
 
     async def stop(self, replica: str, grace_seconds: float) -> None:
         """Begin to stop a replica."""
+
+    async def wait_stopped(self, replica: str) -> None:
+        """Return when a replica that is being stopped is gone."""
 
     def states(self) -> tuple[ProcessState, ...]:
         """Return what is known of every replica."""
@@ -126,6 +130,7 @@ class LocalPlatform:
         )  # fmt: skip
         self._publisher = Publisher(parts.gateway, settings.layout, parts.clock, changes.notify)
         self._refused: dict[str, _Refused] = {}
+        self._clearing: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Take over what an earlier daemon left running, then keep the gateway true to it.
@@ -149,6 +154,8 @@ class LocalPlatform:
 
     async def close(self) -> None:
         """End the background work; replicas and the gateway are their owners' to close."""
+        for task in tuple(self._clearing):
+            task.cancel()  # the next start clears what is left
         await self._preparations.close()
         await self._publisher.close()
 
@@ -260,6 +267,14 @@ class LocalPlatform:
         for state in self._states(service):
             if state.spec.replica == replica:
                 await self._launcher.stop(replica, state.spec.grace_seconds)
+                clearing = asyncio.create_task(self._clear(replica), name=f"clear {replica}")
+                self._clearing.add(clearing)
+                clearing.add_done_callback(self._clearing.discard)
+
+    async def _clear(self, replica: str) -> None:
+        """Remove the folder of a replica once it is gone; one that was started anew keeps it."""
+        await self._launcher.wait_stopped(replica)
+        collect_folders(self._layout, {s.spec.replica for s in self._launcher.states()})
 
     def _warm(self, workload: DesiredWorkload) -> None:
         """Let a zygote import the framework while the model is still on its way."""
