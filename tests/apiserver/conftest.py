@@ -27,7 +27,7 @@ from sampan.apiserver.replicas import LogOptions
 from sampan.apiserver.server import ApiServer
 from sampan.machinery.clock import SystemClock
 from sampan.machinery.collector import Collector
-from sampan.machinery.errors import FieldError
+from sampan.machinery.errors import BadRequest, FieldError
 from sampan.machinery.registry import (
     AdmissionContext,
     Admitted,
@@ -206,6 +206,8 @@ class Platform:
 
     async def log(self, _: str, name: str, options: LogOptions) -> AsyncIterator[bytes]:
         self.asked.append(options)
+        if options.previous:
+            raise BadRequest(f'"{name}" has no previous log')
         lines = self.logs[name]
         start = 0 if options.tail_lines is None else max(len(lines) - options.tail_lines, 0)
         sent = len(lines)

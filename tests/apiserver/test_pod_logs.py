@@ -33,7 +33,6 @@ async def test_the_whole_log_is_plain_text(client):
         ({"tailLines": 0}, "tail_lines", 0),
         ({"tailLines": -1}, "tail_lines", None),
         ({"limitBytes": 100}, "limit_bytes", 100),
-        ({"previous": "true"}, "previous", True),
         ({"timestamps": "true"}, "timestamps", True),
         ({"container": "kserve-container"}, "container", "kserve-container"),
         ({"sinceTime": "2026-01-31T12:00:00Z"}, "since", 1769860800.0),
@@ -59,6 +58,16 @@ async def test_a_bad_option_is_named(client, query, text):
     reply = await client.send("GET", LOG, query=query)
     assert reply.code == 400
     assert text in json.loads(reply.body)["message"]
+
+
+@pytest.mark.parametrize("follow", ["true", "false"])
+async def test_a_log_that_the_platform_refuses_is_a_status(client, follow):
+    query = {"follow": follow, "previous": "true"}
+    reply = await client.send("GET", LOG.replace("/p/", "/never/"), query=query)
+    assert reply.code == 404
+    reply = await client.send("GET", LOG, query={**query, "tailLines": 99})
+    assert reply.code == 400
+    assert "has no previous log" in json.loads(reply.body)["message"]
 
 
 async def test_a_followed_log_goes_on_until_the_server_stops(client, server, platform):

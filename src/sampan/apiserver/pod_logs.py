@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator
 
 from sampan.apiserver.call import Call
 from sampan.apiserver.log_options import parse_log_options
 from sampan.apiserver.messages import Reply
 from sampan.apiserver.replicas import ReplicaSource
-from sampan.apiserver.until import until
+from sampan.apiserver.until import next_or_end, until
 from sampan.apiserver.view import View
 from sampan.machinery.clock import Clock
-from sampan.machinery.errors import BadRequest
+from sampan.machinery.errors import ApiError, BadRequest
 from sampan.machinery.registry import JsonObject
 
+log = logging.getLogger(__name__)
+
 LOG_TYPE = "text/plain"
+FIRST_LINE_SECONDS = 0.2
 
 
 class Logs:
@@ -36,19 +39,31 @@ class Logs:
         pod = await self._pods.get(call.key)
         _check_container(pod, options.container)
         pieces = self._replicas.log(call.route.namespace, call.route.name, options)
-        # The first piece is awaited here, so that an error can still be an HTTP status.
-        first = None if options.follow else await anext(pieces, b"")
-        return Reply(media_type=LOG_TYPE, stream=self._until_stop(first, pieces))
-
-    async def _until_stop(
-        self, first: bytes | None, pieces: AsyncIterator[bytes]
-    ) -> AsyncGenerator[bytes, None]:
-        if first:
-            yield first
+        first = asyncio.ensure_future(next_or_end(pieces))
+        # Waited for shortly, so that what is wrong is still an HTTP status and not a broken stream.
+        await asyncio.wait({first}, timeout=FIRST_LINE_SECONDS)
+        if first.done():
+            first.result()
         over = asyncio.ensure_future(self._stopping.wait())
-        async with contextlib.aclosing(until(pieces, over)) as stream:
-            async for piece in stream:
-                yield piece
+        return Reply(media_type=LOG_TYPE, stream=until(_resumed(first, pieces), over))
+
+
+async def _resumed(
+    first: asyncio.Future[tuple[bool, bytes | None]], rest: AsyncIterator[bytes]
+) -> AsyncGenerator[bytes, None]:
+    """Yield the piece that is awaited already, then the rest; `rest` is closed."""
+    try:
+        more, piece = await first
+        if more and piece:
+            yield piece
+        async for later in rest:
+            yield later
+    except ApiError as error:  # the replica went away while its log was followed
+        log.info("a followed log ends: %s", error.message)
+    finally:
+        first.cancel()
+        if isinstance(rest, AsyncGenerator):
+            await rest.aclose()
 
 
 def _check_container(pod: JsonObject, container: str) -> None:

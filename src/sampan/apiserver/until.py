@@ -13,7 +13,7 @@ async def until(items: AsyncIterator[T], over: asyncio.Future[Any]) -> AsyncGene
     """Yield items until they end or `over` is done; `items` is closed, `over` is cancelled."""
     try:
         while not over.done():
-            coming = asyncio.ensure_future(_next(items))
+            coming = asyncio.ensure_future(next_or_end(items))
             try:
                 await asyncio.wait({coming, over}, return_when=asyncio.FIRST_COMPLETED)
             finally:
@@ -32,8 +32,8 @@ async def until(items: AsyncIterator[T], over: asyncio.Future[Any]) -> AsyncGene
             await items.aclose()
 
 
-async def _next(items: AsyncIterator[T]) -> tuple[bool, T | None]:
-    # StopAsyncIteration may not leave a task, so the end is told as a value
+async def next_or_end(items: AsyncIterator[T]) -> tuple[bool, T | None]:
+    """Return whether there was another item, and it: StopAsyncIteration may not leave a task."""
     try:
         return True, await anext(items)
     except StopAsyncIteration:
