@@ -21,9 +21,11 @@ from pathlib import Path
 from sampan.apiserver.private_file import write_private
 from sampan.app.daemon_lock import AlreadyRunning
 from sampan.app.local_parts import Daemon, Settings, started
+from sampan.app.operator_settings import OperatorSettingsError
 from sampan.app.paths import find_paths
 from sampan.gateway.errors import GatewayError
 from sampan.machinery.errors import ApiError
+from sampan.platforms.local.images import ImageTableError
 
 log = logging.getLogger("sampan")
 
@@ -99,7 +101,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     settings = replace(settings, environ=dict(os.environ))
     try:
         asyncio.run(run(settings))
-    except (AlreadyRunning, GatewayError, ApiError, OSError) as error:
+    except (
+        AlreadyRunning,
+        GatewayError,
+        ApiError,
+        ImageTableError,
+        OperatorSettingsError,
+        OSError,
+    ) as error:
         sys.stderr.write(f"{error}\n")
         return 3
     return 0

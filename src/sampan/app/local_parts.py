@@ -19,6 +19,7 @@ from sampan.apiserver.token import apply_token
 from sampan.app.bootstrap import apply_bootstrap
 from sampan.app.controllers import run_controllers
 from sampan.app.daemon_lock import DaemonLock
+from sampan.app.operator_settings import OperatorSettings, read_operator_settings
 from sampan.app.paths import Paths
 from sampan.app.replicas import Replicas
 from sampan.controllers.gather import SERVICES, Sources
@@ -39,7 +40,6 @@ from sampan.platforms.local.launcher import Launcher
 from sampan.platforms.local.layout import Layout
 from sampan.platforms.local.platform import LocalPlatform, LocalSettings, Parts
 from sampan.platforms.local.references import StoreReferences
-from sampan.storage.base import FetchOptions
 from sampan.storage.fetch import fetch
 
 API_HOST = "127.0.0.1"
@@ -75,6 +75,7 @@ async def started(settings: Settings) -> AsyncIterator[Daemon]:
     earlier daemon's services is true again by then.
     """
     paths, clock = settings.paths.make(), SystemClock()
+    operator = read_operator_settings(paths.settings_file, settings.environ)
     async with AsyncExitStack() as stack:
         lock = DaemonLock(paths.lock_file)
         lock.acquire()
@@ -91,7 +92,7 @@ async def started(settings: Settings) -> AsyncIterator[Daemon]:
             pod_changes.notify(service)
 
         launcher = Launcher(paths.state, clock, changed)
-        platform = await _start_platform(stack, settings, (store, launcher, changes))
+        platform = await _start_platform(stack, settings, operator, (store, launcher, changes))
         address = GatewayAddress(port=settings.port)
         sources = Sources(store, platform, clock, address, _parse_config)
         await run_controllers(stack, sources, changes)
@@ -110,7 +111,10 @@ async def started(settings: Settings) -> AsyncIterator[Daemon]:
 
 
 async def _start_platform(
-    stack: AsyncExitStack, settings: Settings, parts: tuple[Store, Launcher, Changes]
+    stack: AsyncExitStack,
+    settings: Settings,
+    operator: OperatorSettings,
+    parts: tuple[Store, Launcher, Changes],
 ) -> LocalPlatform:
     store, launcher, changes = parts
     paths, clock = settings.paths, SystemClock()
@@ -124,8 +128,8 @@ async def _start_platform(
         LocalSettings(
             layout=layout,
             environ=settings.environ,
-            images=read_image_table(paths.config / "images.yaml"),
-            options=FetchOptions(cache=layout.models, volumes=layout.volumes),
+            images=read_image_table(paths.images_file),
+            options=operator.fetch_options(layout.models, layout.volumes),
         ),
         Parts(
             launcher=launcher,

@@ -36,6 +36,16 @@ class Paths:
         return self.state / "daemon.log"
 
     @property
+    def settings_file(self) -> Path:
+        """The operator's settings; it may be absent."""
+        return self.config / "config.yaml"
+
+    @property
+    def images_file(self) -> Path:
+        """The operator's own images and the commands that stand for them; it may be absent."""
+        return self.config / "images.yaml"
+
+    @property
     def volumes(self) -> Path:
         """The folder whose sub-folders stand for PersistentVolumeClaims."""
         return self.state / "volumes"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sampan.app.paths import Paths, find_paths
 from sampan.cli.client import ApiClient, Server
-from sampan.cli.output import SYSTEM, CliError
+from sampan.cli.output import SYSTEM, USAGE, CliError
 
 
 def read_server(paths: Paths) -> Server | None:
@@ -62,6 +62,7 @@ def connect() -> ApiClient:
 def start(paths: Paths, arguments: list[str], *, attached: bool) -> subprocess.Popen[bytes]:
     """Start a daemon process. `attached`: it ends when this process does (its stdin closes)."""
     paths.make()
+    _check_settings(paths)
     log = os.open(paths.log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     command = [sys.executable, "-m", "sampan.app.local", "--state", str(paths.state), *arguments]
     if attached:
@@ -76,6 +77,16 @@ def start(paths: Paths, arguments: list[str], *, attached: bool) -> subprocess.P
         )
     finally:
         os.close(log)
+
+
+def _check_settings(paths: Paths) -> None:
+    """Tell at once, and all of it, what is wrong with the settings that the daemon will read."""
+    from sampan.app.operator_settings import OperatorSettingsError, read_operator_settings
+
+    try:
+        read_operator_settings(paths.settings_file, os.environ)
+    except OperatorSettingsError as error:
+        raise CliError(str(error), USAGE) from None
 
 
 def wait_until_up(paths: Paths, process: subprocess.Popen[bytes], seconds: float = 60.0) -> Server:
