@@ -7,6 +7,7 @@ fields that Kubernetes knows. Pure.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -184,7 +185,11 @@ RESOURCES: Mapping[str, Row] = {
 
 LIMITS: Mapping[str, Row] = {
     "cpu": Honoured("as the number of threads of numeric libraries (OMP_NUM_THREADS)"),
-    "memory": Harmless("not enforced; a process that the kernel kills for memory is OOMKilled"),
+    "memory": (
+        Honoured("looked at four times a second; a replica that uses more is ended, OOMKilled")
+        if sys.platform == "linux"
+        else Harmless("not enforced on this system, whose own limits hold")
+    ),
     "ephemeral-storage": Harmless("the disk is this machine's"),
     "*": Unsupported("devices are not allotted here; a process sees all of this machine's"),
 }

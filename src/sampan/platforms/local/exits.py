@@ -27,13 +27,15 @@ _POLL_SECONDS = 0.25  # only where the kernel has no pidfd
 class Ending:
     """What is known of an end: the wait status (None: nobody could reap it) and its circumstances.
 
-    `killed_for` is why the launcher itself ended the process ("": it did not).
+    `killed_for` is why the launcher itself ended the process ("": it did not), and so is
+    `over_memory` where that was its memory limit.
     """
 
     status: int | None
     started_at: float
     finished_at: float
     killed_for: str = ""
+    over_memory: str = ""
     out_of_memory: bool = False
     termination: str = ""
     last_lines: tuple[str, ...] = ()
@@ -69,7 +71,7 @@ def make_exit(ending: Ending) -> Exit:
         code=code,
         signal=signal_name,
         reason=_reason(ending, code, reason),
-        message=message or _message(ending, code, signal_name),
+        message=("" if ending.over_memory else message) or _message(ending, code, signal_name),
         last_lines=ending.last_lines,
         started_at=ending.started_at,
         finished_at=ending.finished_at,
@@ -121,7 +123,7 @@ def _parse_termination(text: str) -> tuple[str, str]:
 def _reason(ending: Ending, code: int | None, written: str) -> str:
     if ending.killed_for:
         return "Unhealthy"
-    if ending.out_of_memory:
+    if ending.over_memory or ending.out_of_memory:
         return "OOMKilled"
     if written:
         return written
@@ -133,6 +135,8 @@ def _reason(ending: Ending, code: int | None, written: str) -> str:
 def _message(ending: Ending, code: int | None, signal_name: str) -> str:
     if ending.killed_for:
         return ending.killed_for
+    if ending.over_memory:
+        return ending.over_memory
     if ending.out_of_memory:
         return (
             "the machine ran out of memory and its kernel ended the process; "

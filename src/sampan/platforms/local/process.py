@@ -34,8 +34,9 @@ class ProcessSpec:
     `argv` is run as it is when `zygote` is None. `env` is the whole environment. `ports` are the
     container ports that need a loopback port; `http_port` is the one that serves HTTP.
     `readiness`, `liveness` and `startup` are Kubernetes probes (lossless JSON) whose ports are
-    container ports. `grace_seconds` is the time between SIGTERM and SIGKILL. `container` and `image`
-    are those of the pod template, for showing the replica as a pod.
+    container ports. `grace_seconds` is the time between SIGTERM and SIGKILL. `container` and
+    `image` are those of the pod template, for showing the replica as a pod. A replica that uses
+    more than `memory_limit` bytes is ended (0: no limit).
     """
 
     service: ServiceKey
@@ -56,6 +57,7 @@ class ProcessSpec:
     model_name: str = ""
     container: str = "kserve-container"
     image: str = ""
+    memory_limit: int = 0
 
 
 @dataclass(frozen=True, slots=True)

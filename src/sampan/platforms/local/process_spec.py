@@ -93,6 +93,7 @@ def make_process(workload: DesiredWorkload, replica: str, here: Machine) -> Proc
         startup=_probe(container.get("startupProbe"), ports),
         grace_seconds=_grace_seconds(pod_spec),
         model_name=workload.model_name,
+        memory_limit=_memory_limit(container),
     )
     own = (_localised(entry, local) for entry in make_entries(container, pod))
     return Process(spec, (*_base_entries(container, spec, here), *own), files, pod)
@@ -156,6 +157,12 @@ def _threads(container: Mapping[str, Any]) -> str:
     limits = (container.get("resources") or {}).get("limits") or {}
     cpus = quantity_value(limits.get("cpu"))
     return str(max(1, math.ceil(cpus))) if cpus else ""
+
+
+def _memory_limit(container: Mapping[str, Any]) -> int:
+    """Return the bytes of memory that a container may use (0: no limit)."""
+    limits = (container.get("resources") or {}).get("limits") or {}
+    return math.ceil(quantity_value(limits.get("memory")) or 0)
 
 
 def _localised(entry: Entry, local: Callable[[str], str]) -> Entry:

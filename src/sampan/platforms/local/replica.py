@@ -26,6 +26,7 @@ from sampan.platforms.local.expansion import expand_command
 from sampan.platforms.local.identity import Identity
 from sampan.platforms.local.logs import LogStore
 from sampan.platforms.local.memory import OomWatch
+from sampan.platforms.local.memory_limit import wait_exceeded
 from sampan.platforms.local.ports import NoFreePort, PortPool, is_free
 from sampan.platforms.local.prober import Prober
 from sampan.platforms.local.probes import BadProbe, Probe, ProbeKind, make_probe
@@ -64,7 +65,7 @@ class Replica:
         self._parent: Connection | None = None
         self._stop = asyncio.Event()
         self._termination = Termination(around.clock)
-        self._killed_for = ""
+        self._killed_for = self._over_memory = ""
         self._was_ready = False
         self._life: asyncio.Task[None] | None = None
 
@@ -191,7 +192,7 @@ class Replica:
     def _prepare(self, now: float) -> None:
         """Choose ports and write down the intent, so that a crash from here on leaves a trace."""
         self._termination = Termination(self._around.clock)
-        self._killed_for, self._was_ready = "", False
+        self._killed_for, self._over_memory, self._was_ready = "", "", False
         self._probes()  # a bad one is found before anything is started
         self._choose_ports()
         self.record = replace(self.record, uid=secrets.token_hex(16), boot_id=identity.boot_id())
@@ -242,11 +243,15 @@ class Replica:
         """Probe the process until it has ended; clean up after it; return how it ended."""
         if self._stop.is_set():
             self._terminate(self.record.stop_at - self._around.clock.now())
-        probing = asyncio.create_task(self._prober().run())
+        watching = (
+            asyncio.create_task(self._prober().run()),
+            asyncio.create_task(self._keep_memory_limit(running)),
+        )
         try:
             await exits.wait_gone(running)
         finally:
-            await _end_quietly(probing)
+            for task in watching:
+                await _end_quietly(task)
         self._termination.over()
         out_of_memory = self._around.memory.killed_lately() and not self._termination.killed
         finished = self._around.clock.now()
@@ -259,6 +264,7 @@ class Replica:
                 started_at=self.state.started_at,
                 finished_at=finished,
                 killed_for=self._killed_for,
+                over_memory=self._over_memory,
                 out_of_memory=out_of_memory
                 and status == signal.SIGKILL
                 and not self._termination.killed,
@@ -266,6 +272,14 @@ class Replica:
                 last_lines=self._around.logs.last_lines(spec.service, spec.replica, _LAST_LINES),
             )
         )
+
+    async def _keep_memory_limit(self, running: Identity) -> None:
+        """End the process at once when it uses more than its limit, as the kernel would."""
+        if self.spec.memory_limit:
+            clock = self._around.clock
+            told = await wait_exceeded(running.pid, self.spec.memory_limit, clock)
+            self._over_memory = told
+            identity.signal_group(running, signal.SIGKILL)
 
     async def _end_stragglers(self, session: int) -> None:
         """Kill whatever is left of the run, and so give its lock back."""
@@ -366,12 +380,12 @@ class Replica:
             _LOG.warning("%s: its record is out of date: %s", self.spec.replica, error)
 
 
-async def _end_quietly(probing: asyncio.Task[None]) -> None:
-    """Cancel the probes; what they raised before is a mistake of ours, and is told."""
-    probing.cancel()
-    (outcome,) = await asyncio.gather(probing, return_exceptions=True)
+async def _end_quietly(watching: asyncio.Task[None]) -> None:
+    """Cancel a task; what it raised before is a mistake of ours, and is told."""
+    watching.cancel()
+    (outcome,) = await asyncio.gather(watching, return_exceptions=True)
     if isinstance(outcome, Exception):
-        _LOG.error("probing ended by itself", exc_info=outcome)
+        _LOG.error("watching a replica ended by itself", exc_info=outcome)
 
 
 class _Stopped(ZygoteFailed):
