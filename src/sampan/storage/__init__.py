@@ -9,6 +9,8 @@ from __future__ import annotations
 SCHEMES: dict[str, str] = {
     "file": "sampan.storage.file:fetch",
     "pvc": "sampan.storage.pvc:fetch",
+    "https": "sampan.storage.https:fetch",
+    "http": "sampan.storage.https:fetch",
 }
 """Scheme to its `async (uri, job) -> Fetched`, imported when first asked for.
 

@@ -9,13 +9,21 @@ when its size, time or inode changed.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
+import threading
+from itertools import islice
 from pathlib import Path
 from urllib.parse import unquote
 
+from sampan.storage.archive.names import ArchiveKind, select_kind
+from sampan.storage.archive.unpack import Packed
 from sampan.storage.base import Fetched, StorageError
+from sampan.storage.cache import Entry, make_key, open_cache
+from sampan.storage.filling import fill, make_facts
 from sampan.storage.job import Job
+from sampan.storage.lock import hold
+from sampan.storage.reporter import Reporter
+from sampan.storage.threads import run_blocking
 
 
 async def fetch(uri: str, job: Job) -> Fetched:
@@ -41,7 +49,49 @@ def select_path(uri: str) -> Path:
 
 async def serve_path(uri: str, path: Path, job: Job) -> Fetched:
     """Return the folder to serve for an existing file or folder."""
+    archive = await asyncio.to_thread(select_archive, path)
+    if archive is not None:
+        return await _unpack(archive, job)
     return await asyncio.to_thread(_serve, uri, path, job.options.cache)
+
+
+def select_archive(path: Path) -> Path | None:
+    """Return the archive that a path stands for: itself, or the only file of a folder."""
+    if path.is_dir():
+        entries = list(islice(path.iterdir(), 2))
+        path = entries[0] if len(entries) == 1 else path
+    kind = select_kind(path.name)
+    return path if kind in {ArchiveKind.TAR, ArchiveKind.ZIP} and path.is_file() else None
+
+
+async def _unpack(archive: Path, job: Job) -> Fetched:
+    """Return the unpacked content of a local archive, from the cache when it did not change."""
+    cache = await asyncio.to_thread(open_cache, job.options.cache)
+    slot = await asyncio.to_thread(cache.slot, f"file://{archive}")
+    reporter = Reporter(job.report)
+    loop = asyncio.get_running_loop()
+
+    def told(done: int) -> None:
+        loop.call_soon_threadsafe(reporter.tell, "Unpacking", done)
+
+    def work(stop: threading.Event) -> tuple[Entry, bool]:
+        version = _version(archive)
+        entry = cache.use(make_key(slot.identity, version))
+        if entry is not None:
+            return entry, True
+        packed = Packed(archive, archive.name, select_kind(archive.name))
+        fill(cache, slot, packed, job, stop, told)
+        facts = make_facts(slot, f"file://{archive}", job.world.clock.now())
+        return cache.publish(slot, version, facts), False
+
+    async with hold(slot.lock, job.world.clock, lambda: reporter.tell("Waiting for another fetch")):
+        entry, cached = await run_blocking(work)
+    return Fetched(entry.path, entry.facts.size, 0.0, cached=cached)
+
+
+def _version(archive: Path) -> str:
+    found = archive.stat()
+    return f"{found.st_size} {found.st_mtime_ns} {found.st_ino}"
 
 
 def _serve(uri: str, path: Path, cache: Path) -> Fetched:
@@ -78,8 +128,8 @@ def _nearest(path: Path) -> str:
 
 def _link(path: Path, cache: Path) -> Path:
     """Return the cache's folder that holds nothing but a link to a file."""
-    name = hashlib.sha256(os.fsencode(path)).hexdigest()[:32]
-    folder = cache / "links" / name
+    name = make_key(f"file://{path}")
+    folder = open_cache(cache).root / "links" / name
     folder.mkdir(parents=True, exist_ok=True)
     link = folder / path.name
     if not (link.is_symlink() and link.readlink() == path):

@@ -1,0 +1,136 @@
+"""`https://` and `http://`: one file or archive, downloaded once and kept.
+
+Kept files are asked for again with their ETag or date, and transferred only when they changed. A
+URI with `#sha256=` cannot change, so its model is served without asking. When the source cannot be
+reached, the copy that is here is served, and the result says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from sampan.storage.archive.names import ArchiveKind, select_kind
+from sampan.storage.archive.unpack import Packed
+from sampan.storage.base import Fetched, StorageError
+from sampan.storage.cache import Cache, Entry, Slot, open_cache
+from sampan.storage.checksums import hash_file, validate_digests
+from sampan.storage.download import Partial, Version
+from sampan.storage.filling import fill, make_facts
+from sampan.storage.job import Job
+from sampan.storage.lock import hold
+from sampan.storage.reporter import Reporter
+from sampan.storage.retry import download_patiently
+from sampan.storage.source import Source, parse_source
+from sampan.storage.threads import run_blocking
+
+_ATTEMPTS_WITH_COPY = 2
+"""With a copy at hand a source gets one second chance, not the patience of a first download."""
+
+
+async def fetch(uri: str, job: Job) -> Fetched:
+    """Return the folder of a URL's model; raise StorageError, OSError."""
+    source = parse_source(uri)
+    cache = await asyncio.to_thread(open_cache, job.options.cache)
+    slot = await asyncio.to_thread(cache.slot, source.identity)
+    reporter = Reporter(job.report)
+    async with hold(slot.lock, job.world.clock, lambda: reporter.tell("Waiting for another fetch")):
+        entry = await asyncio.to_thread(cache.find, slot)
+        if entry is not None and source.sha256:
+            return _served(entry)
+        return await _refresh(source, cache, slot, entry, (job, reporter))
+
+
+async def _refresh(
+    source: Source, cache: Cache, slot: Slot, entry: Entry | None, parts: tuple[Job, Reporter]
+) -> Fetched:
+    """Download what is new; with the slot's lock held."""
+    job, reporter = parts
+    partial = Partial(slot.work)
+    attempts = min(_ATTEMPTS_WITH_COPY, job.options.attempts) if entry else job.options.attempts
+    known = Version(entry.facts.etag, entry.facts.last_modified) if entry else None
+    try:
+        version = await download_patiently(source, partial, known, parts, attempts)
+    except StorageError as error:
+        if entry is None or error.reason != "ConnectionFailed":
+            raise
+        return _served(entry, _stale(entry, error))
+    if version is None and entry is not None:
+        return _served(entry)
+    return await _take_in(source, cache, slot, version or Version(), (job, reporter))
+
+
+async def _take_in(
+    source: Source, cache: Cache, slot: Slot, version: Version, parts: tuple[Job, Reporter]
+) -> Fetched:
+    """Turn a complete download into an entry."""
+    job, reporter = parts
+    loop = asyncio.get_running_loop()
+
+    def told(done: int) -> None:
+        loop.call_soon_threadsafe(reporter.tell, "Unpacking", done)
+
+    def work(stop: threading.Event) -> Entry:
+        partial = Partial(slot.work)
+        try:
+            packed = Packed(partial.body, source.name, select_content(source, version))
+            identifier = _verify(source, partial, version, stop)
+            fill(cache, slot, packed, job, stop, told)
+        except StorageError as error:
+            if error.reason != "DiskFull":  # bad bytes would be bad at the next try too
+                partial.drop()
+            raise
+        now = job.world.clock.now()
+        facts = make_facts(slot, source.shown, now, version.etag, version.last_modified)
+        return cache.publish(slot, identifier, facts)
+
+    entry = await run_blocking(work)
+    return replace(_served(entry), cached=False)
+
+
+def _verify(source: Source, partial: Partial, version: Version, stop: threading.Event) -> str:
+    """Check the download against every promise; return what tells this version from others."""
+    promised = dict(version.digests)
+    if source.sha256:
+        promised["sha256"] = source.sha256
+    identifier = version.etag or version.last_modified
+    # Without a validator two downloads are the same version when their bytes are.
+    names = promised if identifier else {**promised, "sha256": ""}
+    found = hash_file(partial.body, names, stop)
+    validate_digests(found, promised, source.shown)
+    return identifier or found["sha256"]
+
+
+def select_content(source: Source, version: Version) -> ArchiveKind:
+    """Return how a download is unpacked; raise StorageError for what is no model. Pure.
+
+    A page of HTML where a model should be is a login or an error that came with status 200.
+    """
+    kind = select_kind(source.name, source.query)
+    if version.content_type == "text/html" and not source.name.endswith((".html", ".htm")):
+        raise StorageError(
+            "UnexpectedContent",
+            f'"{source.shown}" answered with a page (Content-Type "text/html") in place of a file; '
+            "open the URI in a browser: it most likely asks to log in, or is not the file's own",
+        )
+    encoding = version.encoding.removeprefix("x-")
+    if encoding in {"", "identity"}:
+        return kind
+    if encoding == "gzip" and kind is not ArchiveKind.ZIP:
+        return kind or ArchiveKind.GZIP
+    raise StorageError(
+        "UnexpectedContent",
+        f'"{source.shown}" answered with the Content-Encoding "{encoding}", which was not asked '
+        "for; have the server send the file as it is",
+    )
+
+
+def _served(entry: Entry, note: str = "") -> Fetched:
+    return Fetched(entry.path, entry.facts.size, 0.0, cached=True, note=note)
+
+
+def _stale(entry: Entry, error: StorageError) -> str:
+    fetched = datetime.fromtimestamp(entry.facts.fetched_at, UTC)
+    return f"the copy of {fetched:%Y-%m-%dT%H:%M:%SZ} is served, because there is {error.message}"
