@@ -10,6 +10,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -192,19 +193,23 @@ def sampan(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sampan]:
 
 
 @pytest.fixture
-def make_sampan(tmp_path: Path) -> Iterator[Callable[..., Sampan]]:
-    """Make installations that are not up yet; nothing of any may be left afterwards."""
+def make_sampan() -> Iterator[Callable[..., Sampan]]:
+    """Make installations that are not up yet; nothing of any may be left afterwards.
+
+    Their folders have short names: the path of a socket may have 103 bytes.
+    """
     made: list[Sampan] = []
 
     def make(**settings: Any) -> Sampan:
-        made.append(Sampan(tmp_path / f"home{len(made)}", **settings))
-        made[-1].home.mkdir()
+        made.append(Sampan(Path(tempfile.mkdtemp(prefix="sampan-test-")), **settings))
         return made[-1]
 
     yield make
     for installation in made:
         installation.down()
     assert [pid for one in made for pid in processes_of(one.home)] == []
+    for installation in made:
+        shutil.rmtree(installation.home)
 
 
 @pytest.fixture

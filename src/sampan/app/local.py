@@ -12,6 +12,7 @@ import asyncio
 import json
 import logging
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Sequence
@@ -85,10 +86,19 @@ def _parse(argv: Sequence[str]) -> Settings:
     parser.add_argument("--port", type=int, default=8080, help="port of the gateway")
     parser.add_argument("--api-port", type=int, default=0, help="port of the API server; 0: free")
     parser.add_argument("--until-stdin-closes", action="store_true")
+    parser.add_argument("--temporary", action="store_true", help="remove the state in the end")
     told = parser.parse_args(argv)
+    if told.temporary and told.state is None:
+        parser.error("--temporary removes the state folder, so it needs one of its own: --state")
     paths = find_paths()
     paths = paths if told.state is None else paths.with_state(told.state)
-    return Settings(paths, told.port, told.api_port, until_stdin_closes=told.until_stdin_closes)
+    return Settings(
+        paths,
+        told.port,
+        told.api_port,
+        until_stdin_closes=told.until_stdin_closes,
+        temporary=told.temporary,
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -111,6 +121,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     ) as error:
         sys.stderr.write(f"{error}\n")
         return 3
+    if settings.temporary:
+        # Here and not in the command that started us: it may have been killed, or its terminal.
+        shutil.rmtree(settings.paths.state, ignore_errors=True)
     return 0
 
 

@@ -45,15 +45,20 @@ from sampan.storage.fetch import fetch
 API_HOST = "127.0.0.1"
 
 
+class ApiPortTaken(OSError):
+    """The API server's port cannot be listened on."""
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a daemon is told. `api_port` 0 takes a free one."""
+    """What a daemon is told. `api_port` 0 takes a free one; `temporary` state goes with it."""
 
     paths: Paths
     port: int = 8080
     api_port: int = 0
     environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     until_stdin_closes: bool = False
+    temporary: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +160,13 @@ async def _why(sources: Sources, key: Key) -> JsonObject:
 
 
 def _listen(port: int) -> socket.socket:
-    sock = socket.create_server((API_HOST, port), backlog=128)
+    try:
+        sock = socket.create_server((API_HOST, port), backlog=128)
+    except (OSError, OverflowError) as error:
+        raise ApiPortTaken(
+            f"port {port} on {API_HOST} cannot be had for the API server "
+            f"({getattr(error, 'strerror', None) or error}); choose another with --api-port, "
+            "or 0 for a free one"
+        ) from error
     sock.setblocking(False)
     return sock

@@ -60,13 +60,16 @@ def connect() -> ApiClient:
 
 
 def start(paths: Paths, arguments: list[str], *, attached: bool) -> subprocess.Popen[bytes]:
-    """Start a daemon process. `attached`: it ends when this process does (its stdin closes)."""
-    paths.make()
+    """Start a daemon process.
+
+    `attached`: it ends when this process does (its stdin closes), and its state folder with it.
+    """
+    _make_folders(paths)
     _check_settings(paths)
     log = os.open(paths.log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     command = [sys.executable, "-m", "sampan.app.local", "--state", str(paths.state), *arguments]
     if attached:
-        command.append("--until-stdin-closes")
+        command += ["--until-stdin-closes", "--temporary"]
     try:
         return subprocess.Popen(
             command,
@@ -77,6 +80,17 @@ def start(paths: Paths, arguments: list[str], *, attached: bool) -> subprocess.P
         )
     finally:
         os.close(log)
+
+
+def _make_folders(paths: Paths) -> None:
+    try:
+        paths.make()
+    except OSError as error:
+        raise CliError(
+            f'the folder "{error.filename or paths.state}" cannot be made: {error.strerror}; make '
+            "it writable, or choose another place with SAMPAN_HOME",
+            SYSTEM,
+        ) from None
 
 
 def _check_settings(paths: Paths) -> None:

@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from sampan.app.paths import find_paths
+from sampan.app.paths import Paths, find_paths
 from sampan.cli import daemon
 from sampan.cli.apply import apply_all
 from sampan.cli.client import ApiClient, ApiProblem, JsonObject
@@ -67,7 +67,16 @@ def platform(port: int) -> Iterator[tuple[ApiClient, bool]]:
         yield ApiClient(daemon.wait_until_up(own, process)), False
     finally:
         daemon.stop(process.pid, process=process)
-        shutil.rmtree(state, ignore_errors=True)
+        _clear(own)
+
+
+def _clear(own: Paths) -> None:
+    """Remove what a daemon that could not clear up itself, for it was killed, has left."""
+    if own.state.exists():
+        from sampan.app.orphans import stop_orphans
+
+        stop_orphans(own)
+        shutil.rmtree(own.state, ignore_errors=True)
 
 
 @contextmanager

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from sampan.gateway.table import Cluster, Endpoint, TableRoute
 from sampan.plan.observed import Link, LinkState, Observed, ObservedReplica, ObservedWorkload
@@ -24,6 +24,7 @@ from sampan.platforms.local.steps import (
     Forget,
     LocalStep,
     Publish,
+    Restamp,
     StartReplica,
     StopReplica,
 )
@@ -63,7 +64,8 @@ def diff(desired: Desired, observed: Observed, now: float) -> Difference[LocalSt
     """
     if desired.hold:
         return Difference(tuple(_hold(desired, observed)))
-    pairs = _pair(desired, observed)
+    restamped = {step.replica: step for step in _restamp(desired, observed)}
+    pairs = _pair(desired, _as_restamped(observed, restamped))
     victims = {w.want.name: _select_victims(w) for w in pairs}
     wanted = {w.name for w in desired.workloads}
     gone = [w for w in observed.workloads if w.name not in wanted]
@@ -71,6 +73,7 @@ def diff(desired: Desired, observed: Observed, now: float) -> Difference[LocalSt
     stopping += [r for workload in gone for r in _live(workload)]
     names = {r.name for r in stopping}
     steps = [
+        *restamped.values(),
         *(step for w in pairs for step in _prepare(w, now)),
         *(step for w in pairs for step in _start(w, names, now)),
         *_publish(desired, pairs, observed, names),
@@ -93,6 +96,40 @@ def select_endpoints(replicas: Iterable[ObservedReplica]) -> tuple[Endpoint, ...
         r.address.rpartition(":") for r in replicas if r.ready and not r.draining and r.address
     ]
     return tuple(sorted(Endpoint(host, int(port)) for host, _, port in ready))
+
+
+def _restamp(desired: Desired, observed: Observed) -> Iterator[Restamp]:
+    """Yield the replicas whose hash another version of Sampan made.
+
+    Two versions' hashes cannot be compared, so such a replica counts as one of the present
+    template: an upgrade restarts nothing, and the next change of the template is seen.
+    """
+    wanted = {w.name: w.template_hash for w in desired.workloads}
+    for workload in observed.workloads:
+        fresh = wanted.get(workload.name, "")
+        for replica in workload.replicas if fresh else ():
+            if _hash_version(replica.template_hash) != _hash_version(fresh):
+                yield Restamp(replica.name, fresh)
+
+
+def _hash_version(template_hash: str) -> str:
+    return template_hash.partition("-")[0]
+
+
+def _as_restamped(observed: Observed, steps: Mapping[str, Restamp]) -> Observed:
+    if not steps:
+        return observed
+
+    def restamped(replica: ObservedReplica) -> ObservedReplica:
+        step = steps.get(replica.name)
+        return replace(replica, template_hash=step.template_hash) if step else replica
+
+    return replace(
+        observed,
+        workloads=tuple(
+            replace(w, replicas=tuple(map(restamped, w.replicas))) for w in observed.workloads
+        ),
+    )
 
 
 def _pair(desired: Desired, observed: Observed) -> list[_Workload]:

@@ -120,6 +120,12 @@ class Launcher:
         if present is not None:
             present.stop(grace_seconds)
 
+    def restamp(self, replica: str, template_hash: str) -> None:
+        """Note another hash for the very template that a replica runs; its process goes on."""
+        present = self._replicas.get(replica)
+        if present is not None:
+            present.restamp(template_hash)
+
     async def wait_stopped(self, replica: str) -> None:
         """Return when a replica that is being stopped is gone, with every process it made."""
         present = self._replicas.get(replica)

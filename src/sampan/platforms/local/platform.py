@@ -38,6 +38,7 @@ from sampan.platforms.local.steps import (
     Forget,
     LocalStep,
     Publish,
+    Restamp,
     StartReplica,
     StopReplica,
 )
@@ -64,6 +65,9 @@ class ProcessLauncher(Protocol):
 
     async def wait_stopped(self, replica: str) -> None:
         """Return when a replica that is being stopped is gone."""
+
+    def restamp(self, replica: str, template_hash: str) -> None:
+        """Note another hash for the template that a replica runs."""
 
     def states(self) -> tuple[ProcessState, ...]:
         """Return what is known of every replica."""
@@ -182,6 +186,8 @@ class LocalPlatform:
                 await self._start(workload, replica)
             case StopReplica(replica):
                 await self._stop(service, replica)
+            case Restamp(replica, template_hash):
+                self._launcher.restamp(replica, template_hash)
             case Publish():
                 await self._publisher.publish(service, step)
             case Forget(name):

@@ -111,6 +111,11 @@ class Replica:
         self._stop.set()
         self._terminate(at - now)
 
+    def restamp(self, template_hash: str) -> None:
+        """Note another hash for the template that runs here."""
+        self._change(spec=replace(self.spec, template_hash=template_hash))
+        self._save()
+
     async def stopped(self) -> None:
         """Wait until the replica is gone and forgotten."""
         if self._life is not None:

@@ -57,10 +57,20 @@ class StopReplica:
 
 
 @dataclass(frozen=True, slots=True)
+class Restamp:
+    """Give a replica the hash that its template has now, for another Sampan hashed it otherwise."""
+
+    replica: str
+    template_hash: str
+
+
+@dataclass(frozen=True, slots=True)
 class Forget:
     """Drop what was prepared for a workload that no longer is."""
 
     workload: str
 
 
-LocalStep: TypeAlias = Fetch | BuildEnvironment | StartReplica | Publish | StopReplica | Forget
+LocalStep: TypeAlias = (
+    Fetch | BuildEnvironment | StartReplica | Publish | StopReplica | Restamp | Forget
+)
