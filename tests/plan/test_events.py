@@ -80,8 +80,8 @@ def test_a_crash_tells_the_loss_and_the_failure(story, make):
         ),
         (
             "Warning",
-            "ModelLoadFailed",
-            "Traceback (most recent call last):\nValueError: not a model",
+            "CrashLoopBackOff",
+            '"iris-predictor-0" ended with exit code "1": ValueError: not a model',
         ),
     ]
     assert here.ready() == [READY]
@@ -143,8 +143,20 @@ def test_a_failed_download_is_told(story, make):
     here = story()
     failed = Link(LinkState.FAILED, "NotFound", 'no file "x"; put it there', make.now)
     assert here.look(make.observed(here.plan, download=failed)) == [
-        ("Warning", "ModelLoadFailed", 'no file "x"; put it there')
+        ("Warning", "NotFound", 'no file "x"; put it there')
     ]
+
+
+def test_a_way_in_that_is_lost_is_told_once_in_the_words_of_its_link(story, make):
+    here = story()
+    here.ready()
+    lost = Link(LinkState.FAILED, "EnvoyExited", "Envoy ended; see its log", make.now)
+    observed = replace(make.observed(here.plan, make.replica(here.plan)), route=lost)
+    assert here.look(observed) == [
+        ("Warning", "InferenceServiceNotReady", f"{LOST} IngressReady, Ready, Stopped"),
+        ("Warning", "EnvoyExited", "Envoy ended; see its log"),
+    ]
+    assert here.look(observed) == []
 
 
 # Fields that are not acted on

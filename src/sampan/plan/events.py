@@ -1,7 +1,7 @@
 """Events to record for an InferenceService when its status changes.
 
-The texts of becoming Ready and ceasing to be are KServe's. A block, a failed load and a field that
-is not acted on each give a Warning in the very words of the plan or the status.
+The texts of becoming Ready and ceasing to be are KServe's. A block, a failed link of the chain and
+a field that is not acted on each give a Warning in the very words of the plan or the link.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sampan.api.condition_set import ConditionStatus
-from sampan.api.inferenceservice.conditions import READY
+from sampan.api.condition_set import ConditionStatus, decode_conditions, find
+from sampan.api.inferenceservice.conditions import INGRESS_READY, READY
+from sampan.plan.chain import derive_chain, first_open
 from sampan.plan.conditions import condition_status
-from sampan.plan.observed import Observed
+from sampan.plan.observed import LinkState, Observed
 from sampan.plan.types import Plan
 
 NORMAL, WARNING = "Normal", "Warning"
@@ -42,7 +43,7 @@ def derive_events(
     said = dict.fromkeys((*plan.warnings, *observed.warnings, *warnings))
     return (
         *_readiness(old_status, new_status, plan.service.name),
-        *_failures(old_status, new_status, plan),
+        *_failures(old_status, new_status, plan, observed),
         *_unhonoured(old_status, new_status, said),
     )
 
@@ -64,18 +65,29 @@ def _readiness(
 
 
 def _failures(
-    old: Mapping[str, Any], new: Mapping[str, Any], plan: Plan
+    old: Mapping[str, Any], new: Mapping[str, Any], plan: Plan, observed: Observed
 ) -> tuple[PlannedEvent, ...]:
-    """A failure is new when it is not the one told before, its time included."""
-    before, model = old.get("modelStatus") or {}, new.get("modelStatus") or {}
-    failure = model.get("lastFailureInfo")
-    same = before.get("lastFailureInfo") == failure and before.get("transitionStatus") == model.get(
-        "transitionStatus"
-    )
-    if not failure or same or model.get("transitionStatus") in ("UpToDate", "InProgress"):
+    """The first failed link in its own words, when they are not those told before."""
+    if plan.blocked:
+        told = plan.blocked.reason, plan.blocked.message
+        return () if _same_failure(old, new) else (PlannedEvent(WARNING, *told),)
+    opened = first_open(derive_chain(plan, observed))
+    if opened is None or opened.state is not LinkState.FAILED:
         return ()
-    reason = plan.blocked.reason if plan.blocked else failure["reason"]
-    return (PlannedEvent(WARNING, reason, failure["message"]),)
+    same = _same_route(old, new) if opened.name == "route" else _same_failure(old, new)
+    return () if same else (PlannedEvent(WARNING, opened.link.reason, opened.link.message),)
+
+
+def _same_failure(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    """Whether it is the failure told before, its time included."""
+    before, model = old.get("modelStatus") or {}, new.get("modelStatus") or {}
+    return all(before.get(k) == model.get(k) for k in ("lastFailureInfo", "transitionStatus"))
+
+
+def _same_route(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    """Whether the way in is as it was told before."""
+    before, now = (find(decode_conditions(s.get("conditions")), INGRESS_READY) for s in (old, new))
+    return before == now
 
 
 def _unhonoured(
