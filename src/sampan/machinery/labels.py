@@ -252,8 +252,8 @@ class _Parser:
         return value
 
     def _values(self) -> frozenset[str]:
-        if self._take() != "(":
-            raise self._error(self._tokens[self._at - 1] if self._tokens else "", '"("')
+        if (mark := self._take()) != "(":
+            raise self._error(mark, '"("')
         values = {self._value()}
         while (mark := self._take()) == ",":
             values.add(self._value())

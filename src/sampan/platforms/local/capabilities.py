@@ -46,6 +46,7 @@ Row: TypeAlias = Honoured | Harmless | Unsupported | Inside
 
 _YES = Honoured()
 _ONE_MACHINE = Harmless("there is one machine and no scheduler")
+_NO_CHOICE = Unsupported("there is one machine to run on, whatever its labels; it is not chosen")
 _OWN_USER = "a replica runs as the user who runs Sampan"
 _NO_CONTAINER = "processes are not contained here"
 
@@ -56,7 +57,7 @@ TEMPLATE: Mapping[str, Row] = {
 
 POD_SPEC: Mapping[str, Row] = {
     "activeDeadlineSeconds": Unsupported("a deadline for the whole replica is not kept here"),
-    "affinity": _ONE_MACHINE,
+    "affinity": _NO_CHOICE,
     "automountServiceAccountToken": Harmless("there is no service account token to mount"),
     "containers": Inside("Container"),
     "dnsConfig": Unsupported("names are resolved as this machine resolves them"),
@@ -77,8 +78,8 @@ POD_SPEC: Mapping[str, Row] = {
     "initContainers": Unsupported(
         "containers that run before the server are not run here; do their work before applying"
     ),
-    "nodeName": _ONE_MACHINE,
-    "nodeSelector": _ONE_MACHINE,
+    "nodeName": _NO_CHOICE,
+    "nodeSelector": _NO_CHOICE,
     "os": Unsupported("replicas run on the system of this machine", ({"name": "linux"},)),
     "overhead": Harmless("nothing is reserved on this machine"),
     "preemptionPolicy": _ONE_MACHINE,
@@ -90,7 +91,7 @@ POD_SPEC: Mapping[str, Row] = {
     "restartPolicy": Unsupported("a replica that ends is always restarted", ("Always",)),
     "runtimeClassName": Unsupported(_NO_CONTAINER),
     "schedulerName": _ONE_MACHINE,
-    "schedulingGates": _ONE_MACHINE,
+    "schedulingGates": _NO_CHOICE,
     "schedulingGroup": _ONE_MACHINE,
     "securityContext": Inside("PodSecurityContext"),
     "serviceAccount": Harmless("the deprecated name of serviceAccountName"),
@@ -100,7 +101,7 @@ POD_SPEC: Mapping[str, Row] = {
     "subdomain": Unsupported("the host name is this machine's"),
     "terminationGracePeriodSeconds": _YES,
     "tolerations": _ONE_MACHINE,
-    "topologySpreadConstraints": _ONE_MACHINE,
+    "topologySpreadConstraints": _NO_CHOICE,
     "volumes": Inside("Volume"),
 }
 
