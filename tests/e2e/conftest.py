@@ -105,6 +105,16 @@ class Sampan:
     def apply(self, text: str) -> str:
         return self.cli("apply", "-f", "-", stdin=text)
 
+    def api(self, path: str) -> Any:
+        """Return what the API server answers to a GET."""
+        daemon = self.daemon
+        request = urllib.request.Request(
+            f"http://{daemon['host']}:{daemon['port']}{path}",
+            headers={"Authorization": f"Bearer {daemon['token']}"},
+        )
+        with urllib.request.urlopen(request, timeout=30) as response:
+            return json.loads(response.read())
+
     def why(self, name: str) -> dict[str, Any]:
         return json.loads(self.run("why", name, "-o", "json").stdout)
 
@@ -183,9 +193,15 @@ def iris(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def sampan(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sampan]:
+def operator() -> dict[str, str]:
+    """Environment variables for the Sampan of a module; a module sets its own."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def sampan(tmp_path_factory: pytest.TempPathFactory, operator: dict[str, str]) -> Iterator[Sampan]:
     """A Sampan that is up; nothing of it may be left afterwards."""
-    installation = Sampan(tmp_path_factory.mktemp("sampan"))
+    installation = Sampan(tmp_path_factory.mktemp("sampan"), extra_env=operator)
     installation.up()
     yield installation
     installation.down()
