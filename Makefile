@@ -54,8 +54,10 @@ format: $(STAMP) ## Format the code and mend what lint can mend
 bench: $(STAMP) ## Measure side by side: make bench B=spine
 	@$(BIN)/python -m bench.run $(B)
 
-generate: $(STAMP) ## Write what is generated: manifests and the image table
+generate: $(STAMP) ## Write what is generated: manifests, images, schemas, reference pages
 	@$(BIN)/python -m sampan.app.generate
+	@$(BIN)/python -m tools.generate_definitions
+	@$(BIN)/python -m tools.generate_reference
 
 lock: $(BIN)/uv ## Resolve the dependencies anew into requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --group dev --no-emit-index-url \

@@ -1,0 +1,199 @@
+"""`kinds.md`: the fields of KServe's kinds, from the schemas, and what each does here.
+
+What a field does is not written down: a service with the field set is planned, and the plan's
+warnings or its block are the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any
+
+from sampan.api.config import Config
+from sampan.api.schema.definitions import _definitions, schema_of
+from sampan.api.scheme import REGISTRY
+from sampan.plan.unbuilt import _ANNOTATIONS, make_warnings, select_unbuilt
+from tools.reference.markdown import code, page, section, table
+
+_INTRODUCTION = """
+Fields of KServe's own types. Those that a type takes over from Kubernetes (all of a pod in
+`spec.predictor`, all of a container in `spec.predictor.model`) are in
+[capabilities.md](capabilities.md), which also says what each does here.
+
+The column **here**: nothing means honoured; *warned* means left out, with a warning when applying
+and an event; *blocked* means that nothing new starts until the field is removed, and why. Types
+that only such fields lead to are left out.
+"""
+_ROOTS = ("InferenceService", "ServingRuntime", "ClusterServingRuntime")
+_MODEL_MESH = "*no effect*: ModelMesh is not built yet"
+_RUNTIME_HERE = dict.fromkeys(
+    (
+        "builtInAdapter", "grpcDataEndpoint", "grpcEndpoint", "httpDataEndpoint", "replicas",
+        "storageHelper",
+    ),
+    _MODEL_MESH,
+) | {
+    "multiModel": "such a runtime is not selected for an InferenceService",
+    "workerSpec": "such a runtime is not selected: several nodes are not built yet",
+}  # fmt: skip
+_READ = {
+    "serving.kserve.io/stop": "`true`: nothing runs until it is removed",
+    "serving.kserve.io/deploymentMode": "`Standard`; `Knative` runs as Standard and is *warned*; "
+    "`ModelMesh` is *blocked*",
+    "serving.kserve.io/autoscalerClass": "`none` takes `minReplicas` as it is, 0 included; `hpa` "
+    "and `keda` are *warned*: autoscaling is not built yet",
+    "serving.sampan.dev/trust": "`true`: the model may run code when it is loaded",
+}
+_DEFAULTS = {"minReplicas": "1", "protocolVersion": "by the runtime", "mountPath": "/mnt/models"}
+
+
+def render() -> str:
+    """Return the page."""
+    return page(
+        "Kinds",
+        _INTRODUCTION,
+        section("Served kinds", table(("kind", "apiVersion", "short names", "scope"), _served())),
+        section(
+            "Annotations of an InferenceService", table(("annotation", "here"), _annotations())
+        ),
+        *(_section(name) for name in _reached()),
+    )
+
+
+def _served() -> list[tuple[str, ...]]:
+    return [
+        (
+            r.kind,
+            code(r.api_version),
+            ", ".join(code(n) for n in r.short_names),
+            "namespace" if r.namespaced else "cluster",
+        )
+        for r in REGISTRY
+    ]
+
+
+def _annotations() -> list[tuple[str, str]]:
+    idle = [(name, f"*warned*: {sentence}") for name, sentence in _ANNOTATIONS.items()]
+    return [(code(name), text) for name, text in (*_READ.items(), *idle)]
+
+
+@cache
+def _reached() -> tuple[str, ...]:
+    """Return KServe's types that honoured fields lead to, in the order of reading."""
+    waiting, seen = list(_ROOTS), list[str]()
+    while waiting:
+        name = waiting.pop(0)
+        if name in seen or name not in _ours():
+            continue
+        seen.append(name)
+        for field, part in _definitions()[name]["properties"].items():
+            waiting += [] if _here(name, field) else _references(part)
+    return tuple(seen)
+
+
+@cache
+def _ours() -> frozenset[str]:
+    """Return the names of KServe's own types; the others are Kubernetes's."""
+    from sampan.api.clusterservingruntime.types import ClusterServingRuntime
+    from sampan.api.inferenceservice.types import InferenceService
+    from sampan.api.schema.derive_kinds import derive_views
+    from sampan.api.servingruntime.types import ServingRuntime
+
+    return frozenset(derive_views((InferenceService, ServingRuntime, ClusterServingRuntime)))
+
+
+def _references(part: Any) -> Iterator[str]:
+    if isinstance(part, dict):
+        if "$ref" in part:
+            yield part["$ref"]
+        for value in part.values():
+            yield from _references(value)
+
+
+def _section(name: str) -> str:
+    schema = _definitions()[name]
+    required = set(schema.get("required", ()))
+    rows = [
+        (
+            code(field) + (" (required)" if field in required else ""),
+            _type(part),
+            code(str(part.get("default", _DEFAULTS.get(field, "")))),
+            part.get("description", ""),
+            _here(name, field),
+        )
+        for field, part in schema["properties"].items()
+    ]
+    taken = [_taken(inline) for inline in schema.get("$inline", ())]
+    header = ("field", "type", "default", "meaning", "here")
+    return section(name, schema.get("description", ""), *taken, table(header, rows))
+
+
+def _taken(inline: Mapping[str, Any]) -> str:
+    only = ", ".join(code(n) for n in inline["only"])
+    what = f"the fields {only} of" if only else "the fields of"
+    return f"Besides its own: {what} [{inline['core']}](capabilities.md#{inline['core'].lower()})."
+
+
+def _type(part: Mapping[str, Any]) -> str:
+    if "$ref" in part:
+        name = part["$ref"]
+        if name in _reached():
+            return f"[{name}](#{name.lower()})"
+        return name if name in _ours() else f"Kubernetes {name}"
+    if part.get("type") == "array":
+        return f"list of {_type(part['items'])}"
+    if isinstance(part.get("additionalProperties"), dict):
+        return f"map of {_type(part['additionalProperties'])}"
+    if part.get("x-kubernetes-int-or-string"):
+        return "quantity"
+    return (
+        ", ".join(code(str(v)) for v in part["enum"]) if "enum" in part else part.get("type", "any")
+    )
+
+
+def _here(kind: str, field: str) -> str:
+    if kind == "RuntimeSpec":
+        return _RUNTIME_HERE.get(field, "")
+    if kind == "Spec" and field != "predictor":
+        return _verdict({**_service({}), "spec": {"predictor": {}, field: _value(field)}}, field)
+    if kind == "Predictor":
+        return _verdict(_service({field: _sample(field)}), field)
+    if kind in {"Model", "PredictorExtension"} and field in {"storage", "confidential"}:
+        return _verdict(_service({"model": {field: {"enabled": True}}}), field)
+    return ""
+
+
+def _verdict(service: dict[str, Any], field: str) -> str:
+    blocked = select_unbuilt(service, Config()) or _storage_block(service)
+    if blocked:
+        return f"*blocked*, {code(blocked.reason)}: {blocked.message}"
+    found = [t for path, t in make_warnings(service, Config()) if path.split(".")[2:3] == [field]]
+    return f"*warned*: {found[0]}" if found else ""
+
+
+def _storage_block(service: dict[str, Any]) -> Any:
+    from sampan.plan.model import make_model_location
+
+    return make_model_location(service).blocked
+
+
+def _service(predictor: dict[str, Any]) -> dict[str, Any]:
+    wanted = {"modelFormat": {"name": "sklearn"}, "storageUri": "/model"}
+    model = {**wanted, **predictor.get("model", {})}
+    return {
+        "metadata": {"name": "s", "namespace": "default"},
+        "spec": {"predictor": {**predictor, "model": model}},
+    }
+
+
+def _value(field: str) -> Any:
+    return [{"trafficPercent": 10}] if field == "canary" else {}
+
+
+def _sample(field: str) -> Any:
+    """Return a value that asks for what the field does, by its type."""
+    part = schema_of("Predictor")["properties"][field]
+    if part.get("type") == "integer":
+        return 0 if field == "minReplicas" else 5
+    return {"object": {"rollingUpdate": {"maxSurge": 1}}, "array": []}.get(part.get("type"), "x")

@@ -1,0 +1,88 @@
+"""`settings.md`: what an operator sets, from the table of settings and the ConfigMap's reader."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+from sampan.api.config import _SETTINGS, _WITHOUT_EFFECT, Config
+from sampan.app.operator_settings import SECTION, SETTINGS, Setting
+from sampan.plan.unbuilt import _warn_config
+from sampan.storage.base import FetchOptions
+from tools.reference.markdown import code, page, section, table
+
+_FILE = f"""
+Read once when the daemon starts, from `config.yaml` in the configuration folder
+(`~/.config/sampan` unless told otherwise) and from the environment, which wins. All stand under
+`{SECTION}:` in the file. A name that is misspelt, or a value that cannot be read, keeps the daemon
+from starting.
+"""
+_FOLDERS = """
+| what | where | moved by |
+|---|---|---|
+| state: store, logs, records, volumes | `~/.local/state/sampan` | `XDG_STATE_HOME` |
+| cache: models, environments | `~/.cache/sampan` | `XDG_CACHE_HOME` |
+| configuration: `config.yaml`, `images.yaml` | `~/.config/sampan` | `XDG_CONFIG_HOME` |
+
+On macOS state is in `~/Library/Application Support/sampan` and the cache in
+`~/Library/Caches/sampan`. `SAMPAN_HOME=/somewhere` moves all three, to `state`, `cache` and
+`config` in that folder. Folders of state are 0700, its files 0600. The cache can be removed while
+Sampan is down.
+"""
+_CONFIG_MAP = """
+The ConfigMap `inferenceservice-config` in the namespace `kserve`, as for KServe: each key holds a
+JSON object. A change counts from the next decision on. A documented setting that has no effect
+here and an unknown one are named in a warning when the ConfigMap is applied.
+"""
+_VARIABLES = """
+| variable | read by | meaning |
+|---|---|---|
+| `SAMPAN_HOME` | every verb | the folder that holds state, cache and configuration |
+| `NO_COLOR` | every verb | no colours |
+| `KUBECONFIG` | `up`, `down` | the file that gets kubectl's context `sampan` |
+| `KSERVE_LOGLEVEL` | model server | `DEBUG`, `INFO`, `WARNING` or `ERROR` |
+| `PREDICT_PROBA` | scikit-learn server | `true`: answer with probabilities |
+| `SAMPAN_TRUST` | model server | `true` does what `--trust` does |
+"""
+
+
+def render() -> str:
+    """Return the page."""
+    return page(
+        "Settings",
+        section("Of the daemon", _FILE, table(("key", "variable", "default", "meaning"), _rows())),
+        section("Folders", _FOLDERS),
+        section("Variables", _VARIABLES),
+        section("Of KServe", _CONFIG_MAP, table(("key", "setting", "here"), _config_rows())),
+    )
+
+
+def _rows() -> list[tuple[str, str, str, str]]:
+    return [(code(s.key), code(s.variable), _default(s), s.meaning) for s in SETTINGS]
+
+
+def _default(setting: Setting) -> str:
+    default = next(f.default for f in fields(FetchOptions) if f.name == setting.field)
+    if default == ():
+        return "none"
+    if isinstance(default, int) and default >= 1024**2 and default % 1024**2 == 0:
+        mebi = default // 1024**2
+        return code(f"{mebi // 1024}Gi" if mebi % 1024 == 0 else f"{mebi}Mi")
+    return code(f"{default:g}")
+
+
+def _config_rows() -> list[tuple[str, str, str]]:
+    rows = []
+    for key, idle in _WITHOUT_EFFECT.items():
+        rows += [
+            (code(key), code(s.path), _here(f"{key}.{s.path}")) for s in _SETTINGS.get(key, ())
+        ]
+        if idle:
+            rows.append((code(key), ", ".join(code(name) for name in sorted(idle)), "no effect"))
+    return rows
+
+
+def _here(setting: str) -> str:
+    """Tell whether a setting is acted on: with it set, a plan may warn of it."""
+    config = Config(path_template="/x", disable_ingress_creation=True, url_scheme="https")
+    warned = {path.removeprefix("inferenceservice-config ") for path, _ in _warn_config(config)}
+    return "warned: not acted on" if setting in warned else "honoured"
