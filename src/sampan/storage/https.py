@@ -8,6 +8,7 @@ reached, the copy that is here is served, and the result says so.
 from __future__ import annotations
 
 import asyncio
+import shutil
 import threading
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -80,7 +81,7 @@ async def _take_in(
             fill(cache, slot, packed, job, stop, told)
         except StorageError as error:
             if error.reason != "DiskFull":  # bad bytes would be bad at the next try too
-                partial.drop()
+                shutil.rmtree(slot.work, ignore_errors=True)
             raise
         now = job.world.clock.now()
         facts = make_facts(slot, source.shown, now, version.etag, version.last_modified)

@@ -90,11 +90,10 @@ async def open_answer(
 
     Trouble while the body is read, inside the caller's block, is turned into StorageError too.
     """
-    context = tls_context() if source.url.startswith("https:") else None
     backend = CheckedBackend(job)
     try:
         async with (
-            httpcore.AsyncConnectionPool(context, network_backend=backend) as pool,
+            httpcore.AsyncConnectionPool(tls_context(), network_backend=backend) as pool,
             _follow(pool, source, asked, job) as response,
         ):
             body = _counted(response, arrived)
@@ -189,6 +188,12 @@ def _trouble(source: Source, error: Exception, job: Job, arrived: Arrived) -> St
             f'"{source.shown}" sent nothing for {job.options.stall_seconds:g} seconds {so_far}; '
             "try again later, or look at the server",
             retryable=True,
+        )
+    if isinstance(error, httpcore.LocalProtocolError):
+        return StorageError(
+            "InvalidRequest",
+            f'"{source.shown}" cannot be asked for as it is meant to be ({error}); '
+            "correct the headers that are configured for its host",
         )
     if isinstance(error, (httpcore.ProtocolError, httpcore.ReadError, httpcore.WriteError)):
         return StorageError(
