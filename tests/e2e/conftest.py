@@ -248,6 +248,6 @@ spec:
 {extra}"""
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def isvc() -> Callable[..., str]:
     return service_yaml

@@ -19,12 +19,15 @@ ANSWER = {"predictions": [1, 1]}
 
 @dataclass
 class Load:
-    """Clients of one service. `failures` are `(time, what)`; times are `time.monotonic()`'s."""
+    """Clients of one service. `failures` are `(time, what)`, `requests` are `(began, ended,
+    answered)`; times are `time.monotonic()`'s.
+    """
 
     port: int
     service: str
     answers: int = 0
     failures: list[tuple[float, str]] = field(default_factory=list)
+    requests: list[tuple[float, float, bool]] = field(default_factory=list)
     slowest: float = 0.0
     _stop: threading.Event = field(default_factory=threading.Event)
 
@@ -32,13 +35,16 @@ class Load:
         """Send requests until told to stop; never the same one twice."""
         connection = self._connect()
         while not self._stop.wait(pause):
-            began = time.monotonic()
+            began, answered = time.monotonic(), True
             try:
                 self._ask(connection)
             except (OSError, http.client.HTTPException, AssertionError) as error:
                 self.failures.append((began, f"{type(error).__name__}: {error}"))
                 connection.close()
-            self.slowest = max(self.slowest, time.monotonic() - began)
+                answered = False
+            ended = time.monotonic()
+            self.requests.append((began, ended, answered))
+            self.slowest = max(self.slowest, ended - began)
             if not keep_alive:
                 connection.close()
         connection.close()
@@ -59,13 +65,18 @@ class Load:
         self.answers += 1
 
     def outages(self) -> list[tuple[float, float]]:
-        """Return `(first, last)` failure of each stretch in which failures follow within 0.5 s."""
+        """Return `(shut, opened)` of each stretch without any answer: from the end of the first
+        request that failed to the beginning of the next one that was answered.
+        """
         found: list[tuple[float, float]] = []
-        for when, _ in sorted(self.failures):
-            if found and when - found[-1][1] < 0.5:
-                found[-1] = (found[-1][0], when)
-            else:
-                found.append((when, when))
+        shut = 0.0
+        for began, ended, answered in sorted(self.requests, key=lambda r: r[1]):
+            if not answered:
+                shut = shut or ended
+            elif shut:
+                if began > shut:
+                    found.append((shut, began))
+                shut = 0.0
         return found
 
 
