@@ -29,14 +29,19 @@ class Head:
             self._second = int(epoch)
             self._date = b"date: " + formatdate(epoch, usegmt=True).encode() + b"\r\n"
 
-    def render(self, response: Response, *, close: bool) -> bytes:
-        """Return status line and headers, up to and including the blank line."""
+    def render(self, response: Response, *, close: bool, close_ends: bool = False) -> bytes:
+        """Return status line and headers, up to and including the blank line.
+
+        `close_ends`: the end of chunks is told by closing, as HTTP/1.0 knows no other way.
+        """
         status = response.status
         line = _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
         parts = [line, self._date]
         if response.content_type:
             parts.append(b"content-type: " + response.content_type + b"\r\n")
-        if status >= 200 and status != 204:
+        if response.chunks is not None:
+            parts.append(b"" if close_ends else b"transfer-encoding: chunked\r\n")
+        elif status >= 200 and status != 204:
             parts.append(b"content-length: %d\r\n" % len(response.body))
         for name, value in response.headers:
             parts.append(_line(name, value))

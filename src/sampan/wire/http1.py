@@ -27,8 +27,10 @@ from sampan.wire.admission import (
 from sampan.wire.head import CONTINUE, Head
 from sampan.wire.limits import Limits
 from sampan.wire.message import HeaderList, Request, Response, Submit
+from sampan.wire.pump import Pump, discard
 
 _FRAMING = (b"content-length", b"transfer-encoding")
+_LAST_CHUNK = b"0\r\n\r\n"
 _COPY_BYTES = 64 * 1024  # up to here one joined write is cheaper than two buffers
 
 
@@ -82,8 +84,9 @@ class Http1(asyncio.Protocol):
         self._waiting: deque[Request] = deque()
         self._current: Request | None = None
         self._budget = self._limits.pipelining
-        self._pumping = False
+        self._taking = False
         self._expects = False
+        self._pump: Pump | None = None  # while an answer is sent piece by piece
         # ending
         self._read_paused = False
         self._blocked_since = -1.0  # the peer does not read its answers
@@ -104,6 +107,8 @@ class Http1(asyncio.Protocol):
         """Forget everything: answers that come later go nowhere."""
         self._transport = None
         self._current = None
+        if self._pump is not None:
+            self._pump.cancel()
         self._waiting.clear()
         self._pieces = []
         self._host.closed(self)
@@ -111,16 +116,26 @@ class Http1(asyncio.Protocol):
     def pause_writing(self) -> None:
         """Take no further request while the peer does not read its answers."""
         self._blocked_since = self._host.now
+        if self._pump is not None:
+            self._pump.pause()
         self._regulate()
 
     def resume_writing(self) -> None:
         """Go on."""
         self._blocked_since = -1.0
-        self._pump()
+        if self._pump is not None:
+            self._pump.resume()
+        self._take()
 
     def eof_received(self) -> bool:
-        """Half-closed: answer what has arrived whole, then close."""
+        """Half-closed: answer what has arrived whole, then close.
+
+        In the middle of a streamed answer it means that the peer has left: it would otherwise be
+        noticed at the next piece only, and a model may work minutes for one.
+        """
         self._eof = True
+        if self._pump is not None:
+            return False
         return self._current is not None or bool(self._waiting)
 
     def data_received(self, data: bytes) -> None:
@@ -202,7 +217,7 @@ class Http1(asyncio.Protocol):
         self._since = self._host.now
         self._expects = False
         self._waiting.append(Request(self._method, self._url, self._headers, body, keep_alive))
-        self._pump()
+        self._take()
 
     def _stop(self, refused: Refused) -> NoReturn:
         """Stop llhttp inside a callback: it reports an error of its own, so keep the reason."""
@@ -230,11 +245,11 @@ class Http1(asyncio.Protocol):
 
     # -- answering ---------------------------------------------------------------------------
 
-    def _pump(self) -> None:
+    def _take(self) -> None:
         """Start the next request when the last is answered and the peer reads."""
-        if self._pumping:
+        if self._taking:
             return
-        self._pumping = True
+        self._taking = True
         while self._waiting and self._current is None and self._blocked_since < 0:
             if self._budget <= 0:
                 self._loop.call_soon(self._take_turn)  # other connections come first
@@ -242,7 +257,7 @@ class Http1(asyncio.Protocol):
             self._budget -= 1
             self._current = request = self._waiting.popleft()
             self._hand_over(request)
-        self._pumping = False
+        self._taking = False
         if self._current is None and not self._waiting:
             self._send_continue()
             self._send_refusal()
@@ -250,7 +265,7 @@ class Http1(asyncio.Protocol):
 
     def _take_turn(self) -> None:
         self._budget = self._limits.pipelining
-        self._pump()
+        self._take()
 
     def _hand_over(self, request: Request) -> None:
         try:
@@ -263,10 +278,16 @@ class Http1(asyncio.Protocol):
 
     def _reply(self, request: Request, response: Response) -> None:
         transport = self._transport
-        if request is not self._current or transport is None:
+        if request is not self._current or transport is None or self._pump is not None:
+            discard(response)
             return
         last = not self._waiting and (self._eof or (self._host.draining and self._between()))
         close = last or not request.keep_alive
+        if response.chunks is not None:
+            if request.method != b"HEAD":
+                self._stream(transport, response, close=close)
+                return
+            discard(response)
         head = self._host.head.render(response, close=close)
         body = b"" if request.method == b"HEAD" else response.body
         self._current = None
@@ -279,7 +300,41 @@ class Http1(asyncio.Protocol):
             self._end(self._limits.write_seconds)
             transport.close()
         else:
-            self._pump()
+            self._take()
+
+    def _stream(self, transport: asyncio.Transport, response: Response, *, close: bool) -> None:
+        """Send the head, and the pieces as they come (RFC 9112, section 7.1)."""
+        plain = self._version == "1.0" and close  # then this is the last request that was read
+        transport.write(self._host.head.render(response, close=close, close_ends=plain))
+
+        def write(piece: bytes) -> None:
+            transport.write(piece if plain else b"%x\r\n%b\r\n" % (len(piece), piece))
+
+        def done(failure: Exception | None) -> None:
+            self._streamed(transport, failure, close=close, end=b"" if plain else _LAST_CHUNK)
+
+        self._pump = Pump(response, write, done)
+        if self._blocked_since >= 0:
+            self._pump.pause()
+
+    def _streamed(
+        self, transport: asyncio.Transport, failure: Exception | None, *, close: bool, end: bytes
+    ) -> None:
+        """End the body. One that broke off must not look complete, so the connection is cut."""
+        self._pump = self._current = None
+        self._since = self._host.now
+        if failure is not None:
+            self._loop.call_exception_handler(
+                {"message": "a streamed answer broke off", "exception": failure}
+            )
+            transport.abort()
+            return
+        transport.write(end)
+        if close or self._eof or (self._host.draining and not self._waiting):
+            self._end(self._limits.write_seconds)
+            transport.close()
+        else:
+            self._take()
 
     def _between(self) -> bool:
         return self._refused is None and self._stage in {Stage.IDLE, Stage.DEAF}

@@ -5,7 +5,7 @@ HTTP/1.1 today, HTTP/2 as its sibling: the application sees the same values from
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import NamedTuple, TypeAlias
 
 HeaderList: TypeAlias = "list[tuple[bytes, bytes]]"
@@ -33,12 +33,18 @@ class Request(NamedTuple):
 
 
 class Response(NamedTuple):
-    """A complete response. An empty `content_type` sends none."""
+    """A response. An empty `content_type` sends none; HTTP/1.1 sends no `trailers`.
+
+    With `chunks` the body is not `body` but what they yield, sent piece by piece as it comes. They
+    are closed (`aclose`, where they have it) when all is sent and when the peer leaves before.
+    """
 
     status: int
     body: bytes = b""
     content_type: bytes = b"application/json"
     headers: tuple[tuple[bytes, bytes], ...] = ()
+    trailers: tuple[tuple[bytes, bytes], ...] = ()
+    chunks: AsyncIterator[bytes] | None = None
 
 
 Reply: TypeAlias = Callable[[Response], None]
