@@ -9,37 +9,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
-from time import perf_counter
-from typing import Any, TypeAlias
+from time import perf_counter, thread_time
+from typing import Any
 
 from sampan import __version__
 from sampan.protocol.errors import ModelNotReady, ServerNotReady, ServingError
+from sampan.server.admission import Admission
+from sampan.server.batch_queue import BatchQueue
+from sampan.server.batch_run import BatchModel
+from sampan.server.batching import BatchLimits
+from sampan.server.job import Done, Inference, Job
 from sampan.server.metrics import Metrics
-from sampan.server.model import Headers, InferenceVerb
-from sampan.server.pace import INLINE_BYTES
+from sampan.server.model import InferenceVerb, Model
+from sampan.server.pace import INLINE_BYTES, charge
 from sampan.server.repository import Entry, ModelRepository
-from sampan.server.steps import Ran, run, run_async
+from sampan.server.steps import run, run_async
 from sampan.server.workers import Workers
 
 logger = logging.getLogger("sampan.server")
-
-Done: TypeAlias = Callable[[Any], None]
-"""Gets what `Inference.encode` returned, or an exception."""
-
-
-@dataclass(slots=True)
-class Inference:
-    """One inference as a transport hands it over. `decode` and `encode` may run on a thread."""
-
-    model_name: str
-    headers: Headers
-    size: int
-    decode: Callable[[], Any]
-    encode: Callable[[Any, Headers], Any]
-    verb: InferenceVerb = InferenceVerb.PREDICT
-
 
 class DataPlane:
     """Answers for the models of a repository. Used on the loop's thread."""
@@ -49,6 +36,10 @@ class DataPlane:
     ) -> None:
         self.repository = repository
         self.metrics = metrics or Metrics()
+        self.batch_limits = BatchLimits()
+        self.batch_all = False
+        """Whether models are batched that do not promise to be row-wise: their owner asked for it."""
+        self.admission: Admission | None = None
         self._workers = workers
         self._tasks: set[asyncio.Task[None]] = set()
         self.started = False
@@ -81,46 +72,72 @@ class DataPlane:
         }
 
     def infer(self, inference: Inference, done: Done) -> None:
-        """Start an inference; ModelNotFound and ModelNotReady are raised at once."""
+        """Start an inference; ModelNotFound, ModelNotReady and Overloaded are raised at once."""
         entry = self.repository.get_ready(inference.model_name)
-        ran = Ran()
-        if entry.asynchronous:
-            task = asyncio.get_running_loop().create_task(self._infer_async(entry, inference, done))
+        job = Job(inference, done)
+        if self.admission is None:
+            self._start(entry, job)
+        else:
+            self.admission.admit(job, lambda: self._start(entry, job))
+
+    def _start(self, entry: Entry, job: Job) -> None:
+        """Hand a job to where its model runs."""
+        model, inference = entry.model, job.inference
+        predicts = inference.verb is InferenceVerb.PREDICT
+        if entry.asynchronous if predicts else entry.explains_asynchronously:
+            task = asyncio.get_running_loop().create_task(self._infer_async(entry, job))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+        elif predicts and inference.size <= INLINE_BYTES and self._is_batched(model):
+            (entry.queue or self._make_queue(entry)).put(job)
         elif entry.pace.inline and inference.size <= INLINE_BYTES:
-            self._finish(entry, inference, ran, done, _answer(entry, inference, ran))
+            self._answered(entry, job, _answer(entry, job))
         else:
             self._workers.submit(
-                lambda: _answer(entry, inference, ran),
-                lambda outcome: self._finish(entry, inference, ran, done, outcome),
+                lambda: _answer(entry, job), lambda outcome: self._answered(entry, job, outcome)
             )
 
-    async def _infer_async(self, entry: Entry, inference: Inference, done: Done) -> None:
-        ran = Ran()
+    def _is_batched(self, model: Model) -> bool:
+        return (model.row_wise or self.batch_all) and not model.return_response_headers
+
+    def _make_queue(self, entry: Entry) -> BatchQueue:
+        entry.queue = BatchQueue(
+            BatchModel.of(entry.model), entry.pace, self.batch_limits, self._workers, self._settle
+        )
+        return entry.queue
+
+    async def _infer_async(self, entry: Entry, job: Job) -> None:
+        inference, ran = job.inference, job.ran
         try:
             payload = inference.decode()
             await run_async(entry.model, payload, inference.headers, inference.verb, ran)
-            outcome = inference.encode(ran.result, ran.response_headers)
+            job.outcome = inference.encode(ran.result, ran.response_headers)
         except Exception as error:  # noqa: BLE001  # becomes the answer
-            outcome = error
-        self._finish(entry, inference, ran, done, (outcome, 0.0))
+            job.outcome = error
+        self._settle(job)
 
-    def _finish(
-        self, entry: Entry, inference: Inference, ran: Ran, done: Done, outcome: Any
-    ) -> None:
-        """Count, and hand the answer over."""
+    def _answered(self, entry: Entry, job: Job, outcome: Any) -> None:
+        """Take what `_answer` returned, or what its thread raised."""
         if isinstance(outcome, BaseException):  # only what is no Exception: SystemExit in predict
-            answer: Any = RuntimeError(f"{type(outcome).__name__} raised by the model")
-        else:
-            answer, seconds = outcome
-            if entry.model.quick and inference.size <= INLINE_BYTES:
-                entry.pace.observe(seconds)
-        self.metrics.observe(inference.model_name, ran)
-        known = isinstance(answer, (ServingError, NotImplementedError))
-        if isinstance(answer, Exception) and not known:
-            logger.error('model "%s" raised', inference.model_name, exc_info=answer)
-        done(answer)
+            job.outcome = RuntimeError(f"{type(outcome).__name__} raised by the model")
+        elif entry.model.quick and job.inference.size <= INLINE_BYTES:
+            entry.pace.observe(outcome)
+        self._settle(job)
+
+    def _settle(self, job: Job) -> None:
+        """Count, and hand the answer over, once."""
+        if job.settled:
+            return
+        job.settled = True
+        answer, name = job.outcome, job.inference.model_name
+        self.metrics.observe(name, job.ran)
+        if isinstance(answer, Exception) and not isinstance(
+            answer, (ServingError, NotImplementedError)
+        ):
+            logger.error('model "%s" raised', name, exc_info=answer)
+        job.done(answer)
+        if self.admission is not None:
+            self.admission.release(job)
 
     async def load(self, name: str) -> None:
         """Load a model on a thread; ModelNotReady with the reason where it does not work.
@@ -141,12 +158,13 @@ class DataPlane:
         self.repository.loaded(name, model)
 
 
-def _answer(entry: Entry, inference: Inference, ran: Ran) -> tuple[Any, float]:
-    """Decode, run, encode; return the answer or the error, and the seconds it took."""
-    started = perf_counter()
+def _answer(entry: Entry, job: Job) -> float:
+    """Decode, run, encode; return the seconds that it takes of a thread."""
+    wall, cpu = perf_counter(), thread_time()
+    inference, ran = job.inference, job.ran
     try:
         run(entry.model, inference.decode(), inference.headers, inference.verb, ran)
-        answer = inference.encode(ran.result, ran.response_headers)
+        job.outcome = inference.encode(ran.result, ran.response_headers)
     except Exception as error:  # noqa: BLE001  # becomes the answer
-        answer = error
-    return answer, perf_counter() - started
+        job.outcome = error
+    return charge(perf_counter() - wall, thread_time() - cpu)

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sampan.protocol.errors import ModelNotFound, ModelNotReady
-from sampan.server.model import Model
+from sampan.server.batch_queue import BatchQueue
+from sampan.server.model import InferenceVerb, Model
 from sampan.server.pace import Pace
 from sampan.server.steps import is_async
 
@@ -18,9 +19,13 @@ class Entry:
 
     model: Model
     asynchronous: bool
+    """Whether predict runs on the loop, as a coroutine."""
     reason: str = ""
     """Why it is not ready, for people; empty while it loads and when it is ready."""
     pace: Pace = field(default_factory=Pace)
+    queue: BatchQueue | None = None
+    """What gathers its requests; made by the data plane with the first that is batched."""
+    explains_asynchronously: bool = False
 
 
 class ModelRepository:
@@ -34,7 +39,11 @@ class ModelRepository:
         """Register a model under its name or an alias."""
         if not model.name:
             raise ValueError("Failed to register model, model.name must be provided.")
-        entry = Entry(model, is_async(model))
+        entry = Entry(
+            model,
+            is_async(model),
+            explains_asynchronously=is_async(model, InferenceVerb.EXPLAIN),
+        )
         self._entries[name or model.name] = entry
         return entry
 

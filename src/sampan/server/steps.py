@@ -9,7 +9,7 @@ from typing import Any
 
 from sampan.server.model import Headers, InferenceVerb, Model
 
-_STEPS = ("preprocess", "predict", "explain", "postprocess")
+_VERBS = {InferenceVerb.PREDICT: "predict", InferenceVerb.EXPLAIN: "explain"}
 
 
 @dataclass(slots=True)
@@ -24,9 +24,10 @@ class Ran:
     postprocess: float | None = None
 
 
-def is_async(model: Model) -> bool:
-    """Whether any step of the model is a coroutine function: then all run on the loop."""
-    return any(inspect.iscoroutinefunction(getattr(model, step)) for step in _STEPS)
+def is_async(model: Model, verb: InferenceVerb = InferenceVerb.PREDICT) -> bool:
+    """Whether any step that a verb runs is a coroutine function: then all run on the loop."""
+    steps = ("preprocess", _VERBS[verb], "postprocess")
+    return any(inspect.iscoroutinefunction(getattr(model, step)) for step in steps)
 
 
 def run(model: Model, payload: Any, headers: Headers, verb: InferenceVerb, ran: Ran) -> None:
