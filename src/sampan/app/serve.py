@@ -13,9 +13,13 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
+from sampan.app.reloading import Reloader
 from sampan.app.serve_arguments import Options, parse
+from sampan.app.targets import make_model
 from sampan.runtimes import get_runtime, resolve
 from sampan.runtimes.model_files import sub_folders
 from sampan.runtimes.pickles import parse_names
@@ -30,6 +34,8 @@ from sampan.wire.listener import Listener
 
 logger = logging.getLogger("sampan.serve")
 
+MakeRepository: TypeAlias = Callable[[Options], ModelRepository]
+
 TERMINATION_LOG = "SAMPAN_TERMINATION_LOG"
 _LOG_FORMAT = "%(asctime)s.%(msecs)03d %(process)s %(name)s %(levelname)s %(message)s"
 _LOG_DATES = "%Y-%m-%d %H:%M:%S"
@@ -37,15 +43,31 @@ _LOG_DATES = "%Y-%m-%d %H:%M:%S"
 
 def main(argv: list[str] | None = None) -> int:
     """Serve until a signal comes; return the exit code. `argv` without the program's name."""
-    options = parse(sys.argv[1:] if argv is None else argv)
+    return _start(parse(sys.argv[1:] if argv is None else argv), _make_repository)
+
+
+def serve_models(models: Sequence[Model], argv: list[str]) -> int:
+    """Serve models that the caller made, until a signal comes; return the exit code."""
+
+    def make(options: Options) -> ModelRepository:
+        del options
+        repository = ModelRepository()
+        for model in models:
+            repository.update(model)
+        return repository
+
+    return _start(parse(argv, with_models=True), make)
+
+
+def _start(options: Options, make: MakeRepository) -> int:
     logging.basicConfig(level=options.log_level, format=_LOG_FORMAT, datefmt=_LOG_DATES)
     for warning in options.warnings:
         logger.warning("%s", warning)
     try:
         import uvloop
     except ImportError:  # not made for this system; asyncio's own loop serves, slower
-        return asyncio.run(_serve(options))
-    return uvloop.run(_serve(options))
+        return asyncio.run(_serve(options, make))
+    return uvloop.run(_serve(options, make))
 
 
 def fork_main(argv: list[str]) -> int:
@@ -53,13 +75,13 @@ def fork_main(argv: list[str]) -> int:
     return main(argv)
 
 
-async def _serve(options: Options) -> int:
+async def _serve(options: Options, make: MakeRepository) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
         loop.add_signal_handler(number, stop.set)
     try:
-        repository = _make_repository(options)
+        repository = make(options)
     except (LoadFailure, ValueError, OSError) as error:
         return _terminate(describe_failure(error))
     workers = Workers(options.max_asyncio_workers)
@@ -76,7 +98,7 @@ async def _serve(options: Options) -> int:
     logger.info("listening on http://%s:%s", host, port)
     failure = await _load(dataplane, workers, options, stop)
     if failure is None:
-        await stop.wait()
+        await _until(stop, options, repository, workers)
         logger.info("draining, at most %s seconds", options.grace_period)
     cut_off = await listener.drain(options.grace_period if failure is None else 0.0)
     if cut_off:
@@ -84,6 +106,18 @@ async def _serve(options: Options) -> int:
     for name in repository.names():
         repository.unload(name)
     return 0 if failure is None else _terminate(failure)
+
+
+async def _until(
+    stop: asyncio.Event, options: Options, repository: ModelRepository, workers: Workers
+) -> None:
+    """Wait for the signal; with --reload, put edited models in place meanwhile."""
+    if not options.reload:
+        await stop.wait()
+        return
+    reloading = asyncio.ensure_future(Reloader(options.targets, repository, workers).run())
+    await stop.wait()
+    reloading.cancel()
 
 
 async def _load(
@@ -97,6 +131,8 @@ async def _load(
     names = repository.names()
     for name in names:
         entry = repository.get(name)
+        if entry.model.ready:  # made ready by its maker, as KServe's examples do
+            continue
         loading = asyncio.ensure_future(workers.run(entry.model.load))
         stopping = asyncio.ensure_future(stop.wait())
         await asyncio.wait({loading, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -110,7 +146,7 @@ async def _load(
         failure = describe_failure(error)
         logger.error('model "%s" does not load: %s', name, failure.message)
         entry.reason = failure.message
-        if not options.multi_model:
+        if len(names) == 1 and not options.multi_model:
             return failure
     gc.collect()
     gc.freeze()  # what loading made lives as long as the process: no collection looks at it again
@@ -119,7 +155,12 @@ async def _load(
 
 
 def _make_repository(options: Options) -> ModelRepository:
-    """Register the model of the folder, or one a sub-folder where the folder holds only those."""
+    """Register the targets; else the model of the folder, or one a sub-folder of models."""
+    if options.targets:
+        repository = ModelRepository()
+        for target in options.targets:
+            repository.update(make_model(target), target.name)
+        return repository
     runtime = get_runtime(options.runtime)
     model_class = resolve(runtime.model)
     allowed = frozenset[str]()

@@ -11,6 +11,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from sampan.app.targets import FORM, Target, parse_target
 from sampan.runtimes import RUNTIMES, get_runtime
 from sampan.runtimes.model_files import sub_folders
 
@@ -62,16 +63,34 @@ class Options:
     multi_model: bool
     log_level: str
     warnings: tuple[str, ...] = ()
+    targets: tuple[Target, ...] = ()
+    reload: bool = False
 
 
-def parse(argv: list[str]) -> Options:
-    """Return the options; a wrong value ends the process with code 2 and a message (argparse)."""
+def parse(argv: list[str], *, with_models: bool = False) -> Options:
+    """Return the options; a wrong value ends the process with code 2 and a message (argparse).
+
+    Words before the first argument are targets. `with_models`: the caller brings its own, so that
+    neither a folder nor a target is needed.
+    """
     parser = _make_parser()
-    known, rest = parser.parse_known_args(argv)
-    runtime = known.runtime or select_runtime(known.model_dir)
+    first = next((i for i, word in enumerate(argv) if word.startswith("-")), len(argv))
+    known, rest = parser.parse_known_args(argv[first:])
     values = vars(known)
-    values["runtime"] = runtime
-    values["multi_model"] = known.multi_model or _is_multi_model(known.model_dir, runtime)
+    try:
+        values["targets"] = _targets(argv[:first], known.model_name or "")
+    except ValueError as error:
+        parser.error(str(error))
+    values["model_name"] = known.model_name or "model"
+    if values["targets"] or with_models:
+        values["runtime"] = known.runtime or ""
+    elif not known.model_dir:
+        parser.error(f"nothing to serve; give --model_dir FOLDER, or a model as {FORM}")
+    else:
+        values["runtime"] = known.runtime or select_runtime(known.model_dir)
+        values["multi_model"] |= _is_multi_model(known.model_dir, values["runtime"])
+    if known.reload and not values["targets"]:
+        parser.error(f"--reload watches a model's file; give the model as {FORM}")
     try:
         values["trust"] = known.trust or strtobool(os.environ.get(TRUST_VARIABLE, "false"))
         values["log_level"] = _log_level(os.environ.get(LEVEL_VARIABLE, "INFO"))
@@ -88,10 +107,12 @@ def _log_level(value: str) -> str:
 
 
 def _make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="sampan serve", allow_abbrev=False)
+    parser = argparse.ArgumentParser(
+        prog="sampan serve", usage=f"sampan serve [{FORM} ...] [OPTIONS]", allow_abbrev=False
+    )
     add = parser.add_argument
-    add("--model_name", default="model", help="the name in URLs")
-    add("--model_dir", required=True, help="the folder that holds the model file")
+    add("--model_name", help="the name in URLs; default model, or the file's name")
+    add("--model_dir", default="", help="the folder that holds the model file")
     add("--http_port", type=_port, default=8080)
     add("--host", default="127.0.0.1", help="0.0.0.0 serves other machines too, unauthenticated")
     add("--runtime", choices=sorted(RUNTIMES), help="default: by the model's files")
@@ -102,7 +123,20 @@ def _make_parser() -> argparse.ArgumentParser:
     add("--trust", action="store_true", help="load models that name any class: they may run code")
     add("--allow_classes", default="", help="file of further allowed names, module:class a line")
     add("--multi_model", action="store_true", help="each sub-folder is a model")
+    add("--reload", action="store_true", help="serve an edited model file without a restart")
     return parser
+
+
+def _targets(words: list[str], name: str) -> tuple[Target, ...]:
+    """Return the targets; ValueError where one is wrong, or two have one name."""
+    if name and len(words) > 1:
+        raise ValueError(f'--model_name "{name}" names one model; name each as {FORM}')
+    targets = tuple(parse_target(word, name) for word in words)
+    names = [target.name for target in targets]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ValueError(f'two models are named "{twice}"; name each as {FORM}')
+    return targets
 
 
 def select_runtime(model_dir: str) -> str:

@@ -1,0 +1,98 @@
+"""`sampan serve --reload`: an edited model file is served from the next request on.
+
+The new model is made and loaded on a worker thread while the old one goes on answering, and takes
+its place in one step. What does not load is told, and the old one stays.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from sampan.app.targets import Target, make_model, module_files
+from sampan.server.load_failure import describe_failure
+from sampan.server.model import Model
+from sampan.server.repository import ModelRepository
+from sampan.server.workers import Workers
+
+logger = logging.getLogger("sampan.serve")
+
+POLL_SECONDS = 0.25  # a dozen `stat` calls each: far below a thousandth of a core
+STOP_SECONDS = 30.0
+"""How long requests that began on an old version have before it is stopped: the grace period of
+KServe's server."""
+
+_State = dict[Path, tuple[int, int, int]]
+
+
+class Reloader:
+    """Watches the files of targets and puts new models in the place of old ones."""
+
+    def __init__(
+        self, targets: tuple[Target, ...], repository: ModelRepository, workers: Workers
+    ) -> None:
+        self._targets = targets
+        self._repository = repository
+        self._workers = workers
+        self._seen = {target: observe_files(target) for target in targets}
+
+    async def run(self) -> None:
+        """Poll until cancelled."""
+        while True:
+            await asyncio.sleep(POLL_SECONDS)
+            for target in self._targets:
+                state = observe_files(target)
+                if state != self._seen[target]:
+                    self._seen[target] = state
+                    await self._reload(target)
+
+    async def _reload(self, target: Target) -> None:
+        try:
+            model = await self._workers.run(_maker(target))
+        except Exception as error:  # noqa: BLE001  # the user's code may raise anything
+            logger.error(  # noqa: TRY400  # the message names file and line; a stack adds nothing
+                'model "%s" goes on with its old version: %s',
+                target.name,
+                describe_failure(error).message,
+            )
+            return
+        self._replace(target, model)
+        # Files that the new version brought count from now on; one edited meanwhile still counts.
+        self._seen[target] = observe_files(target) | self._seen[target]
+        logger.info('model "%s" is reloaded from %s', target.name, target.path.name)
+
+    def _replace(self, target: Target, model: Model) -> None:
+        old = self._repository.get(target.name).model
+        self._repository.update(model, target.name)
+        asyncio.get_running_loop().call_later(STOP_SECONDS, _stop, old)
+
+
+def observe_files(target: Target) -> _State:
+    """Return time, size and inode of the target's file and of its folder's loaded modules."""
+    state: _State = {}
+    for path in {target.path, *module_files(target.path.parent).values()}:
+        try:
+            stat = path.stat()
+        except OSError:  # an editor is replacing it: the next look finds it
+            continue
+        state[path] = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+    return state
+
+
+def _maker(target: Target) -> Callable[[], Model]:
+    def make() -> Model:
+        model = make_model(target)
+        if not model.ready:
+            model.load()
+        return model
+
+    return make
+
+
+def _stop(model: Model) -> None:
+    try:
+        model.stop()
+    except Exception:
+        logger.exception('the old version of model "%s" does not stop cleanly', model.name)
