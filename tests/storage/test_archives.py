@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import contextlib
 import gzip
 import io
 import lzma
@@ -47,7 +48,7 @@ def make_tar(*members: tuple[tarfile.TarInfo, bytes]) -> bytes:
 
 def make_zip(*members: tuple[str | zipfile.ZipInfo, bytes]) -> bytes:
     out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for name, data in members:
             archive.writestr(name, data)
     return out.getvalue()
@@ -70,9 +71,10 @@ class Yard:
         try:
             unpack(packed, folder, limits, threading.Event())
         finally:
-            outside = [p for p in self.root.rglob("*") if p.is_file() and folder not in p.parents]
-            written = {place / name, *(p for p in outside if p.parent.parent == self.root)}
-            assert set(outside) == written
+            around = [p for p in place.rglob("*") if folder not in p.parents]
+            beside = [p for p in self.root.iterdir() if not p.is_dir()]
+            assert {p for p in around if not p.is_dir()} | set(beside) == {place / name}
+            assert not any(p.is_symlink() for p in around)
         return {
             str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()
         }
@@ -150,6 +152,8 @@ def test_a_member_that_would_lead_out_is_refused(yard, name):
         ),
         pytest.param([link("l", "l")], id="a link to itself"),
         pytest.param([link("l", "nothing")], id="a link to nothing"),
+        pytest.param([link("l", "")], id="a link to no name"),
+        pytest.param([link("l", "n" * 5000)], id="a link to an impossible name"),
         pytest.param([link("h", "../x", tarfile.LNKTYPE)], id="a hard link out"),
         pytest.param([link("h", "/etc/passwd", tarfile.LNKTYPE)], id="an absolute hard link"),
         pytest.param(
@@ -164,10 +168,6 @@ def test_a_member_that_would_lead_out_is_refused(yard, name):
     ],
 )
 def test_hostile_members_are_refused(yard, members):
-    (yard.root / "1").mkdir()
-    (yard.root / "1" / "x").write_text("outside")
-    (yard.root / "1" / "x").unlink()
-    (yard.root / "1").rmdir()
     error = yard.refuse("m.tar", make_tar(*members))
     assert error.reason == "ArchiveUnsafe"
     assert not error.retryable
@@ -179,8 +179,13 @@ def test_a_zip_link_that_leads_out_is_refused(yard):
     assert yard.refuse("m.zip", make_zip((info, b"/etc/passwd"))).reason == "ArchiveUnsafe"
 
 
+def test_a_zip_member_without_a_name_is_invalid(yard):
+    data = make_zip(("a", b"x")).replace(b"a", b"\0")
+    assert yard.refuse("m.zip", data).reason in {"ArchiveInvalid", "ArchiveUnsafe"}
+
+
 def test_a_bomb_is_refused_before_it_went_off(yard):
-    zeros = b"\0" * (90 * 1024**2)
+    zeros = b"\0" * (66 * 1024**2)
     dense = make_zip(("z", zeros))
     assert yard.refuse("m.zip", dense).reason == "ArchiveTooLarge"
     error = yard.refuse("m.tar.gz", gzip.compress(make_tar(member("z", zeros)), 1))
@@ -237,7 +242,7 @@ def test_a_broken_archive_is_invalid_and_names_itself(yard, name, data):
 PIECES = st.sampled_from(["..", ".", "/", "\\", "a", "b", "C:", "", "~", " ", "\n", "…", "\0"])
 NAMES = st.one_of(st.lists(PIECES, max_size=8).map("".join), st.text(max_size=30))
 QUIET = settings(
-    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 
@@ -245,10 +250,9 @@ QUIET = settings(
 def test_a_member_path_never_leads_out(name):
     try:
         parts = select_member_path(name)
-    except StorageError as error:
-        assert error.reason == "ArchiveUnsafe"
-    else:
-        assert all(is_file_name(part) for part in parts)
+    except StorageError:
+        return
+    assert all(is_file_name(part) for part in parts)
 
 
 @QUIET
@@ -263,14 +267,13 @@ def test_whatever_a_tar_holds_nothing_is_outside(yard, entries):
         data = make_tar(*members)
     except (ValueError, UnicodeError):
         return  # the library cannot write such a name
+    folder = yard.root / f"{yard.count + 1}" / "a" / "b" / "content"
     try:
         yard.unpack("m.tar", data)
-    except StorageError as error:
-        assert error.reason in {"ArchiveUnsafe", "ArchiveInvalid"}
-    folder = (yard.root / f"{yard.count}" / "a" / "b" / "content").resolve()
+    except StorageError:
+        return  # what was refused is thrown away with its folder
     links = [p for p in folder.rglob("*") if p.is_symlink()]
-    if links and "error" not in locals():
-        assert all(p.resolve().is_relative_to(folder) for p in links)
+    assert all(p.resolve(strict=True).is_relative_to(folder.resolve()) for p in links)
 
 
 @QUIET
@@ -281,12 +284,10 @@ def test_whatever_a_tar_holds_nothing_is_outside(yard, entries):
 def test_whatever_a_zip_holds_nothing_is_outside(yard, names, at, damage):
     try:
         data = make_zip(*((name, b"x") for name in names))
-    except (ValueError, UnicodeError):
-        return
-    try:
+    except (ValueError, IndexError):
+        return  # the library cannot write such a name
+    with contextlib.suppress(StorageError):
         yard.unpack("m.zip", data[:at] + damage + data[at + len(damage) :])
-    except StorageError as error:
-        assert error.reason in {"ArchiveUnsafe", "ArchiveInvalid", "ArchiveTooLarge"}
 
 
 @pytest.mark.parametrize(

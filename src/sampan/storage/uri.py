@@ -40,12 +40,13 @@ def redact(uri: str) -> str:
     """Return a URI fit for logs and errors: no user, no password, no value of a query.
 
     Signed URLs carry their secret under many names (`sig`, `X-Amz-Signature`, `token`), so the
-    whole query goes. What cannot be split as a URI is shown up to its first `@` or `?` sign only.
+    whole query goes. Of what cannot be split (a password with a slash), only the scheme is shown.
     """
     try:
         parts = urlsplit(uri)
+        _ = parts.port  # raises where it is no number
     except ValueError:
-        return re.split("[@?]", uri, maxsplit=1)[0] + "…"
+        return uri.partition("://")[0][:20] + "://…"
     if parts.scheme.lower() not in {"http", "https"}:
         return re.sub(r"//[^/@]*@", "//", uri)
     host = parts.netloc.rpartition("@")[2]

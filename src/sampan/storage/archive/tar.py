@@ -11,12 +11,17 @@ from sampan.storage.archive.read import MeteredReader
 from sampan.storage.archive.tree import Tree
 from sampan.storage.base import StorageError
 
+_PIECE_BYTES = 1024**2
+
 
 def unpack_tar(data: MeteredReader, tree: Tree) -> None:
     """Write every member of a tar into a tree; raise StorageError, `tarfile.TarError`."""
     with tarfile.open(fileobj=cast("BinaryIO", data), mode="r:", errorlevel=2) as tar:
         for member in tar:
             _write(tar, member, tree)
+    # The checksum of what it was compressed with stands at the very end, behind the last member.
+    while data.read(_PIECE_BYTES):
+        pass
 
 
 def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, tree: Tree) -> None:

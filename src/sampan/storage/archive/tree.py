@@ -14,6 +14,9 @@ _PIECE_BYTES = 1024**2
 _MAX_DEPTH = 64
 """Folders within folders: deeper than any model, and far from what path lengths allow."""
 
+_LINK_LETTERS = 1024
+"""No link within one folder is longer; systems allow 1024 (macOS) to 4096 bytes (Linux)."""
+
 
 class Readable(Protocol):
     """What a member's bytes are read from."""
@@ -56,6 +59,8 @@ class Tree:
     def symlink(self, parts: tuple[str, ...], target: str) -> None:
         """Remember a symbolic link. Whether it stays inside is seen when all is there."""
         self._count()
+        if not 0 < len(target) < _LINK_LETTERS or "\0" in target:
+            raise _unsafe(parts, target, "nowhere")
         self._place(parts)
         self._symlinks[parts] = target
 
@@ -135,7 +140,7 @@ class Tree:
 def _unsafe(parts: tuple[str, ...], target: str, where: str) -> StorageError:
     return StorageError(
         "ArchiveUnsafe",
-        f'the archive\'s member "{"/".join(parts)}" is a link to "{target}", {where}; '
+        f'the archive\'s member "{"/".join(parts)}" is a link to "{target[:200]}", {where}; '
         "make the archive anew with the files themselves",
     )
 

@@ -6,7 +6,9 @@ nothing is written any more, and only where they stay inside. Devices and pipes 
 
 from __future__ import annotations
 
+import errno
 import lzma
+import struct
 import tarfile
 import threading
 import zipfile
@@ -29,13 +31,27 @@ _BROKEN = (
     zlib.error,
     lzma.LZMAError,
     EOFError,
+    struct.error,
+    LookupError,
     NotImplementedError,
     ValueError,
     RuntimeError,
     OverflowError,
 )
 """What the standard library raises at broken, encrypted or unknown archives. `gzip.BadGzipFile` is
-an OSError without an errno, as are the errors of `bz2`: both are told from the disk's by that."""
+an OSError without an errno, as are the errors of `bz2`."""
+
+_BROKEN_ERRNOS = frozenset(
+    {
+        None,
+        errno.EINVAL,  # a place before the file's start
+        errno.EILSEQ,  # a name that this file system cannot hold
+        errno.ENAMETOOLONG,
+        errno.ELOOP,
+        errno.EMLINK,
+    }
+)
+"""Errors of the system that a sound archive never meets; all others are the disk's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +82,7 @@ def unpack(
     except _BROKEN as error:
         raise _invalid(packed, str(error)) from error
     except OSError as error:
-        if error.errno is None:
+        if error.errno in _BROKEN_ERRNOS:
             raise _invalid(packed, str(error)) from error
         raise
 
