@@ -214,7 +214,7 @@ REFUSED = {
     "no host": (b"GET / HTTP/1.1\r\n\r\n", 400),
     "two hosts": (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
     "HTTP/0.9": (b"GET /\r\n\r\n", 505),
-    "HTTP/2 by its preface": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
+    "HTTP/2 by a preface that is none": (b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n", 400),
     "a method that is no word": (b"G(T / HTTP/1.1\r\nHost: a\r\n\r\n", 400),
     "a proxy's CONNECT": (b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n", 405),
     "another expectation": (

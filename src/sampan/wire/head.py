@@ -17,17 +17,20 @@ _BREAKERS = (b"\r", b"\n", b"\0")
 class Head:
     """Renders heads; `tick` renews the date line, once a second is enough."""
 
-    __slots__ = ("_date", "_second")
+    __slots__ = ("_date", "_second", "date")
 
     def __init__(self) -> None:
         self._second = -1
         self._date = b""
+        self.date = b""
+        """The date's value alone, for HTTP/2."""
 
     def tick(self, epoch: float) -> None:
         """Set the date that heads carry (RFC 9110, section 6.6.1)."""
         if int(epoch) != self._second:
             self._second = int(epoch)
-            self._date = b"date: " + formatdate(epoch, usegmt=True).encode() + b"\r\n"
+            self.date = formatdate(epoch, usegmt=True).encode()
+            self._date = b"date: " + self.date + b"\r\n"
 
     def render(self, response: Response, *, close: bool, close_ends: bool = False) -> bytes:
         """Return status line and headers, up to and including the blank line.

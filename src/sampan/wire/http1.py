@@ -12,7 +12,7 @@ import asyncio
 from collections import deque
 from enum import IntEnum
 from functools import partial
-from typing import NoReturn, Protocol
+from typing import NoReturn
 
 import httptools
 
@@ -24,29 +24,14 @@ from sampan.wire.admission import (
     too_many_headers,
     validate_head,
 )
-from sampan.wire.head import CONTINUE, Head
-from sampan.wire.limits import Limits
+from sampan.wire.head import CONTINUE
+from sampan.wire.host import Host
 from sampan.wire.message import HeaderList, Request, Response, Submit
 from sampan.wire.pump import Pump, discard
 
 _FRAMING = (b"content-length", b"transfer-encoding")
 _LAST_CHUNK = b"0\r\n\r\n"
 _COPY_BYTES = 64 * 1024  # up to here one joined write is cheaper than two buffers
-
-
-class Host(Protocol):
-    """What a connection needs of the listener that made it. `now` is renewed at each sweep."""
-
-    limits: Limits
-    head: Head
-    now: float
-    draining: bool
-
-    def opened(self, connection: Http1) -> bool:
-        """Register; False: there are too many."""
-
-    def closed(self, connection: Http1) -> None:
-        """Forget."""
 
 
 class Stage(IntEnum):

@@ -26,6 +26,16 @@ class Limits:
     write_seconds: float = 60.0  # a peer that stops reading its answer
     linger_seconds: float = 5.0  # reading on after a refusal, so that the peer sees the answer
     write_buffer: int = 256 * 1024  # unsent bytes above which no further request is taken
+    # HTTP/2 only
+    streams: int = 128  # open at once on a connection; RFC 9113, section 6.5.2 asks for 100 or more
+    window: int = 1024 * 1024  # a stream's unread bytes that a peer may send ahead
+    connection_window: int = 8 * 1024 * 1024  # the same of all its streams together
+    connection_bytes: int = 160 * 1024 * 1024  # of unfinished bodies: two of the largest, and more
+    continuations: int = 16  # CONTINUATION frames of one header block; honest peers send 0 to 4
+    resets: int = 200  # streams that a peer opens and resets in a second (CVE-2023-44487)
+    nuisances: int = 1000  # PING, SETTINGS and other frames without a request, in a second
+    http2_idle_seconds: float = 3600.0  # gRPC channels rest for long; Envoy's default
+    message_bytes: int = 8 * 1024 * 1024  # of a gRPC message (KServe's default), unpacked too
 
     @property
     def sweep_seconds(self) -> float:

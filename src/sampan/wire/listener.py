@@ -7,24 +7,30 @@ import contextlib
 import socket
 import time
 
+from sampan.wire.calls import Calls
 from sampan.wire.head import Head
-from sampan.wire.http1 import Http1
+from sampan.wire.host import Wire
 from sampan.wire.limits import Limits
 from sampan.wire.message import Submit
+from sampan.wire.opening import Opening
 
 BACKLOG = 1024  # connections that the kernel holds while the loop is busy
 
 
 class Listener:
-    """Serves HTTP on one address. Made and used on its loop's thread."""
+    """Serves HTTP/1.1 and HTTP/2 on one address, and with `calls` gRPC. Made and used on its
+    loop's thread."""
 
-    def __init__(self, submit: Submit, limits: Limits | None = None) -> None:
+    def __init__(
+        self, submit: Submit, limits: Limits | None = None, calls: Calls | None = None
+    ) -> None:
         self.limits = limits or Limits()
         self.head = Head()
         self.now = 0.0
         self.draining = False
         self._submit = submit
-        self._connections: set[Http1] = set()
+        self._calls = calls
+        self._connections: set[Wire] = set()
         self._server: asyncio.Server | None = None
         self._sweeper: asyncio.TimerHandle | None = None
         self._empty = asyncio.Event()
@@ -37,7 +43,7 @@ class Listener:
         loop = asyncio.get_running_loop()
         self._sweep(loop)
         self._server = await loop.create_server(
-            lambda: Http1(self, self._submit, loop),
+            lambda: Opening(self, self._submit, self._calls, loop),
             host,
             port,
             backlog=BACKLOG,
@@ -53,12 +59,12 @@ class Listener:
         name = sock.getsockname()
         return name[0], name[1]
 
-    def opened(self, connection: Http1) -> bool:
+    def opened(self, connection: Wire) -> bool:
         """Register a connection; False: there are too many."""
         self._connections.add(connection)
         return len(self._connections) <= self.limits.connections
 
-    def closed(self, connection: Http1) -> None:
+    def closed(self, connection: Wire) -> None:
         """Forget a connection."""
         self._connections.discard(connection)
         if not self._connections:

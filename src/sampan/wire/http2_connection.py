@@ -1,0 +1,485 @@
+"""An HTTP/2 connection without I/O, the server's side (RFC 9113): bytes in, events out.
+
+`receive` takes bytes and returns events; answers go out through `outbound`, whose `take` returns
+the bytes to send.
+"""
+
+from __future__ import annotations
+
+from sampan.wire.http2_events import (
+    Answered,
+    Ended,
+    Event,
+    Opened,
+    Received,
+    Reset,
+    Stream,
+)
+from sampan.wire.http2_frames import (
+    ACK,
+    DEFAULT_WINDOW,
+    END_HEADERS,
+    END_STREAM,
+    FRAME_BYTES,
+    HEAD,
+    HEAD_BYTES,
+    MAX_WINDOW,
+    PADDED,
+    PREFACE,
+    PRIORITISED,
+    Code,
+    ConnectionFault,
+    Kind,
+    Setting,
+    StreamFault,
+    frame,
+    goaway,
+    read_settings,
+    reset,
+    settings,
+    window_update,
+)
+from sampan.wire.http2_head import HeadReader
+from sampan.wire.http2_outbound import Outbound
+from sampan.wire.limits import Limits
+
+_PING = b"draining"
+_SIZES = {
+    Kind.PRIORITY: 5,
+    Kind.RST_STREAM: 4,
+    Kind.PING: 8,
+    Kind.WINDOW_UPDATE: 4,
+}
+_ABOUT_CONNECTION = frozenset({Kind.SETTINGS, Kind.PING, Kind.GOAWAY})
+_ABOUT_STREAM = frozenset({Kind.DATA, Kind.HEADERS, Kind.PRIORITY, Kind.RST_STREAM})
+
+
+class Connection:
+    """The state of one connection. Not for several threads."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.streams: dict[int, Stream] = {}
+        self.last = 0  # the highest stream that the peer has opened
+        self._limits = limits
+        self._reader = HeadReader(limits)
+        self.outbound = Outbound(self._end_local)
+        # reading
+        self._rest = b""
+        self._greeted = 0  # bytes of the preface that have been seen
+        self._settled = False  # the peer's first SETTINGS have been seen
+        self._over = False
+        self._block: list[bytes] = []
+        self._block_stream = 0  # whose header block is incomplete
+        self._block_ends = False
+        self._partial = (0, 0, 0)  # a DATA frame in progress: stream, flags, bytes to come
+        self._resets = self._nuisances = 0
+        self._abandoned: dict[int, None] = {}  # streams that we reset: the peer may not know yet
+        self._window = limits.connection_window
+        self._uncredited = 0
+        self.refusing = False  # after the last GOAWAY new streams are refused
+        self._greet()
+
+    def _greet(self) -> None:
+        limits = self._limits
+        self.outbound.put(
+            settings(
+                {
+                    Setting.MAX_CONCURRENT_STREAMS: limits.streams,
+                    Setting.INITIAL_WINDOW_SIZE: limits.window,
+                    Setting.MAX_HEADER_LIST_SIZE: limits.header_bytes,
+                }
+            )
+        )
+        more = limits.connection_window - DEFAULT_WINDOW
+        if more > 0:
+            self.outbound.put(window_update(0, more))
+
+    # -- reading -----------------------------------------------------------------------------
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether a preface or a header block has begun and not ended."""
+        return not self._settled or bool(self._block_stream)
+
+    def receive(self, data: bytes) -> list[Event]:
+        """Return what these bytes mean; after `Ended` nothing is read any more."""
+        events: list[Event] = []
+        if self._over:
+            return events
+        if self._rest:
+            data = self._rest + data
+        try:
+            at = self._read(data, events)
+        except ConnectionFault as fault:
+            self.finish(fault.code, fault.text)
+            events.append(Ended(fault.code, fault.text))
+            return events
+        self._rest = data[at:] if at else data
+        return events
+
+    def _read(self, data: bytes, events: list[Event]) -> int:
+        """Take whole frames; return where the first incomplete one begins."""
+        at, end = 0, len(data)
+        if self._greeted < len(PREFACE):
+            at = self._read_preface(data)
+        if self._partial[2]:
+            at = self._read_partial(data, at, events)
+        while end - at >= HEAD_BYTES:
+            high, low, kind, flags, stream = HEAD.unpack_from(data, at)
+            size = high << 16 | low
+            stream &= MAX_WINDOW  # the reserved bit is ignored
+            self._validate_frame(kind, size, stream)
+            start = at + HEAD_BYTES
+            stop = start + size
+            if stop > end:
+                if kind == Kind.DATA and not flags & PADDED and end - start >= FRAME_BYTES // 2:
+                    self._partial = (stream, flags, stop - end)
+                    self._data(flags & ~END_STREAM, stream, data[start:], events)
+                    at = end
+                break
+            self._take_frame(kind, flags, stream, data[start:stop], events)
+            at = stop
+        return at
+
+    def _read_preface(self, data: bytes) -> int:
+        size = min(len(PREFACE), len(data))
+        if data[:size] != PREFACE[:size]:
+            raise ConnectionFault(Code.PROTOCOL_ERROR, "the connection begins with no preface")
+        if size < len(PREFACE):
+            return 0
+        self._greeted = size
+        return size
+
+    def _read_partial(self, data: bytes, at: int, events: list[Event]) -> int:
+        stream, flags, missing = self._partial
+        piece = data[at : at + missing]
+        missing -= len(piece)
+        self._partial = (stream, flags, missing)
+        if piece:
+            self._data(flags if not missing else 0, stream, piece, events)
+        return at + len(piece)
+
+    def _validate_frame(self, kind: int, size: int, stream: int) -> None:
+        if size > FRAME_BYTES:
+            raise ConnectionFault(
+                Code.FRAME_SIZE_ERROR, f"a frame of {size} bytes; {FRAME_BYTES} are the most"
+            )
+        if self._block_stream and (kind != Kind.CONTINUATION or stream != self._block_stream):
+            raise ConnectionFault(Code.PROTOCOL_ERROR, "another frame inside a header block")
+        if not self._settled and kind != Kind.SETTINGS:
+            raise ConnectionFault(Code.PROTOCOL_ERROR, "the first frame is not SETTINGS")
+        if (stream and kind in _ABOUT_CONNECTION) or (not stream and kind in _ABOUT_STREAM):
+            raise ConnectionFault(Code.PROTOCOL_ERROR, f"frame {kind} on stream {stream}")
+
+    def _take_frame(
+        self, kind: int, flags: int, stream: int, payload: bytes, events: list[Event]
+    ) -> None:
+        if kind == Kind.HEADERS:
+            self._headers(flags, stream, payload, events)
+        elif kind == Kind.DATA:
+            self._data(flags, stream, payload, events)
+        elif kind == Kind.WINDOW_UPDATE:
+            self._window_update(stream, payload, events)
+        elif kind == Kind.CONTINUATION:
+            self._continuation(flags, stream, payload, events)
+        else:
+            self._rare_frame(kind, flags, stream, payload, events)
+
+    def _rare_frame(
+        self, kind: int, flags: int, stream: int, payload: bytes, events: list[Event]
+    ) -> None:
+        self._bother()
+        wanted = _SIZES.get(kind)  # type: ignore[call-overload]  # any int may be asked for
+        if wanted is not None and len(payload) != wanted:
+            raise ConnectionFault(Code.FRAME_SIZE_ERROR, f"frame {kind} of {len(payload)} bytes")
+        if kind == Kind.SETTINGS:
+            self._settings(flags, payload, events)
+        elif kind == Kind.PING:
+            if not flags & ACK:
+                self.outbound.put(frame(Kind.PING, ACK, 0, payload))
+            elif payload == _PING:
+                events.append(Answered())
+        elif kind == Kind.RST_STREAM:
+            self._reset_by_peer(stream, int.from_bytes(payload, "big"), events)
+        elif kind == Kind.PUSH_PROMISE:
+            raise ConnectionFault(Code.PROTOCOL_ERROR, "a client pushes nothing")
+        elif kind == Kind.PRIORITY and payload[:4] == stream.to_bytes(4, "big"):
+            raise ConnectionFault(Code.PROTOCOL_ERROR, "a stream that depends on itself")
+        # GOAWAY of a client needs no act: it opens no more streams. Unknown frames are ignored.
+
+    def _bother(self) -> None:
+        """Count a frame that asks for work and carries no request."""
+        self._nuisances += 1
+        if self._nuisances > self._limits.nuisances:
+            raise ConnectionFault(
+                Code.ENHANCE_YOUR_CALM,
+                f"more than {self._limits.nuisances} frames without a request in a second",
+            )
+
+    def forgive(self) -> None:
+        """Forget the counts of the last second; called once a second."""
+        self._resets = self._nuisances = 0
+
+    # -- header blocks -----------------------------------------------------------------------
+
+    def _headers(self, flags: int, stream: int, payload: bytes, events: list[Event]) -> None:
+        if flags & (PADDED | PRIORITISED):
+            payload = _unpadded(payload) if flags & PADDED else payload
+            if flags & PRIORITISED:
+                if len(payload) < 5:
+                    raise ConnectionFault(Code.FRAME_SIZE_ERROR, "HEADERS without its priority")
+                payload = payload[5:]
+        if stream % 2 == 0:
+            raise ConnectionFault(Code.PROTOCOL_ERROR, f"a client opens stream {stream}: even")
+        ends = bool(flags & END_STREAM)
+        if flags & END_HEADERS:
+            self._complete_block(stream, payload, ends, events)
+        else:
+            self._block_stream, self._block, self._block_ends = stream, [payload], ends
+
+    def _continuation(self, flags: int, stream: int, payload: bytes, events: list[Event]) -> None:
+        if not self._block_stream:
+            raise ConnectionFault(Code.PROTOCOL_ERROR, "CONTINUATION without HEADERS")
+        self._block.append(payload)
+        limits = self._limits
+        if len(self._block) > limits.continuations + 1:
+            raise ConnectionFault(
+                Code.ENHANCE_YOUR_CALM, f"more than {limits.continuations} CONTINUATION frames"
+            )
+        if sum(map(len, self._block)) > limits.header_bytes:
+            raise ConnectionFault(
+                Code.ENHANCE_YOUR_CALM,
+                f"request headers are larger than {limits.header_bytes} bytes; send less",
+            )
+        if flags & END_HEADERS:
+            block, self._block, self._block_stream = b"".join(self._block), [], 0
+            self._complete_block(stream, block, self._block_ends, events)
+
+    def _complete_block(self, number: int, block: bytes, ends: bool, events: list[Event]) -> None:
+        stream = self.streams.get(number)
+        if stream is not None:
+            self._trailers(stream, block, ends, events)
+        elif number > self.last:
+            self._open(number, block, ends, events)
+        elif number in self._abandoned:
+            self._reader.skip(block)
+        else:
+            raise ConnectionFault(Code.STREAM_CLOSED, f"HEADERS on closed stream {number}")
+
+    def _open(self, number: int, block: bytes, ends: bool, events: list[Event]) -> None:
+        self.last = number
+        if self.refusing or len(self.streams) >= self._limits.streams:
+            self._reader.skip(block)
+            self._bother()
+            self.outbound.put(reset(number, Code.REFUSED_STREAM))
+            self._abandon(number)
+            return
+        try:
+            head = self._reader.read(block, ends=ends)
+        except StreamFault as fault:
+            self._bother()
+            self.outbound.put(reset(number, fault.code))
+            self._abandon(number)
+            return
+        stream = Stream(number, self.outbound.peer_window, self._limits.window, head.length)
+        stream.remote_closed = ends
+        self.streams[number] = stream
+        events.append(Opened(stream, head, ends))
+
+    def _trailers(self, stream: Stream, block: bytes, ends: bool, events: list[Event]) -> None:
+        """Drop a request's trailers: nothing here reads them."""
+        self._reader.skip(block)
+        if stream.remote_closed:
+            self._fault(stream, Code.STREAM_CLOSED, events)
+        elif not ends or stream.declared not in {-1, stream.received}:
+            self._fault(stream, Code.PROTOCOL_ERROR, events)
+        else:
+            stream.remote_closed = True
+            events.append(Received(stream, b"", 0, ended=True))
+
+    # -- data and flow control ---------------------------------------------------------------
+
+    def _data(self, flags: int, number: int, payload: bytes, events: list[Event]) -> None:
+        size = len(payload)
+        self._window -= size
+        if self._window < 0:
+            raise ConnectionFault(Code.FLOW_CONTROL_ERROR, "more DATA than the connection's window")
+        if flags & PADDED:
+            payload = _unpadded(payload)
+        stream = self.streams.get(number)
+        if stream is None or stream.remote_closed:
+            self._data_after_end(stream, number, size, events)
+            return
+        ends = bool(flags & END_STREAM)
+        stream.window -= size
+        stream.unread += size
+        stream.received += len(payload)
+        if stream.window < 0:
+            self._fault(stream, Code.FLOW_CONTROL_ERROR, events)
+        elif stream.declared >= 0 and (
+            stream.received > stream.declared or (ends and stream.received < stream.declared)
+        ):
+            self._fault(stream, Code.PROTOCOL_ERROR, events)
+        else:
+            if ends:
+                stream.remote_closed = True
+            elif not payload:
+                self._bother()
+            events.append(Received(stream, payload, size, ends))
+
+    def _data_after_end(
+        self, stream: Stream | None, number: int, size: int, events: list[Event]
+    ) -> None:
+        if number > self.last:
+            raise ConnectionFault(Code.PROTOCOL_ERROR, f"DATA on idle stream {number}")
+        self._credit_connection(size)
+        if stream is not None:
+            self._fault(stream, Code.STREAM_CLOSED, events)
+        elif number not in self._abandoned:
+            self._bother()
+            self.outbound.put(reset(number, Code.STREAM_CLOSED))
+
+    def credit(self, stream: Stream, size: int) -> None:
+        """Tell that `size` counted bytes of a stream are consumed: the peer may send as many."""
+        size = min(size, stream.unread)  # a stream that is gone has given all back
+        stream.unread -= size
+        self._credit_connection(size)
+        if stream.remote_closed:
+            return
+        stream.uncredited += size
+        if stream.uncredited >= self._limits.window // 2:
+            stream.window += stream.uncredited
+            self.outbound.put(window_update(stream.id, stream.uncredited))
+            stream.uncredited = 0
+
+    def _credit_connection(self, size: int) -> None:
+        self._uncredited += size
+        if self._uncredited >= self._limits.connection_window // 2:
+            self._window += self._uncredited
+            self.outbound.put(window_update(0, self._uncredited))
+            self._uncredited = 0
+
+    def _window_update(self, number: int, payload: bytes, events: list[Event]) -> None:
+        if len(payload) != 4:
+            raise ConnectionFault(Code.FRAME_SIZE_ERROR, "WINDOW_UPDATE of a wrong size")
+        size = int.from_bytes(payload, "big") & MAX_WINDOW
+        if not number:
+            self.outbound.window += size
+            if not size or self.outbound.window > MAX_WINDOW:
+                code = Code.FLOW_CONTROL_ERROR if size else Code.PROTOCOL_ERROR
+                raise ConnectionFault(code, f"WINDOW_UPDATE of {size} on the connection")
+        else:
+            stream = self.streams.get(number)
+            if stream is None:
+                if number > self.last:
+                    raise ConnectionFault(Code.PROTOCOL_ERROR, "WINDOW_UPDATE on an idle stream")
+                return
+            stream.send_window += size
+            if not size or stream.send_window > MAX_WINDOW:
+                code = Code.FLOW_CONTROL_ERROR if size else Code.PROTOCOL_ERROR
+                self._fault(stream, code, events)
+                return
+        if self.outbound.waiting:
+            events.extend(self.outbound.pump())
+
+    def _settings(self, flags: int, payload: bytes, events: list[Event]) -> None:
+        if flags & ACK:
+            if payload:
+                raise ConnectionFault(Code.FRAME_SIZE_ERROR, "a SETTINGS acknowledgement of a size")
+            return
+        if len(payload) % 6:
+            raise ConnectionFault(Code.FRAME_SIZE_ERROR, f"SETTINGS of {len(payload)} bytes")
+        self._settled = True
+        for number, value in read_settings(payload):
+            self._setting(number, value)
+        self.outbound.put(frame(Kind.SETTINGS, ACK, 0))
+        events.extend(self.outbound.pump())
+
+    def _setting(self, number: int, value: int) -> None:
+        """Take what concerns our sending. Our blocks use no table, so its size does not matter."""
+        if number == Setting.INITIAL_WINDOW_SIZE:
+            if value > MAX_WINDOW:
+                raise ConnectionFault(Code.FLOW_CONTROL_ERROR, f"an initial window of {value}")
+            difference = value - self.outbound.peer_window
+            self.outbound.peer_window = value
+            for stream in self.streams.values():
+                stream.send_window += difference
+                if stream.send_window > MAX_WINDOW:
+                    raise ConnectionFault(Code.FLOW_CONTROL_ERROR, f"an initial window of {value}")
+        elif number == Setting.MAX_FRAME_SIZE:
+            if not FRAME_BYTES <= value < 2**24:
+                raise ConnectionFault(Code.PROTOCOL_ERROR, f"a greatest frame of {value}")
+            self.outbound.peer_frame = value
+        elif number == Setting.ENABLE_PUSH and value > 1:
+            raise ConnectionFault(Code.PROTOCOL_ERROR, f"ENABLE_PUSH of {value}")
+
+    # -- ending ------------------------------------------------------------------------------
+
+    def warn(self) -> None:
+        """Begin to drain: ask for no new streams, and by a PING when the peer has heard it."""
+        self.outbound.put(goaway(MAX_WINDOW, Code.NO_ERROR))
+        self.outbound.put(frame(Kind.PING, 0, 0, _PING))
+
+    def refuse(self) -> None:
+        """Take no new stream: those that come now were opened too late, and may be retried."""
+        self.refusing = True
+        self.outbound.put(goaway(self.last, Code.NO_ERROR))
+
+    def finish(self, code: Code, text: str = "") -> None:
+        """Read nothing more."""
+        if not self._over:
+            self._over = True
+            self.outbound.put(goaway(self.last, code, text))
+
+    def reset(self, stream: Stream, code: Code) -> None:
+        """Give a stream up."""
+        if self._forget(stream):
+            self.outbound.put(reset(stream.id, code))
+            self._abandon(stream.id)
+
+    def _forget(self, stream: Stream) -> bool:
+        """Close a stream at once; False where it is closed already."""
+        if self.streams.pop(stream.id, None) is None:
+            return False
+        stream.local_closed = stream.remote_closed = True
+        self.outbound.waiting.pop(stream.id, None)
+        stream.pending.clear()
+        self._credit_connection(stream.unread)
+        stream.unread = 0
+        return True
+
+    def _end_local(self, stream: Stream) -> None:
+        asked = not stream.remote_closed
+        if self._forget(stream) and asked:
+            self.outbound.put(reset(stream.id, Code.NO_ERROR))  # RFC 9113, section 8.1: stop asking
+            self._abandon(stream.id)
+
+    def _fault(self, stream: Stream, code: Code, events: list[Event]) -> None:
+        self._bother()
+        self.reset(stream, code)
+        events.append(Reset(stream, code))
+
+    def _reset_by_peer(self, number: int, code: int, events: list[Event]) -> None:
+        if number > self.last:
+            raise ConnectionFault(Code.PROTOCOL_ERROR, f"RST_STREAM on idle stream {number}")
+        stream = self.streams.get(number)
+        if stream is None:
+            return
+        self._forget(stream)
+        self._resets += 1
+        if self._resets > self._limits.resets:
+            raise ConnectionFault(
+                Code.ENHANCE_YOUR_CALM, f"more than {self._limits.resets} resets in a second"
+            )
+        events.append(Reset(stream, code))
+
+    def _abandon(self, number: int) -> None:
+        self._abandoned[number] = None
+        if len(self._abandoned) > 2 * self._limits.streams:
+            del self._abandoned[next(iter(self._abandoned))]
+
+
+def _unpadded(payload: bytes) -> bytes:
+    if not payload or payload[0] >= len(payload):
+        raise ConnectionFault(Code.PROTOCOL_ERROR, "padding that is longer than its frame")
+    return payload[1 : len(payload) - payload[0]]

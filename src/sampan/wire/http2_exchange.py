@@ -1,0 +1,117 @@
+"""Who works on a stream: one request and its answer, or a call that streams both ways."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from sampan.wire.calls import Cancel, Handler
+from sampan.wire.http2_connection import Connection
+from sampan.wire.http2_events import Stream
+from sampan.wire.http2_head import Head, encode_fields, encode_response
+from sampan.wire.pump import Pump
+
+
+class Progress:
+    """For how long what a stream holds back has not moved."""
+
+    __slots__ = ("_left", "_since", "_stream")
+
+    def __init__(self, stream: Stream, now: float) -> None:
+        self._stream = stream
+        self._left = -1
+        self._since = now
+
+    def stalled(self, now: float) -> float:
+        """Return the seconds since any of it went out, as far as these calls have seen."""
+        left = sum(map(len, self._stream.pending))
+        if left != self._left:
+            self._left, self._since = left, now
+        return now - self._since
+
+
+class Exchange:
+    """A request whose body is collected, then answered whole."""
+
+    __slots__ = (
+        "answered",
+        "cancel",
+        "grpc",
+        "head",
+        "pieces",
+        "progress",
+        "pump",
+        "since",
+        "size",
+        "stream",
+    )
+
+    def __init__(self, stream: Stream, head: Head, grpc: bool, now: float) -> None:
+        self.stream = stream
+        self.head = head
+        self.grpc = grpc
+        self.since = now
+        self.pieces: list[bytes] = []
+        self.size = 0
+        self.answered = False
+        self.cancel: Cancel | None = None
+        self.pump: Pump | None = None  # while the answer is sent piece by piece
+        self.progress = Progress(stream, now)
+
+    def body(self) -> bytes:
+        """Return the whole body, once."""
+        pieces, self.pieces = self.pieces, []
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def drained(self) -> None:
+        """What was held back is gone: go on with a streamed answer."""
+        if self.pump is not None:
+            self.pump.resume()
+
+    def abandon(self) -> None:
+        """Nobody waits for the answer any more."""
+        if self.pump is not None:
+            self.pump.cancel()
+            self.pump = None
+        if not self.answered and self.cancel is not None:
+            self.cancel()
+        self.answered = True
+
+
+class StreamChannel:
+    """The `Channel` of a streaming call on a stream."""
+
+    handler: Handler
+
+    def __init__(
+        self, stream: Stream, connection: Connection, flush: Callable[[], None], now: float
+    ) -> None:
+        self._stream = stream
+        self._connection = connection
+        self._flush = flush
+        self.progress = Progress(stream, now)
+
+    def start(self, content_type: bytes, fields: Iterable[tuple[bytes, bytes]] = ()) -> None:
+        """Send the response's head."""
+        block = encode_response(200, content_type, -1, fields)
+        self._connection.outbound.start(self._stream, block)
+        self._flush()
+
+    def send(self, data: bytes) -> bool:
+        """Send a piece; False: wait for `drained`."""
+        went = self._connection.outbound.send(self._stream, data)
+        self._flush()
+        return went
+
+    def end(self, trailers: Iterable[tuple[bytes, bytes]]) -> None:
+        """Send the trailers."""
+        self._connection.outbound.end(self._stream, encode_fields(trailers))
+        self._flush()
+
+    def consumed(self, size: int) -> None:
+        """Let the peer send as many bytes more."""
+        self._connection.credit(self._stream, size)
+        self._flush()
+
+    def drained(self) -> None:
+        """What was held back is gone."""
+        self.handler.drained()
