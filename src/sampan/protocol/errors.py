@@ -67,6 +67,37 @@ class UnsupportedProtocol(ServingError):
         super().__init__(f"Unsupported protocol {protocol_version}.")
 
 
+class Overloaded(ServingError):
+    """More requests than may wait; trying again after `retry_after` seconds may help."""
+
+    status = 503
+
+    def __init__(self, limit: int, waiting: int, retry_after: int = 1) -> None:
+        super().__init__(
+            f"{limit} requests are being answered and {waiting} wait, which is all that may; "
+            f"try again in {retry_after} s, or raise --container_concurrency or --max_queue"
+        )
+        self.retry_after = retry_after
+
+
+class RequestTimeout(ServingError):
+    """The answer took longer than the server was told to wait."""
+
+    status = 504
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"no answer within {seconds:g} s; send less at once or raise the timeout")
+
+
+class ClientLeft(ServingError):
+    """Nobody waits for the answer any more (nginx's 499); for logs, it reaches no client."""
+
+    status = 499
+
+    def __init__(self) -> None:
+        super().__init__("the client left before its request was begun")
+
+
 class ServerNotReady(ServingError):
     """Loading, or draining."""
 

@@ -25,7 +25,7 @@ class InferTensor:
     Contents are one of: `data` (a list, nested or flat), raw bytes, or a NumPy array.
     """
 
-    __slots__ = ("_array", "_data", "_raw", "datatype", "name", "parameters", "shape")
+    __slots__ = ("_array", "_binary", "_data", "_raw", "datatype", "name", "parameters", "shape")
 
     def __init__(
         self,
@@ -42,6 +42,7 @@ class InferTensor:
         self._data = data
         self._raw: memoryview | None = None
         self._array: npt.NDArray[Any] | None = None
+        self._binary = False
 
     @property
     def data(self) -> list[Any] | None:
@@ -50,10 +51,33 @@ class InferTensor:
             self._data = listed(self.as_numpy().ravel())
         return self._data
 
+    @data.setter
+    def data(self, data: list[Any]) -> None:
+        self._data, self._raw, self._array, self._binary = data, None, None, False
+
+    @property
+    def sends_raw(self) -> bool:
+        """Whether a client sends the contents raw: asked for so, or JSON cannot carry them."""
+        return self._binary or self.datatype == "FP16"
+
     @property
     def has_contents(self) -> bool:
         """Whether contents were given in any form."""
         return self._data is not None or self._raw is not None or self._array is not None
+
+    @property
+    def form(self) -> str:
+        """How the contents were given: `raw`, `flat` or `nested` list, or `array`."""
+        if self._data is not None:
+            return "nested" if self._data and isinstance(self._data[0], list) else "flat"
+        return "raw" if self._raw is not None else "array"
+
+    def set_array(self, array: npt.NDArray[Any], data: list[Any] | None = None) -> None:
+        """Take an array that is known to fit, and the list of the same contents where there is one.
+
+        Unlike `set_data_from_numpy` it checks nothing: for what was checked part by part.
+        """
+        self._array, self._data, self._raw = array, data, None
 
     def set_raw(self, raw: memoryview) -> None:
         """Take raw contents: little-endian, row-major; BYTES as `bytes_tensor` tells."""
@@ -93,11 +117,11 @@ class InferTensor:
     def set_data_from_numpy(self, input_tensor: npt.NDArray[Any], binary_data: bool = True) -> None:
         """Take an array as contents; its shape and datatype must be the declared ones.
 
-        `binary_data` is KServe's signature; which form is sent is decided when encoding.
+        `binary_data` is the form in which a client sends it. A server's answer has the form that
+        its client asked for.
         """
         import numpy as np
 
-        del binary_data
         if not isinstance(input_tensor, np.ndarray):
             raise InferenceError("input_tensor must be a numpy array")
         datatype = from_np_dtype(input_tensor.dtype)
@@ -111,6 +135,21 @@ class InferTensor:
                 f"expected [{str(list(self.shape))[1:-1]}]"
             )
         self._array, self._data, self._raw = input_tensor, None, None
+        self._binary = binary_data
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the tensor as the JSON form has it; without `data` where there are no contents."""
+        form: dict[str, Any] = {"name": self.name, "shape": self.shape, "datatype": self.datatype}
+        if self.has_contents:
+            form["data"] = self.data
+        if self.parameters:
+            form["parameters"] = self.parameters
+        return form
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self.to_dict() == other.to_dict()
+
+    __hash__ = None  # type: ignore[assignment]  # contents change
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}, {self.shape}, {self.datatype!r})"
@@ -151,14 +190,23 @@ class RequestedOutput:
 class InferRequest:
     """An inference request. `id` may be None: the server then makes one for the response."""
 
-    __slots__ = ("id", "inputs", "model_name", "model_version", "parameters", "request_outputs")
+    __slots__ = (
+        "from_grpc",
+        "id",
+        "inputs",
+        "model_name",
+        "model_version",
+        "parameters",
+        "request_outputs",
+    )
 
-    def __init__(  # KServe's signature
+    def __init__(  # noqa: PLR0913, PLR0917  # KServe's signature
         self,
         model_name: str,
         infer_inputs: list[InferInput],
         request_id: str | None = None,
-        *,
+        raw_inputs: list[bytes] | None = None,
+        from_grpc: bool = False,
         parameters: Parameters | None = None,
         request_outputs: list[RequestedOutput] | None = None,
         model_version: str | None = None,
@@ -166,6 +214,9 @@ class InferRequest:
         self.model_name = model_name
         self.inputs = infer_inputs
         self.id = request_id
+        self.from_grpc = from_grpc
+        for tensor, raw in zip(infer_inputs, raw_inputs or (), strict=False):
+            tensor.set_raw(memoryview(raw))
         self.parameters = parameters
         self.request_outputs = request_outputs
         self.model_version = model_version
@@ -180,6 +231,25 @@ class InferRequest:
     def get_input_by_name(self, name: str) -> InferInput | None:
         """Return the input of this name, or None."""
         return next((tensor for tensor in self.inputs if tensor.name == name), None)
+
+    @classmethod
+    def from_bytes(cls, req_bytes: bytes, json_length: int, model_name: str) -> InferRequest:
+        """Return the request of a body whose JSON part has this length (binary tensor data)."""
+        from sampan.protocol import v2
+
+        return v2.decode(req_bytes, b"", b"%d" % json_length, model_name)
+
+    def to_rest(self) -> tuple[dict[str, Any] | bytes, int | None]:
+        """Return the body to send: the JSON form, or bytes and the length of their JSON part."""
+        from sampan.protocol import v2_client
+
+        return v2_client.request_form(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the request in its JSON form, contents as lists."""
+        from sampan.protocol import v2_client
+
+        return v2_client.request_dict(self)
 
     def as_dataframe(self) -> Any:
         """Return a pandas DataFrame with one column an input; InvalidInput without pandas."""
@@ -201,6 +271,7 @@ class InferResponse:
     """An inference response."""
 
     __slots__ = (
+        "from_grpc",
         "id",
         "model_name",
         "model_version",
@@ -210,13 +281,14 @@ class InferResponse:
         "use_binary_outputs",
     )
 
-    def __init__(  # noqa: PLR0913  # KServe's signature
+    def __init__(  # noqa: PLR0913, PLR0917  # KServe's signature
         self,
         response_id: str,
         model_name: str,
         infer_outputs: list[InferOutput],
-        *,
         model_version: str | None = None,
+        raw_outputs: list[bytes] | None = None,
+        from_grpc: bool = False,
         parameters: Parameters | None = None,
         use_binary_outputs: bool = False,
         requested_outputs: list[RequestedOutput] | None = None,
@@ -224,6 +296,9 @@ class InferResponse:
         self.id = response_id
         self.model_name = model_name
         self.outputs = infer_outputs
+        self.from_grpc = from_grpc
+        for tensor, raw in zip(infer_outputs, raw_outputs or (), strict=False):
+            tensor.set_raw(memoryview(raw))
         self.model_version = model_version
         self.parameters = parameters
         self.use_binary_outputs = use_binary_outputs
@@ -232,6 +307,26 @@ class InferResponse:
     def get_output_by_name(self, name: str) -> InferOutput | None:
         """Return the output of this name, or None."""
         return next((tensor for tensor in self.outputs if tensor.name == name), None)
+
+    @classmethod
+    def from_rest(cls, response: dict[str, Any]) -> InferResponse:
+        """Return the response of a decoded JSON body; InferenceError where it is none."""
+        from sampan.protocol import v2_client
+
+        return v2_client.make_response(response)
+
+    @classmethod
+    def from_bytes(cls, res_bytes: bytes, json_length: int) -> InferResponse:
+        """Return the response of a body whose JSON part has this length (binary tensor data)."""
+        from sampan.protocol import v2_client
+
+        return v2_client.decode_response(res_bytes, json_length)
+
+    def to_rest(self) -> tuple[dict[str, Any] | bytes, int | None]:
+        """Return the body to send: the JSON form, or bytes and the length of their JSON part."""
+        from sampan.protocol import v2_client
+
+        return v2_client.response_form(self)
 
 
 def listed(array: np.ndarray[Any, Any]) -> list[Any]:

@@ -19,6 +19,7 @@ from sampan.runtimes.declaration import (
 )
 from sampan.runtimes.model_files import open_model_file, select_model_file
 from sampan.runtimes.pickles import Untrusted, load_restricted, parse_names
+from sampan.runtimes.sklearn_rows import is_row_wise
 from sampan.server.load_failure import LoadFailure
 from sampan.server.model import Headers, Model
 from sampan.server.payloads import get_predict_input, get_predict_response
@@ -65,6 +66,7 @@ class SKLearnModel(Model):
     """A fitted estimator. PREDICT_PROBA=true answers with probabilities where it has them."""
 
     quick = True
+    takes_arrays = True
 
     def __init__(
         self,
@@ -92,6 +94,7 @@ class SKLearnModel(Model):
         path = select_model_file(self._folder, RUNTIME.extensions)
         estimator = self._read(path)
         self._predict = _select_predict(estimator, path)
+        self.row_wise = is_row_wise(estimator)
         self.ready = True
         return self.ready
 

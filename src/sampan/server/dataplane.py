@@ -28,6 +28,7 @@ from sampan.server.workers import Workers
 
 logger = logging.getLogger("sampan.server")
 
+
 class DataPlane:
     """Answers for the models of a repository. Used on the loop's thread."""
 
@@ -38,7 +39,7 @@ class DataPlane:
         self.metrics = metrics or Metrics()
         self.batch_limits = BatchLimits()
         self.batch_all = False
-        """Whether models are batched that do not promise to be row-wise: their owner asked for it."""
+        """Whether models are batched that promise nothing: their owner asked for it."""
         self.admission: Admission | None = None
         self._workers = workers
         self._tasks: set[asyncio.Task[None]] = set()
@@ -125,19 +126,22 @@ class DataPlane:
         self._settle(job)
 
     def _settle(self, job: Job) -> None:
-        """Count, and hand the answer over, once."""
+        """Take a job whose model is done with it."""
+        self.reply(job)
+        if self.admission is not None:
+            self.admission.release(job)
+
+    def reply(self, job: Job) -> None:
+        """Count a job's outcome and hand it over, once: what comes after a timeout goes nowhere."""
         if job.settled:
             return
         job.settled = True
         answer, name = job.outcome, job.inference.model_name
         self.metrics.observe(name, job.ran)
-        if isinstance(answer, Exception) and not isinstance(
-            answer, (ServingError, NotImplementedError)
-        ):
+        known = isinstance(answer, (ServingError, NotImplementedError))
+        if isinstance(answer, Exception) and not known:
             logger.error('model "%s" raised', name, exc_info=answer)
         job.done(answer)
-        if self.admission is not None:
-            self.admission.release(job)
 
     async def load(self, name: str) -> None:
         """Load a model on a thread; ModelNotReady with the reason where it does not work.

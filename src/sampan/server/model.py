@@ -30,6 +30,14 @@ class Model:
     """A promise of built-in runtimes: predict neither waits nor blocks, so it may run on the loop
     as long as it is measured to be short."""
 
+    row_wise = False
+    """A promise: predict answers one row for each row it is given, each row's answer depends on
+    that row alone, and headers play no part. Requests that come together are then predicted in one
+    call, which gets the headers that all of them share."""
+
+    takes_arrays = False
+    """Whether `instances` of a batch may be a NumPy array instead of lists."""
+
     def __init__(self, name: str, return_response_headers: bool = False) -> None:
         self.name = name
         self.ready = False

@@ -30,6 +30,8 @@ def get_predict_input(payload: Any, columns: list[str] | None = None) -> Any:
     instances = payload[key]
     if key == "inputs" and isinstance(instances, dict):
         instances = [instances]
+    if hasattr(instances, "dtype"):  # a batch: joined as an array already
+        return instances
     if not isinstance(instances, list):
         raise InvalidInput(f'Expected "{key}" to be a list')
     return _from_instances(instances, columns)

@@ -13,7 +13,8 @@ from sampan.protocol import json_out, media, v1, v2
 from sampan.protocol.errors import InvalidInput, ServingError, describe
 from sampan.protocol.tensors import InferResponse
 from sampan.server import metrics
-from sampan.server.dataplane import DataPlane, Inference
+from sampan.server.dataplane import DataPlane
+from sampan.server.job import Inference
 from sampan.server.model import Headers, InferenceVerb
 from sampan.server.routes import RouteTable
 from sampan.wire.message import Reply, Request, Response

@@ -1,0 +1,47 @@
+"""One inference on its way: what a transport asked, and what has come of it so far."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from sampan.server.model import Headers, InferenceVerb
+from sampan.server.steps import Ran
+
+Done: TypeAlias = Callable[[Any], None]
+"""Gets what `Inference.encode` returned, or an exception."""
+
+
+def _stays() -> bool:
+    """Stand for a transport that cannot tell whether its client has left."""
+    return False
+
+
+@dataclass(slots=True)
+class Inference:
+    """One inference as a transport hands it over. `decode` and `encode` may run on a thread.
+
+    `gone` tells whether the client has left; it is asked of what had to wait.
+    """
+
+    model_name: str
+    headers: Headers
+    size: int
+    decode: Callable[[], Any]
+    encode: Callable[[Any, Headers], Any]
+    verb: InferenceVerb = InferenceVerb.PREDICT
+    gone: Callable[[], bool] = _stays
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """An inference with its caller. `payload` holds once decoded, `outcome` once settled."""
+
+    inference: Inference
+    done: Done
+    ran: Ran = field(default_factory=Ran)
+    payload: Any = None
+    decoded: bool = False
+    outcome: Any = None
+    settled: bool = False
