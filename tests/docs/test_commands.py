@@ -175,7 +175,7 @@ def first_missing(wanted: str, output: str) -> str:
     for line in filter(None, (" ".join(line.split()) for line in wanted.splitlines())):
         if line == "...":
             continue
-        pattern = re.compile(".*".join(re.escape(part) for part in line.split("...")))
+        pattern = re.compile(".*".join(re.escape(part.strip()) for part in line.split("...")))
         if not any(pattern.fullmatch(came) for came in lines):
             return line
     return ""
