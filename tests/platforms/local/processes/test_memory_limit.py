@@ -10,7 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sampan.platforms.local.launcher import Launcher
-from sampan.platforms.local.memory_limit import family, parse_used, show_bytes, used_bytes
+from sampan.platforms.local.memory_limit import (
+    POLL_SECONDS,
+    REST_SECONDS,
+    choose_pause,
+    family,
+    parse_used,
+    show_bytes,
+    used_bytes,
+)
 from sampan.platforms.local.process import ProcessSpec
 
 Make = Callable[..., ProcessSpec]
@@ -59,6 +67,18 @@ async def test_who_stays_below_lives(
     await until(lambda: used_bytes(state.pid) > 200 * MIB)
     assert launcher.state("a").running
     assert launcher.state("a").last_exit is None
+
+
+@pytest.mark.parametrize(
+    ("before", "used", "pause"),
+    [
+        pytest.param(100, 100, REST_SECONDS, id="it rests far below its limit"),
+        pytest.param(0, 100, POLL_SECONDS, id="it grows"),
+        pytest.param(600, 600, POLL_SECONDS, id="it rests near its limit"),
+    ],
+)
+def test_who_rests_is_looked_at_less_often(before: int, used: int, pause: float) -> None:
+    assert choose_pause(before * MIB, used * MIB, 1000 * MIB) == pause
 
 
 def test_anonymous_and_shared_memory_count_and_file_pages_do_not() -> None:
