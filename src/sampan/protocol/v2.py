@@ -16,6 +16,7 @@ from sampan.protocol.tensors import (
     InferOutput,
     InferRequest,
     InferResponse,
+    InferTensor,
     RequestedOutput,
 )
 
@@ -181,7 +182,7 @@ def _encode_binary(
         }
         parameters = dict(output.parameters or {})
         if binary:
-            raw = _raw_data(output)
+            raw = raw_contents(output)
             raws.append(raw)
             parameters["binary_data_size"] = len(raw)
         if parameters:
@@ -201,9 +202,10 @@ def _encode_binary(
     return b"".join((text, *raws)), len(text)
 
 
-def _raw_data(output: InferOutput) -> bytes:
-    array = output.as_numpy()
-    if output.datatype == "BYTES":
+def raw_contents(tensor: InferTensor) -> bytes:
+    """Return a tensor's contents in raw form: little-endian, row-major; BYTES with lengths."""
+    array = tensor.as_numpy()
+    if tensor.datatype == "BYTES":
         return serialize_byte_tensor(
             item if isinstance(item, bytes) else str(item) for item in array.ravel()
         )
