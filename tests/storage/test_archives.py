@@ -67,13 +67,17 @@ class Yard:
         folder = place / "a" / "b" / "content"
         folder.mkdir(parents=True)
         (place / name).write_bytes(data)
+        bait = folder.parent / "x"
+        bait.write_text("outside")
         packed = Packed(place / name, name, select_kind(name))
         try:
             unpack(packed, folder, limits, threading.Event())
         finally:
             around = [p for p in place.rglob("*") if folder not in p.parents]
             beside = [p for p in self.root.iterdir() if not p.is_dir()]
-            assert {p for p in around if not p.is_dir()} | set(beside) == {place / name}
+            assert {p for p in around if not p.is_dir()} | set(beside) == {place / name, bait}
+            assert bait.read_text() == "outside"
+            assert bait.stat().st_nlink == 1
             assert not any(p.is_symlink() for p in around)
         return {
             str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()
@@ -162,6 +166,10 @@ def test_a_member_that_would_lead_out_is_refused(yard, name):
         pytest.param([member("f"), member("f/x")], id="a file below a file"),
         pytest.param([member("d/f"), member("d")], id="a file in place of a folder"),
         pytest.param([member("d/f"), link("d", "x")], id="a link in place of a folder"),
+        pytest.param(
+            [member("f"), link("h", "f", tarfile.LNKTYPE), member("h/x")],
+            id="a file below a hard link",
+        ),
         pytest.param([link("p", "", tarfile.FIFOTYPE)], id="a pipe"),
         pytest.param([link("c", "", tarfile.CHRTYPE)], id="a device"),
         pytest.param([member("/".join("d" * 100))], id="a hundred folders deep"),

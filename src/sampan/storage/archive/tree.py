@@ -76,17 +76,19 @@ class Tree:
             source = self._folder.joinpath(*target)
             if not source.is_file():
                 raise _unsafe(parts, "/".join(target), "to no file of the archive")
-            path = self._folder.joinpath(*parts)
-            path.unlink(missing_ok=True)
-            os.link(source, path)
+            os.link(source, self._free(parts, "/".join(target)))
         for parts, text in self._symlinks.items():
-            path = self._folder.joinpath(*parts)
-            if path.is_dir():
-                raise _unsafe(parts, text, "in place of a folder")
-            path.unlink(missing_ok=True)
-            path.symlink_to(text)
+            self._free(parts, text).symlink_to(text)
         for parts, text in self._symlinks.items():
             self._check_link(parts, text)
+
+    def _free(self, parts: tuple[str, ...], target: str) -> Path:
+        """Return where a link goes; an earlier file there is dropped."""
+        path = self._folder.joinpath(*parts)
+        if path.is_dir():
+            raise _unsafe(parts, target, "in place of a folder")
+        path.unlink(missing_ok=True)
+        return path
 
     def _check_link(self, parts: tuple[str, ...], text: str) -> None:
         """A link is relative, and what it finally leads to exists inside of the folder."""
@@ -110,9 +112,7 @@ class Tree:
         return path
 
     def _reach(self, parts: tuple[str, ...]) -> Path:
-        if len(parts) > _MAX_DEPTH or any(
-            parts[:n] in self._symlinks for n in range(1, len(parts) + 1)
-        ):
+        if len(parts) > _MAX_DEPTH:
             raise _conflict(parts)
         folder = self._folder.joinpath(*parts)
         try:
