@@ -34,8 +34,11 @@ from sampan.platforms.local.zygote_connection import (
 )
 
 _OWN_TO_A_REPLICA = frozenset(
-    ("HOSTNAME", "POD_NAME", "POD_IP", "POD_UID", "POD_NAMESPACE", "MODEL_NAME", "MODEL_DIR")
-)
+    (
+        "HOSTNAME", "INFERENCE_SERVICE_NAME", "POD_NAME", "POD_IP", "POD_UID", "POD_NAMESPACE",
+        "MODEL_NAME", "MODEL_DIR",
+    )
+)  # fmt: skip
 """Variables that name the replica or its model: a server reads them when it runs, not when it is
 imported. Any other variable may matter to an import, so only replicas for which it is equal share
 a zygote.

@@ -297,6 +297,7 @@ def test_replicas_share_a_zygote_when_only_their_own_variables_differ() -> None:
         return make_key(shared, shared_env(env))
 
     assert key(A="1", MODEL_NAME="x", SAMPAN_Y="1") == key(A="1", MODEL_NAME="z", SAMPAN_Y="2")
+    assert key(INFERENCE_SERVICE_NAME="a", HOSTNAME="a-0") == key(INFERENCE_SERVICE_NAME="b")
     assert key(A="1", URL=":$(SAMPAN_PORT_1)") == key(A="1", URL="x:$(SAMPAN_PORT_2)")
     assert key(A="1") != key(A="2")
     assert key(OMP_NUM_THREADS="1") != key(OMP_NUM_THREADS="2")
