@@ -63,6 +63,7 @@ class Http1(asyncio.Protocol):
         self._pieces: list[bytes] = []
         self._size = 0  # bytes of the head so far, then of the body
         self._fed = 0  # bytes given to llhttp since the head began, for what it holds back
+        self._arrived = 0  # bytes that came at once, of which llhttp has seen a part
         self._resumed: tuple[bytes, bytes, HeaderList] | None = None
         self._refused: Refused | None = None
         # answering
@@ -128,8 +129,9 @@ class Http1(asyncio.Protocol):
         if self._stage is Stage.DEAF:
             return
         self._budget = self._limits.pipelining
+        self._arrived = len(data)
         if self._stage is Stage.HEAD:
-            self._fed += len(data)
+            self._fed += self._arrived
         try:
             self._parser.feed_data(data)
             if self._stage is Stage.HEAD and self._fed > self._limits.header_bytes:
@@ -157,14 +159,10 @@ class Http1(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header; trailers are read and dropped (RFC 9110, section 6.5.1)."""
-        if self._stage is not Stage.HEAD:
-            return
-        self._size += len(name) + len(value) + 4
-        if self._size > self._limits.header_bytes:
-            self._stop(head_too_large(self._limits))
-        self._headers.append((name.lower(), value.strip(b" \t")))
-        if len(self._headers) > self._limits.header_count:
-            self._stop(too_many_headers(self._limits))
+        if self._stage is Stage.HEAD:
+            self._headers.append((name.lower(), value.strip(b" \t")))
+            if len(self._headers) > self._limits.header_count:
+                self._stop(too_many_headers(self._limits))
 
     def on_headers_complete(self) -> None:
         """Judge the head before any of the body is kept."""
@@ -173,6 +171,8 @@ class Http1(asyncio.Protocol):
         if self._resumed is not None:
             self._method, self._url, self._headers = self._resumed
             self._resumed = None
+        if self._fed + self._arrived > self._limits.header_bytes:  # else it cannot be too large
+            self._validate_size()
         try:
             self._expects = validate_head(self._version, self._headers, self._limits)
         except Refused as refused:
@@ -182,6 +182,11 @@ class Http1(asyncio.Protocol):
         self._size = 0
         if self._expects and not self._parser.should_upgrade():
             self._send_continue()
+
+    def _validate_size(self) -> None:
+        size = self._size + sum(len(name) + len(value) + 4 for name, value in self._headers)
+        if size > self._limits.header_bytes:
+            self._stop(head_too_large(self._limits))
 
     def on_body(self, piece: bytes) -> None:
         """Keep a piece of the body."""
@@ -201,8 +206,14 @@ class Http1(asyncio.Protocol):
         self._stage = Stage.IDLE if keep_alive else Stage.DEAF
         self._since = self._host.now
         self._expects = False
-        self._waiting.append(Request(self._method, self._url, self._headers, body, keep_alive))
-        self._take()
+        request = Request(self._method, self._url, self._headers, body, keep_alive)
+        if self._current is None and not self._waiting and self._budget > 0 > self._blocked_since:
+            self._budget -= 1  # nothing before it: the usual case, without the detour
+            self._current = request
+            self._hand_over(request)
+        else:
+            self._waiting.append(request)
+            self._take()
 
     def _stop(self, refused: Refused) -> NoReturn:
         """Stop llhttp inside a callback: it reports an error of its own, so keep the reason."""
@@ -244,9 +255,12 @@ class Http1(asyncio.Protocol):
             self._hand_over(request)
         self._taking = False
         if self._current is None and not self._waiting:
-            self._send_continue()
-            self._send_refusal()
-        self._regulate()
+            if self._expects:
+                self._send_continue()
+            if self._refused is not None:
+                self._send_refusal()
+        if self._waiting or self._read_paused or self._blocked_since >= 0:
+            self._regulate()
 
     def _take_turn(self) -> None:
         self._budget = self._limits.pipelining
