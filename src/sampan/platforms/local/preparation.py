@@ -32,7 +32,8 @@ _TELL_SECONDS = 0.5
 
 @dataclass(slots=True)
 class Preparation:
-    """How far one workload's template is. `models` maps the URIs that are here to folders."""
+    """How far one workload's template is. `models` maps the URIs that are here to
+    folders, `notes` those of which something is to be said."""
 
     service: ServiceKey
     workload: str
@@ -41,6 +42,7 @@ class Preparation:
     download: Link = Link()
     environment: Link = Link()
     models: dict[str, str] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
     attempts: dict[str, int] = field(default_factory=dict)
     tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     told_at: float = 0.0
@@ -179,8 +181,10 @@ class Preparations:
         else:
             state: Link = getattr(found, link)
             if state.state is LinkState.RUNNING:
-                self._set(found, link, Link(LinkState.DONE, since=now(), done=state.done,
-                                            total=state.total))  # fmt: skip
+                # A note (an old copy served offline) stays readable after the work is done.
+                message = "; ".join(found.notes.values()) if link == "download" else ""
+                self._set(found, link, Link(LinkState.DONE, message=message, since=now(),
+                                            done=state.done, total=state.total))  # fmt: skip
             self._record(found)
             if link == "environment" and found.download.state is LinkState.RUNNING:
                 self._tools.on_built(workload)
@@ -192,6 +196,8 @@ class Preparations:
                 source.uri, options, lambda progress: self._progress(found, progress)
             )
             found.models[source.uri] = str(fetched.path)
+            if fetched.note:
+                found.notes[source.uri] = f"{source.uri}: {fetched.note}"
 
     async def _build(self, workload: DesiredWorkload, found: Preparation) -> None:
         if workload.problem is not None:
