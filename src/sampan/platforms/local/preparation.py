@@ -32,8 +32,10 @@ _TELL_SECONDS = 0.5
 
 @dataclass(slots=True)
 class Preparation:
-    """How far one workload's template is. `models` maps the URIs that are here to
-    folders, `notes` those of which something is to be said."""
+    """How far one workload's template is.
+
+    `models` maps the URIs that are here to folders, `notes` those of which something is to be said.
+    """
 
     service: ServiceKey
     workload: str
@@ -197,7 +199,7 @@ class Preparations:
             )
             found.models[source.uri] = str(fetched.path)
             if fetched.note:
-                found.notes[source.uri] = f"{source.uri}: {fetched.note}"
+                found.notes[source.uri] = fetched.note
 
     async def _build(self, workload: DesiredWorkload, found: Preparation) -> None:
         if workload.problem is not None:
