@@ -71,6 +71,7 @@ _LOAD = {
     "ModelUntrusted": "the pickle names a class that is not on the allow-list",
     "ModelIncompatible": "the model was saved by another version, or needs a missing module",
     "ModelCorrupt": "the model's file is damaged or of another format",
+    "ModelFormat": "what is to be served is no model",
     "ModelLoadFailed": "the runtime raised an error that nothing else here describes",
     "RuntimeUnavailable": "the framework is not in the server's environment",
     "OutOfMemory": "memory ran out while the model was loading",
@@ -78,6 +79,7 @@ _LOAD = {
     "CreateContainerConfigError": "a ConfigMap, a Secret or a key of one is missing",
     "CreateContainerError": "the replica's folder or mounts cannot be made",
     "StartError": "the process could not be started",
+    "ImportFailed": "a module that replicas are forked with cannot be imported",
     "ZygoteDied": "the process that replicas are forked from ended; another is started",
     "ThreadsStarted": "the runtime starts threads when imported, so it cannot be forked; it is "
     "started anew for each replica",
@@ -86,6 +88,7 @@ _LOAD = {
     "Error": "the process ended with an exit code other than 0",
     "Completed": "the process ended with exit code 0, though a server should not end",
     "ContainerStatusUnknown": "the process ended while nobody watched",
+    "NotReady": "the process runs, and its readiness probe has not passed yet",
     "Unhealthy": "the liveness or startup probe failed, so the process was ended",
     "InternalError": "a mistake in Sampan; the daemon's log has the traceback",
 }

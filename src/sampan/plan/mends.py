@@ -89,7 +89,7 @@ _LOAD = {
     "ModelCorrupt": "save the model again and check that all of it was copied",
     "ModelIncompatible": "save the model with the version that the runtime has, or choose that "
     "one in spec.predictor.model.runtimeVersion",
-    "ModelFormat": "change spec.predictor.model.modelFormat to what the file is",
+    "ModelFormat": "name a class of Model, or a model made of one",
     "ModelLoadFailed": "read the last lines of its log, and mend the model",
     "RuntimeUnavailable": "add the framework to the requirements of the runtime's image",
     "OutOfMemory": "serve a smaller model, fewer replicas, or give it more memory",
