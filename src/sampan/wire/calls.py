@@ -51,7 +51,9 @@ class Handler(Protocol):
 
 
 class Calls(Protocol):
-    """The gRPC application."""
+    """The gRPC application. `streaming` holds the targets of the methods that stream."""
+
+    streaming: frozenset[bytes]
 
     def submit(self, request: Request, reply: Reply) -> Cancel | None:
         """Answer a whole call of one message, as `Submit` does."""

@@ -125,8 +125,9 @@ class Http2(asyncio.Protocol):
     def _opened(self, event: Opened) -> None:
         stream, head, ended = event
         self._since = self._host.now
-        grpc = head.grpc and self._calls is not None
-        if grpc and self._open_call(event):
+        calls = self._calls
+        grpc = head.grpc and calls is not None
+        if grpc and calls and head.target in calls.streaming and self._open_call(calls, event):
             return
         exchange = stream.owner = Exchange(stream, head, grpc, self._host.now)
         if ended:
@@ -136,11 +137,11 @@ class Http2(asyncio.Protocol):
         elif head.expects:
             self._connection.outbound.start(stream, _CONTINUE)
 
-    def _open_call(self, event: Opened) -> bool:
+    def _open_call(self, calls: Calls, event: Opened) -> bool:
         stream, head, ended = event
         channel = StreamChannel(stream, self._connection, self._flush_later, self._host.now)
         request = Request(head.method, head.target, list(head.headers), b"")
-        handler = None if self._calls is None else self._calls.open(request, channel)
+        handler = calls.open(request, channel)
         if handler is None:
             return False
         channel.handler = handler

@@ -1,0 +1,274 @@
+"""ModelInferRequest and ModelInferResponse straight between bytes and tensors (KServe V2 gRPC).
+
+No message objects: a request is walked once, its raw and float contents stay views of the bytes
+that arrived, and a response is the join of its parts.
+"""
+
+from __future__ import annotations
+
+import struct
+from functools import lru_cache
+from typing import Any
+
+from sampan.protocol.bytes_tensor import serialize_byte_tensor
+from sampan.protocol.errors import InvalidInput
+from sampan.protocol.grpc import contents, protobuf
+from sampan.protocol.grpc.protobuf import delimited, fields, signed, text, varint
+from sampan.protocol.tensors import (
+    InferInput,
+    InferOutput,
+    InferRequest,
+    InferResponse,
+    Parameters,
+    RequestedOutput,
+)
+
+_NAME, _VERSION, _ID, _PARAMETERS, _TENSORS, _OUTPUTS, _RAW = (
+    number << 3 | protobuf.LENGTH for number in range(1, 8)
+)
+_SHAPE, _SHAPE_ONE, _CONTENTS = 3 << 3 | 2, 3 << 3, 5 << 3 | 2
+_COPIED = 4096  # bytes up to which a copy of an array is cheaper than a view of it
+
+
+class Received:
+    """A request that has been walked, its contents not yet looked at."""
+
+    __slots__ = ("_contents", "_data", "_raw", "request")
+
+    def __init__(self, data: bytes) -> None:
+        """Walk a message; InvalidInput where it is no ModelInferRequest."""
+        self.request = InferRequest("", [])
+        self._data = data
+        self._raw: list[tuple[int, int]] = []
+        self._contents: list[list[tuple[int, int]]] = []
+        self._walk()
+
+    @property
+    def is_raw(self) -> bool:
+        """Whether contents came raw: then they go out raw too."""
+        return bool(self._raw)
+
+    def _walk(self) -> None:
+        data, request = self._data, self.request
+        for tag, start, stop in fields(data, 0, len(data)):
+            if tag == _NAME:
+                request.model_name = text(data, start, stop)
+            elif tag == _TENSORS:
+                self._walk_input(start, stop)
+            elif tag == _RAW:
+                self._raw.append((start, stop))
+            elif tag == _ID:
+                request.id = text(data, start, stop) or None
+            elif tag == _VERSION:
+                request.model_version = text(data, start, stop) or None
+            elif tag == _PARAMETERS:
+                request.parameters = _parameter(data, start, stop, request.parameters)
+            elif tag == _OUTPUTS:
+                outputs = request.request_outputs or []
+                request.request_outputs = [*outputs, _requested(data, start, stop)]
+
+    def _walk_input(self, at: int, end: int) -> None:
+        data = self._data
+        name = datatype = ""
+        shape: list[int] = []
+        parameters: Parameters | None = None
+        places: list[tuple[int, int]] = []
+        for tag, start, stop in fields(data, at, end):
+            if tag == _NAME:
+                name = text(data, start, stop)
+            elif tag == _VERSION:
+                datatype = text(data, start, stop)
+            elif tag == _SHAPE:
+                shape += _dimensions(data, start, stop)
+            elif tag == _SHAPE_ONE:
+                shape.append(signed(start))
+            elif tag == _CONTENTS:
+                places.append((start, stop))
+            elif tag == _PARAMETERS:
+                parameters = _parameter(data, start, stop, parameters)
+        self.request.inputs.append(InferInput(name, shape, datatype, None, parameters))
+        self._contents.append(places)
+
+    def fill(self) -> InferRequest:
+        """Give the tensors their contents; InvalidInput where they do not fit. Costs with size."""
+        request = self.request
+        if self._raw:
+            self._fill_raw()
+        else:
+            for tensor, places in zip(request.inputs, self._contents, strict=True):
+                self._fill_typed(tensor, places)
+        return request
+
+    def _fill_raw(self) -> None:
+        model, inputs = self.request.model_name, self.request.inputs
+        if len(inputs) != len(self._raw):
+            raise InvalidInput(
+                f"the number of inputs ({len(inputs)}) does not match the expected number of "
+                f"raw input contents ({len(self._raw)}) for model '{model}'."
+            )
+        view = memoryview(self._data)
+        for tensor, places, (start, stop) in zip(inputs, self._contents, self._raw, strict=True):
+            if places:
+                raise InvalidInput(
+                    "contents field must not be specified when using raw_input_contents "
+                    f"for input '{tensor.name}' for model '{model}'"
+                )
+            tensor.set_raw(view[start:stop])
+            tensor.as_numpy()
+
+    def _fill_typed(self, tensor: InferInput, places: list[tuple[int, int]]) -> None:
+        if tensor.datatype == "BYTES":
+            elements = contents.decode_elements(tensor.name, self._data, places)
+            tensor.set_raw(memoryview(serialize_byte_tensor(elements)))
+        elif contents.has_typed_form(tensor.datatype):
+            tensor.set_raw(contents.decode_raw(tensor.name, tensor.datatype, self._data, places))
+        elif places:
+            contents.decode_elements(tensor.name, self._data, places)
+        tensor.as_numpy()
+
+
+def _dimensions(data: bytes, at: int, end: int) -> list[int]:
+    sizes: list[int] = []
+    while at < end:
+        size, at = protobuf.read_varint(data, at, end)
+        sizes.append(signed(size))
+    return sizes
+
+
+def _requested(data: bytes, at: int, end: int) -> RequestedOutput:
+    name = ""
+    parameters: Parameters | None = None
+    for tag, start, stop in fields(data, at, end):
+        if tag == _NAME:
+            name = text(data, start, stop)
+        elif tag == _VERSION:  # its parameters are field 2
+            parameters = _parameter(data, start, stop, parameters)
+    return RequestedOutput(name, parameters)
+
+
+def _parameter(data: bytes, at: int, end: int, before: Parameters | None) -> Parameters:
+    """Return the parameters with one map entry more."""
+    key = ""
+    value: str | float | bool = ""
+    for tag, start, stop in fields(data, at, end):
+        if tag == _NAME:
+            key = text(data, start, stop)
+        elif tag == _VERSION:
+            value = _choice(data, start, stop)
+    return {**(before or {}), key: value}
+
+
+def _choice(data: bytes, at: int, end: int) -> str | float | bool:
+    value: str | float | bool = ""
+    for tag, start, stop in fields(data, at, end):
+        if tag == 1 << 3:
+            value = bool(start)
+        elif tag == 2 << 3:
+            value = signed(start)
+        elif tag == 3 << 3 | protobuf.LENGTH:
+            value = text(data, start, stop)
+        elif tag == 4 << 3 | protobuf.FIXED64:
+            value = struct.unpack_from("<d", data, start)[0]
+        elif tag == 5 << 3:
+            value = start
+    return value
+
+
+def encode_response(response: InferResponse, *, raw: bool) -> list[bytes]:
+    """Return a ModelInferResponse in parts. `raw`: contents go out raw, as FP16 does always."""
+    outputs = _select_outputs(response)
+    raw = raw or not all(contents.has_typed_form(output.datatype) for output in outputs)
+    parts = [
+        delimited(1, response.model_name.encode()),
+        delimited(2, response.model_version.encode()) if response.model_version else b"",
+        delimited(3, response.id.encode()) if response.id else b"",
+        *_encode_parameters(response.parameters),
+    ]
+    raws: list[bytes] = []
+    for output in outputs:
+        array = _array(output, response.model_name)
+        if raw:
+            piece = _raw_bytes(output.datatype, array)
+            head = _raw_head(output.name, output.datatype, tuple(output.shape), len(piece))
+            raws += (_length_prefix(6, len(piece)), piece)
+        else:
+            typed = contents.encode(output.datatype, array)
+            head = _tensor_head(output) + delimited(5, typed)
+        for parameter in _encode_parameters(output.parameters):
+            head += parameter
+        parts.append(delimited(5, head))
+    return parts + raws
+
+
+def _select_outputs(response: InferResponse) -> list[InferOutput]:
+    """Return the outputs to send, in the order asked for."""
+    if not response.requested_outputs:
+        return response.outputs
+    chosen: list[InferOutput] = []
+    for item in response.requested_outputs:
+        output = response.get_output_by_name(item.name)
+        if output is None:
+            raise InvalidInput(
+                f"Unexpected inference output '{item.name}' for model '{response.model_name}'"
+            )
+        chosen.append(output)
+    return chosen
+
+
+def _array(output: InferOutput, model: str) -> Any:
+    if not output.has_contents:
+        raise InvalidInput(
+            f"'data' field is missing for output '{output.name}' for model '{model}'"
+        )
+    return output.as_numpy()
+
+
+def _raw_bytes(datatype: str, array: Any) -> Any:
+    """Return an array's raw contents, as a view where it is large."""
+    if datatype == "BYTES":
+        return serialize_byte_tensor(
+            item if isinstance(item, bytes) else str(item) for item in array.ravel()
+        )
+    little = array.astype(array.dtype.newbyteorder("<"), copy=False)
+    if little.nbytes <= _COPIED or not little.flags.c_contiguous:
+        return little.tobytes()
+    return memoryview(little.reshape(-1).view("u1"))
+
+
+@lru_cache(256)
+def _raw_head(name: str, datatype: str, shape: tuple[int, ...], size: int) -> bytes:
+    """Return the start of a raw output's message: a model's outputs repeat themselves."""
+    head = _tensor_head(InferOutput(name, list(shape), datatype))
+    return head + b"".join(_encode_parameters({"binary_data_size": size}))
+
+
+def _tensor_head(output: InferOutput) -> bytes:
+    shape = b"".join(varint(int(size)) for size in output.shape)
+    return (
+        delimited(1, output.name.encode())
+        + delimited(2, output.datatype.encode())
+        + delimited(3, shape)
+    )
+
+
+def _length_prefix(number: int, size: int) -> bytes:
+    return varint(number << 3 | protobuf.LENGTH) + varint(size)
+
+
+def _encode_parameters(parameters: Parameters | None) -> list[bytes]:
+    return [
+        delimited(4, delimited(1, key.encode()) + delimited(2, _encode_choice(value)))
+        for key, value in (parameters or {}).items()
+    ]
+
+
+def _encode_choice(value: object) -> bytes:
+    if isinstance(value, bool):
+        return varint(1 << 3) + varint(int(value))
+    if isinstance(value, int) and -(2**63) <= value < 2**63:
+        return varint(2 << 3) + varint(value)
+    if isinstance(value, str):
+        return delimited(3, value.encode())
+    if isinstance(value, float):
+        return varint(4 << 3 | protobuf.FIXED64) + struct.pack("<d", value)
+    raise InvalidInput(f"to_grpc: invalid parameter value: {value!r}; use bool, int, float or str")

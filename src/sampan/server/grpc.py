@@ -1,0 +1,240 @@
+"""gRPC: methods to the data plane and back, over `wire.http2`, in the bytes of `protocol.grpc`.
+
+Unary calls come whole and are answered whole, without a task; streaming ones get a `StreamCall`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any, NamedTuple, TypeAlias
+
+from sampan.machinery.registry import JsonObject
+from sampan.protocol.errors import ServerNotReady, ServingError
+from sampan.protocol.grpc import framing, messages
+from sampan.protocol.grpc.status import RpcError, Status, from_http, parse_timeout
+from sampan.server import grpc_health
+from sampan.server.dataplane import DataPlane
+from sampan.server.grpc_answers import answer, fail
+from sampan.server.grpc_infer import InferStream, make_inference
+from sampan.server.grpc_reflection import Reflection
+from sampan.server.grpc_stream import Conversation, StreamCall
+from sampan.server.model import Headers
+from sampan.wire.calls import Cancel, Channel
+from sampan.wire.message import HeaderList, Reply, Request, Response
+
+logger = logging.getLogger("sampan.server")
+
+MESSAGE_BYTES = 8 * 1024 * 1024  # KServe's default for both directions
+_SERVICE = b"/inference.GRPCInferenceService/"
+_UNKNOWN = "Method not found!"  # grpcio's words
+Answered: TypeAlias = "JsonObject | Coroutine[Any, Any, JsonObject]"
+
+
+class Unary(NamedTuple):
+    """A method of one message and one answer, both small: dicts in, dicts out."""
+
+    takes: str
+    gives: str
+    act: Callable[[JsonObject], Answered]
+
+
+class Call:
+    """A unary call that may outlast its deadline or its client. `settle` answers it once."""
+
+    __slots__ = ("_reply", "_timer", "over")
+
+    def __init__(self, reply: Reply) -> None:
+        self.over = False
+        self._reply = reply
+        self._timer: asyncio.TimerHandle | None = None
+
+    def expire_in(self, seconds: float) -> None:
+        """Answer DEADLINE_EXCEEDED when nothing else has been answered by then."""
+        loop = asyncio.get_running_loop()
+        error = RpcError(Status.DEADLINE_EXCEEDED, "Deadline Exceeded")
+        self._timer = loop.call_later(seconds, self.settle, error)
+
+    def settle(self, outcome: Any) -> None:
+        """Answer with a response, or with what an error becomes."""
+        if self.over:
+            return
+        self.cancel()
+        self._reply(outcome if isinstance(outcome, Response) else fail(outcome))
+
+    def cancel(self) -> None:
+        """Nobody waits any more."""
+        self.over = True
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def gone(self) -> bool:
+        """Whether nobody waits any more."""
+        return self.over
+
+
+class Grpc:
+    """The `Calls` of a wire. `most_received` and `most_sent` are bytes of a message."""
+
+    def __init__(
+        self,
+        dataplane: DataPlane,
+        most_received: int = MESSAGE_BYTES,
+        most_sent: int = MESSAGE_BYTES,
+    ) -> None:
+        self._dataplane = dataplane
+        self._most_received = most_received
+        self._most_sent = most_sent
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._infer_path = _SERVICE + b"ModelInfer"
+        self._unary: dict[bytes, Unary] = {
+            **{
+                _SERVICE + name.encode(): Unary(
+                    f"inference.{name}Request", f"inference.{name}Response", act
+                )
+                for name, act in self._actions().items()
+            },
+            b"/grpc.health.v1.Health/Check": Unary(
+                "grpc.health.v1.HealthCheckRequest",
+                "grpc.health.v1.HealthCheckResponse",
+                lambda request: grpc_health.check(dataplane, request),
+            ),
+        }
+        self._streams: dict[bytes, Callable[[Headers], Conversation]] = {
+            _SERVICE + b"ModelStreamInfer": lambda headers: InferStream(
+                dataplane, headers, most_sent
+            ),
+            b"/grpc.health.v1.Health/Watch": lambda _: grpc_health.Watch(dataplane),
+            b"/grpc.reflection.v1.ServerReflection/ServerReflectionInfo": lambda _: Reflection(
+                "v1"
+            ),
+            b"/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": (
+                lambda _: Reflection("v1alpha")
+            ),
+        }
+
+        self.streaming = frozenset(self._streams)
+
+    # -- what the wire asks ------------------------------------------------------------------
+
+    def submit(self, request: Request, reply: Reply) -> Cancel | None:
+        """Answer a call of one message, now or later."""
+        call = Call(reply)
+        try:
+            headers, encoding, seconds = _metadata(request.headers)
+            message = framing.unpack_one(request.body, encoding, self._most_received)
+            if seconds is not None:
+                call.expire_in(seconds)
+            if request.target == self._infer_path:
+                inference = make_inference(message, headers, self._most_sent, call.gone)
+                self._dataplane.infer(inference, call.settle)
+            else:
+                self._act(request.target, message, call)
+        except Exception as error:  # noqa: BLE001  # becomes the answer
+            _log(error)
+            call.settle(error)
+        return None if call.over else call.cancel
+
+    def open(self, request: Request, channel: Channel) -> StreamCall | None:
+        """Return the handler of a streaming method, None for a unary one."""
+        converse = self._streams.get(request.target)
+        if converse is None:
+            return None
+        try:
+            headers, encoding, seconds = _metadata(request.headers)
+        except RpcError:
+            return None  # `submit` meets the same and answers it
+        unpacker = framing.Unpacker(encoding, self._most_received)
+        call = StreamCall(channel, unpacker, converse(headers))
+        if seconds is not None:
+            call.expire_in(seconds)
+        return call
+
+    def refuse(self, status: int, text: str) -> Response:
+        """Return the answer to a call that the wire refuses for an HTTP status."""
+        return fail(RpcError(from_http(status), text))
+
+    # -- methods of small messages -----------------------------------------------------------
+
+    def _act(self, target: bytes, message: bytes, call: Call) -> None:
+        method = self._unary.get(target)
+        if method is None:
+            raise RpcError(Status.UNIMPLEMENTED, _UNKNOWN)
+        answered = method.act(messages.decode(method.takes, message))
+        if isinstance(answered, dict):
+            call.settle(answer(messages.encode(method.gives, answered)))
+            return
+        task = asyncio.get_running_loop().create_task(_await(answered, method.gives, call))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _actions(self) -> dict[str, Callable[[JsonObject], Answered]]:
+        return {
+            "ServerLive": lambda _: {"live": True},
+            "ServerReady": self._server_ready,
+            "ModelReady": self._model_ready,
+            "ServerMetadata": lambda _: self._dataplane.metadata(),
+            "ModelMetadata": lambda request: self._dataplane.model_metadata(request["name"]),
+            "RepositoryIndex": self._index,
+            "RepositoryModelLoad": self._load,
+            "RepositoryModelUnload": self._unload,
+        }
+
+    def _server_ready(self, request: JsonObject) -> JsonObject:
+        del request
+        try:
+            self._dataplane.validate_ready()
+        except ServerNotReady:
+            return {"ready": False}
+        return {"ready": True}
+
+    def _model_ready(self, request: JsonObject) -> JsonObject:
+        return {"ready": bool(self._dataplane.repository.get(request["name"]).model.ready)}
+
+    def _index(self, request: JsonObject) -> JsonObject:
+        return {"models": self._dataplane.repository.index(request["ready"])}
+
+    async def _load(self, request: JsonObject) -> JsonObject:
+        name = _model_name(request)
+        await self._dataplane.load(name)
+        return {"model_name": name, "isLoaded": True}
+
+    def _unload(self, request: JsonObject) -> JsonObject:
+        name = _model_name(request)
+        self._dataplane.repository.unload(name)
+        return {"model_name": name, "isUnloaded": True}
+
+
+async def _await(answered: Coroutine[Any, Any, JsonObject], gives: str, call: Call) -> None:
+    try:
+        call.settle(answer(messages.encode(gives, await answered)))
+    except Exception as error:  # noqa: BLE001  # becomes the answer
+        _log(error)
+        call.settle(error)
+
+
+def _model_name(request: JsonObject) -> str:
+    """Return the model to load or unload, wherever the client's .proto has its name."""
+    name: str = request["name_after_repository"] or request["model_name"]
+    return name
+
+
+def _metadata(fields: HeaderList) -> tuple[Headers, bytes, float | None]:
+    """Return metadata as a model's headers, the compression, and the seconds to the deadline."""
+    headers: Headers = {}
+    encoding = b""
+    seconds = None
+    for name, value in fields:
+        if name == b"grpc-encoding":
+            encoding = value
+        elif name == b"grpc-timeout":
+            seconds = parse_timeout(value)
+        headers[name.decode("latin-1")] = value.decode("latin-1")
+    return headers, encoding, seconds
+
+
+def _log(error: Exception) -> None:
+    """Log what nobody foresaw: the client is told nothing of it."""
+    if not isinstance(error, (ServingError, RpcError, NotImplementedError)):
+        logger.error("a gRPC method raised", exc_info=error)

@@ -1,0 +1,80 @@
+"""ModelInfer and ModelStreamInfer over the data plane."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from sampan.protocol.grpc import framing, messages
+from sampan.protocol.grpc.infer import Received
+from sampan.protocol.grpc.protobuf import delimited
+from sampan.protocol.grpc.status import describe
+from sampan.server.dataplane import DataPlane
+from sampan.server.grpc_answers import answer_inference
+from sampan.server.grpc_stream import StreamCall
+from sampan.server.job import Inference
+from sampan.server.model import Headers
+from sampan.wire.message import Response
+
+
+def make_inference(
+    message: bytes, headers: Headers, most: int, gone: Callable[[], bool]
+) -> Inference:
+    """Return the inference that a ModelInferRequest asks for; InvalidInput where it is none.
+
+    The walk over the message is done here; what costs with its size is left to `decode`.
+    """
+    received = Received(message)
+    return Inference(
+        received.request.model_name,
+        headers,
+        len(message),
+        received.fill,
+        partial(answer_inference, raw=received.is_raw, most=most),
+        gone=gone,
+    )
+
+
+class InferStream:
+    """One call of ModelStreamInfer: an answer a request, in their order.
+
+    A request that goes wrong is told in its answer's `error_message`, and the stream goes on
+    (Triton's form).
+    """
+
+    def __init__(self, dataplane: DataPlane, headers: Headers, most: int) -> None:
+        self._dataplane = dataplane
+        self._headers = headers
+        self._most = most
+        self._over = False
+
+    def take(self, message: bytes, call: StreamCall) -> None:
+        """Infer one."""
+        settle = partial(self._settle, call)
+        try:
+            inference = make_inference(message, dict(self._headers), self._most, self._is_over)
+            self._dataplane.infer(inference, settle)
+        except Exception as error:  # noqa: BLE001  # becomes the answer
+            settle(error)
+
+    def _is_over(self) -> bool:
+        return self._over
+
+    def _settle(self, call: StreamCall, outcome: Any) -> None:
+        if isinstance(outcome, Response):
+            call.send(delimited(2, outcome.body[framing.PREFIX_BYTES :]))
+        else:
+            text = describe(outcome)[1]
+            call.send(
+                messages.encode("inference.ModelStreamInferResponse", {"error_message": text})
+            )
+        call.proceed()
+
+    def ended(self, call: StreamCall) -> None:
+        """End with the client: everything is answered."""
+        call.end()
+
+    def closed(self) -> None:
+        """Nobody waits any more."""
+        self._over = True
