@@ -11,6 +11,12 @@ from sampan.server.metrics import Metrics
 from sampan.server.steps import Ran
 
 
+def predicted(seconds: float) -> Ran:
+    ran = Ran()
+    ran.predict = seconds
+    return ran
+
+
 def samples(text: bytes) -> dict[str, float]:
     """Return the samples of a scrape: name with labels to value."""
     lines = [line for line in text.decode().splitlines() if not line.startswith("#")]
@@ -21,7 +27,7 @@ def test_an_inference_is_counted_with_its_code_and_its_time():
     metrics = Metrics()
     metrics.begin("a")
     metrics.begin("a")
-    metrics.observe("a", Ran(predict=0.002), 0.003, "200")
+    metrics.observe("a", predicted(0.002), 0.003, "200")
     seen = samples(metrics.render())
     assert seen['kserve_inference_requests_total{code="200",model_name="a"}'] == 1
     assert seen['kserve_inference_duration_seconds_bucket{le="0.0025",model_name="a"}'] == 0
@@ -74,7 +80,7 @@ def test_the_sum_of_processes_is_what_one_process_would_have_counted(processes):
         for metrics in (alone, apart[-1]):
             for model, seconds, code in seen:
                 metrics.begin(model)
-                metrics.observe(model, Ran(predict=seconds), seconds, code)
+                metrics.observe(model, predicted(seconds), seconds, code)
     first, *others = apart
     states = [json.loads(json.dumps(other.state())) for other in others]
     of_models = lambda text: {k: v for k, v in samples(text).items() if "_created" not in k and "model_name" in k}  # noqa: E731, E501  # fmt: skip

@@ -129,6 +129,13 @@ def error_body(text: str) -> bytes:
         return orjson.dumps({"error": text.encode("utf-8", "backslashreplace").decode()})
 
 
+def status_of(error: BaseException) -> int:
+    """Return the HTTP status of anything that was raised while answering."""
+    if isinstance(error, ServingError):
+        return error.status
+    return 501 if isinstance(error, NotImplementedError) else 500
+
+
 def describe(error: BaseException) -> tuple[int, bytes]:
     """Return status and body for anything that was raised while answering.
 

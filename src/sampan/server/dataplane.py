@@ -13,7 +13,13 @@ from time import perf_counter, thread_time
 from typing import Any
 
 from sampan import __version__
-from sampan.protocol.errors import ModelNotReady, ServerNotReady, ServingError
+from sampan.protocol.errors import (
+    ModelNotReady,
+    Overloaded,
+    ServerNotReady,
+    ServingError,
+    status_of,
+)
 from sampan.server.admission import Admission
 from sampan.server.batch_queue import BatchQueue
 from sampan.server.batch_run import BatchModel
@@ -21,7 +27,7 @@ from sampan.server.batching import BatchLimits
 from sampan.server.job import Done, Inference, Job
 from sampan.server.metrics import Metrics
 from sampan.server.model import InferenceVerb, Model
-from sampan.server.pace import INLINE_BYTES, charge
+from sampan.server.pace import INLINE_BYTES, SLOW_SECONDS, charge
 from sampan.server.repository import Entry, ModelRepository
 from sampan.server.steps import run, run_async
 from sampan.server.workers import Workers
@@ -45,6 +51,11 @@ class DataPlane:
         self._tasks: set[asyncio.Task[None]] = set()
         self.started = False
         """Set when the first loading is over: until then the server is not ready."""
+
+    @property
+    def workers(self) -> Workers:
+        """The threads that models run on."""
+        return self._workers
 
     def metadata(self) -> dict[str, Any]:
         """Return the server's metadata."""
@@ -74,12 +85,17 @@ class DataPlane:
 
     def infer(self, inference: Inference, done: Done) -> None:
         """Start an inference; ModelNotFound, ModelNotReady and Overloaded are raised at once."""
-        entry = self.repository.get_ready(inference.model_name)
-        job = Job(inference, done)
-        if self.admission is None:
-            self._start(entry, job)
-        else:
-            self.admission.admit(job, lambda: self._start(entry, job))
+        try:
+            entry = self.repository.get_ready(inference.model_name)
+            job = Job(inference, done)
+            if self.admission is None:
+                self._start(entry, job)
+            else:
+                self.admission.admit(job, lambda: self._start(entry, job))
+        except (ModelNotReady, Overloaded) as error:  # of a name that is registered, so one series
+            self.metrics.refused(inference.model_name, str(error.status))
+            raise
+        self.metrics.begin(inference.model_name)
 
     def _start(self, entry: Entry, job: Job) -> None:
         """Hand a job to where its model runs."""
@@ -92,7 +108,8 @@ class DataPlane:
         elif predicts and inference.size <= INLINE_BYTES and self._is_batched(model):
             (entry.queue or self._make_queue(entry)).put(job)
         elif entry.pace.inline and inference.size <= INLINE_BYTES:
-            self._answered(entry, job, _answer(entry, job))
+            _answer_here(entry, job)
+            self._settle(job)
         else:
             self._workers.submit(
                 lambda: _answer(entry, job), lambda outcome: self._answered(entry, job, outcome)
@@ -137,10 +154,12 @@ class DataPlane:
             return
         job.settled = True
         answer, name = job.outcome, job.inference.model_name
-        self.metrics.observe(name, job.ran)
+        code = "200" if not isinstance(answer, Exception) else str(status_of(answer))
+        self.metrics.observe(name, job.ran, perf_counter() - job.begun, code)
         known = isinstance(answer, (ServingError, NotImplementedError))
         if isinstance(answer, Exception) and not known:
-            logger.error('model "%s" raised', name, exc_info=answer)
+            request_id = job.inference.headers.get("x-request-id", "-")
+            logger.error('model "%s" raised on request %s', name, request_id, exc_info=answer)
         job.done(answer)
 
     async def load(self, name: str) -> None:
@@ -148,6 +167,8 @@ class DataPlane:
 
         A model that was not registered before stays so: requests cannot fill the registry.
         """
+        started = perf_counter()
+        ready = False
         try:
             model = self.repository.prepare(name)
             ready = await self._workers.run(model.load)
@@ -157,18 +178,38 @@ class DataPlane:
             detail = f"Error type: {type(error)} error msg: {error}"
             logger.exception('model "%s" does not load', name)
             raise ModelNotReady(name, detail) from error
+        finally:
+            if ready or name in self.repository.names():
+                self.metrics.observe_load(name, perf_counter() - started, success=bool(ready))
         if not ready:
             raise ModelNotReady(name)
         self.repository.loaded(name, model)
 
 
+def _answer_here(entry: Entry, job: Job) -> None:
+    """Answer on the loop, and see to it that the model still belongs there."""
+    pace = entry.pace
+    if pace.doubt:
+        pace.observe(_answer(entry, job))
+        pace.doubt = False
+        return
+    started = perf_counter()
+    _run(entry, job)
+    pace.doubt = perf_counter() - started > SLOW_SECONDS
+
+
 def _answer(entry: Entry, job: Job) -> float:
-    """Decode, run, encode; return the seconds that it takes of a thread."""
+    """Answer, and return the seconds to hold against the model."""
     wall, cpu = perf_counter(), thread_time()
+    _run(entry, job)
+    return charge(perf_counter() - wall, thread_time() - cpu)
+
+
+def _run(entry: Entry, job: Job) -> None:
+    """Decode, run, encode."""
     inference, ran = job.inference, job.ran
     try:
         run(entry.model, inference.decode(), inference.headers, inference.verb, ran)
         job.outcome = inference.encode(ran.result, ran.response_headers)
     except Exception as error:  # noqa: BLE001  # becomes the answer
         job.outcome = error
-    return charge(perf_counter() - wall, thread_time() - cpu)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from time import perf_counter
 from typing import Any, TypeAlias
 
 from sampan.server.model import Headers, InferenceVerb
@@ -32,16 +33,20 @@ class Inference:
     encode: Callable[[Any, Headers], Any]
     verb: InferenceVerb = InferenceVerb.PREDICT
     gone: Callable[[], bool] = _stays
+    ran: Ran | None = None
+    """What its job measures: there once the data plane has taken it in."""
 
 
-@dataclass(slots=True, eq=False)
 class Job:
     """An inference with its caller. `payload` holds once decoded, `outcome` once settled."""
 
-    inference: Inference
-    done: Done
-    ran: Ran = field(default_factory=Ran)
     payload: Any = None
-    decoded: bool = False
+    decoded = False
     outcome: Any = None
-    settled: bool = False
+    settled = False
+
+    def __init__(self, inference: Inference, done: Done) -> None:
+        self.inference = inference
+        self.done = done
+        self.ran = inference.ran = Ran()
+        self.begun = perf_counter()

@@ -17,10 +17,13 @@ INLINE_BYTES = 32 * 1024  # a larger body takes long to decode, however quick th
 class Pace:
     """What is known of one model."""
 
-    __slots__ = ("_needed", "_row", "inline")
+    __slots__ = ("_needed", "_row", "doubt", "inline")
 
     def __init__(self) -> None:
         self.inline = False
+        self.doubt = False
+        """Whether the last call on the loop was slow by the clock alone: the next one is measured
+        by its thread's time too, which is dear, and decides."""
         self._row = 0
         self._needed = FIRST_ROW
 

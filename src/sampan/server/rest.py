@@ -3,37 +3,46 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
+import traceback
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, TypeAlias
 
 import orjson
 
-from sampan.protocol import json_out, media, v1, v2
 from sampan.protocol.errors import InvalidInput, ServingError, describe
-from sampan.protocol.tensors import InferResponse
 from sampan.server import metrics
 from sampan.server.dataplane import DataPlane
+from sampan.server.exchange import Exchange, Observation
 from sampan.server.job import Inference
-from sampan.server.model import Headers, InferenceVerb
+from sampan.server.model import InferenceVerb
+from sampan.server.rest_calls import make_generate, make_v1, make_v2
 from sampan.server.routes import RouteTable
-from sampan.wire.message import Reply, Request, Response
+from sampan.server.streaming import Streaming, start
+from sampan.server.streaming import answer as answer_stream
+from sampan.wire.message import Reply, Request, Response, Submit
 
 Parameters: TypeAlias = "dict[str, str]"
-Handler: TypeAlias = "Callable[[Request, Reply, Parameters], None]"
+Handler: TypeAlias = "Callable[[Request, Exchange, Parameters], None]"
 
 _NOT_FOUND = Response(404, b'{"detail":"Not Found"}')
 _LIVE_V1 = Response(200, b'{"status":"alive"}')
 _LIVE_V2 = Response(200, b'{"live":true}')
 _READY_V2 = Response(200, b'{"ready":true}')
-_FRAMING = frozenset({"content-length", "transfer-encoding", "connection"})
 
 
 class Rest:
-    """The application that a wire submits requests to."""
+    """The application that a wire submits requests to. `fallback` answers paths that it has not."""
 
-    def __init__(self, dataplane: DataPlane) -> None:
+    def __init__(
+        self,
+        dataplane: DataPlane,
+        observation: Observation | None = None,
+        fallback: Submit | None = None,
+    ) -> None:
         self._dataplane = dataplane
+        self._observation = observation or Observation()
+        self._fallback = fallback
         self._table = RouteTable()
         self._handlers: dict[str, Handler] = {
             "live_v1": _always(_LIVE_V1),
@@ -48,6 +57,8 @@ class Rest:
             "predict": self._predict,
             "explain": self._explain,
             "infer": self._infer,
+            "generate": self._generate,
+            "generate_stream": self._generate_stream,
             "index": self._index,
             "load": self._load,
             "unload": self._unload,
@@ -59,16 +70,23 @@ class Rest:
         match = self._table.find(request.target)
         method = "GET" if request.method == b"HEAD" else request.method.decode("latin-1")
         found = match.handlers.get(method)
-        if found is not None:
-            name, parameters = found
-            try:
-                self._handlers[name](request, reply, parameters)
-            except Exception as error:  # noqa: BLE001  # becomes the answer
-                reply(_failure(error))
-        elif match.handlers:
-            reply(_not_allowed(match.allow))
+        if found is None and not match.handlers and self._fallback is not None:
+            self._fallback(request, reply)
+            return
+        exchange = Exchange(request, reply, self._observation)
+        if found is None:
+            exchange(_not_allowed(match.allow) if match.handlers else self._unknown(request.target))
+        elif self._observation.tracing is None:
+            self._handle(exchange, *found)
         else:
-            reply(self._unknown(request.target))
+            handle = partial(self._handle, exchange, *found)
+            self._observation.tracing.run(exchange, found[0], handle)
+
+    def _handle(self, exchange: Exchange, name: str, parameters: Parameters) -> None:
+        try:
+            self._handlers[name](exchange.request, exchange, parameters)
+        except Exception as error:  # noqa: BLE001  # becomes the answer
+            exchange(self._failure(error))
 
     def _unknown(self, target: bytes) -> Response:
         """Answer a path that no route has; without its trailing slash it may be known."""
@@ -81,72 +99,78 @@ class Rest:
 
     # -- health, metadata, metrics -----------------------------------------------------------
 
-    def _ready_v2(self, request: Request, reply: Reply, params: Parameters) -> None:
+    def _ready_v2(self, request: Request, reply: Exchange, params: Parameters) -> None:
         del request, params
         self._dataplane.validate_ready()
         reply(_READY_V2)
 
-    def _ready_model(self, request: Request, reply: Reply, params: Parameters) -> None:
+    def _ready_model(self, request: Request, reply: Exchange, params: Parameters) -> None:
         del request
         name = params["name"]
         self._dataplane.repository.get_ready(name)
         reply(_json({"name": name, "ready": True}))
 
-    def _models(self, request: Request, reply: Reply, params: Parameters) -> None:
+    def _models(self, request: Request, reply: Exchange, params: Parameters) -> None:
         del request, params
         reply(_json({"models": self._dataplane.repository.names()}))
 
-    def _model_metadata(self, request: Request, reply: Reply, params: Parameters) -> None:
+    def _model_metadata(self, request: Request, reply: Exchange, params: Parameters) -> None:
         del request
         reply(_json(self._dataplane.model_metadata(params["name"])))
 
-    def _versioned(self, request: Request, reply: Reply, params: Parameters) -> None:
+    def _versioned(self, request: Request, reply: Exchange, params: Parameters) -> None:
         del request, reply, params
         raise NotImplementedError("Model versioning not supported yet.")
 
-    def _metrics(self, request: Request, reply: Reply, params: Parameters) -> None:
+    def _metrics(self, request: Request, reply: Exchange, params: Parameters) -> None:
         del request, params
         reply(Response(200, self._dataplane.metrics.render(), metrics.CONTENT_TYPE))
 
     # -- inference ---------------------------------------------------------------------------
 
-    def _predict(self, request: Request, reply: Reply, params: Parameters) -> None:
-        self._infer_v1(request, reply, params["name"], InferenceVerb.PREDICT)
+    def _predict(self, request: Request, reply: Exchange, params: Parameters) -> None:
+        self._begin(make_v1(request, params["name"], InferenceVerb.PREDICT), reply)
 
-    def _explain(self, request: Request, reply: Reply, params: Parameters) -> None:
-        self._infer_v1(request, reply, params["name"], InferenceVerb.EXPLAIN)
+    def _explain(self, request: Request, reply: Exchange, params: Parameters) -> None:
+        self._begin(make_v1(request, params["name"], InferenceVerb.EXPLAIN), reply)
 
-    def _infer_v1(self, request: Request, reply: Reply, name: str, verb: InferenceVerb) -> None:
-        body = request.body
-        inference = Inference(
-            model_name=name,
-            headers=_headers(request),
-            size=len(body),
-            decode=lambda: v1.decode(body, request.header(b"content-type")),
-            encode=_encode_v1,
-            verb=verb,
-        )
-        self._dataplane.infer(inference, lambda outcome: reply(_settle(outcome)))
+    def _infer(self, request: Request, reply: Exchange, params: Parameters) -> None:
+        self._begin(make_v2(request, params["name"]), reply)
 
-    def _infer(self, request: Request, reply: Reply, params: Parameters) -> None:
-        name, body = params["name"], request.body
-        inference = Inference(
-            model_name=name,
-            headers=_headers(request),
-            size=len(body),
-            decode=lambda: v2.decode(
-                body,
-                request.header(b"content-type"),
-                request.header(b"inference-header-content-length"),
-                name,
-            ),
-            encode=_encode_v2,
-        )
-        self._dataplane.infer(inference, lambda outcome: reply(_settle(outcome)))
+    def _generate(self, request: Request, reply: Exchange, params: Parameters) -> None:
+        self._begin(make_generate(request, params["name"], events=False), reply)
+
+    def _generate_stream(self, request: Request, reply: Exchange, params: Parameters) -> None:
+        self._begin(make_generate(request, params["name"], events=True), reply)
+
+    def _begin(self, inference: Inference, reply: Exchange) -> None:
+        """Start an inference; its answer is a response, a stream, or what was raised."""
+        reply.inference = inference
+
+        def done(outcome: Any) -> None:
+            if isinstance(outcome, Response):
+                reply(outcome)
+            elif isinstance(outcome, Streaming):
+                workers = self._dataplane.workers
+                start(answer_stream(outcome, workers, reply, self._failure), self._tasks)
+            else:
+                reply(self._failure(outcome))
+
+        self._dataplane.infer(inference, done)
+
+    def _failure(self, error: Exception) -> Response:
+        """Answer with an error; of what nobody foresaw the stack too, where that was asked for."""
+        if isinstance(error, ServingError):
+            return Response(error.status, error.body())
+        status, body = describe(error)
+        if self._observation.debug and status == 500:
+            stack = "".join(traceback.format_exception(error))
+            body = orjson.dumps({**orjson.loads(body), "traceback": stack})
+        return Response(status, body)
 
     # -- the model repository ----------------------------------------------------------------
 
-    def _index(self, request: Request, reply: Reply, params: Parameters) -> None:
+    def _index(self, request: Request, reply: Exchange, params: Parameters) -> None:
         del params
         try:
             wanted = orjson.loads(request.body) if request.body else {}
@@ -156,106 +180,44 @@ class Rest:
             raise InvalidInput('Expected {"ready": true|false} or an empty body')
         reply(_json(self._dataplane.repository.index(bool(wanted.get("ready")))))
 
-    def _load(self, request: Request, reply: Reply, params: Parameters) -> None:
+    def _load(self, request: Request, reply: Exchange, params: Parameters) -> None:
         del request
         name = params["name"]
         self._start(reply, self._dataplane.load(name), {"name": name, "load": True})
 
-    def _unload(self, request: Request, reply: Reply, params: Parameters) -> None:
+    def _unload(self, request: Request, reply: Exchange, params: Parameters) -> None:
         del request
         name = params["name"]
         self._dataplane.repository.unload(name)
         reply(_json({"name": name, "unload": True}))
 
-    def _start(self, reply: Reply, work: Coroutine[Any, Any, None], answer: dict[str, Any]) -> None:
+    def _start(
+        self, reply: Exchange, work: Coroutine[Any, Any, None], answer: dict[str, Any]
+    ) -> None:
         async def answered() -> None:
             try:
                 await work
             except Exception as error:  # noqa: BLE001  # becomes the answer
-                reply(_failure(error))
+                reply(self._failure(error))
             else:
                 reply(_json(answer))
 
-        task = asyncio.get_running_loop().create_task(answered())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        start(answered(), self._tasks)
 
 
 def _always(response: Response) -> Handler:
     """Return the handler that knows its answer beforehand."""
 
-    def handler(request: Request, reply: Reply, params: Parameters) -> None:
+    def handler(request: Request, reply: Exchange, params: Parameters) -> None:
         del request, params
         reply(response)
 
     return handler
 
 
-def _encode_v1(result: Any, headers: Headers) -> Response:
-    """Encode a V1 result; the model may set its own content type."""
-    body, content_type = v1.encode(result)
-    extra = []
-    for name, value in headers.items():
-        if name.lower() == "content-type":
-            content_type = value.encode("latin-1")
-        elif name.lower() not in _FRAMING:
-            extra.append((name.lower().encode("latin-1"), value.encode("latin-1")))
-    return Response(200, body, content_type, tuple(extra))
-
-
-def _encode_v2(result: Any, headers: Headers) -> Response:
-    """Encode a V2 result: an InferResponse, or a dict that is one already."""
-    extra = [
-        (name.lower().encode("latin-1"), value.encode("latin-1"))
-        for name, value in headers.items()
-        if name.lower() not in _FRAMING and name.lower() != "content-type"
-    ]
-    if not isinstance(result, InferResponse):
-        return Response(200, json_out.dumps(_validated(result)), media.JSON, tuple(extra))
-    if not result.id:
-        result.id = str(uuid.uuid4())
-    body, length = v2.encode(result)
-    if length is None:
-        return Response(200, body, media.JSON, tuple(extra))
-    extra.append((v2.HEADER_LENGTH.encode(), b"%d" % length))
-    return Response(200, body, media.BYTES, tuple(extra))
-
-
-def _validated(result: Any) -> dict[str, Any]:
-    """Return a dict result in the response's key order, nulls included."""
-    known = result if isinstance(result, dict) else {}
-    missing = [key for key in ("model_name", "id", "outputs") if key not in known]
-    if missing:
-        raise TypeError(
-            f'the model\'s answer to a V2 request lacks "{missing[0]}"; return an InferResponse, '
-            "or a dict with model_name, id and outputs"
-        )
-    return {
-        "model_name": result["model_name"],
-        "model_version": result.get("model_version"),
-        "id": result["id"],
-        "parameters": result.get("parameters"),
-        "outputs": result["outputs"],
-    }
-
-
-def _settle(outcome: Any) -> Response:
-    return outcome if isinstance(outcome, Response) else _failure(outcome)
-
-
-def _failure(error: Exception) -> Response:
-    if isinstance(error, ServingError):
-        return Response(error.status, error.body())
-    return Response(*describe(error))
-
-
 def _not_allowed(allow: str) -> Response:
     body = b'{"detail":"Method Not Allowed"}'
     return Response(405, body, headers=((b"allow", allow.encode()),))
-
-
-def _headers(request: Request) -> Headers:
-    return {name.decode("latin-1"): value.decode("latin-1") for name, value in request.headers}
 
 
 def _json(value: Any) -> Response:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
@@ -12,16 +11,28 @@ from sampan.server.model import Headers, InferenceVerb, Model
 _VERBS = {InferenceVerb.PREDICT: "predict", InferenceVerb.EXPLAIN: "explain"}
 
 
-@dataclass(slots=True)
+_NO_HEADERS: Headers = {}  # never written to: a model that has any is given a dict of its own
+
+
 class Ran:
     """What came of it. Seconds are None for a step that did not run to its end."""
 
-    result: Any = None
-    response_headers: Headers = field(default_factory=dict)
-    preprocess: float | None = None
-    predict: float | None = None
-    explain: float | None = None
-    postprocess: float | None = None
+    __slots__ = ("explain", "postprocess", "predict", "preprocess", "response_headers", "result")
+
+    def __init__(
+        self,
+        *,
+        preprocess: float | None = None,
+        predict: float | None = None,
+        explain: float | None = None,
+        postprocess: float | None = None,
+    ) -> None:
+        self.preprocess = preprocess
+        self.predict = predict
+        self.explain = explain
+        self.postprocess = postprocess
+        self.result: Any = None
+        self.response_headers: Headers = _NO_HEADERS
 
 
 def is_async(model: Model, verb: InferenceVerb = InferenceVerb.PREDICT) -> bool:
@@ -32,7 +43,7 @@ def is_async(model: Model, verb: InferenceVerb = InferenceVerb.PREDICT) -> bool:
 
 def run(model: Model, payload: Any, headers: Headers, verb: InferenceVerb, ran: Ran) -> None:
     """Run a model whose steps are all sync; fills `ran`, also up to the step that raises."""
-    extra = (ran.response_headers,) if model.return_response_headers else ()
+    extra = _extra(model, ran)
     started = perf_counter()
     payload = model.preprocess(payload, headers)
     ran.preprocess = (now := perf_counter()) - started
@@ -52,7 +63,7 @@ async def run_async(
     model: Model, payload: Any, headers: Headers, verb: InferenceVerb, ran: Ran
 ) -> None:
     """Run a model with async steps; its sync steps run on the loop too, as the author expects."""
-    extra = (ran.response_headers,) if model.return_response_headers else ()
+    extra = _extra(model, ran)
     started = perf_counter()
     payload = await _settled(model.preprocess(payload, headers))
     ran.preprocess = (now := perf_counter()) - started
@@ -66,6 +77,14 @@ async def run_async(
         ran.explain = (now := perf_counter()) - started
     ran.result = await _settled(model.postprocess(result, headers, *extra))
     ran.postprocess = perf_counter() - now
+
+
+def _extra(model: Model, ran: Ran) -> tuple[Headers, ...]:
+    """Return the third argument of predict and postprocess, for models that ask for it."""
+    if not model.return_response_headers:
+        return ()
+    ran.response_headers = {}
+    return (ran.response_headers,)
 
 
 async def _settled(value: Any) -> Any:

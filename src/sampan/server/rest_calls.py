@@ -1,0 +1,185 @@
+"""Inferences as REST asks them: how each protocol's body becomes a payload, and a result a body.
+
+`decode` and `encode` of a call may run on a thread; nothing here touches the loop.
+"""
+
+from __future__ import annotations
+
+import uuid
+from functools import partial
+from typing import Any
+
+from sampan.protocol import cloudevents, generate, json_out, media, v1, v2
+from sampan.protocol.cloudevents import Event
+from sampan.protocol.errors import InvalidInput
+from sampan.protocol.tensors import InferResponse, RequestedOutput
+from sampan.server.cloudevents import wrap
+from sampan.server.job import Inference
+from sampan.server.model import Headers, InferenceVerb
+from sampan.server.streaming import Streaming, encode_event_data, encode_item, is_stream
+from sampan.wire.message import Request, Response
+
+_FRAMING = frozenset({"content-length", "transfer-encoding", "connection"})
+_EVENT_STREAM = b"text/event-stream"
+
+
+class V1Call:
+    """A V1 request, perhaps a CloudEvent, and its answer."""
+
+    __slots__ = ("_event", "_headers", "_name", "_request")
+
+    def __init__(self, request: Request, name: str, headers: Headers) -> None:
+        self._request = request
+        self._name = name
+        self._headers = headers
+        self._event: Event | None = None
+
+    def decode(self) -> Any:
+        """Return the payload; of an event, its data."""
+        request = self._request
+        if cloudevents.is_binary(self._headers):
+            self._event, payload = cloudevents.decode_binary(self._headers, request.body)
+            return payload
+        content_type = request.header(b"content-type")
+        payload = v1.decode(request.body, content_type)
+        if isinstance(payload, dict) and "specversion" in payload:
+            self._event, payload = cloudevents.unwrap_structured(payload, content_type)
+        return payload
+
+    def encode(self, result: Any, headers: Headers) -> Any:
+        """Return the answer; the model may set its own content type."""
+        if is_stream(result):
+            events = _EVENT_STREAM in (self._request.header(b"accept") or b"")
+            encode = encode_event_data if events else encode_item
+            return Streaming(result, encode, events, _extra(headers, content_type=not events))
+        body, content_type = v1.encode(result)
+        for name, value in headers.items():
+            if name.lower() == "content-type":
+                content_type = value.encode("latin-1")
+        response = Response(200, body, content_type, _extra(headers) if headers else ())
+        if self._event is not None and content_type == media.JSON:
+            return wrap(self._event, response, self._name)
+        return response
+
+
+class V2Call:
+    """A V2 request and its answer."""
+
+    __slots__ = ("_name", "_request")
+
+    def __init__(self, request: Request, name: str) -> None:
+        self._request = request
+        self._name = name
+
+    def decode(self) -> Any:
+        """Return the InferRequest."""
+        request = self._request
+        return v2.decode(
+            request.body,
+            request.header(b"content-type"),
+            request.header(b"inference-header-content-length"),
+            self._name,
+        )
+
+    def encode(self, result: Any, headers: Headers) -> Any:
+        """Return the answer: of an InferResponse, of a dict that is one already, or a stream."""
+        if is_stream(result):
+            return Streaming(result, _encode_part, events=True, headers=_extra(headers))
+        extra = _extra(headers) if headers else ()
+        if not isinstance(result, InferResponse):
+            return Response(200, json_out.dumps(_validated(result)), media.JSON, extra)
+        if not result.id:
+            result.id = str(uuid.uuid4())
+        body, length = v2.encode(result)
+        if length is None:
+            return Response(200, body, media.JSON, extra)
+        size = (v2.HEADER_LENGTH.encode(), b"%d" % length)
+        return Response(200, body, media.BYTES, (*extra, size))
+
+
+class GenerateCall:
+    """A request of the generate extension; streamed, each part is an event."""
+
+    __slots__ = ("_events", "_name", "_request")
+
+    def __init__(self, request: Request, name: str, *, events: bool) -> None:
+        self._request = request
+        self._name = name
+        self._events = events
+
+    def decode(self) -> Any:
+        """Return the InferRequest of the fields."""
+        return generate.decode(self._request.body, self._name)
+
+    def encode(self, result: Any, headers: Headers) -> Any:
+        """Return the answer; one part for `generate`, any number for `generate_stream`."""
+        encode = partial(generate.encode, model_name=self._name)
+        if self._events:
+            parts = result if is_stream(result) else iter((result,))
+            return Streaming(parts, encode, events=True, headers=_extra(headers))
+        if is_stream(result):
+            raise InvalidInput(
+                f'model "{self._name}" answers in several parts; ask its generate_stream'
+            )
+        return Response(200, encode(result), media.JSON, _extra(headers))
+
+
+def make_v1(request: Request, name: str, verb: InferenceVerb) -> Inference:
+    """Return the inference of a V1 request."""
+    headers = read_headers(request)
+    call = V1Call(request, name, headers)
+    return Inference(name, headers, len(request.body), call.decode, call.encode, verb)
+
+
+def make_v2(request: Request, name: str) -> Inference:
+    """Return the inference of a V2 request."""
+    call = V2Call(request, name)
+    return Inference(name, read_headers(request), len(request.body), call.decode, call.encode)
+
+
+def make_generate(request: Request, name: str, *, events: bool) -> Inference:
+    """Return the inference of a generate request."""
+    call = GenerateCall(request, name, events=events)
+    return Inference(name, read_headers(request), len(request.body), call.decode, call.encode)
+
+
+def read_headers(request: Request) -> Headers:
+    """Return the headers as a model sees them."""
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in request.headers}
+
+
+def _extra(headers: Headers, *, content_type: bool = False) -> tuple[tuple[bytes, bytes], ...]:
+    """Return what a model set as response headers, less what is the wire's or the protocol's."""
+    return tuple(
+        (lower.encode("latin-1"), value.encode("latin-1"))
+        for lower, value in ((name.lower(), value) for name, value in headers.items())
+        if lower not in _FRAMING and (content_type or lower != "content-type")
+    )
+
+
+def _encode_part(result: Any) -> bytes:
+    """Return one part of a streamed V2 answer, as JSON: an event has no place for raw tensors."""
+    if not isinstance(result, InferResponse):
+        return encode_event_data(result)
+    result.id = result.id or str(uuid.uuid4())
+    result.use_binary_outputs = False
+    result.requested_outputs = [RequestedOutput(o.name) for o in result.requested_outputs or ()]
+    return v2.encode(result)[0]
+
+
+def _validated(result: Any) -> dict[str, Any]:
+    """Return a dict result in the response's key order, nulls included."""
+    known = result if isinstance(result, dict) else {}
+    missing = [key for key in ("model_name", "id", "outputs") if key not in known]
+    if missing:
+        raise TypeError(
+            f'the model\'s answer to a V2 request lacks "{missing[0]}"; return an InferResponse, '
+            "or a dict with model_name, id and outputs"
+        )
+    return {
+        "model_name": result["model_name"],
+        "model_version": result.get("model_version"),
+        "id": result["id"],
+        "parameters": result.get("parameters"),
+        "outputs": result["outputs"],
+    }

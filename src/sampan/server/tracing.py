@@ -1,0 +1,136 @@
+"""OpenTelemetry traces: a span for a request, below it one for each phase of its model.
+
+On where the environment asks for it (`OTEL_*`, as the OpenTelemetry specification names them); the
+SDK is an extra and is imported only then. The trace of the caller goes on (`traceparent`), and
+what the model does in predict becomes part of it: the context is there on its thread too.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import logging
+import os
+from collections.abc import Callable
+from time import perf_counter, time_ns
+from typing import TYPE_CHECKING, Any
+
+from sampan import __version__
+from sampan.wire.message import Request
+
+if TYPE_CHECKING:
+    from sampan.server.exchange import Exchange
+
+logger = logging.getLogger("sampan.tracing")
+
+_ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+_PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
+
+
+def is_asked_for(environment: Any = os.environ) -> bool:
+    """Whether the environment asks for traces. ValueError for an exporter that is not served."""
+    if environment.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return False
+    exporter = environment.get("OTEL_TRACES_EXPORTER", "")
+    if exporter not in {"", "none", "otlp"}:
+        raise ValueError(f'OTEL_TRACES_EXPORTER is "{exporter}"; use "otlp" or "none"')
+    wanted = exporter == "otlp" or any(environment.get(name) for name in _ENDPOINTS)
+    if exporter == "none" or not wanted:
+        return False
+    for name in _PROTOCOLS:
+        if environment.get(name, "http/protobuf") != "http/protobuf":
+            raise ValueError(f'{name} is "{environment[name]}"; use "http/protobuf"')
+    return True
+
+
+def make_tracing() -> Tracing | None:
+    """Return the tracing that the environment asks for; None, and a warning, where it cannot be."""
+    try:
+        if not is_asked_for():
+            return None
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+        from opentelemetry.sdk.resources import SERVICE_NAME, Resource
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    except ValueError as error:
+        logger.warning("no traces are sent: %s", error)
+        return None
+    except ImportError as error:
+        logger.warning(
+            'no traces are sent: module "%s" is not installed; install "sampan[tracing]"',
+            error.name,
+        )
+        return None
+    named = "service.name=" in os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
+    default = {} if named or os.environ.get("OTEL_SERVICE_NAME") else {SERVICE_NAME: "sampan"}
+    provider = TracerProvider(resource=Resource.create(default))
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    return Tracing(provider)
+
+
+class Tracing:
+    """Makes spans by an OpenTelemetry SDK provider."""
+
+    def __init__(self, provider: Any) -> None:
+        from opentelemetry import context, propagate, trace
+
+        self._provider = provider
+        self._tracer = provider.get_tracer("sampan", __version__)
+        self._context, self._propagate, self._trace = context, propagate, trace
+
+    def run(self, exchange: Exchange, name: str, call: Callable[[], None]) -> None:
+        """Begin the span of a request, and run its handler within."""
+        request = exchange.request
+        carrier = {key.decode("latin-1"): value.decode("latin-1") for key, value in request.headers}
+        parent = self._propagate.extract(carrier)
+        exchange.span = self._tracer.start_span(
+            f"{request.method.decode('latin-1')} {name}",
+            context=parent,
+            kind=self._trace.SpanKind.SERVER,
+            attributes=_attributes(request, exchange.request_id),
+        )
+        current = self._trace.set_span_in_context(exchange.span, parent)
+        contextvars.copy_context().run(self._within, current, call)
+
+    def _within(self, current: Any, call: Callable[[], None]) -> None:
+        self._context.attach(current)
+        call()
+
+    def end(self, exchange: Exchange) -> None:
+        """End the span, with one for each phase that ran to its end."""
+        span, response = exchange.span, exchange.response
+        if not isinstance(span, self._trace.Span) or response is None:
+            return
+        span.set_attribute("http.response.status_code", response.status)
+        if response.status >= 500:
+            span.set_status(self._trace.StatusCode.ERROR)
+        if exchange.inference is not None:
+            span.set_attribute("kserve.model_name", exchange.inference.model_name)
+            self._phases(exchange, span)
+        span.end()
+
+    def _phases(self, exchange: Exchange, span: Any) -> None:
+        """Make the phases' spans afterwards, from what was measured anyway.
+
+        They are laid end to end up to the answer, so what came before them (waiting, decoding)
+        shows as the gap at the front.
+        """
+        phases = exchange.phases()
+        within = self._trace.set_span_in_context(span)
+        ago = sum(seconds for _, seconds in phases) + perf_counter() - exchange.answered_at
+        begin = time_ns() - int(ago * 1e9)
+        for name, seconds in phases:
+            end = begin + int(seconds * 1e9)
+            self._tracer.start_span(name, context=within, start_time=begin).end(end)
+            begin = end
+
+    def close(self) -> None:
+        """Send what is left; waits for the collector, at most some seconds."""
+        self._provider.shutdown()
+
+
+def _attributes(request: Request, request_id: bytes) -> dict[str, str]:
+    return {
+        "http.request.method": request.method.decode("latin-1"),
+        "url.path": request.target.partition(b"?")[0].decode("latin-1"),
+        "http.request.header.x-request-id": request_id.decode("latin-1"),
+    }
