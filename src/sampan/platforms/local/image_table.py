@@ -50,11 +50,14 @@ class _UserTable:
         stamp = (stat.st_mtime_ns, stat.st_size)
         if stamp == self._stamp:
             return
-        import yaml
+        from sampan.api.yamlfile import YamlError, parse_documents
 
         self._stamp = stamp
         try:
-            document = yaml.safe_load(self._path.read_text())
-        except (yaml.YAMLError, OSError) as error:
+            documents = parse_documents(self._path.read_text(), str(self._path))
+        except YamlError as error:
+            raise ImageTableError(str(error)) from error
+        except (OSError, UnicodeDecodeError) as error:
             raise ImageTableError(f'"{self._path}" cannot be read: {error}') from error
+        document = documents[0].obj if documents else None
         self._table = make_image_table(document, str(self._path))
