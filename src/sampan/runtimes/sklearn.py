@@ -19,6 +19,7 @@ from sampan.runtimes.declaration import (
 )
 from sampan.runtimes.model_files import open_model_file, select_model_file
 from sampan.runtimes.pickles import Untrusted, load_restricted, parse_names
+from sampan.runtimes.sklearn_quick import make_quick_predict
 from sampan.runtimes.sklearn_rows import is_row_wise
 from sampan.server.load_failure import LoadFailure
 from sampan.server.model import Headers, Model
@@ -94,6 +95,8 @@ class SKLearnModel(Model):
         path = select_model_file(self._folder, RUNTIME.extensions)
         estimator = self._read(path)
         self._predict = _select_predict(estimator, path)
+        if self._predict == getattr(estimator, "predict", None):
+            self._predict = make_quick_predict(estimator) or self._predict
         self.row_wise = is_row_wise(estimator)
         self.ready = True
         return self.ready

@@ -17,6 +17,7 @@ from sampan.protocol.tensors import (
     InferResponse,
     InferTensor,
 )
+from sampan.server.response_ids import make_response_id
 
 _NUMBERS = "biuf"  # NumPy's kinds whose joining keeps every value; text and objects are told apart
 
@@ -179,7 +180,7 @@ def _split_v2(result: InferResponse, parts: Sequence[Part], rows: int) -> list[A
         end = start + part.rows
         answers.append(
             InferResponse(
-                part.payload.id or "",
+                part.payload.id or make_response_id(),
                 result.model_name,
                 [_rows_of(output, array[start:end]) for output, array in arrays],
                 model_version=result.model_version,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import Any
 
 from sampan.protocol.datatypes import from_np_dtype
 from sampan.protocol.errors import InferenceError, InvalidInput
 from sampan.protocol.json_out import json_ready
 from sampan.protocol.tensors import InferOutput, InferRequest, InferResponse
+from sampan.server.response_ids import make_response_id
 
 
 def get_predict_input(payload: Any, columns: list[str] | None = None) -> Any:
@@ -92,7 +92,7 @@ def get_predict_response(payload: Any, result: Any, model_name: str) -> Any:
     if not isinstance(payload, InferRequest):
         return {"predictions": _json_result(result)}
     return InferResponse(
-        payload.id or str(uuid.uuid4()),
+        payload.id or make_response_id(),
         model_name,
         _outputs(result),
         use_binary_outputs=payload.use_binary_outputs,

@@ -34,6 +34,16 @@ class Ran:
         self.result: Any = None
         self.response_headers: Headers = _NO_HEADERS
 
+    def phases(self) -> list[tuple[str, float]]:
+        """Return the steps that ran to their end, in their order, with their seconds."""
+        steps = (
+            ("preprocess", self.preprocess),
+            ("predict", self.predict),
+            ("explain", self.explain),
+            ("postprocess", self.postprocess),
+        )
+        return [(name, seconds) for name, seconds in steps if seconds is not None]
+
 
 def is_async(model: Model, verb: InferenceVerb = InferenceVerb.PREDICT) -> bool:
     """Whether any step that a verb runs is a coroutine function: then all run on the loop."""
