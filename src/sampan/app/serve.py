@@ -13,7 +13,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
@@ -46,14 +46,14 @@ def main(argv: list[str] | None = None) -> int:
     return _start(parse(sys.argv[1:] if argv is None else argv), _make_repository)
 
 
-def serve_models(models: Sequence[Model], argv: list[str]) -> int:
-    """Serve models that the caller made, until a signal comes; return the exit code."""
+def serve_models(models: Mapping[str, Model], argv: list[str]) -> int:
+    """Serve models that the caller made, by name, until a signal comes; return the exit code."""
 
     def make(options: Options) -> ModelRepository:
         del options
         repository = ModelRepository()
-        for model in models:
-            repository.update(model)
+        for name, model in models.items():
+            repository.update(model, name)
         return repository
 
     return _start(parse(argv, with_models=True), make)

@@ -1,0 +1,1 @@
+"""Fixed values of the interface."""

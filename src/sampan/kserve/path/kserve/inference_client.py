@@ -1,0 +1,5 @@
+"""Clients."""
+
+from sampan.client.rest import InferenceRESTClient, RESTConfig
+
+__all__ = ["InferenceRESTClient", "RESTConfig"]

@@ -1,0 +1,5 @@
+"""Where a predictor is."""
+
+from sampan.sdk.predictor_config import PredictorConfig
+
+__all__ = ["PredictorConfig"]

@@ -1,0 +1,1 @@
+"""Payloads, datatypes and small answers."""

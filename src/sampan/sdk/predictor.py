@@ -1,0 +1,81 @@
+"""Asks a predictor on behalf of a transformer: V1 or V2 over REST."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from sampan.client.predictor_protocol import PredictorProtocol
+from sampan.client.rest import InferenceRESTClient, RESTConfig
+from sampan.protocol.errors import UnsupportedProtocol
+from sampan.sdk.predictor_config import PredictorConfig
+
+if TYPE_CHECKING:
+    import ssl
+
+FORWARDED = ("x-request-id", "x-b3-traceid", "traceparent", "tracestate", "authorization")
+"""Request headers that go on to the predictor: KServe's, and W3C Trace Context's two."""
+
+
+class Predictor:
+    """One predictor. Its connections belong to the loop that first asks."""
+
+    def __init__(self, config: PredictorConfig) -> None:
+        self.config = config
+        self._rest: InferenceRESTClient | None = None
+
+    async def predict(
+        self,
+        model_name: str,
+        payload: Any,
+        headers: Mapping[str, str] | None,
+        response_headers: dict[str, str] | None,
+    ) -> Any:
+        """Return the predictor's answer: decoded JSON (V1) or an InferResponse (V2)."""
+        if self.config.protocol == PredictorProtocol.GRPC_V2.value:
+            raise UnsupportedProtocol(self.config.protocol)
+        return await self._rest_client().infer(
+            self.config.predictor_base_url,
+            payload,
+            model_name=model_name,
+            headers=select_headers(headers),
+            response_headers=response_headers,
+        )
+
+    async def explain(
+        self, base_url: str, model_name: str, payload: Any, headers: Mapping[str, str] | None
+    ) -> Any:
+        """Return the answer of an explainer at a base URL (V1)."""
+        client = self._rest_client()
+        return await client.explain(
+            base_url, payload, model_name=model_name, headers=select_headers(headers)
+        )
+
+    def _rest_client(self) -> InferenceRESTClient:
+        if self._rest is None:
+            config = self.config
+            self._rest = InferenceRESTClient(
+                RESTConfig(
+                    protocol=config.protocol,
+                    retries=config.retries,
+                    timeout=config.timeout,
+                    verify=_trust(),
+                )
+            )
+        return self._rest
+
+
+def select_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
+    """Return the headers of a request that go on to the predictor."""
+    return {name: headers[name] for name in FORWARDED if name in headers} if headers else {}
+
+
+def _trust() -> bool | ssl.SSLContext:
+    """Return the certificates to trust: those of a controller's bundle, else the system's."""
+    bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
+    if not bundle:
+        return True
+    import ssl
+
+    return ssl.create_default_context(cafile=bundle)
