@@ -3,35 +3,32 @@
 `python -m sampan.app.local --state DIR ...` runs it; `sampan up` and `sampan run` start it. SIGTERM
 and SIGINT stop everything that it runs. A daemon that dies leaves models and Envoy serving, and
 the next one adopts them.
+
+Loading the daemon takes a third of a second. What can begin before is begun here: the lock is
+taken, and where a service is certain to come its framework is imported by another process.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import logging
 import os
 import shutil
 import signal
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
-from sampan.apiserver.private_file import write_private
-from sampan.app.daemon_lock import AlreadyRunning
-from sampan.app.local_parts import Daemon, Settings, started
-from sampan.app.operator_settings import OperatorSettingsError
+from sampan.app.daemon_lock import AlreadyRunning, DaemonLock
+from sampan.app.daemon_settings import Settings
 from sampan.app.paths import find_paths
-from sampan.gateway.errors import GatewayError
-from sampan.machinery.errors import ApiError
-from sampan.platforms.local.images import ImageTableError
-
-log = logging.getLogger("sampan")
+from sampan.platforms.local.container_env import select_inherited
+from sampan.platforms.local.forecast import Forecast
+from sampan.platforms.local.zygote import ZygotePool
 
 
-async def run(settings: Settings) -> None:
+async def run(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT (or standard input closes), then stop all that was started."""
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -39,45 +36,27 @@ async def run(settings: Settings) -> None:
         loop.add_signal_handler(number, stopping.set)
     if settings.until_stdin_closes:
         loop.add_reader(0, _watch_stdin, stopping)
-    starting = asyncio.create_task(_serve(settings, stopping))
-    waiting = asyncio.create_task(stopping.wait())
-    await asyncio.wait({starting, waiting}, return_when=asyncio.FIRST_COMPLETED)
-    waiting.cancel()
-    await starting
+    zygotes = _make_zygotes(settings)
+    try:
+        if settings.warm:
+            await zygotes.warm_up()
+        from sampan.app.local_run import run as run_loaded
+
+        return await run_loaded(settings, zygotes, stopping)
+    finally:
+        await zygotes.close(retire=True)
 
 
-async def _serve(settings: Settings, stopping: asyncio.Event) -> None:
-    async with started(settings) as daemon:
-        serving = asyncio.create_task(daemon.api.serve(daemon.socket, daemon.tls))
-        write_private(settings.paths.daemon_file, _address(settings, daemon))
-        log.info("up: gateway on port %d, pid %d", settings.port, os.getpid())
-        waiting = asyncio.create_task(stopping.wait())
-        await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
-        log.info("stopping")
-        settings.paths.daemon_file.unlink(missing_ok=True)
-        daemon.api.stop()
-        waiting.cancel()
-        await serving
-    log.info("stopped")
+def _make_zygotes(settings: Settings) -> ZygotePool:
+    inherited = select_inherited(settings.environ)
+    forecast = Forecast(settings.paths.cache / "zygotes" / "last.json", inherited)
+    return ZygotePool(settings.paths.state / "zygotes", forecast=forecast)
 
 
 def _watch_stdin(stopping: asyncio.Event) -> None:
     if not os.read(0, 4096):
         asyncio.get_running_loop().remove_reader(0)
         stopping.set()
-
-
-def _address(settings: Settings, daemon: Daemon) -> bytes:
-    host, port = daemon.socket.getsockname()[:2]
-    told = {
-        "host": host,
-        "port": port,
-        "token": daemon.token,
-        "authority": daemon.authority.decode(),
-        "pid": os.getpid(),
-        "gatewayPort": settings.port,
-    }
-    return json.dumps(told).encode()
 
 
 def _parse(argv: Sequence[str]) -> Settings:
@@ -87,6 +66,7 @@ def _parse(argv: Sequence[str]) -> Settings:
     parser.add_argument("--api-port", type=int, default=0, help="port of the API server; 0: free")
     parser.add_argument("--until-stdin-closes", action="store_true")
     parser.add_argument("--temporary", action="store_true", help="remove the state in the end")
+    parser.add_argument("--warm", action="store_true", help="prepare for a service at once")
     told = parser.parse_args(argv)
     if told.temporary and told.state is None:
         parser.error("--temporary removes the state folder, so it needs one of its own: --state")
@@ -98,6 +78,7 @@ def _parse(argv: Sequence[str]) -> Settings:
         told.api_port,
         until_stdin_closes=told.until_stdin_closes,
         temporary=told.temporary,
+        warm=told.warm,
     )
 
 
@@ -108,23 +89,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO
     )
     os.umask(0o077)
-    settings = replace(settings, environ=dict(os.environ))
     try:
-        asyncio.run(run(settings))
-    except (
-        AlreadyRunning,
-        GatewayError,
-        ApiError,
-        ImageTableError,
-        OperatorSettingsError,
-        OSError,
-    ) as error:
+        lock = DaemonLock(settings.paths.make().lock_file)
+        lock.acquire()
+    except (AlreadyRunning, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 3
-    if settings.temporary:
+    try:
+        code = asyncio.run(run(settings))
+    finally:
+        lock.release()
+    if settings.temporary and code == 0:
         # Here and not in the command that started us: it may have been killed, or its terminal.
         shutil.rmtree(settings.paths.state, ignore_errors=True)
-    return 0
+    return code
 
 
 if __name__ == "__main__":

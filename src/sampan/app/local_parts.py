@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 from sampan.api.config import Config, parse_cached
@@ -18,9 +17,8 @@ from sampan.apiserver.server import Settings as ApiSettings
 from sampan.apiserver.token import apply_token
 from sampan.app.bootstrap import apply_bootstrap
 from sampan.app.controllers import run_controllers
-from sampan.app.daemon_lock import DaemonLock
+from sampan.app.daemon_settings import Settings
 from sampan.app.operator_settings import OperatorSettings, read_operator_settings
-from sampan.app.paths import Paths
 from sampan.app.replicas import Replicas
 from sampan.controllers.gather import SERVICES, Sources
 from sampan.controllers.unhonoured import unhonoured
@@ -40,6 +38,7 @@ from sampan.platforms.local.launcher import Launcher
 from sampan.platforms.local.layout import Layout
 from sampan.platforms.local.platform import LocalPlatform, LocalSettings, Parts
 from sampan.platforms.local.references import StoreReferences
+from sampan.platforms.local.zygote import ZygotePool
 from sampan.storage.fetch import fetch
 
 API_HOST = "127.0.0.1"
@@ -47,18 +46,6 @@ API_HOST = "127.0.0.1"
 
 class ApiPortTaken(OSError):
     """The API server's port cannot be listened on."""
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What a daemon is told. `api_port` 0 takes a free one; `temporary` state goes with it."""
-
-    paths: Paths
-    port: int = 8080
-    api_port: int = 0
-    environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
-    until_stdin_closes: bool = False
-    temporary: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,18 +60,16 @@ class Daemon:
 
 
 @asynccontextmanager
-async def started(settings: Settings) -> AsyncIterator[Daemon]:
+async def started(settings: Settings, zygotes: ZygotePool) -> AsyncIterator[Daemon]:
     """Start everything; in the end stop it, leaving no process behind.
 
+    The caller holds the lock of the state folder.
     The API is served only after each service has been looked at once: what a client reads of an
     earlier daemon's services is true again by then.
     """
-    paths, clock = settings.paths.make(), SystemClock()
+    paths, clock = settings.paths, SystemClock()
     operator = read_operator_settings(paths.settings_file, settings.environ)
     async with AsyncExitStack() as stack:
-        lock = DaemonLock(paths.lock_file)
-        lock.acquire()
-        stack.callback(lock.release)
         paths.daemon_file.unlink(missing_ok=True)
         sock = stack.enter_context(_listen(settings.api_port))
         store = SqliteStore(paths.state / "store.db", REGISTRY, clock)
@@ -96,7 +81,7 @@ async def started(settings: Settings) -> AsyncIterator[Daemon]:
             changes.notify(service)
             pod_changes.notify(service)
 
-        launcher = Launcher(paths.state, clock, changed)
+        launcher = Launcher(paths.state, clock, changed, zygotes=zygotes)
         platform = await _start_platform(stack, settings, operator, (store, launcher, changes))
         address = GatewayAddress(port=settings.port)
         sources = Sources(store, platform, clock, address, _parse_config)

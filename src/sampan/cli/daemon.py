@@ -69,7 +69,7 @@ def start(paths: Paths, arguments: list[str], *, attached: bool) -> subprocess.P
     log = os.open(paths.log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     command = [sys.executable, "-m", "sampan.app.local", "--state", str(paths.state), *arguments]
     if attached:
-        command += ["--until-stdin-closes", "--temporary"]
+        command += ["--until-stdin-closes", "--temporary", "--warm"]
     try:
         return subprocess.Popen(
             command,

@@ -49,7 +49,8 @@ class LauncherOptions:
 class Launcher:
     """Replicas by name. `on_change` is called with a service whenever a state of it has changed.
 
-    All methods belong to one event loop. Call `adopt` once before anything else.
+    All methods belong to one event loop. Call `adopt` once before anything else. `zygotes` may be
+    given where some are on their way already; the launcher closes them with itself.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Launcher:
         clock: Clock,
         on_change: Callable[[ServiceKey], None],
         options: LauncherOptions = LauncherOptions(),
+        zygotes: ZygotePool | None = None,
     ) -> None:
         state_dir = state_dir.resolve()  # processes are recognised by the paths they hold open
         self.logs = LogStore(state_dir / "logs", options.logs)
@@ -65,9 +67,8 @@ class Launcher:
             records=Records(state_dir / "replicas"),
             logs=self.logs,
             ports=PortPool(options.first_port, options.last_port),
-            zygotes=ZygotePool(
-                state_dir / "zygotes", options.zygote_idle_seconds, options.most_zygotes
-            ),
+            zygotes=zygotes
+            or ZygotePool(state_dir / "zygotes", options.zygote_idle_seconds, options.most_zygotes),
             memory=OomWatch(),
             clock=clock,
             back_off=options.back_off,

@@ -18,12 +18,13 @@ import os
 import secrets
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from sampan.platforms.local import zygote_child
 from sampan.platforms.local.expansion import PORT_PREFIX, expand_env
+from sampan.platforms.local.forecast import Forecast
 from sampan.platforms.local.process import Zygote
 from sampan.platforms.local.zygote_connection import (
     Connection,
@@ -73,11 +74,14 @@ class ZygotePool:
     """The zygotes of this daemon, one a key, started when first needed.
 
     Beyond `most` the one used longest ago is retired: each may hold hundreds of megabytes.
+    `forecast` remembers the one that was needed last (`warm_up`).
     """
 
     folder: Path
     idle_seconds: float = 30.0
     most: int = 8
+    forecast: Forecast | None = None
+    _own_paths: set[Path] = field(default_factory=set)
     _own: dict[str, asyncio.Task[Connection]] = field(default_factory=dict)
     _found: list[Connection] = field(default_factory=list)
     _processes: list[asyncio.subprocess.Process] = field(default_factory=list)
@@ -89,7 +93,7 @@ class ZygotePool:
         """
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         owners: dict[str, Connection] = {}
-        for path in sorted(self.folder.glob("*.sock")):
+        for path in sorted(set(self.folder.glob("*.sock")) - self._own_paths):
             try:
                 connection = await asyncio.wait_for(connect(path), 10.0)
             except (OSError, ZygoteFailed, TimeoutError):
@@ -99,6 +103,18 @@ class ZygotePool:
             self._found.append(connection)
             owners |= dict.fromkeys(connection.children, connection)
         return owners
+
+    async def warm_up(self) -> None:
+        """Begin to import what was needed last; returns once that process runs, or cannot."""
+        expected = self.forecast.read() if self.forecast else None
+        if expected is not None:
+            zygote, env = expected
+            key = make_key(zygote, dict(sorted(env.items())))
+            spawned = asyncio.Event()
+            task = asyncio.create_task(self._start(key, zygote, env, spawned.set))
+            task.add_done_callback(lambda _: spawned.set())
+            self._own[key] = task
+            await spawned.wait()
 
     async def get(self, zygote: Zygote | None, replica_env: Mapping[str, str]) -> Connection:
         """Return a ready zygote for a replica with this environment; raise ZygoteFailed."""
@@ -145,9 +161,16 @@ class ZygotePool:
         for path in self.folder.glob("*.sock"):
             forget(path)
 
-    async def _start(self, key: str, zygote: Zygote | None, env: Mapping[str, str]) -> Connection:
+    async def _start(
+        self,
+        key: str,
+        zygote: Zygote | None,
+        env: Mapping[str, str],
+        on_spawn: Callable[[], None] = lambda: None,
+    ) -> Connection:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = self.folder / f"{key}-{secrets.token_hex(4)}.sock"
+        self._own_paths.add(path)
         listener = listen(path)
         log = path.with_suffix(".log")
         try:
@@ -162,6 +185,7 @@ class ZygotePool:
         finally:
             listener.close()
         self._processes = [p for p in self._processes if p.returncode is None] + [process]
+        on_spawn()
         try:
             connection = await connect(path)
         except asyncio.CancelledError:  # nobody waits for it any more
@@ -173,6 +197,8 @@ class ZygotePool:
             failure = _with_output(error, log)
             forget(path)
             raise failure from error
+        if zygote and self.forecast:
+            self.forecast.note(zygote, env)
         return connection
 
     async def _spawn(

@@ -1,0 +1,65 @@
+"""What the daemon does once it is loaded: start its parts, serve the API, stop them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import sys
+
+from sampan.apiserver.private_file import write_private
+from sampan.app.daemon_settings import Settings
+from sampan.app.local_parts import Daemon, started
+from sampan.app.operator_settings import OperatorSettingsError
+from sampan.gateway.errors import GatewayError
+from sampan.machinery.errors import ApiError
+from sampan.platforms.local.images import ImageTableError
+from sampan.platforms.local.zygote import ZygotePool
+
+log = logging.getLogger("sampan")
+
+_TOLD = (GatewayError, ApiError, ImageTableError, OperatorSettingsError, OSError)
+"""What may keep a daemon from starting and says all that there is to say."""
+
+
+async def run(settings: Settings, zygotes: ZygotePool, stopping: asyncio.Event) -> int:
+    """Serve until told to stop; return 0, or 3 with the reason as the last line of the log."""
+    starting = asyncio.create_task(_serve(settings, zygotes, stopping))
+    waiting = asyncio.create_task(stopping.wait())
+    await asyncio.wait({starting, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    try:
+        await starting
+    except _TOLD as error:
+        sys.stderr.write(f"{error}\n")
+        return 3
+    return 0
+
+
+async def _serve(settings: Settings, zygotes: ZygotePool, stopping: asyncio.Event) -> None:
+    async with started(settings, zygotes) as daemon:
+        serving = asyncio.create_task(daemon.api.serve(daemon.socket, daemon.tls))
+        write_private(settings.paths.daemon_file, _address(settings, daemon))
+        log.info("up: gateway on port %d, pid %d", settings.port, os.getpid())
+        waiting = asyncio.create_task(stopping.wait())
+        await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        log.info("stopping")
+        settings.paths.daemon_file.unlink(missing_ok=True)
+        daemon.api.stop()
+        waiting.cancel()
+        await serving
+    log.info("stopped")
+
+
+def _address(settings: Settings, daemon: Daemon) -> bytes:
+    host, port = daemon.socket.getsockname()[:2]
+    told = {
+        "host": host,
+        "port": port,
+        "token": daemon.token,
+        "authority": daemon.authority.decode(),
+        "pid": os.getpid(),
+        "gatewayPort": settings.port,
+    }
+    return json.dumps(told).encode()
