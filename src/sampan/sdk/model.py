@@ -76,13 +76,11 @@ class Model(served.Model):
         return payload
 
     if TYPE_CHECKING:
-        # A subclass may take fewer arguments, and may override a coroutine function with a plain
-        # one: any signature fits this one (typing specification, "callables").
+        # The same signature again: a subclass may override these coroutine functions with plain
+        # ones, which the type of a coroutine function would forbid.
 
-        def preprocess(self, *args: Any, **kwargs: Any) -> Any: ...  # noqa: D102
-        def predict(self, *args: Any, **kwargs: Any) -> Any: ...  # noqa: D102
-        def explain(self, *args: Any, **kwargs: Any) -> Any: ...  # noqa: D102
-        def postprocess(self, *args: Any, **kwargs: Any) -> Any: ...  # noqa: D102
+        def predict(self, payload: Any, /, *args: Any, **kwargs: Any) -> Any: ...  # noqa: D102
+        def explain(self, payload: Any, /, *args: Any, **kwargs: Any) -> Any: ...  # noqa: D102
 
     else:
 

@@ -60,9 +60,13 @@ class Model:
         """Return the output tensors for metadata: name, datatype, shape."""
         return []
 
-    def preprocess(self, payload: Any, headers: Headers | None = None) -> Any:
+    # Called as KServe's server does: `(payload, headers)`, and predict and postprocess with a dict
+    # for response headers after that where it was asked for. `*args: Any, **kwargs: Any` lets an
+    # override name fewer of them (typing specification, "callables").
+
+    def preprocess(self, payload: Any, /, *args: Any, **kwargs: Any) -> Any:
         """Turn the request's payload into what predict takes."""
-        del headers
+        del args, kwargs
         return payload
 
     def validate(self, payload: Any) -> Any:
@@ -70,27 +74,17 @@ class Model:
         v1.validate(payload)
         return payload
 
-    def predict(
-        self,
-        payload: Any,
-        headers: Headers | None = None,
-        response_headers: Headers | None = None,
-    ) -> Any:
+    def predict(self, payload: Any, /, *args: Any, **kwargs: Any) -> Any:
         """Answer. Not overridden, there is nobody to ask (HTTP 501)."""
-        del payload, headers, response_headers
+        del payload, args, kwargs
         raise NotImplementedError("Could not find predictor_host.")
 
-    def explain(self, payload: Any, headers: Headers | None = None) -> Any:
+    def explain(self, payload: Any, /, *args: Any, **kwargs: Any) -> Any:
         """Explain. Not overridden, there is nobody to ask (HTTP 501)."""
-        del payload, headers
+        del payload, args, kwargs
         raise NotImplementedError("Could not find explainer_host.")
 
-    def postprocess(
-        self,
-        result: Any,
-        headers: Headers | None = None,
-        response_headers: Headers | None = None,
-    ) -> Any:
+    def postprocess(self, result: Any, /, *args: Any, **kwargs: Any) -> Any:
         """Turn the result into what is sent."""
-        del headers, response_headers
+        del args, kwargs
         return result
