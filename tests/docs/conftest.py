@@ -24,7 +24,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("tutorial", "how-to", "explanation", "reference", "checklists", "adr")
-LANGUAGES = {"bash", "text", "yaml", "json", "python"}
+LANGUAGES = {"", "bash", "text", "yaml", "json", "python"}
 
 _BLOCK = re.compile(
     r"(?:^<!-- test: (?P<note>[^\n]*?) -->\n\s*)?^```(?P<language>\w*)\n(?P<text>.*?)^```$",
@@ -69,7 +69,8 @@ class Page:
 
 def all_pages() -> list[Page]:
     paths = [p for folder in FOLDERS for p in sorted((ROOT / "docs" / folder).glob("*.md"))]
-    paths += sorted(ROOT.glob("*.md")) + sorted((ROOT / "examples").glob("*/README.md"))
+    paths += [ROOT / "docs" / "README.md", *sorted(ROOT.glob("*.md"))]
+    paths += sorted((ROOT / "examples").glob("*/README.md"))
     return [Page(path, path.read_text("utf-8")) for path in paths]
 
 

@@ -152,7 +152,7 @@ class Reader:
     def watch(self, text: str, wanted: str) -> None:
         log = self.folder / "foreground.log"
         with log.open("w") as output:
-            process = self.start(f"exec {text}", output)
+            process = self.start(text, output)
         deadline = time.monotonic() + PATIENCE
         while missing := first_missing(wanted, log.read_text()):
             ended = process.poll()
