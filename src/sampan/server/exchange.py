@@ -28,12 +28,16 @@ _prefix = (0, b"")
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What is observed of requests beyond ids and metrics. `debug` sends stacks to clients."""
+    """What is observed of requests beyond ids and metrics.
+
+    `debug` sends stacks to clients; `docs` serves the page that tries models out.
+    """
 
     access_log: AccessLog | None = None
     server_timing: bool = False
     tracing: Tracing | None = None
     debug: bool = False
+    docs: bool = False
 
 
 def make_request_id() -> bytes:

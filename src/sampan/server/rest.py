@@ -16,8 +16,9 @@ from sampan.server.dataplane import DataPlane
 from sampan.server.exchange import Exchange, Observation
 from sampan.server.job import Inference
 from sampan.server.model import InferenceVerb
+from sampan.server.pages import make_docs, make_openapi
 from sampan.server.rest_calls import make_generate, make_v1, make_v2
-from sampan.server.routes import RouteTable
+from sampan.server.routes import DOCS, ROUTES, RouteTable
 from sampan.server.streaming import Streaming, start
 from sampan.server.streaming import answer as answer_stream
 from sampan.wire.message import Reply, Request, Response, Submit
@@ -43,12 +44,13 @@ class Rest:
         self._dataplane = dataplane
         self._observation = observation or Observation()
         self._fallback = fallback
-        self._table = RouteTable()
+        self._table = RouteTable((*ROUTES, DOCS) if self._observation.docs else ROUTES)
         self._handlers: dict[str, Handler] = {
             "live_v1": _always(_LIVE_V1),
             "live_v2": _always(_LIVE_V2),
             "ready_v2": self._ready_v2,
             "metrics": self._metrics,
+            "openapi": self._openapi,
             "models": self._models,
             "ready_model": self._ready_model,
             "server_metadata": _always(_json(dataplane.metadata())),
@@ -63,6 +65,8 @@ class Rest:
             "load": self._load,
             "unload": self._unload,
         }
+        if self._observation.docs:
+            self._handlers["docs"] = _always(make_docs())
         self._tasks: set[asyncio.Task[None]] = set()
 
     def submit(self, request: Request, reply: Reply) -> None:
@@ -125,6 +129,10 @@ class Rest:
     def _metrics(self, request: Request, reply: Exchange, params: Parameters) -> None:
         del request, params
         reply(Response(200, self._dataplane.metrics.render(), metrics.CONTENT_TYPE))
+
+    def _openapi(self, request: Request, reply: Exchange, params: Parameters) -> None:
+        del request, params
+        reply(make_openapi(self._dataplane.repository))
 
     # -- inference ---------------------------------------------------------------------------
 

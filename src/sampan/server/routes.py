@@ -24,6 +24,7 @@ class Route(NamedTuple):
 ROUTES = (
     Route("GET", "/", "live_v1"),
     Route("GET", "/metrics", "metrics"),
+    Route("GET", "/openapi.json", "openapi"),
     Route("GET", "/v1/models", "models"),
     Route("GET", "/v1/models/{name}", "ready_model"),
     Route("POST", "/v1/models/{name}:predict", "predict"),
@@ -46,6 +47,10 @@ ROUTES = (
     Route("POST", "/v2/repository/models/{name}/load", "load"),
     Route("POST", "/v2/repository/models/{name}/unload", "unload"),
 )
+
+
+DOCS = Route("GET", "/docs", "docs")
+"""Only with --enable_docs_url, as upstream."""
 
 
 class Match(NamedTuple):
