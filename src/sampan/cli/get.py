@@ -11,7 +11,7 @@ import typer
 from sampan.cli.client import TABLE, ApiClient, JsonObject
 from sampan.cli.daemon import connect
 from sampan.cli.output import CliError, note, say, table
-from sampan.cli.targets import Target, find_targets
+from sampan.cli.targets import Target, find_targets, object_name
 
 HEAD = {"apiVersion", "kind", "metadata"}
 FORMS = ("", "wide", "yaml", "json", "name")
@@ -74,7 +74,7 @@ def _show(
         objects = list(_objects(client, target, where, query))
         if output == "name":
             for obj in objects:
-                say(f"{obj['kind'].lower()}/{obj['metadata']['name']}")
+                say(object_name(obj))
             return
         single = len(target.names) == 1 and len(objects) == 1
         listed = {"apiVersion": "v1", "kind": "List", "metadata": {}, "items": objects}
@@ -144,6 +144,6 @@ def _follow(
             text = rendered(columns, obj["rows"], wide=output == "wide", every=not where)
             say("\n".join(text.splitlines()[1:]))
         elif output == "name":
-            say(f"{obj['kind'].lower()}/{obj['metadata']['name']}")
+            say(object_name(obj))
         else:
             say(formatted(obj, output) if output == "json" else f"---\n{formatted(obj, output)}")

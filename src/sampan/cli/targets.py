@@ -32,6 +32,13 @@ def object_path(resource: JsonObject, namespace: str, name: str = "") -> str:
     return f"{root}{scope}/{resource['name']}" + (f"/{name}" if name else "")
 
 
+def object_name(obj: JsonObject) -> str:
+    """Return `kind.group/name`, as kubectl prints objects for `-o name`."""
+    group, slash, _ = str(obj["apiVersion"]).partition("/")
+    kind = str(obj["kind"]).lower() + (f".{group}" if slash else "")
+    return f"{kind}/{obj['metadata']['name']}"
+
+
 def service_path(namespace: str, name: str) -> str:
     """Return the REST path of an InferenceService."""
     return f"{SERVICES}/namespaces/{namespace}/inferenceservices/{name}"
