@@ -87,6 +87,12 @@ def test_the_applier_owns_leaves_and_list_items_by_key() -> None:
     }
 
 
+def test_an_object_without_any_field_can_be_applied_and_applied_again() -> None:
+    made = apply(None, boat())
+    assert made["metadata"]["name"] == "mei"
+    assert apply(made, boat()) == made
+
+
 def test_applying_the_same_again_changes_nothing() -> None:
     made = apply(None, boat({"oars": 2, "crew": [{"a": 1}]}))
     again = make_applied(BOAT, made, boat({"oars": 2, "crew": [{"a": 1}]}), Request("me", 999.0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Annotated, Any
 
@@ -11,10 +12,13 @@ import typer
 from sampan.cli.client import ApiClient, ApiProblem, JsonObject
 from sampan.cli.daemon import connect
 from sampan.cli.files import Loaded, load_objects
-from sampan.cli.output import CliError, say, warn
+from sampan.cli.output import USAGE, USER, CliError, say, warn
 from sampan.cli.targets import object_path
 
 FIELD_MANAGER = "sampan"
+
+_UNKNOWN = re.compile(r'(unknown field "([^"]+)"(?:; did you mean "[^"]+")?)')
+"""One field of the API server's strict decoding error, which puts them all on one line."""
 
 Files = Annotated[
     list[str], typer.Option("--filename", "-f", help="File, folder or - ; repeatable")
@@ -32,7 +36,9 @@ def apply(
 ) -> None:
     """Create or change the objects of files, all of them or none."""
     if dry_run not in {"none", "server", "client"}:
-        raise CliError(f'--dry-run "{dry_run}": choose none, server or client', 2)
+        raise CliError(f'--dry-run "{dry_run}": choose none, server or client', USAGE)
+    if output not in {"", "yaml", "json", "name"}:
+        raise CliError(f'-o "{output}": choose yaml, json or name', USAGE)
     client = connect()
     loaded = load_objects(filename)
     for told in apply_all(client, loaded, namespace, dry_run=dry_run != "none"):
@@ -47,17 +53,49 @@ def apply_all(
     All are tried without storing first, so that a mistake in one leaves nothing half-applied; every
     mistake of every file is reported, with its line.
     """
-    placed = [(one, *_place(client, one, namespace)) for one in loaded]
-    _check_all(client, placed)
-    for one, path, obj in placed:
+    placed = _place_all(client, loaded, namespace)
+    for _, path, obj in placed:
         before = _existing(client, path)
         after = _send(client, path, obj, dry_run=dry_run).body
         yield _verdict(before, after), after
-        del one
 
 
-def _check_all(client: ApiClient, placed: list[tuple[Loaded, str, JsonObject]]) -> None:
-    problems: list[str] = []
+def _place_all(
+    client: ApiClient, loaded: list[Loaded], namespace: str
+) -> list[tuple[Loaded, str, JsonObject]]:
+    """Return every object with its path; raise CliError with all that is wrong with any."""
+    placed: list[tuple[Loaded, str, JsonObject]] = []
+    problems: list[tuple[int, str]] = []
+    taken: dict[str, str] = {}
+    for number, one in enumerate(loaded):
+        try:
+            path, obj = _place(client, one, namespace)
+        except CliError as error:
+            if isinstance(error, ApiProblem) or error.code != USER:
+                raise
+            problems.append((number, error.message))
+            continue
+        placed.append((one, path, obj))
+        if path in taken:
+            name = f'{obj["kind"]} "{obj["metadata"]["name"]}"'
+            text = f"{_where(one)}: {name} is at {taken[path]} too; remove one of them"
+            problems.append((number, text))
+        taken.setdefault(path, _where(one))
+    numbers = {id(one): number for number, one in enumerate(loaded)}
+    problems += [(numbers[id(one)], text) for one, text in _refusals(client, placed)]
+    if problems:
+        raise CliError("\n".join(text for _, text in sorted(problems, key=lambda p: p[0])))
+    return placed
+
+
+def _where(one: Loaded) -> str:
+    return f"{one.source}:{one.document.line}"
+
+
+def _refusals(
+    client: ApiClient, placed: list[tuple[Loaded, str, JsonObject]]
+) -> Iterator[tuple[Loaded, str]]:
+    """Try every object without storing it; yield what is wrong with which, and tell warnings."""
     made = {o["metadata"]["name"] for _, _, o in placed if o.get("kind") == "Namespace"}
     for one, path, obj in placed:
         if obj["metadata"].get("namespace") in made:
@@ -65,25 +103,27 @@ def _check_all(client: ApiClient, placed: list[tuple[Loaded, str, JsonObject]]) 
         try:
             answer = _send(client, path, obj, dry_run=True)
         except ApiProblem as problem:
-            problems += located(one, problem)
+            yield from ((one, text) for text in located(one, problem))
         else:
             for text in answer.warnings:
                 warn(text)
-    if problems:
-        raise CliError("\n".join(problems))
 
 
 def located(one: Loaded, problem: ApiProblem) -> list[str]:
     """Return the refusal as lines that begin with `file:line` where the field's line is known."""
+    kind, name = one.obj.get("kind"), (one.obj.get("metadata") or {}).get("name", "")
+
+    def line(field: str, text: str) -> str:
+        place = f"{one.source}:{one.document.line_of(field)}"
+        return f'{place}: {kind} "{name}": {text}'
+
     causes = problem.status.get("details", {}).get("causes", [])
-    if not causes:
-        return [f"{one.source}:{one.document.line}: {problem.message}"]
-    name = one.obj.get("metadata", {}).get("name", "")
-    return [
-        f"{one.source}:{one.document.line_of(c.get('field', ''))}: "
-        f'{one.obj.get("kind")} "{name}": {_cause(c)}'
-        for c in causes
-    ]
+    if causes:
+        return [line(c.get("field", ""), _cause(c)) for c in causes]
+    unknown = _UNKNOWN.findall(problem.message)
+    if unknown:
+        return [line(field, text) for text, field in unknown]
+    return [f"{_where(one)}: {problem.message}"]
 
 
 def _cause(cause: dict[str, Any]) -> str:
@@ -92,18 +132,23 @@ def _cause(cause: dict[str, Any]) -> str:
 
 
 def _place(client: ApiClient, one: Loaded, namespace: str) -> tuple[str, JsonObject]:
-    obj, where = one.obj, f"{one.source}:{one.document.line}"
+    obj, where = one.obj, _where(one)
     version, kind = obj.get("apiVersion"), obj.get("kind")
+    if not (isinstance(version, str) and isinstance(kind, str) and version and kind):
+        raise CliError(f"{where}: an object needs apiVersion and kind, both of them text")
     metadata = obj.get("metadata") or {}
-    name = metadata.get("name")
-    if not version or not kind:
-        raise CliError(f"{where}: an object needs apiVersion and kind")
+    if not isinstance(metadata, dict):
+        raise CliError(f'{where}: {kind}: metadata is no object; write "name" and others below it')
+    name, written = metadata.get("name"), metadata.get("namespace")
     if not name:
         raise CliError(f"{where}: {kind}: metadata.name is missing; give the object a name")
-    resource = _resource(client, str(version), str(kind), where)
+    for field, value in (("name", name), ("namespace", written or "")):
+        if not isinstance(value, str):
+            place = f"{one.source}:{one.document.line_of(f'metadata.{field}')}"
+            raise CliError(f'{place}: {kind}: metadata.{field} is {value}; write it as "{value}"')
+    resource = _resource(client, version, kind, where)
     if not resource["namespaced"]:
         return object_path(resource, "", name), obj
-    written = metadata.get("namespace")
     if namespace and written and namespace != written:
         raise CliError(
             f'{where}: the namespace "{written}" of the object is not the "{namespace}" of -n; '

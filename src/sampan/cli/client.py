@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -15,6 +16,9 @@ from urllib.parse import urlencode
 from sampan.cli.output import SYSTEM, USER, CliError
 
 JsonObject: TypeAlias = dict[str, Any]
+_NOT_FOUND = re.compile(r'([a-z]+)(?:\.[a-z.]+)? "[^"]*" not found')
+"""Kubernetes's words for it: the plural, its group, the name."""
+
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
 
 
@@ -47,7 +51,8 @@ class ApiProblem(CliError):
 
     def __init__(self, status: JsonObject) -> None:
         code = int(status.get("code") or 500)
-        super().__init__(str(status.get("message") or status), USER if code < 500 else SYSTEM)
+        text = str(status.get("message") or status)
+        super().__init__(text + _mend(status), USER if code < 500 else SYSTEM)
         self.status = status
 
     @property
@@ -145,6 +150,16 @@ class ApiClient:
                 "see `sampan doctor`, or start it with `sampan up`",
                 SYSTEM,
             ) from None
+
+
+def _mend(status: JsonObject) -> str:
+    """Return what to try where an object is not there; "" where the message says it."""
+    found = _NOT_FOUND.fullmatch(str(status.get("message", "")))
+    if not found:
+        return ""
+    if found[1] == "namespaces":
+        return "; apply a Namespace of that name first, or correct -n"
+    return f"; see `sampan get {found[1]}`"
 
 
 def _parse(raw: bytes) -> JsonObject:

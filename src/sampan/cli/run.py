@@ -34,7 +34,7 @@ def run(
         str, typer.Option("--input", "-i", help="Request to send once Ready")
     ] = "",
     exit_after_input: Annotated[bool, typer.Option(help="End after the request's answer")] = False,
-    port: Annotated[int, typer.Option(help="Port of the gateway")] = 8080,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the gateway")] = 8080,
     namespace: Annotated[str, typer.Option("--namespace", "-n")] = "",
     wait: Annotated[float, typer.Option(help="Seconds to wait until Ready")] = 600.0,
 ) -> None:

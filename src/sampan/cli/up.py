@@ -11,12 +11,18 @@ from sampan.cli.client import Server
 from sampan.cli.daemon import read_server, start, wait_until_up
 from sampan.cli.output import note, say, warn
 
-Port = Annotated[int, typer.Option(help="Port of the gateway, where predictions go")]
+DEFAULT_PORT = 8080
+
+Port = Annotated[
+    int, typer.Option(min=1, max=65535, help="Port of the gateway, where predictions go")
+]
 
 
 def up(
-    port: Port = 8080,
-    api_port: Annotated[int, typer.Option(help="Port of the API server; 0: a free one")] = 0,
+    port: Port = DEFAULT_PORT,
+    api_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port of the API server; 0: a free one")
+    ] = 0,
     kubeconfig: Annotated[bool, typer.Option(help="Write a kubectl context named sampan")] = True,
 ) -> None:
     """Start Sampan in the background, and tell kubectl how to reach it."""
@@ -24,6 +30,11 @@ def up(
     server = read_server(paths)
     if server is not None:
         note(f"Sampan is up already (pid {server.pid})")
+        if port not in {server.gateway_port, DEFAULT_PORT}:
+            warn(
+                f"its gateway stays on port {server.gateway_port}, not {port}; "
+                "run `sampan down` first to change it"
+            )
     else:
         process = start(paths, ["--port", str(port), "--api-port", str(api_port)], attached=False)
         server = wait_until_up(paths, process)

@@ -92,7 +92,8 @@ def make_applied(
         for m, o in others.items()
     }
     unchanged = mine == last and not (changed.added or changed.modified or changed.removed)
-    time = managers[me].time if unchanged else rfc3339(request.now)
+    known = managers.get(me)  # None for the first apply, also of an object without any field
+    time = known.time if known and unchanged else rfc3339(request.now)
     new = _with_last_applied(new, applied, request)
     return with_managers(new, {**left, me: Owned(mine, time)})
 
