@@ -6,15 +6,18 @@ warnings or its block are the answer.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from functools import cache
+from importlib import import_module
 from typing import Any
 
 from sampan.api.config import Config
 from sampan.api.schema.definitions import _definitions, schema_of
-from sampan.api.scheme import REGISTRY
+from sampan.api.scheme import GROUP, REGISTRY
 from sampan.plan.unbuilt import _ANNOTATIONS, make_warnings, select_unbuilt
 from tools.reference.markdown import code, page, section, table
+from tools.reference.reason_scan import SOURCE
 
 _INTRODUCTION = """
 Fields of KServe's own types. Those that a type takes over from Kubernetes (all of a pod in
@@ -25,7 +28,6 @@ The column **here**: nothing means honoured; *warned* means left out, with a war
 and an event; *blocked* means that nothing new starts until the field is removed, and why. Types
 that only such fields lead to are left out.
 """
-_ROOTS = ("InferenceService", "ServingRuntime", "ClusterServingRuntime")
 _MODEL_MESH = "*no effect*: ModelMesh is not built yet"
 _RUNTIME_HERE = dict.fromkeys(
     (
@@ -53,7 +55,9 @@ def render() -> str:
     return page(
         "Kinds",
         _INTRODUCTION,
-        section("Served kinds", table(("kind", "apiVersion", "short names", "scope"), _served())),
+        section(
+            "Served kinds", table(("kind", "apiVersion", "short names", "scope", "here"), _served())
+        ),
         section(
             "Annotations of an InferenceService", table(("annotation", "here"), _annotations())
         ),
@@ -68,9 +72,23 @@ def _served() -> list[tuple[str, ...]]:
             code(r.api_version),
             ", ".join(code(n) for n in r.short_names),
             "namespace" if r.namespaced else "cluster",
+            _acted_on(r.plural),
         )
         for r in REGISTRY
     ]
+
+
+def _roots() -> tuple[str, ...]:
+    """Return KServe's kinds, in the order of discovery."""
+    return tuple(r.kind for r in REGISTRY if r.group == GROUP)
+
+
+def _acted_on(plural: str) -> str:
+    """Tell whether anything but storing and checking happens to objects of a kind."""
+    folders = ("app", "controllers", "platforms", "apiserver", "machinery")
+    files = (p for folder in folders for p in (SOURCE / folder).rglob("*.py"))
+    named = any(re.search(rf"\b{plural}\b", p.read_text("utf-8")) for p in files)
+    return "" if named else "stored and checked; nothing acts on it yet"
 
 
 def _annotations() -> list[tuple[str, str]]:
@@ -81,7 +99,7 @@ def _annotations() -> list[tuple[str, str]]:
 @cache
 def _reached() -> tuple[str, ...]:
     """Return KServe's types that honoured fields lead to, in the order of reading."""
-    waiting, seen = list(_ROOTS), list[str]()
+    waiting, seen = list(_roots()), list[str]()
     while waiting:
         name = waiting.pop(0)
         if name in seen or name not in _ours():
@@ -95,12 +113,10 @@ def _reached() -> tuple[str, ...]:
 @cache
 def _ours() -> frozenset[str]:
     """Return the names of KServe's own types; the others are Kubernetes's."""
-    from sampan.api.clusterservingruntime.types import ClusterServingRuntime
-    from sampan.api.inferenceservice.types import InferenceService
     from sampan.api.schema.derive_kinds import derive_views
-    from sampan.api.servingruntime.types import ServingRuntime
 
-    return frozenset(derive_views((InferenceService, ServingRuntime, ClusterServingRuntime)))
+    modules = {kind: import_module(f"sampan.api.{kind.lower()}.types") for kind in _roots()}
+    return frozenset(derive_views(tuple(getattr(m, kind) for kind, m in modules.items())))
 
 
 def _references(part: Any) -> Iterator[str]:
