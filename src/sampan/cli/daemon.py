@@ -138,12 +138,15 @@ def stop(pid: int, seconds: float = 60.0, process: subprocess.Popen[bytes] | Non
 
 
 def alive(pid: int) -> bool:
-    """Tell whether a process with this id exists."""
+    """Tell whether a process with this id runs. One that its parent has yet to reap does not:
+    a container's first process may take its time.
+    """
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+        stat = Path(f"/proc/{pid}/stat")
+        return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] != "Z"
+    except (ProcessLookupError, FileNotFoundError):
         return False
-    return True
 
 
 def last_words(log: Path, lines: int = 1) -> str:
