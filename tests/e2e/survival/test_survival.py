@@ -104,6 +104,7 @@ def test_down_after_the_daemon_died_leaves_nothing(
     assert living(sampan.home) == []
 
 
+@pytest.mark.slow
 def test_what_was_applied_comes_back_after_down_and_up(
     make_sampan: Callable[[], Any], isvc: Callable[..., str], iris: Path
 ) -> None:
@@ -273,6 +274,7 @@ def test_a_full_disk_refuses_the_write_with_the_reason_and_the_daemon_stays_up(
     os.kill(pid, 0)
 
 
+@pytest.mark.slow
 def test_records_of_another_boot_are_started_anew_and_no_stranger_is_touched(
     make_sampan: Callable[[], Any],
     isvc: Callable[..., str],
@@ -309,6 +311,7 @@ def test_records_of_another_boot_are_started_anew_and_no_stranger_is_touched(
         stranger.kill()
 
 
+@pytest.mark.slow
 def test_an_upgrade_that_hashes_templates_anew_restarts_no_model(
     make_sampan: Callable[[], Any], isvc: Callable[..., str], iris: Path
 ) -> None:
