@@ -10,7 +10,7 @@ import typer
 from sampan.cli.client import ApiClient, ApiProblem
 from sampan.cli.daemon import connect
 from sampan.cli.files import load_objects
-from sampan.cli.output import SYSTEM, CliError, complain, say
+from sampan.cli.output import SYSTEM, USAGE, CliError, complain, say
 from sampan.cli.targets import find_resource, find_targets, object_path
 
 
@@ -68,6 +68,8 @@ def _named(client: ApiClient, what: list[str], namespace: str, *, every: bool) -
     paths: list[str] = []
     for target in find_targets(client, what):
         names = target.names
+        if not all(names):
+            raise CliError('"" is no name, and would mean all; give names, or --all', USAGE)
         if every and not names:
             items = client.get(target.path(namespace))["items"]
             names = tuple(item["metadata"]["name"] for item in items)
@@ -78,12 +80,18 @@ def _named(client: ApiClient, what: list[str], namespace: str, *, every: bool) -
 
 
 def _filed(client: ApiClient, filename: list[str] | None, namespace: str) -> list[str]:
+    """Return the paths of the objects of files, the last first: what stands in a namespace, say,
+    goes before the namespace that was written above it.
+    """
     if not filename:
         return []
     paths = []
     for one in load_objects(filename):
+        metadata = one.obj.get("metadata")
+        name = metadata.get("name") if isinstance(metadata, dict) else None
+        if not (isinstance(metadata, dict) and isinstance(name, str) and name):
+            place = f"{one.source}:{one.document.line}"
+            raise CliError(f"{place}: metadata.name is missing, so nothing was deleted; give it")
         resource = find_resource(client, str(one.obj.get("kind", "")))
-        metadata = one.obj.get("metadata") or {}
-        where = metadata.get("namespace") or namespace
-        paths.append(object_path(resource, where, str(metadata.get("name", ""))))
-    return paths
+        paths.append(object_path(resource, str(metadata.get("namespace") or namespace), name))
+    return paths[::-1]
