@@ -12,14 +12,23 @@ import json
 import logging
 import os
 import signal
+import socket
+import ssl
 import sys
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from sampan.app.reloading import Reloader
 from sampan.app.serve_arguments import Options, parse
+from sampan.app.serve_capacity import apply_capacity
+from sampan.app.serve_listeners import PortTaken, bind_ports, drain, listen, make_listeners
+from sampan.app.serve_observation import make_log_formatter
+from sampan.app.serve_socket import Certificate
+from sampan.app.serve_workers import Place, Supervisor
 from sampan.app.targets import make_model
+from sampan.app.worker_metrics import WorkerMetrics
 from sampan.runtimes import get_runtime, resolve
 from sampan.runtimes.model_files import sub_folders
 from sampan.runtimes.pickles import parse_names
@@ -27,18 +36,14 @@ from sampan.server.dataplane import DataPlane
 from sampan.server.load_failure import LoadFailure, describe_failure
 from sampan.server.model import Model
 from sampan.server.repository import ModelRepository
-from sampan.server.rest import Rest
 from sampan.server.workers import Workers
-from sampan.wire.limits import Limits
-from sampan.wire.listener import Listener
 
 logger = logging.getLogger("sampan.serve")
 
 MakeRepository: TypeAlias = Callable[[Options], ModelRepository]
+Sockets: TypeAlias = dict[int, socket.socket]
 
 TERMINATION_LOG = "SAMPAN_TERMINATION_LOG"
-_LOG_FORMAT = "%(asctime)s.%(msecs)03d %(process)s %(name)s %(levelname)s %(message)s"
-_LOG_DATES = "%Y-%m-%d %H:%M:%S"
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -60,14 +65,71 @@ def serve_models(models: Mapping[str, Model], argv: list[str]) -> int:
 
 
 def _start(options: Options, make: MakeRepository) -> int:
-    logging.basicConfig(level=options.log_level, format=_LOG_FORMAT, datefmt=_LOG_DATES)
+    handler = logging.StreamHandler()
+    handler.setFormatter(make_log_formatter(options.log_format))
+    logging.basicConfig(level=options.log_level, handlers=[handler])
     for warning in options.warnings:
         logger.warning("%s", warning)
     try:
+        sockets = bind_ports(options)
+    except PortTaken as error:
+        return _terminate(LoadFailure("PortTaken", str(error)), code=3)
+    try:
+        if options.capacity.workers > 1:
+            return _serve_forked(options, make, sockets)
+        return _run(_serve(options, make, sockets))
+    finally:
+        if options.address.uds:
+            Path(options.address.uds).unlink(missing_ok=True)
+
+
+def _run(main: Coroutine[Any, Any, int]) -> int:
+    try:
         import uvloop
     except ImportError:  # not made for this system; asyncio's own loop serves, slower
-        return asyncio.run(_serve(options, make))
-    return uvloop.run(_serve(options, make))
+        return asyncio.run(main)
+    return uvloop.run(main)
+
+
+def _serve_forked(options: Options, make: MakeRepository, sockets: Sockets) -> int:
+    """Load here, once, then serve from workers that share what was loaded."""
+    try:
+        repository = make(options)
+        failure = _load_here(repository, options)
+    except (LoadFailure, ValueError, OSError) as error:
+        failure = describe_failure(error)
+    if failure is not None:
+        return _terminate(failure)
+    gc.collect()
+    gc.freeze()  # a collection in a worker would write to pages that are shared
+    with tempfile.TemporaryDirectory(prefix="sampan-workers-") as folder:  # mode 0700
+
+        def serve(place: Place) -> int:
+            return _run(_serve(options, lambda _: repository, sockets, (place, Path(folder))))
+
+        capacity = options.capacity
+        supervisor = Supervisor(
+            serve, capacity.workers, capacity.worker_timeout, options.grace_period
+        )
+        return supervisor.run()
+
+
+def _load_here(repository: ModelRepository, options: Options) -> LoadFailure | None:
+    """Load on this thread; return why the only model cannot be served."""
+    names = repository.names()
+    for name in names:
+        entry = repository.get(name)
+        try:
+            if not entry.model.ready:
+                entry.model.load()
+            logger.info('model "%s" is ready', name)
+        except Exception as error:  # noqa: BLE001  # told, whatever it is
+            failure = describe_failure(error)
+            logger.error('model "%s" does not load: %s', name, failure.message)  # noqa: TRY400
+            entry.reason = failure.message
+            if len(names) == 1 and not options.multi_model:
+                return failure
+    return None
 
 
 def fork_main(argv: list[str]) -> int:
@@ -75,7 +137,12 @@ def fork_main(argv: list[str]) -> int:
     return main(argv)
 
 
-async def _serve(options: Options, make: MakeRepository) -> int:
+async def _serve(
+    options: Options,
+    make: MakeRepository,
+    sockets: Sockets,
+    worker: tuple[Place, Path] | None = None,
+) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
@@ -86,26 +153,53 @@ async def _serve(options: Options, make: MakeRepository) -> int:
         return _terminate(describe_failure(error))
     workers = Workers(options.max_asyncio_workers)
     dataplane = DataPlane(repository, workers)
-    limits = Limits(
-        body_bytes=options.max_body_bytes, idle_seconds=float(options.timeout_keep_alive)
-    )
-    listener = Listener(Rest(dataplane).submit, limits)
+    apply_capacity(dataplane, options.capacity)
+    listeners = make_listeners(dataplane, options)
     try:
-        await listener.listen(options.host, options.http_port)
-    except OSError as error:
-        return _terminate(_port_failure(options, error), code=3)
-    host, port = listener.address
-    logger.info("listening on http://%s:%s", host, port)
+        certificate = Certificate(options.address) if options.address.ssl_certfile else None
+    except (OSError, ssl.SSLError) as error:
+        return _terminate(_certificate_failure(options, error), code=3)
+    await listen(listeners, sockets, options, certificate)
+    beside = _start_beside(dataplane, certificate, worker, stop)
     failure = await _load(dataplane, workers, options, stop)
     if failure is None:
         await _until(stop, options, repository, workers)
         logger.info("draining, at most %s seconds", options.grace_period)
-    cut_off = await listener.drain(options.grace_period if failure is None else 0.0)
+    cut_off = await drain(listeners, options.grace_period if failure is None else 0.0)
     if cut_off:
         logger.warning("%s connections were cut off after the grace period", cut_off)
+    for task in beside:
+        task.cancel()
     for name in repository.names():
         repository.unload(name)
     return 0 if failure is None else _terminate(failure)
+
+
+def _start_beside(
+    dataplane: DataPlane,
+    certificate: Certificate | None,
+    worker: tuple[Place, Path] | None,
+    stop: asyncio.Event,
+) -> list[asyncio.Task[None]]:
+    """Start what goes on beside requests: looking at certificates, and a worker's duties."""
+    tasks = []
+    if certificate is not None:
+        tasks.append(asyncio.ensure_future(certificate.watch()))
+    if worker is not None:
+        place, folder = worker
+        shared = WorkerMetrics(folder, place.index, place.count, dataplane.metrics)
+        dataplane.other_states = shared.others
+        asyncio.get_running_loop().add_reader(place.parent, stop.set)
+        tasks.append(asyncio.ensure_future(_work(place, shared)))
+    return tasks
+
+
+async def _work(place: Place, shared: WorkerMetrics) -> None:
+    """Show once a second that the loop turns, and leave the metrics for the others."""
+    while True:
+        place.beat()
+        shared.write()
+        await asyncio.sleep(1.0)
 
 
 async def _until(
@@ -148,10 +242,22 @@ async def _load(
         entry.reason = failure.message
         if len(names) == 1 and not options.multi_model:
             return failure
+    for name in names:
+        await _warm_up(repository.get(name).model, workers)
     gc.collect()
     gc.freeze()  # what loading made lives as long as the process: no collection looks at it again
     dataplane.started = True
     return None
+
+
+async def _warm_up(model: Model, workers: Workers) -> None:
+    """Have a loaded model warm up; one that cannot is served all the same."""
+    if not model.ready:
+        return
+    try:
+        await workers.run(model.warm_up)
+    except Exception as error:  # noqa: BLE001  # the first request then does what this would have
+        logger.info('model "%s" starts cold: %s: %s', model.name, type(error).__name__, error)
 
 
 def _make_repository(options: Options) -> ModelRepository:
@@ -189,11 +295,11 @@ def _child(root: Path, name: str) -> Path:
     return root / name
 
 
-def _port_failure(options: Options, error: OSError) -> LoadFailure:
+def _certificate_failure(options: Options, error: Exception) -> LoadFailure:
     return LoadFailure(
-        "PortTaken",
-        f"port {options.http_port} on {options.host} cannot be had ({error.strerror or error}); "
-        "end what holds it or choose another with --http_port",
+        "CertificateUnreadable",
+        f'certificate "{options.address.ssl_certfile}" cannot be served ({error}); give a PEM '
+        "chain with --ssl_certfile and its unencrypted key with --ssl_keyfile",
     )
 
 

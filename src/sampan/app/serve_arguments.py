@@ -11,22 +11,18 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from sampan.app.serve_capacity import Capacity, add_capacity_arguments, take_capacity
+from sampan.app.serve_observation import add_arguments as add_observation
+from sampan.app.serve_socket import Address, add_address_arguments, take_address
 from sampan.app.targets import FORM, Target, parse_target
 from sampan.runtimes import RUNTIMES, get_runtime
 from sampan.runtimes.model_files import sub_folders
 
 _NOT_HONOURED = {
-    "--grpc_port": "gRPC is not served",
-    "--enable_grpc": "gRPC is not served",
-    "--grpc_max_send_message_length": "gRPC is not served",
-    "--grpc_max_receive_message_length": "gRPC is not served",
-    "--max_threads": "gRPC is not served",
-    "--workers": "one process serves; run more replicas",
-    "--enable_docs_url": "there are no documentation pages",
-    "--enable_latency_logging": "latencies are at /metrics",
+    "--max_threads": "gRPC calls run on the threads of --max_asyncio_workers",
+    "--enable_latency_logging": "latencies are at /metrics, and in --access_log_format json",
     "--configure_logging": "logging is always configured; KSERVE_LOGLEVEL sets the level",
-    "--log_config_file": "KSERVE_LOGLEVEL sets the level",
-    "--access_log_format": "there is no access log",
+    "--log_config_file": "KSERVE_LOGLEVEL sets the level, --log_format the form",
     "--event-loop": "uvloop is used where it is installed",
     "--predictor_host": "this model predicts itself",
     "--protocol": "this model predicts itself",
@@ -35,13 +31,12 @@ _NOT_HONOURED = {
     "--predictor_request_timeout_seconds": "this model predicts itself",
     "--predictor_request_retries": "this model predicts itself",
     "--enable_predictor_health_check": "this model predicts itself",
-    "--ssl_certfile": "TLS ends at the gateway",
-    "--ssl_keyfile": "TLS ends at the gateway",
 }
 _TRUE = frozenset({"y", "yes", "t", "true", "on", "1"})
 _FALSE = frozenset({"n", "no", "f", "false", "off", "0"})
 TRUST_VARIABLE = "SAMPAN_TRUST"
 LEVEL_VARIABLE = "KSERVE_LOGLEVEL"
+_MESSAGE_BYTES = 8 * 1024 * 1024  # KServe's default for gRPC, both ways
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
@@ -65,6 +60,18 @@ class Options:
     warnings: tuple[str, ...] = ()
     targets: tuple[Target, ...] = ()
     reload: bool = False
+    capacity: Capacity = Capacity()
+    address: Address = Address()
+    access_log_format: str = ""
+    log_format: str = "text"
+    enable_server_timing: bool = False
+    debug: bool = False
+    enable_docs_url: bool = False
+    grpc_port: int | None = None
+    """A port for gRPC beside the HTTP port, which speaks it too. 0: none; None: 8081 if free."""
+    enable_grpc: bool = True
+    grpc_max_receive_message_length: int = _MESSAGE_BYTES
+    grpc_max_send_message_length: int = _MESSAGE_BYTES
 
 
 def parse(argv: list[str], *, with_models: bool = False) -> Options:
@@ -91,7 +98,11 @@ def parse(argv: list[str], *, with_models: bool = False) -> Options:
         values["multi_model"] |= _is_multi_model(known.model_dir, values["runtime"])
     if known.reload and not values["targets"]:
         parser.error(f"--reload watches a model's file; give the model as {FORM}")
+    values["capacity"] = take_capacity(values)
+    if known.reload and values["capacity"].workers > 1:
+        parser.error("--reload works in one process; leave out --workers")
     try:
+        values["address"] = take_address(values)
         values["trust"] = known.trust or strtobool(os.environ.get(TRUST_VARIABLE, "false"))
         values["log_level"] = _log_level(os.environ.get(LEVEL_VARIABLE, "INFO"))
     except ValueError as error:
@@ -114,6 +125,14 @@ def _make_parser() -> argparse.ArgumentParser:
     add("--model_name", help="the name in URLs; default model, or the file's name")
     add("--model_dir", default="", help="the folder that holds the model file")
     add("--http_port", type=_port, default=8080)
+    add("--grpc_port", type=_port, help="default 8081; 0: none, gRPC is at the HTTP port too")
+    add("--enable_grpc", type=_truth, default=True)
+    add("--grpc_max_receive_message_length", type=_positive, default=_MESSAGE_BYTES)
+    add("--grpc_max_send_message_length", type=_positive, default=_MESSAGE_BYTES)
+    add("--enable_docs_url", type=_truth, default=False, help="a page at /docs to try models out")
+    add_observation(parser)
+    add_capacity_arguments(parser)
+    add_address_arguments(parser)
     add("--host", default="127.0.0.1", help="0.0.0.0 serves other machines too, unauthenticated")
     add("--runtime", choices=sorted(RUNTIMES), help="default: by the model's files")
     add("--max_asyncio_workers", type=_positive, help="threads for predict; default CPUs + 4")
@@ -179,6 +198,13 @@ def strtobool(value: str) -> bool:
     if word in _FALSE:
         return False
     raise ValueError(f'"{value}" is neither true nor false; write true or false')
+
+
+def _truth(value: str) -> bool:
+    try:
+        return strtobool(value)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _port(value: str) -> int:

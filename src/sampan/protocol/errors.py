@@ -15,6 +15,8 @@ class ServingError(Exception):
     """Base of the errors that a client sees. Never raised itself."""
 
     status = 500
+    retry_after = 0
+    """Seconds after which the same request may be answered; 0: nothing is known of that."""
 
     def body(self) -> bytes:
         """Return the JSON body: `{"error": text}`."""

@@ -51,7 +51,7 @@ RUNTIME = Runtime(
         "sklearn.svm",
         "sklearn.tree",
     ),
-    entry_arguments=("--runtime=sklearn",),
+    entry_arguments=("--runtime=sklearn", "--grpc_port=0"),
 )
 
 _ALLOWED_FILE = Path(__file__).with_name("sklearn_allowed.txt")
@@ -60,6 +60,7 @@ _ALLOWED_FILE = Path(__file__).with_name("sklearn_allowed.txt")
 _SAVED_VERSION = re.compile(
     rb"_sklearn_version(?:\x94|q.|r....|p\d+\n)?(?:\x8c.|X....|V)(\d+\.\d+(?:\.\w+)*)", re.DOTALL
 )
+_WARM_ROUNDS = 3
 _UNREADABLE = (AttributeError, ImportError, TypeError, ValueError, KeyError, IndexError)
 
 
@@ -82,6 +83,7 @@ class SKLearnModel(Model):
         self._trust = trust
         self._allowed = allowed
         self._predict: Any = None
+        self._width = 0
 
     def load(self) -> bool:
         """Load the one model file of the folder; LoadFailure tells what is wrong with it."""
@@ -97,9 +99,16 @@ class SKLearnModel(Model):
         self._predict = _select_predict(estimator, path)
         if self._predict == getattr(estimator, "predict", None):
             self._predict = make_quick_predict(estimator) or self._predict
+        self._width = getattr(estimator, "n_features_in_", 0)
         self.row_wise = is_row_wise(estimator)
         self.ready = True
         return self.ready
+
+    def warm_up(self) -> None:
+        """Predict a row of zeros: libraries that load and allocate late do it now."""
+        if self._width:
+            for _ in range(_WARM_ROUNDS):
+                self.predict({"instances": [[0.0] * self._width]})
 
     def _read(self, path: Path) -> Any:
         from sklearn import __version__ as installed

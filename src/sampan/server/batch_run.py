@@ -22,6 +22,7 @@ from sampan.server.batching import (
 )
 from sampan.server.job import Job
 from sampan.server.model import Headers, Model
+from sampan.server.response_ids import make_response_id
 
 _Pair: TypeAlias = "tuple[Job, Part]"
 
@@ -34,9 +35,10 @@ class BatchModel:
     preprocesses: bool
     postprocesses: bool
     arrays: bool
+    tagged: bool
 
     @classmethod
-    def of(cls, model: Model) -> BatchModel:
+    def of(cls, model: Model, *, tagged: bool = False) -> BatchModel:
         """Return it for a model; a step that is not overridden is not called."""
         kind = type(model)
         return cls(
@@ -44,6 +46,7 @@ class BatchModel:
             kind.preprocess is not Model.preprocess,
             kind.postprocess is not Model.postprocess,
             model.takes_arrays,
+            tagged,
         )
 
 
@@ -102,6 +105,7 @@ def _predict(batches: BatchModel, pairs: list[_Pair]) -> None:
         _predict_alone(batches, pairs[0][0])
         return
     parts = [part for _, part in pairs]
+    batch_id = make_response_id() if batches.tagged else ""
     started = perf_counter()
     try:
         payload = merge(parts, arrays=batches.arrays)
@@ -117,7 +121,7 @@ def _predict(batches: BatchModel, pairs: list[_Pair]) -> None:
         seconds = perf_counter() - started
         for (job, _), result in zip(pairs, results, strict=True):
             job.ran.predict = seconds
-            _finish(batches, job, result)
+            _finish(batches, job, result, batch_id)
 
 
 def _predict_alone(batches: BatchModel, job: Job) -> None:
@@ -128,17 +132,19 @@ def _predict_alone(batches: BatchModel, job: Job) -> None:
         job.outcome = error
         return
     job.ran.predict = perf_counter() - started
-    _finish(batches, job, result)
+    _finish(batches, job, result, make_response_id() if batches.tagged else "")
 
 
-def _finish(batches: BatchModel, job: Job, result: Any) -> None:
-    """Postprocess and encode."""
+def _finish(batches: BatchModel, job: Job, result: Any, batch_id: str) -> None:
+    """Postprocess and encode; with a batch id a V1 answer looks like one of KServe's batcher."""
     ran, inference = job.ran, job.inference
     try:
         started = perf_counter()
         if batches.postprocesses:
             result = batches.model.postprocess(result, inference.headers)
         ran.postprocess = perf_counter() - started
+        if batch_id and isinstance(result, dict) and "predictions" in result:
+            result = {"message": "", "batchId": batch_id, **result}
         job.outcome = inference.encode(result, ran.response_headers)
     except Exception as error:  # noqa: BLE001  # becomes the answer
         job.outcome = error

@@ -22,6 +22,9 @@ from sampan.server.response_ids import make_response_id
 _NUMBERS = "biuf"  # NumPy's kinds whose joining keeps every value; text and objects are told apart
 
 
+USUAL_SIZE = 256
+
+
 class NotRowWise(Exception):
     """The answer has not one row for each row asked."""
 
@@ -35,9 +38,11 @@ class BatchLimits:
     waiting requests can fill exactly is taken; none fitting, all that is there.
     """
 
-    max_size: int = 256
+    max_size: int = USUAL_SIZE
     max_latency: float = 0.0
     preferred: tuple[int, ...] = ()
+    tagged: bool = False
+    """Whether V1 answers carry `message` and `batchId`, as those of KServe's batcher do."""
 
 
 @dataclass(frozen=True, slots=True)

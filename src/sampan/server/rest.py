@@ -128,7 +128,13 @@ class Rest:
 
     def _metrics(self, request: Request, reply: Exchange, params: Parameters) -> None:
         del request, params
-        reply(Response(200, self._dataplane.metrics.render(), metrics.CONTENT_TYPE))
+        reply(
+            Response(
+                200,
+                self._dataplane.metrics.render(self._dataplane.other_states()),
+                metrics.CONTENT_TYPE,
+            )
+        )
 
     def _openapi(self, request: Request, reply: Exchange, params: Parameters) -> None:
         del request, params
@@ -169,7 +175,8 @@ class Rest:
     def _failure(self, error: Exception) -> Response:
         """Answer with an error; of what nobody foresaw the stack too, where that was asked for."""
         if isinstance(error, ServingError):
-            return Response(error.status, error.body())
+            retry = ((b"retry-after", b"%d" % error.retry_after),) if error.retry_after else ()
+            return Response(error.status, error.body(), headers=retry)
         status, body = describe(error)
         if self._observation.debug and status == 500:
             stack = "".join(traceback.format_exception(error))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 import time
 
 from sampan.wire.calls import Calls
@@ -48,6 +49,19 @@ class Listener:
             port,
             backlog=BACKLOG,
             reuse_port=shared or None,
+        )
+
+    async def listen_on(self, sock: socket.socket, tls: ssl.SSLContext | None = None) -> None:
+        """Accept on a socket that is bound already, which other processes may share."""
+        loop = asyncio.get_running_loop()
+        self._sweep(loop)
+        unix = sock.family == socket.AF_UNIX
+        create = loop.create_unix_server if unix else loop.create_server
+        self._server = await create(
+            lambda: Opening(self, self._submit, self._calls, loop),
+            sock=sock,
+            ssl=tls,
+            backlog=BACKLOG,
         )
 
     @property
