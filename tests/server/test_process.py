@@ -96,13 +96,13 @@ def folder(tmp_path):
 
 
 def test_it_serves_kserves_arguments_and_ends_with_0(start, folder):
-    server = start(folder, "--model_name", "iris", "--enable_grpc=false", "--nonsense")
+    server = start(folder, "--model_name", "iris", "--max_threads=4", "--nonsense")
     server.until("/v2/health/ready", 200)
     assert server.ask("/v1/models/iris:predict", BODY) == (200, '{"predictions":[1,1]}')
     server.process.send_signal(signal.SIGTERM)
     code, told, errors = server.ended()
     assert (code, told) == (0, {})
-    assert 'argument "--enable_grpc" is not honoured' in errors
+    assert 'argument "--max_threads" is not honoured' in errors
     assert 'argument "--nonsense" is not honoured' in errors
 
 
