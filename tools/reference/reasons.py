@@ -62,7 +62,8 @@ _ENVIRONMENT = {
     "EnvironmentFailed": "the runtime's packages cannot be installed; the message has uv's words",
     "RuntimeVersionNotSupported": "the runtime's image stands for no such version here",
     "ImageNotRunnable": "no local command stands for the image",
-    "ContainerNotRunnable": "the container has no image and no command that could run here",
+    "ContainerNotRunnable": "a transformer's container stands beside the predictor's; one "
+    "of the two cannot run here",
     "CommandNotFound": "the container's command is not on this machine",
 }
 _LOAD = {
