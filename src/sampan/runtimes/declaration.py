@@ -8,7 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-SERVER_REQUIREMENTS = ("numpy>=1.26", "orjson>=3.10", "httptools>=0.6.4", "uvloop>=0.21")
+SERVER_REQUIREMENTS = (
+    "numpy>=1.26",
+    "orjson>=3.10",
+    "httptools>=0.6.4",
+    "uvloop>=0.21",
+    "hpack>=4.0",
+)
 """What the model server itself needs, whatever the framework."""
 
 SERVER_PRELOAD = (
@@ -16,9 +22,12 @@ SERVER_PRELOAD = (
     "orjson",
     "httptools",
     "uvloop",
+    "hpack",
     "sampan.app.serve",
+    "sampan.server.grpc",
     "sampan.server.rest",
     "sampan.server.payloads",
+    "sampan.wire.http2",
     "sampan.wire.listener",
 )
 """What a zygote imports before it forks. None of them starts a thread or a loop."""
@@ -39,7 +48,8 @@ class Runtime:
     """A runtime. `model` is the `module:attribute` of its Model class, resolved when it serves.
 
     `images` are the container images it stands for, without registry and tag. `package` is the
-    requirement that `runtimeVersion` pins. `multi_model` tells that a folder of folders is served.
+    requirement that `runtimeVersion` pins. `http2` tells that its HTTP port speaks HTTP/2 without
+    TLS, and gRPC. `multi_model` tells that a folder of folders is served.
     """
 
     name: str
@@ -60,7 +70,8 @@ class Runtime:
         "--model_dir=/mnt/models",
         "--http_port=8080",
     )
-    port_flags: tuple[str, ...] = ("--http_port",)
+    port_flags: tuple[str, ...] = ("--http_port", "--grpc_port")
+    http2: bool = True
     trust_arguments: tuple[str, ...] = ("--trust",)
     health_path: str = "/v2/health/ready"
     multi_model: bool = True

@@ -25,4 +25,5 @@ def _entry(runtime: Runtime, image: str) -> dict[str, Any]:
         "healthPath": runtime.health_path,
         "portFlags": list(runtime.port_flags),
         "trustArguments": list(runtime.trust_arguments),
+        "http2": runtime.http2,
     }

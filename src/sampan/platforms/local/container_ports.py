@@ -41,7 +41,9 @@ def select_ports(container: Mapping[str, Any], command: LocalCommand | None) -> 
     names = {str(p["name"]): int(p["containerPort"]) for p in declared if p.get("name")}
     http = [int(p["containerPort"]) for p in declared if not _is_grpc(p)]
     named = _flag_ports(list(container.get("args") or ()), command)
-    first = next(iter([*http, *named, *numbers]), DEFAULT_PORT)
+    flags = command.port_flags[:1] if command else ()
+    own = _flag_ports(list(container.get("args") or ()), command, flags) if flags else numbers
+    first = next(iter([*http, *own]), DEFAULT_PORT)
     return Ports(tuple(dict.fromkeys([first, *numbers, *named])), first, names)
 
 

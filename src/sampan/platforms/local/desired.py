@@ -60,3 +60,8 @@ class Desired:
 def cluster_name(service: ServiceKey, workload: str) -> str:
     """Return the gateway's name for the endpoints of a workload."""
     return f"{service.namespace}/{workload}"
+
+
+def grpc_cluster_name(service: ServiceKey, workload: str) -> str:
+    """Return the gateway's name for the same endpoints, spoken to in HTTP/2."""
+    return f"{cluster_name(service, workload)}/grpc"

@@ -16,7 +16,12 @@ from dataclasses import dataclass, replace
 from sampan.gateway.table import Cluster, Endpoint, TableRoute
 from sampan.plan.observed import Link, LinkState, Observed, ObservedReplica, ObservedWorkload
 from sampan.platforms.base import Difference
-from sampan.platforms.local.desired import Desired, DesiredWorkload, cluster_name
+from sampan.platforms.local.desired import (
+    Desired,
+    DesiredWorkload,
+    cluster_name,
+    grpc_cluster_name,
+)
 from sampan.platforms.local.process_spec import make_replica_name
 from sampan.platforms.local.steps import (
     BuildEnvironment,
@@ -229,16 +234,26 @@ def _publish(
     desired: Desired, pairs: list[_Workload], observed: Observed, stopping: set[str]
 ) -> Iterator[LocalStep]:
     clusters = tuple(
-        Cluster(
-            cluster_name(desired.service, w.want.name),
-            select_endpoints(r for r in w.seen.replicas if r.name not in stopping),
-            w.want.health_path,
-        )
+        cluster
         for w in pairs
         if w.routed
+        for cluster in make_clusters(
+            desired, w.want, [r for r in w.seen.replicas if r.name not in stopping]
+        )
     )
     if make_publication(desired.route, clusters) != observed.published:
         yield Publish(desired.route, clusters)
+
+
+def make_clusters(
+    desired: Desired, workload: DesiredWorkload, replicas: Iterable[ObservedReplica]
+) -> Iterator[Cluster]:
+    """Yield the clusters of a workload: one, and for gRPC another with the same endpoints."""
+    endpoints, path = select_endpoints(replicas), workload.health_path
+    yield Cluster(cluster_name(desired.service, workload.name), endpoints, path)
+    name = grpc_cluster_name(desired.service, workload.name)
+    if desired.route is not None and name in {s.cluster for s in desired.route.grpc_shares}:
+        yield Cluster(name, endpoints, path, http2=True)
 
 
 def _hold(desired: Desired, observed: Observed) -> Iterator[LocalStep]:
@@ -250,8 +265,9 @@ def _hold(desired: Desired, observed: Observed) -> Iterator[LocalStep]:
     )
     if stale:
         clusters = tuple(
-            Cluster(cluster_name(desired.service, w.name), select_endpoints(w.replicas))
+            Cluster(name(desired.service, w.name), select_endpoints(w.replicas))
             for w in observed.workloads
+            for name in (cluster_name, grpc_cluster_name)
         )
         yield Publish(None, clusters, keep_route=True)
 

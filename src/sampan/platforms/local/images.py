@@ -14,7 +14,7 @@ from typing import Any
 
 _FIELDS = {
     "image", "argv", "requirements", "package", "preload", "entry", "entryArguments",
-    "healthPath", "portFlags", "trustArguments",
+    "healthPath", "portFlags", "trustArguments", "http2",
 }  # fmt: skip
 _LISTS = ("argv", "requirements", "preload", "entryArguments", "portFlags", "trustArguments")
 _FRAMEWORK_TAG = re.compile(r"\d+(\.\d+)+([.-]?(a|b|rc|post|dev)\d+)?")
@@ -38,7 +38,8 @@ class LocalCommand:
     image tag may pin. `entry` and `preload` let a zygote fork it: `entry` is called with
     `entry_arguments` and the container's args. `health_path` answers 200 once models are loaded.
     `port_flags` are the args that name container ports, the HTTP one first; `trust_arguments` are
-    added where the operator trusts the model to run code.
+    added where the operator trusts the model to run code. `http2`: its HTTP port speaks HTTP/2
+    without TLS, and gRPC.
     """
 
     image: str
@@ -51,6 +52,7 @@ class LocalCommand:
     entry_arguments: tuple[str, ...] = ()
     port_flags: tuple[str, ...] = ()
     trust_arguments: tuple[str, ...] = ()
+    http2: bool = False
 
 
 class ImageTableError(ValueError):
@@ -144,6 +146,8 @@ def _make_command(entry: Any, where: str) -> LocalCommand:
             raise ImageTableError(f"{where}.{key}: a list of strings is needed, got {value!r}")
     if not isinstance(entry.get("image"), str) or not entry.get("argv"):
         raise ImageTableError(f"{where}: image (a string) and argv (a list) are needed")
+    if not isinstance(entry.get("http2", False), bool):
+        raise ImageTableError(f"{where}.http2: true or false is needed, got {entry['http2']!r}")
     lists = {key: tuple(entry.get(key, [])) for key in _LISTS}
     return LocalCommand(
         image=parse_image(entry["image"]).repository,
@@ -156,6 +160,7 @@ def _make_command(entry: Any, where: str) -> LocalCommand:
         port_flags=lists["portFlags"],
         entry_arguments=lists["entryArguments"],
         trust_arguments=lists["trustArguments"],
+        http2=bool(entry.get("http2", False)),
     )
 
 

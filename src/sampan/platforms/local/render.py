@@ -13,7 +13,13 @@ from typing import Any
 from sampan.gateway.table import Share, TableRoute
 from sampan.plan.types import Plan, Route, ServiceKey, Workload
 from sampan.platforms.local.container_ports import select_ports
-from sampan.platforms.local.desired import Desired, DesiredWorkload, Problem, cluster_name
+from sampan.platforms.local.desired import (
+    Desired,
+    DesiredWorkload,
+    Problem,
+    cluster_name,
+    grpc_cluster_name,
+)
 from sampan.platforms.local.images import ImageTable, make_requirements
 
 KSERVE_CONTAINER = "kserve-container"
@@ -27,20 +33,32 @@ def render(plan: Plan, images: ImageTable) -> Desired:
     if plan.stopped:
         return Desired(plan.service)
     workloads = tuple(render_workload(plan.service, w, images) for w in plan.workloads)
-    return Desired(plan.service, workloads, make_route(plan.service, plan.route))
+    speakers = frozenset(w.name for w in workloads if w.command is not None and w.command.http2)
+    return Desired(plan.service, workloads, make_route(plan.service, plan.route, speakers))
 
 
-def make_route(service: ServiceKey, route: Route | None) -> TableRoute | None:
-    """Return the gateway's form of a route."""
+def make_route(
+    service: ServiceKey, route: Route | None, speakers: frozenset[str] = frozenset()
+) -> TableRoute | None:
+    """Return the gateway's form of a route. `speakers` are the workloads that speak HTTP/2.
+
+    gRPC needs HTTP/2 all the way, so it goes to clusters of its own; REST stays on HTTP/1.1.
+    """
     if route is None:
         return None
     shares = tuple(Share(cluster_name(service, b.workload), b.weight) for b in route.backends)
+    grpc_shares = tuple(
+        Share(grpc_cluster_name(service, b.workload), b.weight)
+        for b in route.backends
+        if all(backend.workload in speakers for backend in route.backends)
+    )
     name = f"{service.namespace}/{service.name}"
     return TableRoute(
         name=name,
         hosts=route.hosts,
         path_prefix=route.path_prefix,
         shares=shares,
+        grpc_shares=grpc_shares,
         timeout_seconds=route.timeout_seconds,
         unavailable=f'InferenceService "{name}" has no replica that is ready; '
         f'"sampan why {service.name} -n {service.namespace}" tells what it waits for',
