@@ -77,6 +77,7 @@ _LOAD = {
     "RuntimeUnavailable": "the framework is not in the server's environment",
     "OutOfMemory": "memory ran out while the model was loading",
     "PortTaken": "the model server's port is held by another process",
+    "CertificateUnreadable": "the model server's certificate or key cannot be read",
     "CreateContainerConfigError": "a ConfigMap, a Secret or a key of one is missing",
     "CreateContainerError": "the replica's folder or mounts cannot be made",
     "StartError": "the process could not be started",
@@ -161,7 +162,7 @@ def _check() -> None:
     told = {r for meanings in _GROUPS.values() for r in meanings} | set(_UNDER_WAY)
     missing = sorted(set(find_reasons()) - told - _OF_REPLICAS)
     if missing:
-        raise ValueError(f"reasons without a meaning in {__name__}: {', '.join(missing)}")
+        raise ValueError(f"reasons without a meaning: {', '.join(missing)}; give it in {__file__}")
     idle = sorted(r for r in told - _COMPOSED if r not in _source())
     if idle:
         raise ValueError(f"no source gives the reasons {', '.join(idle)}; remove their meanings")
