@@ -87,10 +87,16 @@ def _argument_row(action: argparse.Action) -> tuple[str, str, str]:
     names = ", ".join(code(n) for n in action.option_strings)
     default = action.default
     shown = (
-        "required" if action.required else code("" if default in (None, False) else str(default))
+        "required"
+        if action.required
+        else code("" if default in (None, False, ()) else str(default))
     )
     choices = f"one of {', '.join(map(str, action.choices))}" if action.choices else ""
-    return (names, shown, "; ".join(filter(None, (action.help or "", choices))))
+    return (
+        names,
+        shown,
+        "; ".join(filter(None, ((action.help or "").replace("%%", "%"), choices))),
+    )
 
 
 def _not_honoured() -> str:
