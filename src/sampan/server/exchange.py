@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from itertools import count
 from time import perf_counter
@@ -60,6 +60,7 @@ class Exchange:
         "_reply",
         "answered_at",
         "begun",
+        "gone",
         "inference",
         "request",
         "request_id",
@@ -75,6 +76,8 @@ class Exchange:
         self.response: Response | None = None
         self.sent: int = 0
         self.span: Any = None
+        self.gone: Callable[[], bool] | None = getattr(reply, "gone", None)
+        """Tells whether the client has left, where the wire knows."""
         self._reply = reply
         self._observation = observation
         self.answered_at: float = 0.0

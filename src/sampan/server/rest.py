@@ -160,6 +160,8 @@ class Rest:
     def _begin(self, inference: Inference, reply: Exchange) -> None:
         """Start an inference; its answer is a response, a stream, or what was raised."""
         reply.inference = inference
+        if reply.gone is not None:
+            inference.gone = reply.gone
 
         def done(outcome: Any) -> None:
             if isinstance(outcome, Response):

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from enum import IntEnum
-from functools import partial
 from typing import NoReturn
 
 import httptools
@@ -268,12 +267,20 @@ class Http1(asyncio.Protocol):
 
     def _hand_over(self, request: Request) -> None:
         try:
-            self._submit(request, partial(self._reply, request))
+            self._submit(request, _Answer(self, request))
         except Exception as error:  # noqa: BLE001  # the peer gets an answer whatever broke
             self._loop.call_exception_handler(
                 {"message": "the application broke on a request", "exception": error}
             )
             self._reply(request, Response(500, error_body("Internal server error")))
+
+    def has_left(self, request: Request) -> bool:
+        """Whether nobody waits for a request's answer: the peer is away, or sends no more.
+
+        The latter may be a peer that only half-closed, so it counts for what has not begun and
+        waits behind others; what is answered at once is answered to it as well.
+        """
+        return self._transport is None or self._eof or request is not self._current
 
     def _reply(self, request: Request, response: Response) -> None:
         transport = self._transport
@@ -422,6 +429,22 @@ class Http1(asyncio.Protocol):
         """Cut off."""
         if self._transport is not None:
             self._transport.abort()
+
+
+class _Answer:
+    """The `Reply` of one request, which also tells whether its peer has left."""
+
+    __slots__ = ("_connection", "_request")
+
+    def __init__(self, connection: Http1, request: Request) -> None:
+        self._connection = connection
+        self._request = request
+
+    def __call__(self, response: Response) -> None:
+        self._connection._reply(self._request, response)  # noqa: SLF001  # a part of the connection
+
+    def gone(self) -> bool:
+        return self._connection.has_left(self._request)
 
 
 def _late(part: str, seconds: float) -> Refused:
