@@ -51,7 +51,8 @@ def holds(pid: int, folder: Path) -> str:
         links = [f.readlink() for f in Path(f"/proc/{pid}/fd").iterdir()]
     except OSError:
         return ""
-    found = [link.parent for link in links if link.name == "lock"]
+    # One whose folder has been removed, " (deleted)", is a replica that was lost sight of.
+    found = [link.parent for link in links if link.name.startswith("lock")]
     return next((f.name for f in found if f.parent == folder / "replicas"), "")
 
 

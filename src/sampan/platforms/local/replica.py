@@ -165,7 +165,12 @@ class Replica:
         """Start the process, unless one is found, and see it to its end."""
         try:
             running = found or await self._start()
-            ended = await self._watch(running) if isinstance(running, Identity) else running
+            if isinstance(running, Identity):
+                ended = await self._watch(running)
+            else:
+                # A zygote that died before it answered may have forked.
+                await self._end_stragglers(0)
+                ended = running
         except Exception as error:  # noqa: BLE001 # a replica must not be lost by a mistake
             _LOG.exception("%s: a mistake of ours; the replica is ended", self.spec.replica)
             await self._end_stragglers(self.state.pid)

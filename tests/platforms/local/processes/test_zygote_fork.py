@@ -290,6 +290,33 @@ async def test_too_many_zygotes_retire_the_one_used_longest_ago(
     assert [_lives(p) for p in parents].count(True) == 2
 
 
+async def test_a_fork_whose_zygote_dies_before_it_answers_is_not_left_behind(
+    launcher: Launcher, make: Make, zygote: Any, settled: Any, tmp_path: Path
+) -> None:
+    once = f"""
+import os, pathlib, time
+
+def die_once():
+    killed = pathlib.Path({str(tmp_path / "killed")!r})
+    if not killed.exists():
+        killed.touch()
+        os.kill(os.getpid(), 9)
+
+os.register_at_fork(after_in_parent=die_once)
+
+def main(arguments):
+    with open({str(tmp_path / "started")!r}, "a") as out:
+        out.write(f"{{os.getpid()}}\\n")
+    time.sleep(300)
+"""
+    await launcher.start(make("r", zygote=zygote(once)))
+    state = await settled(launcher, "r", lambda s: s.running)
+    await asyncio.sleep(0.3)
+    assert state.restarts == 1
+    pids = [int(line) for line in (tmp_path / "started").read_text().split()]
+    assert [pid for pid in pids if _lives(pid)] == [state.pid]
+
+
 def test_replicas_share_a_zygote_when_only_their_own_variables_differ() -> None:
     shared = Zygote("python", ("numpy",), "a:b")
 
