@@ -11,7 +11,7 @@ from sampan.cli.client import ApiClient, ApiProblem
 from sampan.cli.daemon import connect
 from sampan.cli.files import load_objects
 from sampan.cli.output import SYSTEM, USAGE, CliError, complain, say
-from sampan.cli.targets import find_resource, find_targets, object_path
+from sampan.cli.targets import find_resource, find_targets, object_name, object_path
 
 
 def delete(
@@ -51,13 +51,14 @@ def wait_until_gone(client: ApiClient, path: str, seconds: float = 90.0) -> None
 
 def _delete(client: ApiClient, path: str) -> bool:
     try:
+        found = client.get(path)
         client.request("DELETE", path)
     except ApiProblem as problem:
         if problem.reason != "NotFound":
             raise
         complain(problem.message)
         return False
-    kind, name = path.rsplit("/", 2)[1:]
+    kind, _, name = object_name(found).partition("/")
     say(f'{kind} "{name}" deleted')
     return True
 

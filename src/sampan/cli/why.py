@@ -34,7 +34,7 @@ def ask(client: ApiClient, namespace: str, name: str) -> JsonObject:
 
 def rendered(told: JsonObject) -> str:
     """Return the explanation for people."""
-    lines = [f"{told['name']} is {'Ready' if told['ready'] else 'not Ready'}"]
+    lines = [f"{told['name']} is {_readiness(told)}"]
     lines += [chain_line(link) for link in told["links"]]
     if told.get("lastLines"):
         lines += ["", "last lines of its log:"]
@@ -44,6 +44,13 @@ def rendered(told: JsonObject) -> str:
     if told["ready"]:
         lines += ["", f"url: {told['url']}"]
     return "\n".join(lines)
+
+
+def _readiness(told: JsonObject) -> str:
+    if not told["ready"]:
+        return "not Ready"
+    behind = any(link["state"] != "done" for link in told["links"])
+    return "Ready, by replicas of the previous template" if behind else "Ready"
 
 
 def chain_line(link: dict[str, Any]) -> str:
