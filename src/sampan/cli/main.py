@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 
@@ -26,6 +27,9 @@ VERBS: dict[str, str] = {
 
 COMPLETE = "_SAMPAN_COMPLETE"
 """Set by the shell while it completes a word (`sampan completion`)."""
+
+_SHORT_EQUALS = re.compile(r"^(-[A-Za-z])=")
+"""`-o=yaml`, which kubectl takes for `-o yaml`."""
 
 PASS_THROUGH = {"serve"}
 """Verbs whose arguments are another program's: read as they are."""
@@ -63,7 +67,7 @@ def _run(args: list[str]) -> None:
     app.callback()(_root)
     for verb in named or VERBS:
         app.command(verb)(guarded(_load(verb)))
-    app(args, prog_name="sampan")
+    app([_SHORT_EQUALS.sub(r"\1", word) for word in args], prog_name="sampan")
 
 
 def _root() -> None:
