@@ -17,7 +17,19 @@ from sampan.machinery.registry import AdmissionContext, Admitted
 
 SHARED = Path(__file__).parents[3] / "shared"
 SETUPS = ("standard-gateway", "standard-ingress", "knative")
-KINDS = ("inferenceservice", "servingruntime", "clusterservingruntime")
+KINDS = (
+    "inferenceservice",
+    "servingruntime",
+    "clusterservingruntime",
+    "inferencegraph",
+    "trainedmodel",
+    "clusterstoragecontainer",
+    "localmodelcache",
+    "localmodelnamespacecache",
+    "localmodelnodegroup",
+    "localmodelnode",
+)
+CLUSTER_SCOPED = ("Cluster", "LocalModelCache", "LocalModelNode")
 
 Json = dict[str, Any]
 
@@ -32,7 +44,7 @@ class Recordings:
     def sample(self, name: str) -> Json:
         """Return a sample as KServe's API server got it: in the namespace `golden`."""
         obj = yaml.safe_load((self.root / "samples" / f"{name}.yaml").read_text())
-        if not obj["kind"].startswith("Cluster"):
+        if not obj["kind"].startswith(CLUSTER_SCOPED):
             obj["metadata"]["namespace"] = "golden"
         return obj
 

@@ -7,30 +7,20 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sampan.api.clusterservingruntime.types import ClusterServingRuntime
 from sampan.api.configmap.types import ConfigMap
 from sampan.api.event.types import Event
-from sampan.api.inferenceservice.types import InferenceService
 from sampan.api.namespace.types import Namespace
 from sampan.api.schema.definitions import schema_of
+from sampan.api.schema.derive_all import KINDS as OURS
 from sampan.api.schema.fields import completed, unknown_fields
 from sampan.api.schema.violations import violations
 from sampan.api.scheme import REGISTRY
 from sampan.api.secret.types import Secret
 from sampan.api.serviceaccount.types import ServiceAccount
-from sampan.api.servingruntime.types import ServingRuntime
 from sampan.machinery.registry import AdmissionContext, Resource
 
-VIEWS = {
-    "InferenceService": InferenceService,
-    "ServingRuntime": ServingRuntime,
-    "ClusterServingRuntime": ClusterServingRuntime,
-    "ConfigMap": ConfigMap,
-    "Secret": Secret,
-    "Namespace": Namespace,
-    "ServiceAccount": ServiceAccount,
-    "Event": Event,
-}
+CORE = (ConfigMap, Secret, Namespace, ServiceAccount, Event)
+VIEWS = {view.__name__: view for view in (*OURS, *CORE)}
 KINDS = [resource.kind for resource in REGISTRY]
 
 EACH = settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
@@ -112,6 +102,8 @@ def test_a_sample_survives_decoding_and_encoding(recordings: Any, sample_name: s
     sample = recordings.sample(sample_name)
     if REGISTRY.for_object(sample) is None or "spec" not in sample:
         return
+    if recordings.recorded("knative", sample_name)["admission"]["code"] == 422:
+        return  # its JSON types need not be those of the view
     assert VIEWS[sample["kind"]].decode(copy.deepcopy(sample)).encode() == sample
 
 

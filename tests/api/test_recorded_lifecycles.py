@@ -4,7 +4,13 @@ import copy
 import json
 from typing import Any
 
-SERVED = ("InferenceService", "ServingRuntime", "ClusterServingRuntime")
+SERVED = (
+    "InferenceService",
+    "ServingRuntime",
+    "ClusterServingRuntime",
+    "InferenceGraph",
+    "TrainedModel",
+)
 
 Key = tuple[str, str]
 
@@ -66,6 +72,8 @@ def test_a_lifecycle_is_judged_and_defaulted_step_by_step(
 
 
 def _plain(obj: dict[str, Any]) -> dict[str, Any]:
-    """Leave out what admission does not write: the status, and the controller's finalizer."""
+    """Leave out what admission does not write: status, finalizers, a controller's labels."""
     metadata = {name: part for name, part in obj["metadata"].items() if name != "finalizers"}
+    if obj["kind"] == "TrainedModel":
+        metadata.pop("labels", None)
     return {**{name: part for name, part in obj.items() if name != "status"}, "metadata": metadata}

@@ -10,7 +10,7 @@ import pytest
 import sampan.api
 from sampan.api.inferenceservice.types import InferenceService
 from sampan.api.schema.definitions import schema_of
-from sampan.api.scheme import REGISTRY
+from sampan.api.scheme import GROUP, REGISTRY
 from sampan.machinery.errors import Invalid
 from sampan.machinery.registry import Resource
 
@@ -25,6 +25,9 @@ ROOT = API.parents[2]
         ("InferenceService", "inferenceservices.serving.kserve.io"),
         ("servingruntimes.serving.kserve.io", "servingruntimes.serving.kserve.io"),
         ("clusterservingruntime", "clusterservingruntimes.serving.kserve.io"),
+        ("ig", "inferencegraphs.serving.kserve.io"),
+        ("tm", "trainedmodels.serving.kserve.io"),
+        ("LocalModelCache", "localmodelcaches.serving.kserve.io"),
         ("cm", "configmaps"),
         ("ns", "namespaces"),
         ("sa", "serviceaccounts"),
@@ -69,7 +72,7 @@ def test_importing_the_table_is_cheap() -> None:
 
 def test_admission_imports_no_model_library() -> None:
     program = (
-        "import sys; from sampan.api.scheme import REGISTRY; "
+        "import sys; from sampan.api.scheme import GROUP, REGISTRY; "
         "from sampan.machinery.registry import AdmissionContext; "
         "r = REGISTRY.get('inferenceservices.serving.kserve.io'); "
         "r.admit({'metadata': {'name': 'a'}, 'spec': {}}, None, AdmissionContext()); "
@@ -87,7 +90,7 @@ def test_the_generated_definitions_are_current() -> None:
 
 
 def test_every_field_of_our_kinds_is_described() -> None:
-    for kind in ("InferenceService", "ServingRuntime", "ClusterServingRuntime"):
+    for kind in (resource.kind for resource in REGISTRY if resource.group == GROUP):
         nameless = [path for path, text in descriptions(schema_of(kind), kind) if not text]
         assert nameless == []
 
@@ -99,8 +102,16 @@ def descriptions(schema: dict[str, object], path: str) -> list[tuple[str, object
     assert isinstance(properties, dict)
     for name, part in properties.items():
         found.append((f"{path}.{name}", part.get("description")))
-        if name in ("spec", "predictor", "model", "status", "supportedModelFormats"):
-            inner = part.get("items", part)
+        if name in (
+            "spec",
+            "predictor",
+            "model",
+            "status",
+            "supportedModelFormats",
+            "nodes",
+            "steps",
+        ):
+            inner = part.get("items") or part.get("additionalProperties") or part
             found += descriptions(inner, f"{path}.{name}")
     return found
 

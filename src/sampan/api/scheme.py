@@ -90,6 +90,12 @@ _RUNTIME_COLUMNS = (
     _AGE,
 )
 
+_ADDRESS_COLUMNS = (
+    Column("URL", ".status.url"),
+    Column("Ready", ".status.conditions[?(@.type=='Ready')].status"),
+    _AGE,
+)
+
 _EVENT_COLUMNS = (
     Column("Last Seen", ".lastTimestamp", "date"),
     Column("Type", ".type"),
@@ -131,6 +137,69 @@ _RESOURCES = (
         namespaced=False,
         columns=_RUNTIME_COLUMNS,
         sees_neighbours=True,
+    ),
+    Resource(
+        group=GROUP,
+        version="v1alpha1",
+        kind="InferenceGraph",
+        plural="inferencegraphs",
+        singular="inferencegraph",
+        short_names=("ig",),
+        status_subresource=True,
+        columns=_ADDRESS_COLUMNS,
+    ),
+    Resource(
+        group=GROUP,
+        version="v1alpha1",
+        kind="TrainedModel",
+        plural="trainedmodels",
+        singular="trainedmodel",
+        short_names=("tm",),
+        status_subresource=True,
+        columns=_ADDRESS_COLUMNS,
+    ),
+    Resource(
+        group=GROUP,
+        version="v1alpha1",
+        kind="ClusterStorageContainer",
+        plural="clusterstoragecontainers",
+        singular="clusterstoragecontainer",
+        namespaced=False,
+    ),
+    Resource(
+        group=GROUP,
+        version="v1alpha1",
+        kind="LocalModelCache",
+        plural="localmodelcaches",
+        singular="localmodelcache",
+        namespaced=False,
+        status_subresource=True,
+        sees_neighbours=True,
+    ),
+    Resource(
+        group=GROUP,
+        version="v1alpha1",
+        kind="LocalModelNamespaceCache",
+        plural="localmodelnamespacecaches",
+        singular="localmodelnamespacecache",
+        status_subresource=True,
+    ),
+    Resource(
+        group=GROUP,
+        version="v1alpha1",
+        kind="LocalModelNodeGroup",
+        plural="localmodelnodegroups",
+        singular="localmodelnodegroup",
+        namespaced=False,
+    ),
+    Resource(
+        group=GROUP,
+        version="v1alpha1",
+        kind="LocalModelNode",
+        plural="localmodelnodes",
+        singular="localmodelnode",
+        namespaced=False,
+        status_subresource=True,
     ),
     Resource(
         group="",

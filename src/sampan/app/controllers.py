@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, suppress
 from sampan.api.scheme import REGISTRY
 from sampan.controllers.gather import CLUSTER_RUNTIMES, CONFIG, RUNTIMES, SERVICES, Sources
 from sampan.controllers.inferenceservice import InferenceServiceController
+from sampan.controllers.unbuilt import CONDITIONS, UnbuiltController
 from sampan.machinery.collector import Collector
 from sampan.machinery.controller import Controller, Watch, key_of
 from sampan.machinery.events import EventRecorder
@@ -72,8 +73,13 @@ async def run_controllers(stack: AsyncExitStack, sources: Sources, changes: Chan
             Watch(CONFIG.resource, seen.configured, CONFIG.namespace),
         ),
     )
+    unbuilt = UnbuiltController(store, clock)
     tasks = [
         asyncio.create_task(controller.run(), name="controller"),
+        *(
+            asyncio.create_task(Controller(store, clock, r, unbuilt.reconcile).run(), name=r)
+            for r in CONDITIONS
+        ),
         asyncio.create_task(Collector(store, clock, REGISTRY).run(), name="collector"),
         asyncio.create_task(_pass_on(changes, controller), name="changes"),
         asyncio.create_task(_sweep(recorder), name="sweep"),

@@ -28,7 +28,7 @@ INT64 = frozenset(
 )
 """Integers of 64 bits (also as items of a list of that name); all others have 32."""
 
-QUANTITIES = frozenset({"limits", "requests", "overhead"})
+QUANTITIES = frozenset({"capacity", "limits", "requests", "overhead"})
 """Maps whose values are quantities; the values of other maps are strings."""
 
 BYTES = frozenset({"ConfigMap.binaryData", "Secret.data"})
@@ -50,6 +50,7 @@ ATOMIC_LISTS = frozenset(
         "matchLabelKeys",
         "mismatchLabelKeys",
         "monitors",
+        "mountOptions",
         "nameservers",
         "namespaces",
         "nodeSelectorTerms",
@@ -104,6 +105,7 @@ ATOMIC_TYPES = frozenset(
         "SecretEnvSource",
         "SecretKeySelector",
         "SecretProjection",
+        "SecretReference",
         "TypedLocalObjectReference",
     }
 )
@@ -111,6 +113,9 @@ ATOMIC_TYPES = frozenset(
 
 ATOMIC_MAPS = frozenset({"PodSpec.nodeSelector", "ServiceAccount.secrets"})
 """Maps of that sort which are no type of their own."""
+
+GRANULAR_FIELDS = frozenset({"PersistentVolumeSpec.claimRef"})
+"""Fields of such a type that are owned part by part all the same."""
 
 DEFAULTS: Mapping[str, object] = {
     "AzureDiskVolumeSource.fsType": "ext4",
@@ -122,11 +127,17 @@ DEFAULTS: Mapping[str, object] = {
     "ContainerPort.protocol": "TCP",
     "FileKeySelector.optional": False,
     "GRPCAction.service": "",
+    "ISCSIPersistentVolumeSource.iscsiInterface": "default",
     "ISCSIVolumeSource.iscsiInterface": "default",
     "LocalObjectReference.name": "",
+    "RBDPersistentVolumeSource.keyring": "/etc/ceph/keyring",
+    "RBDPersistentVolumeSource.pool": "rbd",
+    "RBDPersistentVolumeSource.user": "admin",
     "RBDVolumeSource.keyring": "/etc/ceph/keyring",
     "RBDVolumeSource.pool": "rbd",
     "RBDVolumeSource.user": "admin",
+    "ScaleIOPersistentVolumeSource.fsType": "xfs",
+    "ScaleIOPersistentVolumeSource.storageMode": "ThinProvisioned",
     "ScaleIOVolumeSource.fsType": "xfs",
     "ScaleIOVolumeSource.storageMode": "ThinProvisioned",
     "SecretEnvSource.name": "",

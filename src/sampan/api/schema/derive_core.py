@@ -88,6 +88,8 @@ def _field(owner: str, name: str, annotation: ast.expr, text: str) -> JsonObject
     schema = {"description": text, **_type(path, name, _unquoted(annotation))}
     if path in facts.DEFAULTS:
         schema["default"] = facts.DEFAULTS[path]
+    if path in facts.GRANULAR_FIELDS:
+        schema["x-kubernetes-map-type"] = "granular"
     if path in facts.ZERO_VALUES:
         schema["x-sampan-zero"] = facts.ZERO_VALUES[path]
     return schema

@@ -22,11 +22,20 @@ _SCALARS: Mapping[object, str] = {str: "string", int: "integer", bool: "boolean"
 
 
 def derive_views(roots: tuple[type[View], ...]) -> dict[str, JsonObject]:
-    """Return the definition of each view and of every view that it reaches, by class name."""
+    """Return the definition of each view and of every view that it reaches, by class name.
+
+    Raise ValueError when two views share a name, which would hide one of them.
+    """
     definitions: dict[str, JsonObject] = {}
+    found: dict[str, type[View]] = {}
     waiting = list(roots)
     while waiting:
         view = waiting.pop()
+        if found.setdefault(view.__name__, view) is not view:
+            raise ValueError(
+                f'two views have the name "{view.__name__}", in {view.__module__} and '
+                f"{found[view.__name__].__module__}; rename one"
+            )
         if view.__name__ not in definitions:
             definitions[view.__name__] = _definition(view)
             for field in view.model_fields.values():

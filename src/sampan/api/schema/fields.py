@@ -76,9 +76,16 @@ def completed(schema: JsonObject, value: Any, *, webhook: bool = False) -> Any:
 
 
 def completed_object(schema: JsonObject, obj: JsonObject, *, webhook: bool = False) -> JsonObject:
-    """Return a whole object completed; it has `metadata`, however little was sent."""
+    """Return a whole object completed; it has `metadata`, however little was sent.
+
+    Labels and annotations that are empty are left out, as every server of Kubernetes's does.
+    """
     shaped: JsonObject = completed(schema, obj, webhook=webhook)
-    return {**shaped, "metadata": shaped.get("metadata", {})}
+    metadata = shaped.get("metadata", {})
+    if isinstance(metadata, dict):
+        empty = {name for name in ("labels", "annotations") if metadata.get(name) == {}}
+        metadata = {name: part for name, part in metadata.items() if name not in empty}
+    return {**shaped, "metadata": metadata}
 
 
 def _filled(schema: JsonObject, value: JsonObject, *, webhook: bool) -> JsonObject:

@@ -1,0 +1,1 @@
+"""A ClusterStorageContainer has no conditions: nothing is reported of it."""

@@ -1,0 +1,1 @@
+"""A ClusterStorageContainer has no defaults beyond its schema's (`workloadType` and so on)."""

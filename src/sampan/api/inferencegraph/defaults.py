@@ -1,0 +1,1 @@
+"""An InferenceGraph has no defaults beyond its schema's."""

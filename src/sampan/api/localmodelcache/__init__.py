@@ -1,0 +1,1 @@
+"""LocalModelCache, `serving.kserve.io/v1alpha1`: a model kept on nodes, for every namespace."""

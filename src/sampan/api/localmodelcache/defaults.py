@@ -1,0 +1,1 @@
+"""A LocalModelCache has no defaults."""

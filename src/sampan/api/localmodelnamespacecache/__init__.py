@@ -1,0 +1,1 @@
+"""LocalModelNamespaceCache, `serving.kserve.io/v1alpha1`: a model on nodes, for a namespace."""

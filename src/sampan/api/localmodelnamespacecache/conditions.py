@@ -1,0 +1,1 @@
+"""A LocalModelNamespaceCache has no conditions; `status.nodeStatus` tells of it."""

@@ -1,0 +1,1 @@
+"""A LocalModelNode has no defaults."""

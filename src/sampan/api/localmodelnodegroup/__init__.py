@@ -1,0 +1,1 @@
+"""LocalModelNodeGroup, `serving.kserve.io/v1alpha1`: nodes that keep models, and their storage."""

@@ -1,0 +1,1 @@
+"""A LocalModelNodeGroup has no conditions; `status.used` and `status.available` tell of it."""

@@ -1,0 +1,1 @@
+"""A LocalModelNodeGroup has no defaults beyond its schema's."""

@@ -1,0 +1,1 @@
+"""A TrainedModel has no defaults."""
