@@ -122,6 +122,8 @@ class Connection:
         at, end = 0, len(data)
         if self._greeted < len(PREFACE):
             at = self._read_preface(data)
+            if not self._greeted:
+                return 0
         if self._partial[2]:
             at = self._read_partial(data, at, events)
         while end - at >= HEAD_BYTES:
