@@ -15,6 +15,7 @@ from typing import Any
 from sampan.api.config import Config
 from sampan.api.schema.definitions import _definitions, schema_of
 from sampan.api.scheme import GROUP, REGISTRY
+from sampan.controllers.unbuilt import MESSAGES
 from sampan.plan.unbuilt import _ANNOTATIONS, make_warnings, select_unbuilt
 from tools.reference.markdown import code, page, section, table
 from tools.reference.reason_scan import SOURCE
@@ -85,6 +86,8 @@ def _roots() -> tuple[str, ...]:
 
 def _acted_on(plural: str) -> str:
     """Tell whether anything but storing and checking happens to objects of a kind."""
+    if any(r.plural == plural and r.kind in MESSAGES for r in REGISTRY):
+        return "stored and checked; nothing acts on it yet, and applying one says so"
     folders = ("app", "controllers", "platforms", "apiserver", "machinery")
     files = (p for folder in folders for p in (SOURCE / folder).rglob("*.py"))
     named = any(re.search(rf"\b{plural}\b", p.read_text("utf-8")) for p in files)

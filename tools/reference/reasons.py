@@ -33,6 +33,7 @@ _DECISION = {
     "MultiNodeNotSupported": "a model across several nodes is not built yet",
     "ConfidentialNotSupported": "opening encrypted models is not built yet",
     "StorageSpecNotSupported": "a model named by a storage Secret is not built yet",
+    "NotBuiltYet": "objects of this kind are stored and checked, and nothing acts on them yet",
     "InvalidDomainTemplate": "the operator's domain template gives no host name",
 }
 _DOWNLOAD = {
