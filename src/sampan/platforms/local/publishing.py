@@ -48,6 +48,10 @@ class Door(Protocol):
         """Return the gateway's view of every endpoint."""
 
 
+_FIRST_CHECK_SECONDS = 1.5
+"""Until then Envoy counts an endpoint that is new to it as unhealthy: interval plus timeout."""
+
+
 @dataclass(slots=True)
 class _Entry:
     """What is published for one service, and what is known of its way in."""
@@ -221,10 +225,12 @@ class Publisher:
             self._set(service, entry, LinkState.FAILED, reason, message)
 
     def _take_health(self, service: ServiceKey, entry: _Entry, health: Health) -> None:
-        found = select_healthy(entry.clusters, health)
+        found, known = select_healthy(entry.clusters, health), bool(entry.healthy)
         if found != entry.healthy:
             entry.healthy = found
             self._notify(service)
+        if not known and self._clock.now() - entry.link.since < _FIRST_CHECK_SECONDS:
+            return  # a request has just passed, and the gateway's own check has yet to
         if not found and entry.endpoints() and entry.link.state is LinkState.DONE:
             entry.verified = frozenset()
             self._set(
