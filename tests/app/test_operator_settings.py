@@ -74,29 +74,29 @@ def test_an_empty_file_and_an_empty_variable_set_nothing(tmp_path):
         pytest.param(
             "storage: fast\n",
             [
-                'config.yaml:1: "storage" is no object; write settings as "allowPrivateSources" '
-                "below it"
+                ('config.yaml:1: "storage" is no object; write settings as "allowPrivateSources" '
+                "below it")
             ],
             id="a section that is no object is told so",
         ),
         pytest.param(
             "storage:\n  stallSeconds: 0\n  maxArchiveFiles: 1.5\n  maxArchiveRatio: 0.5\n",
             [
-                'config.yaml:2: storage.stallSeconds: "0" cannot be used; '
-                'write a number of seconds above 0, as "30"',
-                'config.yaml:3: storage.maxArchiveFiles: "1.5" cannot be used; '
-                'write a whole number from 1, as "5"',
-                'config.yaml:4: storage.maxArchiveRatio: "0.5" cannot be used; '
-                'write a number from 1, as "200"',
+                ('config.yaml:2: storage.stallSeconds: "0" cannot be used; '
+                'write a number of seconds above 0, as "30"'),
+                ('config.yaml:3: storage.maxArchiveFiles: "1.5" cannot be used; '
+                'write a whole number from 1, as "5"'),
+                ('config.yaml:4: storage.maxArchiveRatio: "0.5" cannot be used; '
+                'write a number from 1, as "200"'),
             ],
             id="several wrong values are told at once, each with its line",
         ),
         pytest.param(
             "storage:\n  allowPrivateSources: [http://models.lan/]\n",
             [
-                "config.yaml:2: storage.allowPrivateSources: \"['http://models.lan/']\" cannot be "
+                ("config.yaml:2: storage.allowPrivateSources: \"['http://models.lan/']\" cannot be "
                 'used; "http://models.lan/" is no host name, address or network; '
-                'write "models.lan"'
+                'write "models.lan"')
             ],
             id="a URL is no host",
         ),
@@ -124,19 +124,20 @@ def test_a_misspelt_variable_is_named_and_a_stranger_is_not(tmp_path):
 
 
 def test_a_wrong_variable_is_told_by_its_name():
-    with pytest.raises(OperatorSettingsError, match='^SAMPAN_RESERVE_BYTES: "much" cannot be used'):
+    with pytest.raises(OperatorSettingsError, match='SAMPAN_RESERVE_BYTES: "much" cannot'):
         read_operator_settings(ABSENT, {"SAMPAN_RESERVE_BYTES": "much"})
 
 
 @given(value=st.text(max_size=20), index=st.integers(0, len(SETTINGS) - 1))
 def test_any_value_is_taken_or_refused_by_name(value, index):
     setting = SETTINGS[index]
+    told = ""
     try:
         settings = read_operator_settings(ABSENT, {setting.variable: value})
-    except OperatorSettingsError as error:
-        assert str(error).startswith(f"{setting.variable}: ")
-    else:
         settings.fetch_options(Path("/c"), Path("/v"))
+    except OperatorSettingsError as error:
+        told = str(error)
+    assert not told or told.startswith(f"{setting.variable}: ")
 
 
 def test_every_setting_is_a_field_of_a_fetch_and_stands_on_its_page():

