@@ -128,6 +128,18 @@ async def test_an_endpoint_is_routed_once_the_gateway_finds_it_healthy(desk):
     assert not desk.publisher.is_routed(IRIS, "127.0.0.1:20001")
 
 
+async def test_a_new_endpoint_that_awaits_its_first_health_check_does_not_make_a_route_flap(desk):
+    desk.envoy.sick = {A}  # as Envoy counts whatever it has not asked yet
+    await desk.publisher.publish(IRIS, publish(IRIS, A))
+    await desk.until(LinkState.DONE)
+    states = []
+    for _ in range(100):  # a second: one look of the watcher falls into it
+        states.append(desk.state())
+        await asyncio.sleep(0.01)
+    assert set(states) == {LinkState.DONE}
+    await desk.until(LinkState.FAILED)  # nobody ever found it healthy
+
+
 async def test_a_route_turns_false_when_all_endpoints_are_sick_and_true_again(desk):
     await desk.publisher.publish(IRIS, publish(IRIS, A))
     await desk.until(LinkState.DONE)
