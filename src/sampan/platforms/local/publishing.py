@@ -263,6 +263,8 @@ class Publisher:
 
     def _judge(self, service: ServiceKey, entry: _Entry, verdict: Verdict, path: str) -> None:
         if passes(verdict, path):
+            if entry.link.reason == "EndpointsUnhealthy" and not entry.healthy:
+                return  # one request passed slowly; the gateway's own check has the last word
             entry.verified = entry.endpoints()
             self._set(service, entry, LinkState.DONE, "", "")
             return
