@@ -167,8 +167,8 @@ def fields(events):
 
 
 def test_each_field_that_is_not_acted_on_is_told_once_a_generation(story, make):
-    here = story(make.service(logger={}, batcher={}))
-    assert fields(here.look(NOTHING)) == ["spec.predictor.logger", "spec.predictor.batcher"]
+    here = story(make.service(scaleTarget=1, logger={}))
+    assert fields(here.look(NOTHING)) == ["spec.predictor.scaleTarget", "spec.predictor.logger"]
     assert fields(here.look(NOTHING)) == []
     here.edit(make.service(logger={}, generation=2))
     assert fields(here.look(NOTHING)) == ["spec.predictor.logger"]

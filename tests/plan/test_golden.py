@@ -36,12 +36,9 @@ CONTAINER_DEFAULTS = {
 PROBE_DEFAULTS = {
     "failureThreshold": 3, "periodSeconds": 10, "successThreshold": 1, "timeoutSeconds": 1,
 }  # fmt: skip
-# What hands the logger, the batcher and the model agent, none of which is built, to KServe's
+# What hands the logger and the model agent, neither of which is built, to KServe's
 # pod webhook; a warning of the plan stands for each.
 HANDED_ON = {
-    "internal.serving.kserve.io/batcher": "spec.predictor.batcher",
-    "internal.serving.kserve.io/batcher-max-batchsize": "spec.predictor.batcher",
-    "internal.serving.kserve.io/batcher-max-latency": "spec.predictor.batcher",
     "internal.serving.kserve.io/logger": "spec.predictor.logger",
     "internal.serving.kserve.io/logger-mode": "spec.predictor.logger",
     "internal.serving.kserve.io/logger-sink-url": "spec.predictor.logger",

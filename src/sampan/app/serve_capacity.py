@@ -43,7 +43,10 @@ def add_capacity_arguments(parser: argparse.ArgumentParser) -> None:
     add("--request_timeout", type=_seconds, default=0.0, help="seconds until 504; 0: none")
     add(
         "--enable_batcher",
-        action="store_true",
+        type=_truth,
+        nargs="?",
+        const=True,
+        default=False,
         help="batch every model, also one that is not known to be row-wise; V1 answers get a "
         "batchId, as from KServe's batcher",
     )
@@ -91,6 +94,12 @@ def apply_capacity(dataplane: DataPlane, capacity: Capacity) -> None:
             queue=capacity.max_queue,
             timeout=capacity.request_timeout,
         )
+
+
+def _truth(value: str) -> bool:
+    if value.lower() not in {"true", "false"}:
+        raise argparse.ArgumentTypeError(f'"{value}" is neither; write true or false')
+    return value.lower() == "true"
 
 
 def _whole(value: str) -> int:

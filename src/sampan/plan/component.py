@@ -31,6 +31,10 @@ from sampan.plan.unbuilt import AUTOSCALER_CLASS
 
 SOURCE_URI = "internal.serving.kserve.io/storage-initializer-sourceuri"
 
+BATCHER = "internal.serving.kserve.io/batcher"
+BATCHER_SIZE = "internal.serving.kserve.io/batcher-max-batchsize"
+BATCHER_LATENCY = "internal.serving.kserve.io/batcher-max-latency"  # milliseconds
+
 # The version of what goes into a template hash; a new one re-stamps workloads, never restarts them.
 HASH_VERSION = "v1"
 _HASH_LENGTH = 10
@@ -61,7 +65,9 @@ def make_predictor(parts: Parts) -> Workload:
         component=Component.PREDICTOR,
         name=name,
         template=template,
-        template_hash=make_template_hash(template, parts.models),
+        template_hash=make_template_hash(
+            template, parts.models, _whole(own.get("containerConcurrency"))
+        ),
         replicas=make_replicas(service),
         model_name=_make_model_name(service, parts.spec),
         models=parts.models,
@@ -84,9 +90,13 @@ def make_replicas(service: Mapping[str, Any]) -> int:
     return wanted if fixed else max(wanted, 1)
 
 
-def make_template_hash(template: PodTemplate, models: tuple[ModelSource, ...]) -> str:
+def make_template_hash(
+    template: PodTemplate, models: tuple[ModelSource, ...], concurrency: int | None = None
+) -> str:
     """Return `v1-...`, equal for equal meaning: the order of keys plays no part."""
-    meaning = [template, [[m.uri, m.path, m.trusted] for m in models]]
+    meaning: list[Any] = [template, [[m.uri, m.path, m.trusted] for m in models]]
+    if concurrency:  # it belongs to a revision, as in Knative; no limit changes no hash
+        meaning.append(concurrency)
     text = json.dumps(meaning, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return f"{HASH_VERSION}-{hashlib.sha256(text.encode()).hexdigest()[:_HASH_LENGTH]}"
 
@@ -102,6 +112,7 @@ def _make_metadata(parts: Parts, name: str) -> JsonObject:
     kept = {k: v for k, v in copied.items() if k not in parts.config.annotations_kept_back}
     if parts.models and not own.get("storageUris"):
         kept[SOURCE_URI] = parts.models[0].uri
+    kept |= _make_batcher(own.get("batcher"))
     return {
         "labels": {
             **(runtime.get("labels") or {}),
@@ -114,6 +125,14 @@ def _make_metadata(parts: Parts, name: str) -> JsonObject:
         },
         "annotations": kept,
     }
+
+
+def _make_batcher(batcher: Mapping[str, Any] | None) -> dict[str, str]:
+    """Return what tells the platform of a batcher (KServe's annotations of the same meaning)."""
+    if batcher is None:
+        return {}
+    named = {BATCHER_SIZE: batcher.get("maxBatchSize"), BATCHER_LATENCY: batcher.get("maxLatency")}
+    return {BATCHER: "true"} | {k: str(v) for k, v in named.items() if v is not None}
 
 
 def _make_model_name(service: Mapping[str, Any], spec: Mapping[str, Any]) -> str:

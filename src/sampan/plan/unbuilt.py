@@ -27,10 +27,8 @@ _PREDICTOR_FIELDS = {
     "scaleMetric": _NO_SCALING,
     "scaleMetricType": _NO_SCALING,
     "autoScaling": _NO_SCALING,
-    "containerConcurrency": "a limit on concurrent requests is not built yet; none is set",
     "canaryTrafficPercent": "has no effect in Standard mode; all traffic goes to the newest model",
     "logger": "payload logging is not built yet; no request or answer is logged",
-    "batcher": "the batcher is not built yet; each request is predicted by itself",
     "storageContainerName": "storage containers are not built yet; the built-in fetcher is used",
 }
 _ANNOTATIONS = {

@@ -73,5 +73,11 @@ class Runtime:
     port_flags: tuple[str, ...] = ("--http_port", "--grpc_port")
     http2: bool = True
     trust_arguments: tuple[str, ...] = ("--trust",)
+    capacity_arguments: tuple[str, ...] = (
+        "--container_concurrency={containerConcurrency}",
+        "--enable_batcher={batcher}",
+        "--max_batch_size={maxBatchSize}",
+        "--max_latency={maxLatency}",
+    )
     health_path: str = "/v2/health/ready"
     multi_model: bool = True

@@ -25,5 +25,6 @@ def _entry(runtime: Runtime, image: str) -> dict[str, Any]:
         "healthPath": runtime.health_path,
         "portFlags": list(runtime.port_flags),
         "trustArguments": list(runtime.trust_arguments),
+        "capacityArguments": list(runtime.capacity_arguments),
         "http2": runtime.http2,
     }

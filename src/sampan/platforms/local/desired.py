@@ -41,6 +41,8 @@ class DesiredWorkload:
     template: Mapping[str, Any] = field(default_factory=dict)
     command: LocalCommand | None = None
     model_name: str = ""
+    capacity: Mapping[str, str] = field(default_factory=dict)
+    """What `LocalCommand.capacity_arguments` speak of, as far as the service sets it."""
 
 
 @dataclass(frozen=True, slots=True)

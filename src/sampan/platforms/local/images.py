@@ -14,9 +14,17 @@ from typing import Any
 
 _FIELDS = {
     "image", "argv", "requirements", "package", "preload", "entry", "entryArguments",
-    "healthPath", "portFlags", "trustArguments", "http2",
+    "healthPath", "portFlags", "trustArguments", "capacityArguments", "http2",
 }  # fmt: skip
-_LISTS = ("argv", "requirements", "preload", "entryArguments", "portFlags", "trustArguments")
+_LISTS = (
+    "argv",
+    "requirements",
+    "preload",
+    "entryArguments",
+    "portFlags",
+    "trustArguments",
+    "capacityArguments",
+)
 _FRAMEWORK_TAG = re.compile(r"\d+(\.\d+)+([.-]?(a|b|rc|post|dev)\d+)?")
 
 
@@ -53,6 +61,9 @@ class LocalCommand:
     port_flags: tuple[str, ...] = ()
     trust_arguments: tuple[str, ...] = ()
     http2: bool = False
+    capacity_arguments: tuple[str, ...] = ()
+    """Added where the service sets what stands in their braces: `containerConcurrency`, `batcher`
+    (true), `maxBatchSize`, `maxLatency` (milliseconds)."""
 
 
 class ImageTableError(ValueError):
@@ -160,6 +171,7 @@ def _make_command(entry: Any, where: str) -> LocalCommand:
         port_flags=lists["portFlags"],
         entry_arguments=lists["entryArguments"],
         trust_arguments=lists["trustArguments"],
+        capacity_arguments=lists["capacityArguments"],
         http2=bool(entry.get("http2", False)),
     )
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sampan.machinery.registry import JsonObject
+from sampan.platforms.local.capacity import make_capacity_arguments
 from sampan.platforms.local.container_env import Entry, Literal, Pod, make_entries, quantity_value
 from sampan.platforms.local.container_paths import FileSystem, rewrite_paths, select_file_system
 from sampan.platforms.local.container_ports import (
@@ -112,6 +113,7 @@ def _make_argv(
     args += make_port_argument(command, args, ports)
     if any(model.trusted for model in workload.models):
         args += command.trust_arguments
+    args = [*make_capacity_arguments(command, workload.capacity), *args]  # the user's come last
     program = [word.replace("{python}", here.python) for word in command.argv]
     if not command.entry:
         return [*program, *args], None

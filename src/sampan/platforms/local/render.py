@@ -12,6 +12,7 @@ from typing import Any
 
 from sampan.gateway.table import Share, TableRoute
 from sampan.plan.types import Plan, Route, ServiceKey, Workload
+from sampan.platforms.local.capacity import make_capacity
 from sampan.platforms.local.container_ports import select_ports
 from sampan.platforms.local.desired import (
     Desired,
@@ -77,6 +78,7 @@ def render_workload(service: ServiceKey, workload: Workload, images: ImageTable)
         models=workload.models,
         template=workload.template,
         model_name=workload.model_name,
+        capacity=make_capacity(workload),
     )
     container = main_container(workload.template)
     image, own_command = str(container.get("image", "")), list(container.get("command") or ())

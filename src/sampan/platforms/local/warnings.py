@@ -7,6 +7,7 @@ from typing import Any
 
 from sampan.plan.types import Plan, Workload
 from sampan.platforms.local.capabilities import CAPABILITY_TABLE, Inside, Unsupported
+from sampan.platforms.local.capacity import capacity_warnings
 from sampan.platforms.local.container_env import Pod, field_value
 from sampan.platforms.local.container_ports import has_named_port
 from sampan.platforms.local.images import ImageTable
@@ -30,6 +31,8 @@ def workload_warnings(workload: Workload, images: ImageTable) -> Iterator[Named]
     pod = workload.template.get("spec") or {}
     yield from _object_warnings("PodSpec", pod, root)
     served = main_container(workload.template)
+    stands_in = None if served.get("command") else images.find(str(served.get("image", "")))
+    yield from capacity_warnings(workload, stands_in, root)
     for i, container in enumerate(pod.get("containers") or ()):
         path = f"{root}.containers[{i}]"
         if container is not served and container != served:
