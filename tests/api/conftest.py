@@ -17,18 +17,6 @@ from sampan.machinery.registry import AdmissionContext, Admitted
 
 SHARED = Path(__file__).parents[3] / "shared"
 SETUPS = ("standard-gateway", "standard-ingress", "knative")
-KINDS = (
-    "inferenceservice",
-    "servingruntime",
-    "clusterservingruntime",
-    "inferencegraph",
-    "trainedmodel",
-    "clusterstoragecontainer",
-    "localmodelcache",
-    "localmodelnamespacecache",
-    "localmodelnodegroup",
-    "localmodelnode",
-)
 CLUSTER_SCOPED = ("Cluster", "LocalModelCache", "LocalModelNode")
 
 Json = dict[str, Any]
@@ -71,9 +59,12 @@ class Recordings:
 
     def crd(self, plural: str) -> Json:
         """Return the structural schema of a CRD's only version."""
+        return self.definition(plural)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+
+    def definition(self, plural: str) -> Json:
+        """Return a CustomResourceDefinition."""
         path = self.root / "crds" / "kserve" / f"serving.kserve.io_{plural}.yaml"
-        crd = yaml.load(path.read_text(), Loader=yaml.CSafeLoader)
-        return crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+        return yaml.load(path.read_text(), Loader=yaml.CSafeLoader)
 
 
 def _absent() -> str:
@@ -91,7 +82,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test that asks for `sample_name`, `lifecycle_name` or `setup` once for each."""
     if "setup" in metafunc.fixturenames:
         metafunc.parametrize("setup", SETUPS)
-    samples = (p.stem for kind in KINDS for p in (SHARED / "samples").glob(f"{kind}-*.yaml"))
+    samples = (p.stem for p in (SHARED / "samples").glob("*.yaml"))
     _parametrize(metafunc, "sample_name", samples)
     lifecycles = (SHARED / "golden" / "lifecycle").glob("*/*.json")
     _parametrize(metafunc, "lifecycle_name", (f"{p.parent.name}/{p.stem}" for p in lifecycles))

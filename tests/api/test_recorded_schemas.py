@@ -1,9 +1,11 @@
 """Our schemas hold every field, type, enum and bound of KServe's CRDs."""
 
 from collections.abc import Iterator
+from importlib.resources import files
 from typing import Any
 
 import pytest
+import yaml
 
 from sampan.api.schema.definitions import schema_of
 from sampan.api.scheme import GROUP, REGISTRY
@@ -63,6 +65,30 @@ def is_explained(difference: Difference) -> bool:
     if path.startswith("spec.canary[].predictor."):
         return ours is None and set(theirs) <= {"modelFormat", "name"}
     return theirs is None and (ours == ["port"] or (path.endswith(".os") and ours == ["name"]))
+
+
+def definition_of(kind: str) -> Any:
+    """Return our generated CustomResourceDefinition of a kind."""
+    name = f"crds/{GROUP}_{PLURALS[kind]}.yaml"
+    return yaml.load(files("sampan.manifests").joinpath(name).read_text(), Loader=yaml.CSafeLoader)
+
+
+@pytest.mark.parametrize("kind", PLURALS)
+def test_a_generated_crd_has_the_names_columns_and_fields_of_kserves(
+    recordings: Any, kind: str
+) -> None:
+    theirs, ours = recordings.definition(PLURALS[kind])["spec"], definition_of(kind)["spec"]
+    assert {k: ours[k] for k in ("group", "names", "scope")} == {
+        k: theirs[k] for k in ("group", "names", "scope")
+    }
+    their_version, our_version = theirs["versions"][0], ours["versions"][0]
+    for keyword in ("name", "served", "storage", "additionalPrinterColumns", "subresources"):
+        # An empty `subresources` says what an absent one does.
+        assert (our_version.get(keyword) or None) == (their_version.get(keyword) or None), keyword
+    their_schema = their_version["schema"]["openAPIV3Schema"]
+    our_schema = our_version["schema"]["openAPIV3Schema"]
+    found = [(path[1:], *rest) for path, *rest in differences(their_schema, our_schema, "")]
+    assert [d for d in found if not is_explained(d)] == []
 
 
 @pytest.mark.parametrize("kind", PLURALS)

@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import Any
 
 from sampan.api.config import Config
-from sampan.api.schema.definitions import _definitions, schema_of
+from sampan.api.schema.definitions import definitions, schema_of
 from sampan.api.scheme import GROUP, REGISTRY
 from sampan.controllers.unbuilt import MESSAGES
 from sampan.plan.unbuilt import _ANNOTATIONS, make_warnings, select_unbuilt
@@ -108,7 +108,7 @@ def _reached() -> tuple[str, ...]:
         if name in seen or name not in _ours():
             continue
         seen.append(name)
-        for field, part in _definitions()[name]["properties"].items():
+        for field, part in definitions()[name]["properties"].items():
             waiting += [] if _here(name, field) else _references(part)
     return tuple(seen)
 
@@ -131,7 +131,7 @@ def _references(part: Any) -> Iterator[str]:
 
 
 def _section(name: str) -> str:
-    schema = _definitions()[name]
+    schema = definitions()[name]
     required = set(schema.get("required", ()))
     rows = [
         (

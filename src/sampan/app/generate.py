@@ -1,4 +1,4 @@
-"""Writes `sampan.manifests` from the runtimes' declarations: `make generate`.
+"""Writes `sampan.manifests` from the runtimes' declarations and the kinds: `make generate`.
 
 The control plane never imports a runtime; these files are how it knows them.
 """
@@ -10,6 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from sampan.app.crd_manifests import render_crd_files
 from sampan.machinery.registry import JsonObject
 from sampan.runtimes import all_runtimes
 from sampan.runtimes.declaration import ModelFormat, Runtime
@@ -57,6 +58,7 @@ def render_files(runtimes: Sequence[Runtime]) -> Mapping[str, str]:
     import yaml
 
     made = {"images.json": json.dumps(render_images(runtimes), indent=2) + "\n"}
+    made |= render_crd_files()
     for runtime in runtimes:
         text = yaml.safe_dump(render_runtime(runtime), sort_keys=False)
         made[f"runtimes/{runtime.name}.yaml"] = _HEADER + text
@@ -64,12 +66,12 @@ def render_files(runtimes: Sequence[Runtime]) -> Mapping[str, str]:
 
 
 def main() -> int:
-    """Write the files, and remove those of runtimes that are no more."""
+    """Write the files, and remove those of runtimes and kinds that are no more."""
     import sampan.manifests
 
     root = Path(sampan.manifests.__file__).parent
     made = render_files(all_runtimes())
-    for path in root.glob("runtimes/*.yaml"):
+    for path in root.glob("*/*.yaml"):
         if str(path.relative_to(root)) not in made:
             path.unlink()
     for name, text in made.items():

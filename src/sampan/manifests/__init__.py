@@ -1,7 +1,8 @@
-"""Generated data: never edited, written by `make generate` from the declarations of the runtimes.
+"""Generated data: never edited, written by `make generate` from the runtimes and the kinds.
 
 `images.json` is the local platform's image table, `runtimes/*.yaml` the ClusterServingRuntimes that
-every platform installs. Code does not belong here but for reading these files.
+every platform installs, `crds/*.yaml` the CustomResourceDefinitions for a
+cluster. Code does not belong here but for reading these files.
 """
 
 from __future__ import annotations

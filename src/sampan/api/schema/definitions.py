@@ -19,14 +19,15 @@ def schema_of(name: str) -> JsonObject:
 
     Equal parts are shared between schemas, so nobody may change what this returns.
     """
-    return _expanded(_definitions()[name])
+    return _expanded(definitions()[name])
 
 
 @cache
-def _definitions() -> dict[str, JsonObject]:
+def definitions() -> dict[str, JsonObject]:
+    """Return every definition by type name, with its references as they are; not to be changed."""
     text = files("sampan.api.schema").joinpath("definitions.json").read_text("utf-8")
-    definitions: dict[str, JsonObject] = json.loads(text)
-    return definitions
+    loaded: dict[str, JsonObject] = json.loads(text)
+    return loaded
 
 
 def _expanded(schema: JsonObject) -> JsonObject:
