@@ -9,7 +9,8 @@ from typing import Any
 from sampan.protocol.grpc import framing, messages
 from sampan.protocol.grpc.infer import Received
 from sampan.protocol.grpc.protobuf import delimited
-from sampan.protocol.grpc.status import describe
+from sampan.protocol.grpc.status import RpcError, Status, describe
+from sampan.protocol.tensors import InferRequest
 from sampan.server.dataplane import DataPlane
 from sampan.server.grpc_answers import answer_inference
 from sampan.server.grpc_stream import StreamCall
@@ -30,10 +31,17 @@ def make_inference(
         received.request.model_name,
         headers,
         len(message),
-        received.fill,
+        partial(_fill, received, gone),
         partial(answer_inference, raw=received.is_raw, most=most),
         gone=gone,
     )
+
+
+def _fill(received: Received, gone: Callable[[], bool]) -> InferRequest:
+    """Decode, unless the client has left while the call waited for a thread."""
+    if gone():
+        raise RpcError(Status.CANCELLED, "the client has left")
+    return received.fill()
 
 
 class InferStream:

@@ -120,10 +120,8 @@ class Received:
         if tensor.datatype == "BYTES":
             elements = contents.decode_elements(tensor.name, self._data, places)
             tensor.set_raw(memoryview(serialize_byte_tensor(elements)))
-        elif contents.has_typed_form(tensor.datatype):
+        elif contents.has_typed_form(tensor.datatype) or (places and tensor.datatype == "FP16"):
             tensor.set_raw(contents.decode_raw(tensor.name, tensor.datatype, self._data, places))
-        elif places:
-            contents.decode_elements(tensor.name, self._data, places)
         tensor.as_numpy()
 
 
