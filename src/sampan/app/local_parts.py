@@ -108,7 +108,7 @@ async def _start_platform(
 ) -> LocalPlatform:
     store, launcher, changes = parts
     paths, clock = settings.paths, SystemClock()
-    layout = Layout(paths.state, paths.cache)
+    layout = Layout(paths.state, paths.cache, paths.volumes)
     gateway = Gateway(paths.state / "gateway", GatewaySettings(port=settings.port), clock)
     # Stopped in this order: requests end at the gateway before the replicas behind it go.
     stack.push_async_callback(launcher.close, stop_all=True)

@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
 class Paths:
-    """The folders of one installation. `state` belongs to one daemon, `cache` is shared by all."""
+    """The folders of one installation.
+
+    `state` belongs to one daemon, `cache` is shared by all. Sub-folders of `volumes` stand for
+    PersistentVolumeClaims; a daemon with a temporary state folder uses the same ones.
+    """
 
     state: Path
     cache: Path
     config: Path
+    volumes: Path
 
     @property
     def daemon_file(self) -> Path:
@@ -45,14 +50,9 @@ class Paths:
         """The operator's own images and the commands that stand for them; it may be absent."""
         return self.config / "images.yaml"
 
-    @property
-    def volumes(self) -> Path:
-        """The folder whose sub-folders stand for PersistentVolumeClaims."""
-        return self.state / "volumes"
-
     def with_state(self, state: Path) -> Paths:
-        """Return the same cache and configuration with another state folder."""
-        return Paths(state, self.cache, self.config)
+        """Return the same cache, configuration and volumes with another state folder."""
+        return replace(self, state=state)
 
     def make(self) -> Paths:
         """Create the folders, private to the user, and return self."""
@@ -67,7 +67,8 @@ def find_paths() -> Paths:
     home = os.environ.get("SAMPAN_HOME")
     if home:
         root = Path(home).absolute()
-        return Paths(root / "state", root / "cache", root / "config")
+        state = root / "state"
+        return Paths(state, root / "cache", root / "config", state / "volumes")
     user = Path.home()
     mac = sys.platform == "darwin"
     library = user / "Library"
@@ -76,7 +77,8 @@ def find_paths() -> Paths:
     )
     cache = _xdg("XDG_CACHE_HOME", library / "Caches" if mac else user / ".cache")
     config = _xdg("XDG_CONFIG_HOME", user / ".config")
-    return Paths(state / "sampan", cache / "sampan", config / "sampan")
+    own = state / "sampan"
+    return Paths(own, cache / "sampan", config / "sampan", own / "volumes")
 
 
 def _xdg(variable: str, default: Path) -> Path:

@@ -14,10 +14,14 @@ from sampan.plan.types import ServiceKey
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """`state` belongs to one daemon; `cache` is shared by all daemons of the user."""
+    """`state` belongs to one daemon; `cache` is shared by all daemons of the user.
+
+    `kept`: where volumes stand, when they are to outlive a temporary `state`.
+    """
 
     state: Path
     cache: Path
+    kept: Path | None = None
 
     @property
     def environments(self) -> Path:
@@ -32,7 +36,7 @@ class Layout:
     @property
     def volumes(self) -> Path:
         """The folder whose sub-folders stand for PersistentVolumeClaims."""
-        return self.state / "volumes"
+        return self.kept or self.state / "volumes"
 
     @property
     def routes(self) -> Path:
