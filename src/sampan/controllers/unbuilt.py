@@ -62,7 +62,7 @@ def _cache_message(cache: Mapping[str, Any]) -> str:
     uri = (cache.get("spec") or {}).get("sourceModelUri", "")
     return (
         f'nothing is downloaded ahead yet, so "{uri}" is not here before it is used; a service '
-        "with this storageUri fetches it once, and it is kept on this machine from then on"
+        "fetches its model when it starts, and the model is kept on this machine from then on"
     )
 
 
