@@ -38,6 +38,7 @@ class Http2(asyncio.Protocol):
         self._loop = loop
         self._transport: asyncio.Transport | None = None
         self._connection = Connection(host.limits)
+        self._scheduled = False  # a write is due when the loop turns
         self._busy = False  # in `data_received`, which writes once at its end
         self._buffered = 0  # bytes of bodies that are not whole
         self._since = host.now  # when the last request came or the last answer went
@@ -303,9 +304,17 @@ class Http2(asyncio.Protocol):
         return block
 
     def _flush_later(self) -> None:
-        """Write now, unless a read is being handled: it writes at its end."""
-        if not self._busy:
-            self._flush()
+        """Write soon: at the end of the read that is being handled, or when the loop turns.
+
+        A batch of predictions answers many streams in a row; they go out in one write.
+        """
+        if not self._busy and not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._flush_scheduled)
+
+    def _flush_scheduled(self) -> None:
+        self._scheduled = False
+        self._flush()
 
     # -- time and end ------------------------------------------------------------------------
 
