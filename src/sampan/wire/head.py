@@ -11,7 +11,6 @@ _STATUS_LINES = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
 }
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-_BREAKERS = (b"\r", b"\n", b"\0")
 
 
 class Head:
@@ -22,7 +21,7 @@ class Head:
     def __init__(self) -> None:
         self._second = -1
         self._date = b""
-        self._json = b""  # the head that nearly all answers have, but for the length
+        self._json = b""  # the head that nearly all answers begin with, but for the length
         self.date = b""
         """The date's value alone, for HTTP/2."""
 
@@ -32,7 +31,7 @@ class Head:
             self._second = int(epoch)
             self.date = formatdate(epoch, usegmt=True).encode()
             self._date = b"date: " + self.date + b"\r\n"
-            fields = b"content-type: application/json\r\ncontent-length: %d\r\n\r\n"
+            fields = b"content-type: application/json\r\ncontent-length: %d\r\n"
             self._json = _STATUS_LINES[200] + self._date + fields
 
     def render(self, response: Response, *, close: bool, close_ends: bool = False) -> bytes:
@@ -44,11 +43,14 @@ class Head:
         if (
             status == 200
             and response.content_type == b"application/json"
-            and not (response.headers or close)
             and response.chunks is None
+            and not close
             and self._json
         ):
-            return self._json % len(response.body)
+            head = self._json % len(response.body)
+            for name, value in response.headers:
+                head += _line(name, value)
+            return head + b"\r\n"
         line = _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
         parts = [line, self._date]
         if response.content_type:
@@ -66,7 +68,7 @@ class Head:
 def _line(name: bytes, value: bytes) -> bytes:
     """Return one header line; a line break in it would let a model write headers of its own."""
     line = name + b": " + value
-    if any(breaker in line for breaker in _BREAKERS):
+    if b"\n" in line or b"\r" in line or b"\0" in line:
         raise ValueError(
             f'response header "{name.decode("latin-1")}" holds a line break in its value; '
             "send the value without it"
