@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -74,22 +75,28 @@ class Daemon:
         self.home.sampan("delete", "isvc", name)
 
     def _client(self):
-        from sampan.app.paths import Paths
+        from sampan.app.paths import paths_under
         from sampan.cli.client import ApiClient
         from sampan.cli.daemon import read_server
 
         folder = self.home.folder
-        server = read_server(Paths(folder / "state", folder / "cache", folder / "config"))
+        server = read_server(paths_under(folder))
         if server is None:
             raise RuntimeError("the daemon is not up any more")
         return ApiClient(server)
 
 
 def find_home(setting: Setting) -> Home:
-    """Return the bench's own home. Its cache stays warm between runs."""
+    """Return the bench's own home. Its cache stays warm between runs, its state does not.
+
+    What a run that was cut off left serving is ended first.
+    """
     folder = setting.cache / "home"
     folder.mkdir(mode=0o700, exist_ok=True)
-    return Home(folder, str(Path(setting.python).with_name("sampan")))
+    home = Home(folder, str(Path(setting.python).with_name("sampan")))
+    home.sampan("down")
+    shutil.rmtree(folder / "state", ignore_errors=True)
+    return home
 
 
 def predict_url(port: int, name: str) -> str:

@@ -66,9 +66,7 @@ def find_paths() -> Paths:
     """Return the paths of this user: `$SAMPAN_HOME/{state,cache,config}`, else the XDG folders."""
     home = os.environ.get("SAMPAN_HOME")
     if home:
-        root = Path(home).absolute()
-        state = root / "state"
-        return Paths(state, root / "cache", root / "config", state / "volumes")
+        return paths_under(Path(home).absolute())
     user = Path.home()
     mac = sys.platform == "darwin"
     library = user / "Library"
@@ -79,6 +77,12 @@ def find_paths() -> Paths:
     config = _xdg("XDG_CONFIG_HOME", user / ".config")
     own = state / "sampan"
     return Paths(own, cache / "sampan", config / "sampan", own / "volumes")
+
+
+def paths_under(root: Path) -> Paths:
+    """Return the paths of an installation that keeps everything under one folder."""
+    state = root / "state"
+    return Paths(state, root / "cache", root / "config", state / "volumes")
 
 
 def _xdg(variable: str, default: Path) -> Path:
