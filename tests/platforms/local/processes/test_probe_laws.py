@@ -68,7 +68,9 @@ def test_the_probe_of_its_json(spec: dict[str, Any], probe: Probe) -> None:
     ("spec", "words"),
     [
         pytest.param({}, "has no action", id="nothing to do"),
-        pytest.param({"httpGet": {"port": "http"}}, '"http" is neither a number', id="a named port"),
+        pytest.param(
+            {"httpGet": {"port": "http"}}, '"http" is neither a number', id="a named port"
+        ),
     ],
 )
 def test_a_probe_that_cannot_be_run_says_why(spec: dict[str, Any], words: str) -> None:
