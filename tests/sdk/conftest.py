@@ -101,9 +101,7 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
     def start(*words: str, **variables: str) -> Served:
         code = "import sys; from sampan.cli.main import main; main(sys.argv[1:])"
         program = [sys.executable, "-c", code, "serve"]
-        served = Served(
-            [*program, *words, "--http_port=0", "--enable_grpc=false"], tmp_path, **variables
-        )
+        served = Served([*program, *words, "--http_port=0", "--grpc_port=0"], tmp_path, **variables)
         running.append(served)
         return served
 

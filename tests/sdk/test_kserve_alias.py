@@ -93,7 +93,7 @@ def test_a_custom_model_written_for_kserve_answers_v1_and_v2(serve, tmp_path):
     assert served.end() == 0
 
 
-@pytest.mark.parametrize("protocol", ["v1", "v2"])
+@pytest.mark.parametrize("protocol", ["v1", "v2", "grpc-v2"])
 def test_a_transformer_asks_its_predictor(serve, tmp_path, protocol):
     (tmp_path / "custom.py").write_text(CUSTOM)
     (tmp_path / "transformer.py").write_text(TRANSFORMER)

@@ -1,4 +1,4 @@
-"""Asks a predictor on behalf of a transformer: V1 or V2 over REST."""
+"""Asks a predictor on behalf of a transformer: V1 or V2 over REST, V2 over gRPC."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from sampan.client.predictor_protocol import PredictorProtocol
 from sampan.client.rest import InferenceRESTClient, RESTConfig
-from sampan.protocol.errors import UnsupportedProtocol
+from sampan.protocol.errors import InvalidInput
+from sampan.protocol.tensors import InferRequest
 from sampan.sdk.predictor_config import PredictorConfig
 
 if TYPE_CHECKING:
     import ssl
+
+    from sampan.client.grpc import InferenceGRPCClient
 
 FORWARDED = ("x-request-id", "x-b3-traceid", "traceparent", "tracestate", "authorization")
 """Request headers that go on to the predictor: KServe's, and W3C Trace Context's two."""
@@ -24,6 +27,7 @@ class Predictor:
     def __init__(self, config: PredictorConfig) -> None:
         self.config = config
         self._rest: InferenceRESTClient | None = None
+        self._grpc: InferenceGRPCClient | None = None
 
     async def predict(
         self,
@@ -34,7 +38,7 @@ class Predictor:
     ) -> Any:
         """Return the predictor's answer: decoded JSON (V1) or an InferResponse (V2)."""
         if self.config.protocol == PredictorProtocol.GRPC_V2.value:
-            raise UnsupportedProtocol(self.config.protocol)
+            return await self._predict_grpc(model_name, payload, headers)
         return await self._rest_client().infer(
             self.config.predictor_base_url,
             payload,
@@ -52,6 +56,19 @@ class Predictor:
             base_url, payload, model_name=model_name, headers=select_headers(headers)
         )
 
+    async def _predict_grpc(
+        self, model_name: str, payload: Any, headers: Mapping[str, str] | None
+    ) -> Any:
+        if not isinstance(payload, InferRequest):
+            raise InvalidInput(
+                f'a predictor with protocol "{self.config.protocol}" takes tensors; return an '
+                "InferRequest from preprocess"
+            )
+        payload.model_name = model_name
+        metadata = [*select_headers(headers).items()]
+        metadata += [("request_type", "grpc_v2"), ("response_type", "grpc_v2")]
+        return await self._grpc_client().infer(payload, headers=metadata)
+
     def _rest_client(self) -> InferenceRESTClient:
         if self._rest is None:
             config = self.config
@@ -64,6 +81,19 @@ class Predictor:
                 )
             )
         return self._rest
+
+    def _grpc_client(self) -> InferenceGRPCClient:
+        if self._grpc is None:
+            from sampan.client.grpc import InferenceGRPCClient
+
+            config = self.config
+            self._grpc = InferenceGRPCClient(
+                config.predictor_host,
+                use_ssl=config.use_ssl,
+                timeout=config.timeout,
+                retries=config.retries,
+            )
+        return self._grpc
 
 
 def select_headers(headers: Mapping[str, str] | None) -> dict[str, str]:

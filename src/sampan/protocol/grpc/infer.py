@@ -62,7 +62,7 @@ class Received:
             elif tag == _VERSION:
                 request.model_version = text(data, start, stop) or None
             elif tag == _PARAMETERS:
-                request.parameters = _parameter(data, start, stop, request.parameters)
+                request.parameters = decode_parameter(data, start, stop, request.parameters)
             elif tag == _OUTPUTS:
                 outputs = request.request_outputs or []
                 request.request_outputs = [*outputs, _requested(data, start, stop)]
@@ -79,13 +79,13 @@ class Received:
             elif tag == _VERSION:
                 datatype = text(data, start, stop)
             elif tag == _SHAPE:
-                shape += _dimensions(data, start, stop)
+                shape += decode_dimensions(data, start, stop)
             elif tag == _SHAPE_ONE:
                 shape.append(signed(start))
             elif tag == _CONTENTS:
                 places.append((start, stop))
             elif tag == _PARAMETERS:
-                parameters = _parameter(data, start, stop, parameters)
+                parameters = decode_parameter(data, start, stop, parameters)
         self.request.inputs.append(InferInput(name, shape, datatype, None, parameters))
         self._contents.append(places)
 
@@ -125,7 +125,8 @@ class Received:
         tensor.as_numpy()
 
 
-def _dimensions(data: bytes, at: int, end: int) -> list[int]:
+def decode_dimensions(data: bytes, at: int, end: int) -> list[int]:
+    """Return the packed sizes of a shape."""
     sizes: list[int] = []
     while at < end:
         size, at = protobuf.read_varint(data, at, end)
@@ -140,11 +141,11 @@ def _requested(data: bytes, at: int, end: int) -> RequestedOutput:
         if tag == _NAME:
             name = text(data, start, stop)
         elif tag == _VERSION:  # its parameters are field 2
-            parameters = _parameter(data, start, stop, parameters)
+            parameters = decode_parameter(data, start, stop, parameters)
     return RequestedOutput(name, parameters)
 
 
-def _parameter(data: bytes, at: int, end: int, before: Parameters | None) -> Parameters:
+def decode_parameter(data: bytes, at: int, end: int, before: Parameters | None) -> Parameters:
     """Return the parameters with one map entry more."""
     key = ""
     value: str | float | bool = ""
@@ -180,7 +181,7 @@ def encode_response(response: InferResponse, *, raw: bool) -> list[bytes]:
         delimited(1, response.model_name.encode()),
         delimited(2, response.model_version.encode()) if response.model_version else b"",
         delimited(3, response.id.encode()) if response.id else b"",
-        *_encode_parameters(response.parameters),
+        *encode_parameters(response.parameters),
     ]
     raws: list[bytes] = []
     for output in outputs:
@@ -192,7 +193,7 @@ def encode_response(response: InferResponse, *, raw: bool) -> list[bytes]:
         else:
             typed = contents.encode(output.datatype, array)
             head = _tensor_head(output) + delimited(5, typed)
-        for parameter in _encode_parameters(output.parameters):
+        for parameter in encode_parameters(output.parameters):
             head += parameter
         parts.append(delimited(5, head))
     return parts + raws
@@ -237,7 +238,7 @@ def _raw_bytes(datatype: str, array: Any) -> Any:
 def _raw_head(name: str, datatype: str, shape: tuple[int, ...], size: int) -> bytes:
     """Return the start of a raw output's message: a model's outputs repeat themselves."""
     head = _tensor_head(InferOutput(name, list(shape), datatype))
-    return head + b"".join(_encode_parameters({"binary_data_size": size}))
+    return head + b"".join(encode_parameters({"binary_data_size": size}))
 
 
 def _tensor_head(output: InferOutput) -> bytes:
@@ -253,14 +254,16 @@ def _length_prefix(number: int, size: int) -> bytes:
     return varint(number << 3 | protobuf.LENGTH) + varint(size)
 
 
-def _encode_parameters(parameters: Parameters | None) -> list[bytes]:
+def encode_parameters(parameters: Parameters | None) -> list[bytes]:
+    """Return each parameter as an entry of field 4."""
     return [
-        delimited(4, delimited(1, key.encode()) + delimited(2, _encode_choice(value)))
+        delimited(4, delimited(1, key.encode()) + delimited(2, encode_choice(value)))
         for key, value in (parameters or {}).items()
     ]
 
 
-def _encode_choice(value: object) -> bytes:
+def encode_choice(value: object) -> bytes:
+    """Return a parameter's value as an InferParameter; InvalidInput for what it cannot hold."""
     if isinstance(value, bool):
         return varint(1 << 3) + varint(int(value))
     if isinstance(value, int) and -(2**63) <= value < 2**63:

@@ -1,6 +1,7 @@
 """KServe's Python SDK as Sampan has it: each name from the part of Sampan it lives in."""
 
 from kserve.constants import constants
+from kserve.inference_client import InferenceGRPCClient
 from kserve.utils import utils
 from sampan.client.rest import InferenceRESTClient, RESTConfig
 from sampan.protocol.tensors import InferInput, InferOutput, InferRequest, InferResponse
@@ -15,6 +16,7 @@ __all__ = [
     "ModelRepository",
     "PredictorConfig",
     "InferenceRESTClient",
+    "InferenceGRPCClient",
     "RESTConfig",
     "InferRequest",
     "InferInput",
