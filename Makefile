@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.sampan-ready
 
-.PHONY: help setup demo test test-slow soak check format bench generate lock clean
+.PHONY: help setup demo test test-slow soak check format bench conformance generate lock clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,10 @@ format: $(STAMP) ## Format the code and mend what lint can mend
 
 bench: $(STAMP) ## Measure side by side: make bench B=spine
 	@$(BIN)/python -m bench.run $(B)
+
+conformance: $(STAMP) ## Ask a server every case: make conformance URL=... MODEL=...; without, score side by side
+	@if [ -n "$(URL)" ]; then exec $(BIN)/python tests/conformance/oip/run.py $(URL) --model $(or $(MODEL),iris); \
+	  else exec $(BIN)/python -m tests.conformance.oip.score; fi
 
 generate: $(STAMP) ## Write what is generated: manifests, images, schemas, reference pages
 	@$(BIN)/python -m sampan.app.generate
