@@ -42,7 +42,7 @@ def start_kserve(folder: Path, port: int) -> subprocess.Popen[bytes]:
 
 
 def start_mlserver(folder: Path, port: int) -> subprocess.Popen[bytes]:
-    """Start MLServer with its sklearn runtime."""
+    """Start MLServer with its sklearn runtime, in one process."""
     settings = {
         "name": "iris",
         "implementation": "mlserver_sklearn.SKLearnModel",
@@ -52,7 +52,8 @@ def start_mlserver(folder: Path, port: int) -> subprocess.Popen[bytes]:
     program = Path(peer_python(Setting(), MLSERVER)).with_name("mlserver")
     ports = {"HTTP": port, "GRPC": free_port(), "METRICS": free_port()}
     variables = {f"MLSERVER_{name}_PORT": str(value) for name, value in ports.items()}
-    return _start([str(program), "start", str(folder)], MLSERVER_HOST="127.0.0.1", **variables)
+    variables |= {"MLSERVER_HOST": "127.0.0.1", "MLSERVER_PARALLEL_WORKERS": "0"}
+    return _start([str(program), "start", str(folder)], **variables)
 
 
 SERVERS = {
