@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeAlias
 
 from sampan.app.targets import Target, make_model, module_files
 from sampan.server.load_failure import describe_failure
@@ -24,19 +25,24 @@ STOP_SECONDS = 30.0
 """How long requests that began on an old version have before it is stopped: the grace period of
 KServe's server."""
 
-_State = dict[Path, tuple[int, int, int]]
+State: TypeAlias = dict[Path, tuple[int, int, int]]
+"""Time, size and inode of files."""
 
 
 class Reloader:
-    """Watches the files of targets and puts new models in the place of old ones."""
+    """Watches the files of targets and puts new models in the place of old ones.
+
+    `files`: each target's files as they were before they were loaded.
+    """
 
     def __init__(
-        self, targets: tuple[Target, ...], repository: ModelRepository, workers: Workers
+        self, repository: ModelRepository, workers: Workers, files: Mapping[Target, State]
     ) -> None:
-        self._targets = targets
+        self._targets = tuple(files)
         self._repository = repository
         self._workers = workers
-        self._seen = {target: observe_files(target) for target in targets}
+        # Modules beside a file are known once it is loaded; the file itself from before.
+        self._seen = {target: observe_files(target) | state for target, state in files.items()}
 
     async def run(self) -> None:
         """Poll until cancelled."""
@@ -69,9 +75,9 @@ class Reloader:
         asyncio.get_running_loop().call_later(STOP_SECONDS, _stop, old)
 
 
-def observe_files(target: Target) -> _State:
+def observe_files(target: Target) -> State:
     """Return time, size and inode of the target's file and of its folder's loaded modules."""
-    state: _State = {}
+    state: State = {}
     for path in {target.path, *module_files(target.path.parent).values()}:
         try:
             stat = path.stat()

@@ -18,9 +18,10 @@ import sys
 import tempfile
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
+from time import perf_counter
 from typing import Any, TypeAlias
 
-from sampan.app.reloading import Reloader
+from sampan.app.reloading import Reloader, observe_files
 from sampan.app.serve_arguments import Options, parse
 from sampan.app.serve_capacity import apply_capacity
 from sampan.app.serve_listeners import PortTaken, bind_ports, drain, listen, make_listeners
@@ -147,6 +148,8 @@ async def _serve(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
         loop.add_signal_handler(number, stop.set)
+    # Looked at before anything is loaded: an edit meanwhile counts as one.
+    files = {target: observe_files(target) for target in options.targets if options.reload}
     try:
         repository = make(options)
     except (LoadFailure, ValueError, OSError) as error:
@@ -163,7 +166,7 @@ async def _serve(
     beside = _start_beside(dataplane, certificate, worker, stop)
     failure = await _load(dataplane, workers, options, stop)
     if failure is None:
-        await _until(stop, options, repository, workers)
+        await _until(stop, Reloader(repository, workers, files) if files else None)
         logger.info("draining, at most %s seconds", options.grace_period)
     cut_off = await drain(listeners, options.grace_period if failure is None else 0.0)
     if cut_off:
@@ -202,16 +205,12 @@ async def _work(place: Place, shared: WorkerMetrics) -> None:
         await asyncio.sleep(1.0)
 
 
-async def _until(
-    stop: asyncio.Event, options: Options, repository: ModelRepository, workers: Workers
-) -> None:
+async def _until(stop: asyncio.Event, reloader: Reloader | None) -> None:
     """Wait for the signal; with --reload, put edited models in place meanwhile."""
-    if not options.reload:
-        await stop.wait()
-        return
-    reloading = asyncio.ensure_future(Reloader(options.targets, repository, workers).run())
+    reloading = asyncio.ensure_future(reloader.run()) if reloader else None
     await stop.wait()
-    reloading.cancel()
+    if reloading is not None:
+        reloading.cancel()
 
 
 async def _load(
@@ -227,6 +226,7 @@ async def _load(
         entry = repository.get(name)
         if entry.model.ready:  # made ready by its maker, as KServe's examples do
             continue
+        began = perf_counter()
         loading = asyncio.ensure_future(workers.run(entry.model.load))
         stopping = asyncio.ensure_future(stop.wait())
         await asyncio.wait({loading, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -234,6 +234,7 @@ async def _load(
         if not loading.done():
             return None
         error = loading.exception()
+        dataplane.metrics.observe_load(name, perf_counter() - began, success=error is None)
         if error is None:
             logger.info('model "%s" is ready', name)
             continue

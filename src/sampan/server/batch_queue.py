@@ -21,6 +21,8 @@ from sampan.server.job import Job
 from sampan.server.pace import Pace, charge
 from sampan.server.workers import Workers
 
+Gathered: TypeAlias = Callable[[int, list[float]], None]
+"""Told of each predict: how many requests it takes, and how long each has waited in seconds."""
 Settle: TypeAlias = Callable[[Job], None]
 """Takes a job whose `outcome` is there: counts it and answers."""
 
@@ -29,18 +31,28 @@ class BatchQueue:
     """The waiting requests of one model."""
 
     def __init__(
-        self, batches: BatchModel, pace: Pace, limits: BatchLimits, workers: Workers, settle: Settle
+        self,
+        batches: BatchModel,
+        pace: Pace,
+        limits: BatchLimits,
+        workers: Workers,
+        ends: tuple[Settle, Gathered],
     ) -> None:
         self._batches = batches
         self._pace = pace
         self._limits = limits
         self._workers = workers
-        self._settle = settle
+        self._settle, self._gathered = ends
         self._loop = asyncio.get_running_loop()
         self._waiting: list[Job] = []
         self._armed = False  # a take is scheduled, or the model is busy and takes when it is free
         self._rows = 0
         self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def length(self) -> int:
+        """How many requests wait."""
+        return len(self._waiting)
 
     def put(self, job: Job) -> None:
         """Take a request in; it is settled later."""
@@ -80,6 +92,8 @@ class BatchQueue:
         jobs, self._waiting = self._waiting[:size], self._waiting[size:]
         if self._limits.max_latency:
             self._rows = sum(_rows_of(job.payload) for job in self._waiting)
+        now = perf_counter()
+        self._gathered(len(jobs), [now - job.begun for job in jobs])
         if self._pace.inline:
             self._run_here(jobs)
             self._go_on()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 from time import perf_counter, thread_time
 from typing import Any
 
@@ -44,6 +45,7 @@ class DataPlane:
     ) -> None:
         self.repository = repository
         self.metrics = metrics or Metrics()
+        self.metrics.set_queue_length(self._waiting)
         self.batch_limits = BatchLimits()
         self.batch_all = False
         """Whether models are batched that promise nothing: their owner asked for it."""
@@ -109,7 +111,7 @@ class DataPlane:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         elif predicts and inference.size <= INLINE_BYTES and self._is_batched(model):
-            (entry.queue or self._make_queue(entry)).put(job)
+            (entry.queue or self._make_queue(entry, inference.model_name)).put(job)
         elif entry.pace.inline and inference.size <= INLINE_BYTES:
             _answer_here(entry, job)
             self._settle(job)
@@ -121,15 +123,20 @@ class DataPlane:
     def _is_batched(self, model: Model) -> bool:
         return (model.row_wise or self.batch_all) and not model.return_response_headers
 
-    def _make_queue(self, entry: Entry) -> BatchQueue:
+    def _make_queue(self, entry: Entry, name: str) -> BatchQueue:
         entry.queue = BatchQueue(
             BatchModel.of(entry.model, tagged=self.batch_limits.tagged),
             entry.pace,
             self.batch_limits,
             self._workers,
-            self._settle,
+            (self._settle, partial(self.metrics.observe_batch, name)),
         )
         return entry.queue
+
+    def _waiting(self) -> dict[str, float]:
+        """Return how many requests wait for each model that batches."""
+        entries = ((name, self.repository.get(name)) for name in self.repository.names())
+        return {name: e.queue.length for name, e in entries if e.queue is not None}
 
     async def _infer_async(self, entry: Entry, job: Job) -> None:
         inference, ran = job.inference, job.ran

@@ -110,7 +110,7 @@ class Metrics:
         self._of(model).count("kserve_inference_requests_total", code)
 
     def observe_batch(self, model: str, size: int, waited: Iterable[float] = ()) -> None:
-        """Count one predict of `size` rows for requests that waited these seconds for it."""
+        """Count one predict for `size` requests that waited these seconds for it."""
         found = self._of(model)
         found.histogram("kserve_inference_batch_size", SIZE_BUCKETS).observe(size)
         queue = found.histogram("kserve_inference_queue_seconds", LATENCY_BUCKETS)
