@@ -172,7 +172,7 @@ def test_however_run_ends_no_process_and_no_folder_is_left(
     os.close(terminal) if ending == "its terminal is closed" else None
     process.wait(20)
     wait_until(lambda: living(sampan.home) == [], 10, f"nothing is left: {living(sampan.home)}")
-    wait_until(lambda: states() == [], 2, f"no folder is left: {states()}")
+    wait_until(lambda: states() == [], 10, f"no folder is left: {states()}")
     assert time.monotonic() - began < 4
     if ending != "its terminal is closed":
         os.close(terminal)
