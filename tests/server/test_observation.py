@@ -125,6 +125,12 @@ async def test_the_access_log_follows_its_format(lines):
     assert lines.kept == [f'POST {PREDICT}?a=1 200 29 echo "a\\nb" r1']
 
 
+async def test_the_access_log_sees_the_headers_that_are_sent(lines):
+    observation = lines("%({X-Request-Id}o)s %({Content-Type}o)s %({X-None}o)s")
+    await ask(observation, Echo("echo"), (b"x-request-id", b"r1"))
+    assert lines.kept == ["r1 application/json -"]
+
+
 async def test_the_access_log_as_json_holds_id_model_and_phases(lines):
     await ask(lines("json"), Raises("echo"), (b"x-request-id", b"r1"))
     line = json.loads(lines.kept[0])

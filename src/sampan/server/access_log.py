@@ -106,6 +106,8 @@ def _value(atom: str, exchange: Exchange, response: Response) -> object:
     if side == "i":
         return _header(exchange, name)
     wanted = name.encode("latin-1")
+    if wanted == b"content-type" and response.content_type:
+        return _clean(response.content_type)
     return next((_clean(value) for key, value in response.headers if key == wanted), "-")
 
 

@@ -99,7 +99,7 @@ class Exchange:
         if observation.server_timing:
             headers = (*headers, (b"server-timing", render_timing(self)))
         if observation.access_log is not None or observation.tracing is not None:
-            self.response = response
+            self.response = response._replace(headers=headers)
             self.sent = len(body)
             if chunks is None:
                 self._end()
