@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from sampan.machinery.clock import Clock
+from sampan.machinery.clock import Clock, aligned
 
 POLL_SECONDS = 0.25
 REST_SECONDS = 1.0
@@ -29,7 +29,7 @@ async def wait_exceeded(pid: int, limit: int, clock: Clock) -> str:
     """Return in words what a process used once that is more than `limit` bytes."""
     before = 0
     while (used := sum(map(used_bytes, family(pid)))) <= limit:
-        await clock.sleep(choose_pause(before, used, limit))
+        await clock.sleep(aligned(clock.now(), choose_pause(before, used, limit)))
         before = used
     return (
         f"the process used {show_bytes(used)} of memory and was ended, for its limit is "

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from sampan.machinery.clock import Clock
+from sampan.machinery.clock import Clock, aligned
 from sampan.platforms.local.checks import Target, check
 from sampan.platforms.local.probes import Probe, ProbeKind, Tally, count, next_wait
 
@@ -88,7 +88,8 @@ class Prober:
             if before and not tally.passing:
                 waited = 0.0  # it may be back soon: look closely again
             waited = next_wait(ProbeKind.READINESS, probe, tally, waited)
-            await self.clock.sleep(waited)
+            rests = tally.passing and not tally.failures
+            await self.clock.sleep(aligned(self.clock.now(), waited) if rests else waited)
 
     async def _liveness(self, probe: Probe) -> None:
         """Begin one period after the delay: here a process is asked sooner than a pod would be."""
