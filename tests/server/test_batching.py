@@ -28,6 +28,7 @@ from sampan.server.batch_run import BatchModel, run_jobs
 from sampan.server.batching import BatchLimits, make_part, select_count
 from sampan.server.job import Inference, Job
 from sampan.server.model import Model
+from sampan.server.repository import ModelRepository
 
 JSON = {"Content-Type": "application/json"}
 
@@ -329,3 +330,14 @@ def test_the_shorter_way_refuses_what_scikit_learn_refuses_in_its_words(rows) ->
             return str(error)
 
     assert told(quick) == told(estimator.predict)
+
+
+async def test_a_promise_of_rows_that_cannot_be_used_is_named(caplog):
+    class Slow(Model):
+        row_wise = True
+
+        async def predict(self, payload, *_rest):
+            return payload
+
+    ModelRepository().update(Slow("slow"))
+    assert 'model "slow" promises row_wise and is not batched' in caplog.text

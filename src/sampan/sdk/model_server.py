@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,8 @@ from sampan.sdk.model_repository import ModelRepository
 from sampan.sdk.no_model_ready import NoModelReady
 from sampan.sdk.predictor_config import PredictorConfig, set_predictor_config
 from sampan.server.model import Model
+
+logger = logging.getLogger("sampan.serve")
 
 
 class ModelServer:
@@ -108,6 +111,12 @@ class ModelServer:
         values = self._values
         if not values["predictor_host"]:
             return None
+        if values["enable_predictor_health_check"]:
+            logger.warning(
+                '--enable_predictor_health_check has no effect: readiness does not ask "%s"; '
+                "watch the predictor's own readiness",
+                values["predictor_host"],
+            )
         return PredictorConfig(
             values["predictor_host"],
             values["predictor_protocol"],

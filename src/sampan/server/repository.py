@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +12,8 @@ from sampan.server.batch_queue import BatchQueue
 from sampan.server.model import InferenceVerb, Model
 from sampan.server.pace import Pace
 from sampan.server.steps import is_async
+
+logger = logging.getLogger("sampan.server")
 
 
 @dataclass(slots=True)
@@ -44,6 +47,12 @@ class ModelRepository:
             is_async(model),
             explains_asynchronously=is_async(model, InferenceVerb.EXPLAIN),
         )
+        if model.row_wise and (entry.asynchronous or model.return_response_headers):
+            logger.warning(
+                'model "%s" promises row_wise and is not batched: its predict is a coroutine or '
+                "sets response headers; make predict synchronous without response headers",
+                name or model.name,
+            )
         self._entries[name or model.name] = entry
         return entry
 
