@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -60,14 +60,33 @@ def platform(port: int) -> Iterator[tuple[ApiClient, bool]]:
         note(f"using the Sampan that is up (pid {server.pid})")
         yield ApiClient(server), True
         return
-    state = Path(tempfile.mkdtemp(prefix="sampan-run-"))
-    own = paths.with_state(state)
-    process = daemon.start(own, ["--port", str(port)], attached=True)
-    try:
+    with ExitStack() as ending:
+        with interrupts_deferred():
+            own = paths.with_state(Path(tempfile.mkdtemp(prefix="sampan-run-")))
+            ending.callback(_clear, own)
+            process = daemon.start(own, ["--port", str(port)], attached=True)
+            ending.callback(daemon.stop, process.pid, process=process)
         yield ApiClient(daemon.wait_until_up(own, process)), False
+
+
+@contextmanager
+def interrupts_deferred() -> Iterator[None]:
+    """Let a Ctrl-C wait until the block has ended: what it makes is then known, and so removed.
+
+    By handlers and not by a signal mask, which the daemon would inherit.
+    """
+    told: list[int] = []
+    before = {
+        number: signal.signal(number, lambda number, _frame: told.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
     finally:
-        daemon.stop(process.pid, process=process)
-        _clear(own)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if told:
+        raise KeyboardInterrupt
 
 
 def _clear(own: Paths) -> None:
