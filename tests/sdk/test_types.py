@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -85,13 +85,13 @@ def test_mypy_strict_passes(tmp_path, names):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("mode", ["standard", "strict"])
 @pytest.mark.parametrize("names", FILES)
-def test_pyright_passes(tmp_path, names):
-    pyright = shutil.which("pyright") or str(Path(sys.executable).with_name("pyright"))
-    if not Path(pyright).exists():
-        pytest.skip("pyright is not installed")
+def test_pyright_passes(tmp_path, names, mode):
     (tmp_path / "my_model.py").write_text(FILES[names])
-    (tmp_path / "pyrightconfig.json").write_text(f'{{"extraPaths": ["{FOLDER}"]}}')
+    settings = {"extraPaths": [FOLDER], "typeCheckingMode": mode}
+    (tmp_path / "pyrightconfig.json").write_text(json.dumps(settings))
+    pyright = Path(sys.executable).with_name("basedpyright")
     done = subprocess.run(
         [pyright, "--pythonpath", sys.executable, "my_model.py"],
         cwd=tmp_path,
