@@ -104,10 +104,6 @@ def test_an_unknown_scheme_among_several_is_refused(make):
 
 
 REFUSED = {
-    "a storage spec": (
-        {"storageUri": None, "storage": {"key": "minio", "path": "iris"}}, {},
-        "StorageSpecNotSupported", ('"minio"', '"iris"', "storageUri"),
-    ),
     "a URI and a storage path": (
         {"storage": {"path": "iris"}}, {},
         "InvalidPredictorSpec", ("must provide only one of storageUri and storage.path", '"iris"'),

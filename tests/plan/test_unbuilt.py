@@ -153,6 +153,10 @@ BLOCKS = {
     "an encrypted model": (
         {"model": {"confidential": {"enabled": True}}}, "ConfidentialNotSupported", "confidential",
     ),
+    "a storage spec": (
+        {"model": {"storageUri": None, "storage": {"key": "minio", "path": "iris"}}},
+        "StorageSpecNotSupported", '(key "minio", path "iris")',
+    ),
 }  # fmt: skip
 
 

@@ -1,14 +1,16 @@
 """What should run for one InferenceService: every decision in its order.
 
-stopped? -> runtime -> what is not built -> model -> pod -> workload -> route
+stopped? -> runtime -> what is not built -> model -> pod -> workloads -> route
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
 
+from sampan.api.config import Config
+from sampan.plan.canary import make_canaries, make_canary_workload
 from sampan.plan.component import Parts, make_predictor
 from sampan.plan.merge import make_pod_spec
 from sampan.plan.model import has_storage, make_model_location
@@ -16,11 +18,15 @@ from sampan.plan.routes import make_route, make_url
 from sampan.plan.select import Selection, select_runtime
 from sampan.plan.server_type import ModelFacts, RuntimeDefaults, default_for_runtime
 from sampan.plan.service import is_stopped, model, service_key
-from sampan.plan.types import Plan, Snapshot
+from sampan.plan.transformer import make_explainer, make_transformer
+from sampan.plan.types import Blocked, Component, Plan, Snapshot, Workload
 from sampan.plan.unbuilt import make_warnings, select_unbuilt
 
+Unbuilt: TypeAlias = Callable[[Mapping[str, Any], Config], Blocked | None]
+"""Why a platform cannot run a service rightly, None when it can."""
 
-def build_plan(snapshot: Snapshot) -> Plan:
+
+def build_plan(snapshot: Snapshot, unbuilt: Unbuilt = select_unbuilt) -> Plan:
     """Return what should run. `blocked` names the first decision that cannot be taken."""
     service, config = snapshot.service, snapshot.config
     key = service_key(service)
@@ -34,20 +40,57 @@ def build_plan(snapshot: Snapshot) -> Plan:
     )
     if is_stopped(service):
         return replace(plan, stopped=True)
-    location = make_model_location(service)
-    blocked = selection.blocked or select_unbuilt(service, config) or location.blocked
+    blocked = selection.blocked or unbuilt(service, config)
     if blocked:
         return replace(plan, blocked=blocked)
-    defaults = _make_defaults(service, selection)
-    pod = make_pod_spec(service, selection, defaults)
-    if pod.blocked:
-        return replace(plan, blocked=pod.blocked)
-    parts = Parts(service, config, selection, defaults, pod.spec, location.sources)
+    parts = _make_parts(service, config, selection)
+    if isinstance(parts, Blocked):
+        return replace(plan, blocked=parts)
     predictor = make_predictor(parts)
     routing = make_route(service, predictor.name, snapshot.gateway, config)
     if routing.blocked:
         return replace(plan, blocked=routing.blocked)
-    return replace(plan, workloads=(predictor,), route=routing.route)
+    canaries = _make_canary_workloads(snapshot)
+    if isinstance(canaries, Blocked):
+        return replace(plan, blocked=canaries)
+    others = _make_others(parts)
+    return replace(plan, workloads=(predictor, *canaries, *others), route=routing.route)
+
+
+def nothing_unbuilt(_: Mapping[str, Any], __: Config) -> Blocked | None:
+    """The platform runs whatever can be planned."""
+    return None
+
+
+def _make_parts(
+    service: Mapping[str, Any], config: Config, selection: Selection
+) -> Parts | Blocked:
+    """Decide what a predictor's workload is made of."""
+    location = make_model_location(service)
+    if location.blocked:
+        return location.blocked
+    defaults = _make_defaults(service, selection)
+    pod = make_pod_spec(service, selection, defaults)
+    if pod.blocked:
+        return pod.blocked
+    return Parts(service, config, selection, defaults, pod.spec, location.sources)
+
+
+def _make_canary_workloads(snapshot: Snapshot) -> tuple[Workload, ...] | Blocked:
+    found = []
+    for canary in make_canaries(snapshot.service):
+        selection = select_runtime(canary.service, snapshot.runtimes, snapshot.cluster_runtimes)
+        parts = selection.blocked or _make_parts(canary.service, snapshot.config, selection)
+        if isinstance(parts, Blocked):
+            return parts
+        found.append(make_canary_workload(make_predictor(parts), canary))
+    return tuple(found)
+
+
+def _make_others(parts: Parts) -> tuple[Workload, ...]:
+    spec = parts.service["spec"]
+    makers = {Component.TRANSFORMER: make_transformer, Component.EXPLAINER: make_explainer}
+    return tuple(make(parts) for name, make in makers.items() if spec.get(name.value) is not None)
 
 
 def _make_defaults(service: Mapping[str, Any], selection: Selection) -> RuntimeDefaults:

@@ -16,24 +16,28 @@ from typing import Any
 from sampan.api.config import Config
 from sampan.machinery.registry import JsonObject
 from sampan.plan.merge import main_container
+from sampan.plan.model import modelconfig_name, storage_of
+from sampan.plan.pod_metadata import (
+    SOURCE_URI,
+    STORAGE_CONTAINER,
+    Inherited,
+    make_agent,
+    make_batcher,
+    make_logger,
+    make_pod_metadata,
+    make_storage_spec,
+)
+from sampan.plan.scaling import AUTOSCALER_CLASS, make_scaling
 from sampan.plan.select import Selection
 from sampan.plan.server_type import RuntimeDefaults
 from sampan.plan.service import (
     TRANSFORMER_CONTAINER,
     annotations_of,
     component_name,
-    labels_of,
     model,
     predictor,
 )
-from sampan.plan.types import Component, ModelSource, PodTemplate, Workload
-from sampan.plan.unbuilt import AUTOSCALER_CLASS
-
-SOURCE_URI = "internal.serving.kserve.io/storage-initializer-sourceuri"
-
-BATCHER = "internal.serving.kserve.io/batcher"
-BATCHER_SIZE = "internal.serving.kserve.io/batcher-max-batchsize"
-BATCHER_LATENCY = "internal.serving.kserve.io/batcher-max-latency"  # milliseconds
+from sampan.plan.types import Component, ModelSource, PodTemplate, Role, Workload
 
 # The version of what goes into a template hash; a new one re-stamps workloads, never restarts them.
 HASH_VERSION = "v1"
@@ -55,11 +59,12 @@ class Parts:
     models: tuple[ModelSource, ...]
 
 
-def make_predictor(parts: Parts) -> Workload:
+def make_predictor(parts: Parts, role: Role = Role.STABLE) -> Workload:
     """Return the predictor's workload."""
     service, own = parts.service, predictor(parts.service)
     name = component_name(service, Component.PREDICTOR)
-    template = {"metadata": _make_metadata(parts, name), "spec": dict(parts.spec)}
+    metadata = _make_metadata(parts, name)
+    template = {"metadata": metadata, "spec": dict(parts.spec)}
     strategy = own.get("deploymentStrategy") or {}
     return Workload(
         component=Component.PREDICTOR,
@@ -76,7 +81,17 @@ def make_predictor(parts: Parts) -> Workload:
         strategy=str(strategy.get("type") or "RollingUpdate"),
         timeout_seconds=_whole(own.get("timeout")),
         container_concurrency=_whole(own.get("containerConcurrency")),
+        scaling=make_scaling(own, metadata["annotations"]),
+        deployment_strategy=own.get("deploymentStrategy"),
+        role=role,
+        canary_percent=_whole(own.get("canaryTrafficPercent")),
+        behind_agent=is_behind_agent(own),
     )
+
+
+def is_behind_agent(component: Mapping[str, Any]) -> bool:
+    """Return whether a component's requests pass through the agent in its pod first."""
+    return component.get("logger") is not None or component.get("batcher") is not None
 
 
 def make_replicas(service: Mapping[str, Any]) -> int:
@@ -104,35 +119,21 @@ def make_template_hash(
 def _make_metadata(parts: Parts, name: str) -> JsonObject:
     service, own = parts.service, predictor(parts.service)
     runtime = parts.selection.runtime.get("spec") or {}
-    copied = {
-        **(runtime.get("annotations") or {}),
-        **annotations_of(service),
-        **(own.get("annotations") or {}),
+    config_map = modelconfig_name(service)
+    handed_on = {
+        **(
+            {SOURCE_URI: parts.models[0].uri} if parts.models and not own.get("storageUris") else {}
+        ),
+        **make_storage_spec(storage_of(service)),
+        **({STORAGE_CONTAINER: str(c)} if (c := own.get("storageContainerName")) else {}),
+        **make_logger(own.get("logger")),
+        **make_batcher(own.get("batcher")),
+        **(make_agent(config_map) if config_map else {}),
     }
-    kept = {k: v for k, v in copied.items() if k not in parts.config.annotations_kept_back}
-    if parts.models and not own.get("storageUris"):
-        kept[SOURCE_URI] = parts.models[0].uri
-    kept |= _make_batcher(own.get("batcher"))
-    return {
-        "labels": {
-            **(runtime.get("labels") or {}),
-            **labels_of(service),
-            **parts.defaults.labels,
-            **(own.get("labels") or {}),
-            "serving.kserve.io/inferenceservice": str(service["metadata"]["name"]),
-            "component": Component.PREDICTOR.value,
-            "app": f"isvc.{name}",
-        },
-        "annotations": kept,
-    }
-
-
-def _make_batcher(batcher: Mapping[str, Any] | None) -> dict[str, str]:
-    """Return what tells the platform of a batcher (KServe's annotations of the same meaning)."""
-    if batcher is None:
-        return {}
-    named = {BATCHER_SIZE: batcher.get("maxBatchSize"), BATCHER_LATENCY: batcher.get("maxLatency")}
-    return {BATCHER: "true"} | {k: str(v) for k, v in named.items() if v is not None}
+    inherited = Inherited(
+        runtime.get("labels") or {}, runtime.get("annotations") or {}, parts.defaults.labels
+    )
+    return make_pod_metadata(service, parts.config, Component.PREDICTOR, name, inherited, handed_on)
 
 
 def _make_model_name(service: Mapping[str, Any], spec: Mapping[str, Any]) -> str:

@@ -92,7 +92,7 @@ def make_pod_spec(
     if merged.blocked:
         return merged
     name = str(service["metadata"]["name"])
-    containers = [_with_env(c, SERVICE_NAME_ENV, name) for c in merged.spec["containers"]]
+    containers = [with_env(c, SERVICE_NAME_ENV, name) for c in merged.spec["containers"]]
     return replace(merged, spec={**merged.spec, "containers": containers})
 
 
@@ -104,7 +104,7 @@ def main_container(spec: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _make_custom(service: Mapping[str, Any]) -> MergedPod:
     """A custom predictor is used as it stands, with `kserve-container` first."""
-    spec = _pod_fields(predictor(service))
+    spec = pod_fields(predictor(service))
     containers = _plain(spec.get("containers") or [])
     if not containers:
         return _blocked(
@@ -132,7 +132,7 @@ def _make_with_runtime(
         )
     own_containers = _by_name(predictor(service).get("containers") or ())
     base = {k: runtime_spec[k] for k in _RUNTIME_POD_FIELDS if runtime_spec.get(k)}
-    own = {k: v for k, v in _pod_fields(predictor(service)).items() if k != "containers"}
+    own = {k: v for k, v in pod_fields(predictor(service)).items() if k != "containers"}
     try:
         served = _make_served(service, selection, defaults, (runtime_containers, own_containers))
         spec = strategic_merge(base, own)
@@ -205,13 +205,13 @@ def _with_defaults(container: JsonObject, defaults: RuntimeDefaults) -> JsonObje
     """Add the runtime's defaults to the service's side of the merge."""
     for name, value in defaults.env.items():
         if not any(e.get("name") == name for e in container.get("env") or []):
-            container = _with_env(container, name, value)
+            container = with_env(container, name, value)
     if defaults.args:
         container = {**container, "args": [*(container.get("args") or []), *defaults.args]}
     return container
 
 
-def _with_env(container: Mapping[str, Any], name: str, value: str) -> JsonObject:
+def with_env(container: Mapping[str, Any], name: str, value: str) -> JsonObject:
     """Set a variable: in its place where it is present, else at the end."""
     entry = {"name": name, "value": value}
     env = container.get("env") or []
@@ -220,7 +220,8 @@ def _with_env(container: Mapping[str, Any], name: str, value: str) -> JsonObject
     return {**container, "env": [*env, entry]}
 
 
-def _pod_fields(component: Mapping[str, Any]) -> JsonObject:
+def pod_fields(component: Mapping[str, Any]) -> JsonObject:
+    """Return a component's fields that are a pod's."""
     return {
         k: _plain(v) for k, v in component.items() if k not in _COMPONENT_FIELDS and v is not None
     }

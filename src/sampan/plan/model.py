@@ -16,6 +16,10 @@ from sampan.plan.service import MAIN_CONTAINER, annotations_of, model, predictor
 from sampan.plan.types import Blocked, ModelSource
 
 MODEL_PATH = "/mnt/models"
+SCHEME_PLACEHOLDER = "<scheme-placeholder>://"
+"""Stands for the scheme until the entry of the storage Secret is read, which has it."""
+MULTI_MODEL_ENV = "MULTI_MODEL_SERVER"
+
 TRUST = "serving.sampan.dev/trust"
 INVALID_SPEC = "InvalidPredictorSpec"
 
@@ -52,16 +56,11 @@ def make_model_location(service: Mapping[str, Any]) -> ModelLocation:
     wanted = model(service) or {}
     uri, storage = _single_uri(service), wanted.get("storage") or {}
     several = predictor(service).get("storageUris") or ()
-    check = next(
-        (
-            found
-            for found in (_check_one_source(uri, storage, several), _check_storage(storage))
-            if found
-        ),
-        None,
-    )
+    check = _check_one_source(uri, storage, several)
     if check:
         return ModelLocation(blocked=check)
+    if storage.get("path"):
+        uri = f"{SCHEME_PLACEHOLDER}{str(storage['path']).lstrip('/')}"
     trusted = annotations_of(service).get(TRUST) == "true"
     sources = (
         (ModelSource(uri, MODEL_PATH, trusted),)
@@ -83,6 +82,29 @@ def has_storage(service: Mapping[str, Any]) -> bool:
     return bool(
         wanted.get("storageUri") or wanted.get("storage") or predictor(service).get("storageUris")
     )
+
+
+def storage_of(service: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the model's `storage` spec, empty when it has none."""
+    return (model(service) or {}).get("storage") or {}
+
+
+def modelconfig_name(service: Mapping[str, Any]) -> str:
+    """Return the ConfigMap that lists the models of a multi-model predictor, "" for any other.
+
+    KServe, multi-model: a custom predictor says so in a variable; a model that names no place is
+    one, except one that fetches by itself.
+    """
+    wanted = model(service)
+    if wanted is None:
+        first = (predictor(service).get("containers") or [{}])[0]
+        env = {str(e.get("name")): str(e.get("value", "")) for e in first.get("env") or ()}
+        several = env.get(MULTI_MODEL_ENV) == "true"
+    else:
+        fetches = (wanted.get("modelFormat") or {}).get("name") == "huggingface"
+        several = not has_storage(service) and not fetches
+    # KServe has one shard, the first.
+    return f"modelconfig-{service['metadata']['name']}-0" if several else ""
 
 
 def _single_uri(service: Mapping[str, Any]) -> str:
@@ -113,21 +135,9 @@ def _check_one_source(uri: str, storage: Mapping[str, Any], several: Any) -> Blo
     return None
 
 
-def _check_storage(storage: Mapping[str, Any]) -> Blocked | None:
-    """A storage spec names an entry of a Secret; fetching from it is not built."""
-    if not storage:
-        return None
-    return Blocked(
-        "StorageSpecNotSupported",
-        f'spec.predictor.model.storage (key "{storage.get("key", "")}", path '
-        f'"{storage.get("path", "")}") cannot be read here; give the whole location in '
-        "spec.predictor.model.storageUri",
-    )
-
-
 def _is_supported(uri: str) -> bool:
     """A URI without a scheme is a local path."""
-    known = SCHEMES + _FROM_STORAGE_CONTAINER
+    known = (*SCHEMES, *_FROM_STORAGE_CONTAINER, SCHEME_PLACEHOLDER)
     return not _HAS_SCHEME.search(uri) or uri.startswith(known)
 
 

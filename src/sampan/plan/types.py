@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 
 from sampan.api.config import Config
 from sampan.plan.observed import Observed
+from sampan.plan.scaling import Scaling
 
 PodTemplate: TypeAlias = Mapping[str, Any]
 """A Kubernetes PodTemplateSpec (`metadata`, `spec`), lossless."""
@@ -88,6 +89,14 @@ class ModelSource:
     trusted: bool = False
 
 
+class Role(StrEnum):
+    """What a workload is for: it serves, takes a share as a canary, or helps a head."""
+
+    STABLE = "stable"
+    CANARY = "canary"
+    WORKER = "worker"
+
+
 @dataclass(frozen=True, slots=True)
 class Workload:
     """What should run for one component.
@@ -97,6 +106,9 @@ class Workload:
     starts with the hash version (`v1-...`), so that a new Sampan re-stamps instead of restarting.
     `model_name` is the name under which the server answers (the service's name unless a
     `--model_name` argument says otherwise); `protocol` is `v1`, `v2`, `grpc-v1` or `grpc-v2`.
+    `deployment_strategy` is the user's, None where none is given. `share` is a canary's percent of
+    the traffic; `canary_percent` that of the newest revision in Knative mode. `behind_agent`:
+    requests pass through the pod's agent (logger, batcher) first.
     """
 
     component: Component
@@ -111,6 +123,12 @@ class Workload:
     strategy: str = "RollingUpdate"
     timeout_seconds: int | None = None
     container_concurrency: int | None = None
+    scaling: Scaling = Scaling()
+    deployment_strategy: Mapping[str, Any] | None = None
+    role: Role = Role.STABLE
+    share: int = 0
+    canary_percent: int | None = None
+    behind_agent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

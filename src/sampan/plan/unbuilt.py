@@ -10,14 +10,13 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from sampan.api.config import Config
-from sampan.plan.model import has_storage
+from sampan.plan.model import has_storage, storage_of
+from sampan.plan.scaling import AUTOSCALER_CLASS
 from sampan.plan.service import annotations_of, deployment_mode, labels_of, model, predictor
 from sampan.plan.types import Blocked, Component
 
 Warnings: TypeAlias = tuple[tuple[str, str], ...]
 """`(path, sentence)` pairs."""
-
-AUTOSCALER_CLASS = "serving.kserve.io/autoscalerClass"
 
 _NO_SCALING = "autoscaling is not built yet; the number of replicas stays at minReplicas"
 
@@ -207,6 +206,19 @@ def _block_workers(service: Mapping[str, Any], _: Config) -> Blocked | None:
     )
 
 
+def _block_storage(service: Mapping[str, Any], _: Config) -> Blocked | None:
+    """A storage spec names an entry of a Secret; fetching from it is not built."""
+    storage = storage_of(service)
+    if not storage:
+        return None
+    return Blocked(
+        "StorageSpecNotSupported",
+        f'spec.predictor.model.storage (key "{storage.get("key", "")}", path '
+        f'"{storage.get("path", "")}") cannot be read here; give the whole location in '
+        "spec.predictor.model.storageUri",
+    )
+
+
 def _block_confidential(service: Mapping[str, Any], _: Config) -> Blocked | None:
     confidential = (model(service) or {}).get("confidential") or {}
     if not confidential.get("enabled"):
@@ -226,4 +238,5 @@ _BLOCKS: tuple[Callable[[Mapping[str, Any], Config], Blocked | None], ...] = (
     _block_traffic,
     _block_workers,
     _block_confidential,
+    _block_storage,
 )

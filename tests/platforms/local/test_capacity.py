@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sampan.plan.component import BATCHER, BATCHER_LATENCY, BATCHER_SIZE
+from sampan.plan.pod_metadata import BATCHER, BATCHER_LATENCY, BATCHER_SIZE
 from sampan.plan.types import Component, Workload
 from sampan.platforms.local.capacity import (
     capacity_warnings,

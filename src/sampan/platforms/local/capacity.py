@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from sampan.plan.component import BATCHER, BATCHER_LATENCY, BATCHER_SIZE
+from sampan.plan.pod_metadata import BATCHER, BATCHER_LATENCY, BATCHER_SIZE
 from sampan.plan.types import Workload
 from sampan.platforms.local.images import LocalCommand
 

@@ -1,0 +1,49 @@
+"""How many replicas a component may have, and what decides between the bounds.
+
+KServe, autoscaler by class: the annotation `serving.kserve.io/autoscalerClass` of the component
+says who scales, the component's own fields say between which bounds and by which measure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+AUTOSCALER_CLASS = "serving.kserve.io/autoscalerClass"
+
+HPA, KEDA = "hpa", "keda"
+UNSCALED = frozenset({"none", "external"})
+"""Classes for which no autoscaler is made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scaling:
+    """A component's bounds and measure, as its fields give them.
+
+    `minimum` None: not given. `maximum` 0: no bound of its own. `metrics` and `behavior` are those
+    of `autoScaling`, `target` the value at which `metric` is held.
+    """
+
+    autoscaler: str = HPA
+    minimum: int | None = None
+    maximum: int = 0
+    metric: str = ""
+    target: int | None = None
+    metrics: tuple[Mapping[str, Any], ...] = ()
+    behavior: Mapping[str, Any] = field(default_factory=dict)
+
+
+def make_scaling(component: Mapping[str, Any], annotations: Mapping[str, str]) -> Scaling:
+    """Return how a component scales; `annotations` are those of its pods."""
+    minimum, target = component.get("minReplicas"), component.get("scaleTarget")
+    automatic = component.get("autoScaling") or {}
+    return Scaling(
+        autoscaler=str(annotations.get(AUTOSCALER_CLASS) or HPA),
+        minimum=int(minimum) if minimum is not None else None,
+        maximum=int(component.get("maxReplicas") or 0),
+        metric=str(component.get("scaleMetric") or ""),
+        target=int(target) if target is not None else None,
+        metrics=tuple(automatic.get("metrics") or ()),
+        behavior=automatic.get("behavior") or {},
+    )
