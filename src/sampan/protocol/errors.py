@@ -119,8 +119,12 @@ class InvalidRequestBody(ServingError):
         self.detail = detail
 
     def body(self) -> bytes:
-        """Return `{"detail": [...]}`."""
-        return orjson.dumps({"detail": self.detail}, option=orjson.OPT_NON_STR_KEYS)
+        """Return `{"detail": [...]}`; what JSON cannot repeat of the input is left out."""
+        try:
+            return orjson.dumps({"detail": self.detail}, option=orjson.OPT_NON_STR_KEYS)
+        except orjson.JSONEncodeError:  # a lone surrogate, a number above 64 bits, a deep nest
+            bare = [{**entry, "input": None} for entry in self.detail]
+            return orjson.dumps({"detail": bare}, option=orjson.OPT_NON_STR_KEYS)
 
 
 def error_body(text: str) -> bytes:

@@ -63,11 +63,14 @@ def _loads(body: bytes) -> Any:
     except orjson.JSONDecodeError:
         pass
     try:
-        return json.loads(body)
+        value = json.loads(body)
+        if b"\\u" in body:
+            json.dumps(value, ensure_ascii=False).encode()  # a lone surrogate is no text
     except json.JSONDecodeError as error:
         raise InvalidRequestBody(v2_schema.json_invalid(error.msg, error.pos)) from None
-    except (UnicodeDecodeError, RecursionError, ValueError) as error:
+    except (UnicodeError, RecursionError, ValueError) as error:
         raise InvalidRequestBody(v2_schema.json_invalid(str(error), 0)) from None
+    return value
 
 
 def _header_length(value: bytes | None, size: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import traceback
 from collections.abc import Callable, Coroutine
 from functools import partial
@@ -10,7 +11,7 @@ from typing import Any, TypeAlias
 
 import orjson
 
-from sampan.protocol.errors import InvalidInput, ServingError, describe
+from sampan.protocol.errors import InvalidInput, ServingError, describe, error_body
 from sampan.server import metrics
 from sampan.server.dataplane import DataPlane
 from sampan.server.exchange import Exchange, Observation
@@ -22,6 +23,8 @@ from sampan.server.routes import DOCS, ROUTES, RouteTable
 from sampan.server.streaming import Streaming, start
 from sampan.server.streaming import answer as answer_stream
 from sampan.wire.message import Reply, Request, Response, Submit
+
+logger = logging.getLogger("sampan.server")
 
 Parameters: TypeAlias = "dict[str, str]"
 Handler: TypeAlias = "Callable[[Request, Exchange, Parameters], None]"
@@ -175,7 +178,15 @@ class Rest:
         self._dataplane.infer(inference, done)
 
     def _failure(self, error: Exception) -> Response:
-        """Answer with an error; of what nobody foresaw the stack too, where that was asked for."""
+        """Answer with an error, whatever the error does when it is asked for its text."""
+        try:
+            return self._describe(error)
+        except Exception:
+            logger.exception("an error of class %s has no text", type(error).__name__)
+            return Response(500, error_body(f"{type(error).__name__} : without a text"))
+
+    def _describe(self, error: Exception) -> Response:
+        """Return an error's answer; of what nobody foresaw the stack too, where asked for."""
         if isinstance(error, ServingError):
             retry = ((b"retry-after", b"%d" % error.retry_after),) if error.retry_after else ()
             return Response(error.status, error.body(), headers=retry)
