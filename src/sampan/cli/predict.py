@@ -2,103 +2,124 @@
 
 from __future__ import annotations
 
-import http.client
-import json
+import os
 import sys
-from contextlib import suppress
-from pathlib import Path
-from typing import Annotated, Any
+from dataclasses import replace
+from typing import Annotated
 
 import typer
 
+from sampan.cli.answers import FORMS
 from sampan.cli.client import ApiClient
 from sampan.cli.daemon import connect
-from sampan.cli.output import SYSTEM, USER, CliError, say
+from sampan.cli.output import USAGE, CliError
+from sampan.cli.prediction import (
+    Question,
+    Server,
+    ask,
+    ask_grpc,
+    read_body,
+    stream,
+)
 from sampan.cli.targets import service_name, service_path
+
+_PROTOCOLS = ("v1", "v2", "generate")
 
 
 def predict(
-    name: Annotated[str, typer.Argument(help="The InferenceService")],
+    name: Annotated[str, typer.Argument(help="The InferenceService; with --url, the model")],
     filename: Annotated[str, typer.Option("--filename", "-f", help="Request body: file or -")] = "",
     data: Annotated[str, typer.Option("--data", "-d", help="Request body as text")] = "",
     namespace: Annotated[str, typer.Option("--namespace", "-n")] = "default",
-    path: Annotated[str, typer.Option(help="Path instead of the V1 or V2 predict path")] = "",
-    timeout: Annotated[float, typer.Option(help="Seconds to wait for the answer")] = 60.0,
+    url: Annotated[str, typer.Option(help="Any model server's base URL; asks no platform")] = "",
+    model: Annotated[str, typer.Option(help="The model, where its name is not NAME")] = "",
+    protocol: Annotated[str, typer.Option(help="v1, v2 or generate; default by the body")] = "",
+    path: Annotated[str, typer.Option(help="Path instead of the protocol's")] = "",
+    binary: Annotated[
+        bool, typer.Option("--binary", help="V2: send and ask for raw tensors")
+    ] = False,
+    grpc: Annotated[bool, typer.Option("--grpc", help="V2 over gRPC; needs grpcio")] = False,
+    streamed: Annotated[
+        bool, typer.Option("--stream", help="Print each part of the answer when it comes")
+    ] = False,
+    header: Annotated[
+        list[str] | None, typer.Option("--header", "-H", help='Header "NAME: VALUE"; repeatable')
+    ] = None,
+    token: Annotated[
+        str, typer.Option(help="Bearer token; better in SAMPAN_TOKEN, which no process list shows")
+    ] = "",
+    cacert: Annotated[str, typer.Option(help="PEM file of the authorities to trust")] = "",
+    timeout: Annotated[float, typer.Option(min=0.001, help="Seconds to wait for each part")] = 60.0,
+    retries: Annotated[int, typer.Option(min=0, help="Further tries where it was too busy")] = 3,
+    output: Annotated[str, typer.Option("--output", "-o", help="json, pretty or raw")] = "json",
 ) -> None:
-    """Send a request and print the answer. A body with `inputs` goes by V2, else by V1."""
+    """Send a request and print the answer. A body with tensors goes by V2, else by V1."""
+    _check_choices(protocol, output, (grpc, binary, streamed, bool(path)))
     if bool(filename) == bool(data):
-        raise CliError("give the request with -f FILE (or -f -), or with -d JSON", 2)
+        raise CliError("give the request with -f FILE (or -f -), or with -d JSON", USAGE)
     body = data.encode() if data else read_body(filename)
-    client = connect()
-    service = service_name(name)
-    client.get(service_path(namespace, service))
-    say(send(client, (namespace, service), body, path=path, timeout=timeout))
-
-
-def read_body(filename: str) -> bytes:
-    """Return the bytes of a request file, or of standard input for `-`."""
-    if filename == "-":
-        return sys.stdin.buffer.read()
-    try:
-        return Path(filename).read_bytes()
-    except OSError as error:
-        raise CliError(f'the request "{filename}" cannot be read: {error.strerror}') from None
-
-
-def send(
-    client: ApiClient,
-    service: tuple[str, str],
-    body: bytes,
-    *,
-    path: str = "",
-    timeout: float = 60.0,
-) -> str:
-    """Return the answer of `(namespace, name)` as compact text; raise CliError for a refusal."""
-    namespace, name = service
-    target = f"/serving/{namespace}/{name}{path or predict_path(name, body)}"
-    connection = http.client.HTTPConnection(
-        client.server.host, client.server.gateway_port, timeout=timeout
+    server = Server(
+        url,
+        headers=parse_headers(header or []),
+        token=token or os.environ.get("SAMPAN_TOKEN", ""),
+        timeout=timeout,
+        retries=retries,
+        ca_file=cacert,
     )
-    try:
-        # A server that refuses a large body answers and closes before all of it was sent.
-        with suppress(BrokenPipeError, ConnectionResetError):
-            connection.request(
-                "POST", target, body=body, headers={"Content-Type": "application/json"}
-            )
-        response = connection.getresponse()
-        answer = response.read()
-    except OSError as error:
-        raise CliError(
-            f"the gateway on port {client.server.gateway_port} gave no answer ({error}); "
-            f"see `sampan why {name} -n {namespace}`",
-            SYSTEM,
-        ) from None
-    if response.status >= 400:
-        raise CliError(
-            f"{response.status} {answer.decode(errors='replace').strip()}"
-            + (f"; see `sampan why {name} -n {namespace}`" if response.status >= 500 else ""),
-            USER if response.status < 500 else SYSTEM,
-        )
-    return _readable(answer)
+    if not url:
+        name = service_name(name)
+        client = connect()
+        client.get(service_path(namespace, name))
+        server = select_service(client, (namespace, name), server)
+    question = Question(model or name, body, protocol, path, binary, output)
+    write = sys.stdout.buffer.write
+    if streamed:
+        for part in stream(server, question):
+            write(part)
+            sys.stdout.flush()
+    else:
+        write(ask_grpc(server, question) if grpc else ask(server, question))
+    sys.stdout.flush()
 
 
-def predict_path(name: str, body: bytes) -> str:
-    """Return the V2 path for a body with tensors (`inputs` of objects), else the V1 path."""
-    if b'"datatype"' not in body:  # spares the parsing of a large V1 body
-        return f"/v1/models/{name}:predict"
-    try:
-        parsed = json.loads(body)
-    except ValueError:
-        return f"/v1/models/{name}:predict"
-    inputs: Any = parsed.get("inputs") if isinstance(parsed, dict) else None
-    tensors = isinstance(inputs, list) and inputs and isinstance(inputs[0], dict)
-    if tensors and {"datatype", "shape"} <= inputs[0].keys():
-        return f"/v2/models/{name}/infer"
-    return f"/v1/models/{name}:predict"
+def select_service(client: ApiClient, service: tuple[str, str], server: Server) -> Server:
+    """Return the server with where the gateway answers for `(namespace, name)`."""
+    namespace, name = service
+    port = client.server.gateway_port
+    return replace(
+        server,
+        url=f"http://{client.server.host}:{port}/serving/{namespace}/{name}",
+        authority=f"{name}.{namespace}.localhost:{port}",
+        mend=f"; see `sampan why {name} -n {namespace}`",
+    )
 
 
-def _readable(answer: bytes) -> str:
-    try:
-        return json.dumps(json.loads(answer), ensure_ascii=False)
-    except ValueError:
-        return answer.decode(errors="replace")
+def send(client: ApiClient, service: tuple[str, str], body: bytes) -> str:
+    """Return the answer of `(namespace, name)` as one line; raise CliError for a refusal."""
+    server = select_service(client, service, Server(""))
+    return ask(server, Question(service[1], body)).decode().rstrip("\n")
+
+
+def parse_headers(words: list[str]) -> dict[str, str]:
+    """Return headers by name; CliError for a word without a colon or with a line break."""
+    headers: dict[str, str] = {}
+    for word in words:
+        name, colon, value = word.partition(":")
+        if not colon or not name.strip() or not word.isprintable():
+            raise CliError(f'--header "{word}": write it as "NAME: VALUE"', USAGE)
+        headers[name.strip().lower()] = value.strip()
+    return headers
+
+
+def _check_choices(protocol: str, output: str, ways: tuple[bool, bool, bool, bool]) -> None:
+    grpc, binary, streamed, path = ways
+    if protocol not in {"", *_PROTOCOLS}:
+        raise CliError(f'--protocol "{protocol}": choose {", ".join(_PROTOCOLS)}', USAGE)
+    if output not in FORMS:
+        raise CliError(f'-o "{output}": choose {", ".join(FORMS)}', USAGE)
+    if grpc + binary + streamed > 1:
+        raise CliError("--grpc, --binary and --stream exclude each other; give one", USAGE)
+    if (grpc or binary) and (protocol not in {"", "v2"} or path):
+        raise CliError("--grpc and --binary speak V2; leave out --protocol and --path", USAGE)
+    if (grpc or binary) and output == "raw":
+        raise CliError("-o raw: raw tensors are shown as JSON; choose json or pretty", USAGE)

@@ -21,7 +21,8 @@ from sampan.cli.client import ApiClient, ApiProblem, JsonObject
 from sampan.cli.delete import wait_until_gone
 from sampan.cli.files import Loaded, load_objects
 from sampan.cli.output import USER, CliError, colourful, note, paint, say
-from sampan.cli.predict import read_body, send
+from sampan.cli.predict import send
+from sampan.cli.prediction import read_body
 from sampan.cli.targets import find_resource, object_path
 from sampan.cli.why import ask, rendered
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import time
 from collections.abc import Iterator
@@ -200,7 +201,9 @@ class Client:
         self, connection: http.client.HTTPConnection, call: Call[Any], headers: dict[str, str]
     ) -> http.client.HTTPResponse:
         body = call.body if call.method == "POST" else None
-        connection.request(call.method, self._address.prefix + call.path, body, headers)
+        # A server that refuses a large body answers and closes before all of it was sent.
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            connection.request(call.method, self._address.prefix + call.path, body, headers)
         return connection.getresponse()
 
 
