@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -54,3 +55,15 @@ async def test_an_error_without_a_text_is_answered_by_its_class(serve, asynchron
     server = await serve(model)
     answer = await server.ask("POST", "/v1/models/m:predict", '{"instances": []}')
     assert (answer.status, answer.json) == (500, {"error": "Wordless : without a text"})
+
+
+async def test_an_empty_list_of_outputs_means_all_and_holds_up_nobody(serve, iris):
+    server = await serve(iris)
+    tensor = {"name": "x", "shape": [1, 4], "datatype": "FP32", "data": [6.8, 2.8, 4.8, 1.4]}
+    headers = {"Content-Type": "application/json"}
+    for inline in (False, True):
+        server.dataplane.repository.get("sk").pace.inline = inline
+        for asked in ({"outputs": []}, {}):
+            body = json.dumps({"inputs": [tensor], **asked})
+            answer = await server.ask("POST", "/v2/models/sk/infer", body, headers)
+            assert answer.json["outputs"][0]["data"] == [1]

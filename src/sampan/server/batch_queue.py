@@ -8,6 +8,7 @@ time. Used on the loop's thread.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from functools import partial
 from time import perf_counter, thread_time
@@ -20,6 +21,8 @@ from sampan.server.batching import BatchLimits
 from sampan.server.job import Job
 from sampan.server.pace import Pace, charge
 from sampan.server.workers import Workers
+
+logger = logging.getLogger("sampan.server")
 
 Gathered: TypeAlias = Callable[[int, list[float]], None]
 """Told of each predict: how many requests it takes, and how long each has waited in seconds."""
@@ -95,7 +98,11 @@ class BatchQueue:
         now = perf_counter()
         self._gathered(len(jobs), [now - job.begun for job in jobs])
         if self._pace.inline:
-            self._run_here(jobs)
+            try:
+                self._run_here(jobs)
+            except Exception as error:
+                logger.exception("a batch broke outside its model")
+                self._fail(jobs, error)
             self._go_on()
         else:
             self._workers.submit(partial(self._work, jobs), partial(self._ended, jobs))
@@ -126,15 +133,19 @@ class BatchQueue:
 
     def _ended(self, jobs: list[Job], outcome: Any) -> None:
         """Go on with what came in meanwhile, less what nobody waits for any more."""
-        if isinstance(outcome, BaseException):  # only what is no Exception: SystemExit in predict
-            for job in jobs:
-                if not job.settled:
-                    job.outcome = RuntimeError(f"{type(outcome).__name__} raised by the model")
-                    self._settle(job)
+        if isinstance(outcome, BaseException):  # most of all SystemExit in predict
+            self._fail(jobs, outcome)
         elif self._batches.model.quick:
             self._pace.observe(outcome)
         self._waiting = [job for job in self._waiting if not self._left(job)]
         self._go_on()
+
+    def _fail(self, jobs: list[Job], error: BaseException) -> None:
+        """Answer what is still open after something broke that is no error of a request."""
+        for job in jobs:
+            if not job.settled:
+                job.outcome = RuntimeError(f"{type(error).__name__} raised by the model")
+                self._settle(job)
 
     def _left(self, job: Job) -> bool:
         if not job.settled and not job.inference.gone():

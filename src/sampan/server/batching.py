@@ -94,7 +94,7 @@ def _part_v2(request: InferRequest) -> Part | None:
         tuple([_tensor_signature(tensor) for tensor in inputs]),
         request.model_version,
         _frozen(request.parameters),
-        outputs and tuple([(output.name, _frozen(output.parameters)) for output in outputs]),
+        tuple([(output.name, _frozen(output.parameters)) for output in outputs or ()]),
     )
     return Part(signature, rows, request)
 
