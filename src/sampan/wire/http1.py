@@ -25,12 +25,16 @@ from sampan.wire.admission import (
 )
 from sampan.wire.head import CONTINUE
 from sampan.wire.host import Host
+from sampan.wire.known_head import KnownHead, learn
 from sampan.wire.message import HeaderList, Request, Response, Submit
 from sampan.wire.pump import Pump, discard
 
 _FRAMING = (b"content-length", b"transfer-encoding")
 _LAST_CHUNK = b"0\r\n\r\n"
 _COPY_BYTES = 64 * 1024  # up to here one joined write is cheaper than two buffers
+_LEARN_AT = frozenset(1 << power for power in range(1, 32))
+"""Which of the requests that went through llhttp are learnt from. Not the first: it is the only one
+of many connections. Rarer and rarer: a head that never comes again costs next to nothing."""
 
 
 class Stage(IntEnum):
@@ -64,6 +68,9 @@ class Http1(asyncio.Protocol):
         self._fed = 0  # bytes given to llhttp since the head began, for what it holds back
         self._arrived = 0  # bytes that came at once, of which llhttp has seen a part
         self._resumed: tuple[bytes, bytes, HeaderList] | None = None
+        self._whole = b""  # what came at once with nothing before it, perhaps one whole request
+        self._parsed = 0
+        self._known: KnownHead | None = None
         self._refused: Refused | None = None
         # answering
         self._waiting: deque[Request] = deque()
@@ -124,10 +131,18 @@ class Http1(asyncio.Protocol):
         return self._current is not None or bool(self._waiting)
 
     def data_received(self, data: bytes) -> None:
-        """Feed llhttp; the callbacks below do the rest."""
+        """Take a request whose head is known; else feed llhttp, the callbacks below do the rest."""
+        idle = self._stage is Stage.IDLE
+        if idle and self._known is not None and self._is_free():
+            request = self._known.read(data)
+            if request is not None:
+                self._current = request
+                self._hand_over(request)
+                return
         if self._stage is Stage.DEAF:
             return
         self._budget = self._limits.pipelining
+        self._whole = data if idle else b""
         self._arrived = len(data)
         if self._stage is Stage.HEAD:
             self._fed += self._arrived
@@ -139,6 +154,10 @@ class Http1(asyncio.Protocol):
             self._without_upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserError as error:
             self._parse_error(error)
+
+    def _is_free(self) -> bool:
+        """Whether a request that comes now is answered at once."""
+        return self._current is None and not self._waiting and self._blocked_since < 0
 
     # -- llhttp's callbacks ------------------------------------------------------------------
 
@@ -206,7 +225,10 @@ class Http1(asyncio.Protocol):
         self._since = self._host.now
         self._expects = False
         request = Request(self._method, self._url, self._headers, body, keep_alive)
-        if self._current is None and not self._waiting and self._budget > 0 > self._blocked_since:
+        self._parsed += 1
+        if self._whole and self._parsed in _LEARN_AT:
+            self._known = learn(self._whole, request, self._limits) or self._known
+        if self._budget > 0 and self._is_free():
             self._budget -= 1  # nothing before it: the usual case, without the detour
             self._current = request
             self._hand_over(request)

@@ -6,23 +6,50 @@ HTTP/1.1 today, HTTP/2 as its sibling: the application sees the same values from
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 HeaderList: TypeAlias = "list[tuple[bytes, bytes]]"
 """Headers in the order of the wire; names in lower case, values without surrounding blanks."""
 
 
-class Request(NamedTuple):
-    """A complete request: its body has arrived. (A NamedTuple: cheapest frozen value to make.)
+class Note:
+    """A place for what an application worked out from a head, kept as long as the head is known.
 
-    `target` is the request target as sent, query included.
+    Requests share it whose heads differ in nothing but the values of `known_head.VARYING`.
     """
 
-    method: bytes
-    target: bytes
-    headers: HeaderList
-    body: bytes
-    keep_alive: bool = True
+    __slots__ = ("value",)
+
+    def __init__(self) -> None:
+        self.value: Any = None
+
+
+class Request:
+    """A complete request: its body has arrived. (Plain slots: the cheapest value to make.)
+
+    `target` is the request target as sent, query included. `note` is there where the head is one
+    that the connection knows.
+    """
+
+    __slots__ = ("_texts", "body", "headers", "keep_alive", "method", "note", "target")
+
+    def __init__(  # noqa: PLR0913, PLR0917  # the parts of a request
+        self,
+        method: bytes,
+        target: bytes,
+        headers: HeaderList,
+        body: bytes,
+        keep_alive: bool = True,
+        note: Note | None = None,
+        texts: dict[str, str] | None = None,
+    ) -> None:
+        self.method = method
+        self.target = target
+        self.headers = headers
+        self.body = body
+        self.keep_alive = keep_alive
+        self.note = note
+        self._texts = texts
 
     def header(self, name: bytes) -> bytes | None:
         """Return the first header of this (lower-case) name, or None."""
@@ -30,6 +57,22 @@ class Request(NamedTuple):
             if key == name:
                 return value
         return None
+
+    def add(self, name: bytes, value: bytes) -> None:
+        """Add a header, as if it had been sent."""
+        self.headers.append((name, value))
+        if self._texts is not None:
+            self._texts[name.decode("latin-1")] = value.decode("latin-1")
+
+    def texts(self) -> dict[str, str]:
+        """Return the headers as text: one dict for all who ask, of a repeated one the last."""
+        if self._texts is None:
+            pairs = self.headers
+            self._texts = {k.decode("latin-1"): v.decode("latin-1") for k, v in pairs}
+        return self._texts
+
+    def __repr__(self) -> str:
+        return f"Request({self.method!r}, {self.target!r}, {len(self.body)} bytes)"
 
 
 class Response(NamedTuple):
