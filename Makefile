@@ -7,7 +7,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.sampan-ready
 
-.PHONY: help setup demo test test-slow soak check format bench conformance generate lock clean
+SEED ?= $$RANDOM
+INPUTS ?= 100000
+
+.PHONY: help setup demo test test-slow soak fuzz check format bench conformance generate lock clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +43,11 @@ test-slow: $(STAMP) ## Run the tests that take over ten seconds each
 soak: $(STAMP) ## Kill things at random for minutes and check that nothing is lost
 	$(BIN)/python -m pytest -q -m soak --timeout 1800
 
+fuzz: $(STAMP) ## Throw 100,000 malformed inputs at a server: make fuzz INPUTS=... SEED=...
+	@export SAMPAN_FUZZ_INPUTS=$(INPUTS) SAMPAN_FUZZ_SEED=$(SEED); \
+	  echo "inputs $$SAMPAN_FUZZ_INPUTS, seed $$SAMPAN_FUZZ_SEED"; \
+	  exec $(BIN)/python -m pytest -q --durations 5 tests/fuzz
+
 check: $(STAMP) ## Format, lint, types, import contract, budgets
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -51,8 +59,8 @@ format: $(STAMP) ## Format the code and mend what lint can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(STAMP) ## Measure side by side: make bench B=spine
-	@$(BIN)/python -m bench.run $(B)
+bench: $(STAMP) ## Measure side by side: make bench B=spine; one row: B=server ROW=health
+	@$(BIN)/python -m bench.run $(B) $(if $(ROW),--only "$(ROW)")
 
 conformance: $(STAMP) ## Ask a server every case: make conformance URL=... MODEL=...; without, score side by side
 	@if [ -n "$(URL)" ]; then exec $(BIN)/python tests/conformance/oip/run.py $(URL) --model $(or $(MODEL),iris); \

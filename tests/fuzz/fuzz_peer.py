@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Self
 
 ANSWER_SECONDS = 5.0
 ROWS = b'{"instances":[[6.8,2.8,4.8,1.4],[6.0,3.4,4.5,1.6]]}'
@@ -38,6 +39,12 @@ class Peer:
     def __init__(self, port: int) -> None:
         self.port = port
         self._socket: socket.socket | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
 
     def post(self, path: str, headers: Iterable[tuple[str, bytes]], body: bytes) -> Answer:
         """Send a request that is framed well, whatever it holds; return its answer."""

@@ -133,12 +133,11 @@ def validate(answer: Answer, sent: Sent) -> None:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("make", list(KINDS), ids=lambda make: make.__name__)
 def test_a_mutated_body_is_the_clients_fault(target, make):
-    random, peer = Random(f"{SEED} {make.__name__}"), Peer(target.port)
-    with steady(target, int(INPUTS * KINDS[make])) as numbers:
+    random = Random(f"{SEED} {make.__name__}")
+    with Peer(target.port) as peer, steady(target, int(INPUTS * KINDS[make])) as numbers:
         for _ in numbers:
             sent = make(random)
             validate(peer.post(*sent), sent)
-    peer.close()
 
 
 @pytest.mark.timeout(600)
@@ -184,6 +183,5 @@ BODIES = st.one_of(
 def test_json_of_any_shape_is_the_clients_fault(target, drawn):
     path, value = drawn
     sent = (path, [JSON], json.dumps(value).encode())
-    peer = Peer(target.port)
-    validate(peer.post(*sent), sent)
-    peer.close()
+    with Peer(target.port) as peer:
+        validate(peer.post(*sent), sent)
