@@ -10,7 +10,7 @@ import joblib
 import pytest
 from sklearn.datasets import load_iris
 from sklearn.svm import SVC
-from tests.fuzz.fuzz_peer import free_port, wait_until_ready
+from tests.fuzz.fuzz_peer import free_port, is_ready
 from tests.fuzz.fuzz_run import Target
 
 MODELS = """
@@ -60,7 +60,7 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
             stderr=written,
         )  # fmt: skip
     try:
-        wait_until_ready(port, process)
+        assert is_ready(port, process), log.read_text()[-2000:]
         yield Target(port, process.pid)
         assert process.poll() is None, log.read_text()[-2000:]
         process.terminate()
