@@ -112,7 +112,7 @@ KINDS: dict[Callable[[Random], Sent], float] = {
     repository: 0.05,
 }
 """The share of all inputs that each has; framing and Hypothesis have the rest."""
-FRAMING = 0.12
+FRAMING = 0.16
 NOT_SERVED = (501, 505)
 """A transfer coding or a version that no server here has (RFC 9112, 6.1; RFC 9110, 15.6.6)."""
 HYPOTHESIS = 0.04
