@@ -60,7 +60,7 @@ def request(pair: Pair, body: bytes, fields=POST):
             pair.exchange()
             for event in pair.events:
                 if isinstance(event, Received) and event.size and not event.stream.remote_closed:
-                    pair.server.credit(event.stream, event.stream.unread)
+                    pair.server.inbound.credit(event.stream, event.stream.unread)
             pair.exchange()
             continue
         pair.client.send_data(stream, body[:size], end_stream=size == len(body))

@@ -8,7 +8,7 @@ stream get a channel of their own.
 from __future__ import annotations
 
 import asyncio
-from functools import partial
+from functools import lru_cache
 
 from sampan.protocol.errors import error_body
 from sampan.wire.calls import Calls
@@ -16,13 +16,24 @@ from sampan.wire.host import Host
 from sampan.wire.http2_connection import Connection
 from sampan.wire.http2_events import Drained, Ended, Event, Opened, Received, Reset, Stream
 from sampan.wire.http2_exchange import Exchange, StreamChannel
-from sampan.wire.http2_frames import Code
+from sampan.wire.http2_frames import FRAME_BYTES, Code
 from sampan.wire.http2_head import encode_date, encode_fields, encode_response
-from sampan.wire.message import Request, Response, Submit
+from sampan.wire.message import Response, Submit
 from sampan.wire.pump import Pump, discard
 
 _CONTINUE = encode_response(100, b"", -1, ())
-_REMEMBERED = 256  # encoded heads and trailers: gRPC's are few and always the same
+
+
+@lru_cache(64)
+def _encode_grpc_head(status: int, content_type: bytes) -> bytes:
+    """Return the block that gRPC answers begin with: few, and always the same."""
+    return encode_response(status, content_type, -1, ())
+
+
+@lru_cache(64)
+def _encode_trailers(trailers: tuple[tuple[bytes, bytes], ...]) -> bytes:
+    """Return the block that ends a gRPC answer: nearly always that of OK."""
+    return encode_fields(trailers)
 
 
 class Http2(asyncio.Protocol):
@@ -47,7 +58,6 @@ class Http2(asyncio.Protocol):
         self._unfinished_since = -1.0  # since when a preface or a header block is incomplete
         self._draining_since = -1.0
         self._deadline = 0.0  # non-zero: all is said, and this is when to cut off
-        self._encoded: dict[tuple[object, ...], bytes] = {}
 
     # -- the transport -----------------------------------------------------------------------
 
@@ -92,20 +102,19 @@ class Http2(asyncio.Protocol):
 
     def _handle(self, events: list[Event] | list[Drained]) -> None:
         for event in events:
-            match event:
-                case Opened():
-                    self._opened(event)
-                case Received():
-                    self._received(event)
-                case Reset():
-                    self._gone(event.stream)
-                case Drained():
-                    if event.stream.owner is not None:
-                        event.stream.owner.drained()
-                case Ended():
-                    self._end()
-                case _:
-                    self._refuse_new()
+            if isinstance(event, Opened):
+                self._opened(event)
+            elif isinstance(event, Received):
+                self._received(event)
+            elif isinstance(event, Reset):
+                self._gone(event.stream)
+            elif isinstance(event, Drained):
+                if event.stream.owner is not None:
+                    event.stream.owner.drained()
+            elif isinstance(event, Ended):
+                self._end()
+            else:
+                self._refuse_new()
 
     def _flush(self) -> None:
         data = self._connection.outbound.take()
@@ -130,9 +139,9 @@ class Http2(asyncio.Protocol):
         grpc = head.grpc and calls is not None
         if grpc and calls and head.target in calls.streaming and self._open_call(calls, event):
             return
-        exchange = stream.owner = Exchange(stream, head, grpc, self._host.now)
+        exchange = stream.owner = Exchange(stream, head, grpc, self._host.now, self._reply)
         if ended:
-            self._complete(exchange)
+            self._complete(exchange, b"")
         elif head.length > self._most(exchange):
             self._refuse_large(exchange, head.length)
         elif head.expects:
@@ -141,8 +150,7 @@ class Http2(asyncio.Protocol):
     def _open_call(self, calls: Calls, event: Opened) -> bool:
         stream, head, ended = event
         channel = StreamChannel(stream, self._connection, self._flush_later, self._host.now)
-        request = Request(head.method, head.target, list(head.headers), b"")
-        handler = calls.open(request, channel)
+        handler = calls.open(head.request(b""), channel)
         if handler is None:
             return False
         channel.handler = handler
@@ -155,15 +163,18 @@ class Http2(asyncio.Protocol):
         stream, data, size, ended = event
         owner = stream.owner
         if isinstance(owner, StreamChannel):
-            self._connection.credit(stream, size - len(data))  # padding
+            self._connection.inbound.credit(stream, size - len(data))  # padding
             if data:
                 owner.handler.received(data)
             if ended and not stream.local_closed:
                 owner.handler.ended()
             return
         if size:
-            self._connection.credit(stream, size)
+            self._connection.inbound.credit(stream, size)
         if owner.answered:
+            return
+        if ended and not owner.size and size <= FRAME_BYTES <= self._most(owner):
+            self._complete(owner, data)  # all of it in one frame: the usual case
             return
         if data:
             owner.pieces.append(data)
@@ -179,27 +190,26 @@ class Http2(asyncio.Protocol):
                 "connection; send fewer at once",
             )
         elif ended:
-            self._complete(owner)
+            self._buffered -= owner.size
+            owner.size = 0
+            self._complete(owner, owner.body())
 
-    def _complete(self, exchange: Exchange) -> None:
+    def _complete(self, exchange: Exchange, body: bytes) -> None:
         head = exchange.head
-        body = exchange.body()
-        self._buffered -= exchange.size
-        exchange.size = 0
-        request = Request(head.method, head.target, list(head.headers), body)
-        reply = partial(self._reply, exchange)
+        request = head.request(body)
         try:
             if exchange.grpc and self._calls is not None:
-                exchange.cancel = self._calls.submit(request, reply)
+                exchange.cancel = self._calls.submit(request, exchange)
             elif head.method == b"CONNECT":
-                reply(Response(405, error_body("CONNECT is not served; this server is no proxy")))
+                text = "CONNECT is not served; this server is no proxy"
+                exchange(Response(405, error_body(text)))
             else:
-                self._submit(request, reply)
+                self._submit(request, exchange)
         except Exception as error:  # noqa: BLE001  # the peer gets an answer whatever broke
             self._loop.call_exception_handler(
                 {"message": "the application broke on a request", "exception": error}
             )
-            reply(self._refusal(exchange, 500, "Internal server error"))
+            exchange(self._refusal(exchange, 500, "Internal server error"))
 
     def _most(self, exchange: Exchange) -> int:
         limits = self._limits
@@ -287,21 +297,10 @@ class Http2(asyncio.Protocol):
                 response.status, response.content_type, length, response.headers
             )
             return block + encode_date(self._host.head.date), b""
-        head = (response.status, response.content_type, response.headers)
-        return self._remember(head), self._remember((response.trailers,))
-
-    def _remember(self, key: tuple[object, ...]) -> bytes:
-        block = self._encoded.get(key)
-        if block is None:
-            if len(key) == 1:
-                block = encode_fields(key[0])  # type: ignore[arg-type]  # trailers
-            else:
-                status, content_type, fields = key
-                block = encode_response(status, content_type, -1, fields)  # type: ignore[arg-type]
-            if len(self._encoded) >= _REMEMBERED:
-                self._encoded.clear()
-            self._encoded[key] = block
-        return block
+        head = _encode_grpc_head(response.status, response.content_type)
+        if response.headers:  # a request's own: its id
+            head += encode_fields(response.headers)
+        return head, _encode_trailers(response.trailers)
 
     def _flush_later(self) -> None:
         """Write soon: at the end of the read that is being handled, or when the loop turns.

@@ -40,9 +40,11 @@ from sampan.wire.http2_frames import (
     window_update,
 )
 from sampan.wire.http2_head import HeadReader
+from sampan.wire.http2_inbound import Inbound
 from sampan.wire.http2_outbound import Outbound
 from sampan.wire.limits import Limits
 
+_DATA, _HEADERS, _WINDOW_UPDATE = int(Kind.DATA), int(Kind.HEADERS), int(Kind.WINDOW_UPDATE)
 _PING = b"draining"
 _SIZES = {
     Kind.PRIORITY: 5,
@@ -63,6 +65,7 @@ class Connection:
         self._limits = limits
         self._reader = HeadReader(limits)
         self.outbound = Outbound(self._end_local)
+        self.inbound = Inbound(limits, self.outbound.put)
         # reading
         self._rest = b""
         self._greeted = 0  # bytes of the preface that have been seen
@@ -74,8 +77,6 @@ class Connection:
         self._partial = (0, 0, 0)  # a DATA frame in progress: stream, flags, bytes to come
         self._resets = self._nuisances = 0
         self._abandoned: dict[int, None] = {}  # streams that we reset: the peer may not know yet
-        self._window = limits.connection_window
-        self._uncredited = 0
         self.refusing = False  # after the last GOAWAY new streams are refused
         self._greet()
 
@@ -130,17 +131,29 @@ class Connection:
             high, low, kind, flags, stream = HEAD.unpack_from(data, at)
             size = high << 16 | low
             stream &= MAX_WINDOW  # the reserved bit is ignored
-            self._validate_frame(kind, size, stream)
             start = at + HEAD_BYTES
             stop = start + size
+            plain = kind <= _HEADERS and stream and size <= FRAME_BYTES  # what most frames are
+            if not plain or self._block_stream or not self._settled:
+                self._validate_frame(kind, size, stream)
             if stop > end:
                 if kind == Kind.DATA and not flags & PADDED and end - start >= FRAME_BYTES // 2:
                     self._partial = (stream, flags, stop - end)
                     self._data(flags & ~END_STREAM, stream, data[start:], events)
                     at = end
                 break
-            self._take_frame(kind, flags, stream, data[start:stop], events)
             at = stop
+            payload = data[start:stop]
+            if kind == _DATA:
+                self._data(flags, stream, payload, events)
+            elif kind == _HEADERS:
+                self._headers(flags, stream, payload, events)
+            elif kind == _WINDOW_UPDATE:
+                self._window_update(stream, payload, events)
+            elif kind == Kind.CONTINUATION:
+                self._continuation(flags, stream, payload, events)
+            else:
+                self._rare_frame(kind, flags, stream, payload, events)
         return at
 
     def _read_preface(self, data: bytes) -> int:
@@ -172,20 +185,6 @@ class Connection:
             raise ConnectionFault(Code.PROTOCOL_ERROR, "the first frame is not SETTINGS")
         if (stream and kind in _ABOUT_CONNECTION) or (not stream and kind in _ABOUT_STREAM):
             raise ConnectionFault(Code.PROTOCOL_ERROR, f"frame {kind} on stream {stream}")
-
-    def _take_frame(
-        self, kind: int, flags: int, stream: int, payload: bytes, events: list[Event]
-    ) -> None:
-        if kind == Kind.HEADERS:
-            self._headers(flags, stream, payload, events)
-        elif kind == Kind.DATA:
-            self._data(flags, stream, payload, events)
-        elif kind == Kind.WINDOW_UPDATE:
-            self._window_update(stream, payload, events)
-        elif kind == Kind.CONTINUATION:
-            self._continuation(flags, stream, payload, events)
-        else:
-            self._rare_frame(kind, flags, stream, payload, events)
 
     def _rare_frame(
         self, kind: int, flags: int, stream: int, payload: bytes, events: list[Event]
@@ -303,9 +302,7 @@ class Connection:
 
     def _data(self, flags: int, number: int, payload: bytes, events: list[Event]) -> None:
         size = len(payload)
-        self._window -= size
-        if self._window < 0:
-            raise ConnectionFault(Code.FLOW_CONTROL_ERROR, "more DATA than the connection's window")
+        self.inbound.take(size)
         if flags & PADDED:
             payload = _unpadded(payload)
         stream = self.streams.get(number)
@@ -334,32 +331,12 @@ class Connection:
     ) -> None:
         if number > self.last:
             raise ConnectionFault(Code.PROTOCOL_ERROR, f"DATA on idle stream {number}")
-        self._credit_connection(size)
+        self.inbound.give_back(size)
         if stream is not None:
             self._fault(stream, Code.STREAM_CLOSED, events)
         elif number not in self._abandoned:
             self._bother()
             self.outbound.put(reset(number, Code.STREAM_CLOSED))
-
-    def credit(self, stream: Stream, size: int) -> None:
-        """Tell that `size` counted bytes of a stream are consumed: the peer may send as many."""
-        size = min(size, stream.unread)  # a stream that is gone has given all back
-        stream.unread -= size
-        self._credit_connection(size)
-        if stream.remote_closed:
-            return
-        stream.uncredited += size
-        if stream.uncredited >= self._limits.window // 2:
-            stream.window += stream.uncredited
-            self.outbound.put(window_update(stream.id, stream.uncredited))
-            stream.uncredited = 0
-
-    def _credit_connection(self, size: int) -> None:
-        self._uncredited += size
-        if self._uncredited >= self._limits.connection_window // 2:
-            self._window += self._uncredited
-            self.outbound.put(window_update(0, self._uncredited))
-            self._uncredited = 0
 
     def _window_update(self, number: int, payload: bytes, events: list[Event]) -> None:
         if len(payload) != 4:
@@ -446,7 +423,7 @@ class Connection:
         stream.local_closed = stream.remote_closed = True
         self.outbound.waiting.pop(stream.id, None)
         stream.pending.clear()
-        self._credit_connection(stream.unread)
+        self.inbound.give_back(stream.unread)
         stream.unread = 0
         return True
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import TypeAlias
 
 from sampan.wire.calls import Cancel, Handler
 from sampan.wire.http2_connection import Connection
 from sampan.wire.http2_events import Stream
 from sampan.wire.http2_head import Head, encode_fields, encode_response
+from sampan.wire.message import Response
 from sampan.wire.pump import Pump
+
+Answer: TypeAlias = "Callable[[Exchange, Response], None]"
 
 
 class Progress:
@@ -30,22 +34,26 @@ class Progress:
 
 
 class Exchange:
-    """A request whose body is collected, then answered whole."""
+    """A request whose body is collected, then answered whole; the `Reply` that its handler gets.
+
+    `answer` sends what it is answered with.
+    """
 
     __slots__ = (
+        "_answer",
+        "_progress",
         "answered",
         "cancel",
         "grpc",
         "head",
         "pieces",
-        "progress",
         "pump",
         "since",
         "size",
         "stream",
     )
 
-    def __init__(self, stream: Stream, head: Head, grpc: bool, now: float) -> None:
+    def __init__(self, stream: Stream, head: Head, grpc: bool, now: float, answer: Answer) -> None:
         self.stream = stream
         self.head = head
         self.grpc = grpc
@@ -55,7 +63,23 @@ class Exchange:
         self.answered = False
         self.cancel: Cancel | None = None
         self.pump: Pump | None = None  # while the answer is sent piece by piece
-        self.progress = Progress(stream, now)
+        self._progress: Progress | None = None
+        self._answer = answer
+
+    def __call__(self, response: Response) -> None:
+        """Answer."""
+        self._answer(self, response)
+
+    def gone(self) -> bool:
+        """Whether nobody waits for the answer: it was given, or the peer gave the stream up."""
+        return self.answered
+
+    @property
+    def progress(self) -> Progress:
+        """What is known of the sending; made when it is first looked at."""
+        if self._progress is None:
+            self._progress = Progress(self.stream, self.since)
+        return self._progress
 
     def body(self) -> bytes:
         """Return the whole body, once."""
@@ -109,7 +133,7 @@ class StreamChannel:
 
     def consumed(self, size: int) -> None:
         """Let the peer send as many bytes more."""
-        self._connection.credit(self._stream, size)
+        self._connection.inbound.credit(self._stream, size)
         self._flush()
 
     def drained(self) -> None:

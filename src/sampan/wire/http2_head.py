@@ -11,6 +11,7 @@ import logging
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import hpack
 from hpack.exceptions import OversizedHeaderListError
@@ -18,7 +19,7 @@ from hpack.hpack import Decoder
 
 from sampan.wire.http2_frames import Code, ConnectionFault, StreamFault
 from sampan.wire.limits import Limits
-from sampan.wire.message import HeaderList
+from sampan.wire.message import HeaderList, Note, Request
 
 logging.getLogger("hpack").setLevel(logging.WARNING)  # it would format every field at DEBUG
 
@@ -34,10 +35,11 @@ _STATIC_STATUS = {200: 8, 204: 9, 206: 10, 304: 11, 400: 12, 404: 13, 500: 14}
 _STATUS, _CONTENT_LENGTH, _CONTENT_TYPE, _DATE = 8, 28, 31, 33  # RFC 7541, appendix A
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Head:
     """A request's head. `length` is its content-length, -1 where it sent none; `expects`: the peer
-    waits for `100 Continue` before it sends the body."""
+    waits for `100 Continue` before it sends the body. A head that its connection remembers is
+    shared by many requests and has `note` and `texts`; nobody changes it."""
 
     method: bytes
     target: bytes
@@ -45,6 +47,20 @@ class Head:
     grpc: bool = False
     length: int = -1
     expects: bool = False
+    note: Note | None = None
+    texts: dict[str, str] | None = None
+
+    def request(self, body: bytes) -> Request:
+        """Return the request that begins with it."""
+        texts = self.texts
+        return Request(
+            self.method,
+            self.target,
+            self.headers.copy(),
+            body,
+            note=self.note,
+            texts=None if texts is None else texts.copy(),
+        )
 
 
 class HeadReader:
@@ -62,6 +78,8 @@ class HeadReader:
             fields, same = self._decode(block)
             head = make_head(fields)
             if same and len(self._remembered) < _REMEMBERED:
+                head.note = Note()
+                head.texts = {k.decode("latin-1"): v.decode("latin-1") for k, v in head.headers}
                 self._remembered[block] = head
         if ends and head.length > 0:
             raise StreamFault(Code.PROTOCOL_ERROR, "a content-length and no body")
@@ -191,15 +209,22 @@ def encode_date(value: bytes) -> bytes:
 
 def encode_fields(fields: Iterable[tuple[bytes, bytes]]) -> bytes:
     """Return the block of fields as literals that no table remembers (RFC 7541, section 6.2.2)."""
-    parts: list[bytes] = []
+    block = b""
     for name, value in fields:
-        if not _NAME.fullmatch(name) or _BAD_VALUE.search(value):
+        start = _literal_name(name)
+        if not start or _BAD_VALUE.search(value):
             raise ValueError(
                 f'response header "{name.decode("latin-1")}" holds a line break or what no header '
                 "may hold; send the value without it"
             )
-        parts += (b"\x00", _string(name), _string(value))
-    return b"".join(parts)
+        block += start + _string(value)
+    return block
+
+
+@lru_cache(256)
+def _literal_name(name: bytes) -> bytes:
+    """Return how a literal field of this name begins; nothing for what is no name."""
+    return b"\x00" + _string(name) if _NAME.fullmatch(name) else b""
 
 
 def _indexed_name(index: int, value: bytes) -> bytes:

@@ -70,7 +70,7 @@ class Outbound:
         last = 0 if trailers else END_STREAM
         self._out += (
             header_frames(number, head, end=False, limit=self.peer_frame),
-            HEAD.pack(size >> 16, size & 0xFFFF, Kind.DATA, last, number),
+            HEAD.pack(size >> 16, size & 0xFFFF, 0, last, number),  # DATA
             body,
         )
         if trailers:
