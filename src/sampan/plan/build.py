@@ -17,7 +17,7 @@ from sampan.plan.model import has_storage, make_model_location
 from sampan.plan.routes import make_route, make_url
 from sampan.plan.select import Selection, select_runtime
 from sampan.plan.server_type import ModelFacts, RuntimeDefaults, default_for_runtime
-from sampan.plan.service import is_stopped, model, service_key
+from sampan.plan.service import is_stopped, labels_of, model, service_key
 from sampan.plan.transformer import make_explainer, make_transformer
 from sampan.plan.types import Blocked, Component, Plan, Snapshot, Workload
 from sampan.plan.unbuilt import make_warnings, select_unbuilt
@@ -54,7 +54,9 @@ def build_plan(snapshot: Snapshot, unbuilt: Unbuilt = select_unbuilt) -> Plan:
     if isinstance(canaries, Blocked):
         return replace(plan, blocked=canaries)
     others = _make_others(parts)
-    return replace(plan, workloads=(predictor, *canaries, *others), route=routing.route)
+    labels = {**labels_of(service), **parts.defaults.labels}
+    workloads = (predictor, *canaries, *others)
+    return replace(plan, workloads=workloads, route=routing.route, labels=labels)
 
 
 def nothing_unbuilt(_: Mapping[str, Any], __: Config) -> Blocked | None:

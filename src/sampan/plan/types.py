@@ -166,7 +166,8 @@ class Plan:
     """What should run for one InferenceService. With `blocked`, running workloads stay as they are.
 
     `stopped`: the annotation `serving.kserve.io/stop` is true; no workload and no route.
-    `warnings` are fields that this mode does not honour, as `(path, sentence)`.
+    `warnings` are fields that this mode does not honour, as `(path, sentence)`. `labels` are the
+    service's, and what its runtime's type adds to them.
     """
 
     service: ServiceKey
@@ -178,3 +179,4 @@ class Plan:
     stopped: bool = False
     url: str = ""
     warnings: tuple[tuple[str, str], ...] = field(default=())
+    labels: Mapping[str, str] = field(default_factory=dict)
