@@ -71,10 +71,15 @@ def check_fields(resource: Resource, sent: Submitted) -> tuple[str, ...]:
 
     `Ignore` says nothing, as the caller asked.
     """
+    found = [e.message for e in resource.unknown(sent.obj)] if resource.unknown else []
+    return reported(resource, sent, found)
+
+
+def reported(resource: Resource, sent: Submitted, unknown: list[str]) -> tuple[str, ...]:
+    """Return these texts and those of repeated fields as warnings, or as the caller asked."""
     if sent.field_validation == "Ignore":
         return ()
-    found = [f'duplicate field "{name}"' for name in duplicate_fields(sent.body)]
-    found += [e.message for e in resource.unknown(sent.obj)] if resource.unknown else []
+    found = [f'duplicate field "{name}"' for name in duplicate_fields(sent.body)] + unknown
     if found and sent.field_validation == "Strict":
         raise BadRequest(
             f'{resource.kind} in version "{resource.version}" cannot be handled as a '

@@ -1,5 +1,7 @@
 """Namespaces: there before anything is written into them, and gone only once they are empty.
 
+Each has a ServiceAccount `default`, as from Kubernetes's controller of service accounts.
+
 Deleting one marks it (`Terminating`, a finalizer), removes what is in it, waits for the finalizers
 of that, then lets it go: what Kubernetes's namespace controller does. A deletion that a stop
 interrupted goes on at the next start.
@@ -19,6 +21,8 @@ from sampan.machinery.store import NO_PRECONDITIONS, Key, Preconditions, Store
 log = logging.getLogger(__name__)
 
 NAMESPACES = "namespaces"
+ACCOUNTS = "serviceaccounts"
+DEFAULT_ACCOUNT = "default"
 ALWAYS_THERE = ("default", "kserve")
 UNDELETABLE = "default"
 FINALIZER = "kubernetes"
@@ -33,6 +37,7 @@ class Namespaces:
         self._store = store
         self._clock = clock
         self._served = NAMESPACES in registry
+        self._has_accounts = ACCOUNTS in registry
         self._contents = tuple(r for r in registry if r.namespaced and not r.read_only)
         self._ending: dict[str, asyncio.Task[None]] = {}
 
@@ -46,7 +51,9 @@ class Namespaces:
         for namespace in (await self._store.list(NAMESPACES)).items:
             if namespace["metadata"].get("deletionTimestamp"):
                 self._end(namespace["metadata"]["name"])
-            elif not namespace.get("status", {}).get("phase"):
+                continue
+            await self._add_account(namespace["metadata"]["name"])
+            if not namespace.get("status", {}).get("phase"):
                 await self._set_phase(namespace, "Active")
 
     async def stop(self) -> None:
@@ -63,6 +70,7 @@ class Namespaces:
         created = await self._store.create(NAMESPACES, obj, dry_run=dry_run)
         if dry_run:
             return {**created, "status": {"phase": "Active"}}
+        await self._add_account(created["metadata"]["name"])
         return await self._set_phase(created, "Active")
 
     async def check_open(self, resource: Resource, namespace: str, name: str) -> None:
@@ -101,6 +109,11 @@ class Namespaces:
         marked = await self._set_phase(marked, "Terminating")
         self._end(name)
         return marked
+
+    async def _add_account(self, namespace: str) -> None:
+        if self._has_accounts:
+            with contextlib.suppress(AlreadyExists):
+                await self._store.create(ACCOUNTS, make_account(namespace))
 
     def _end(self, name: str) -> None:
         if name not in self._ending:
@@ -145,6 +158,12 @@ class Namespaces:
             return await self._store.update_status(NAMESPACES, obj)
         except NotFound:  # the registry keeps no status of namespaces apart, or it is gone already
             return namespace
+
+
+def make_account(namespace: str) -> JsonObject:
+    """Return the ServiceAccount that each namespace has."""
+    meta = {"name": DEFAULT_ACCOUNT, "namespace": namespace}
+    return {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta}
 
 
 def make_namespace(name: str) -> JsonObject:

@@ -13,7 +13,10 @@ from sampan.machinery.store import ListOptions, Preconditions
 FIELD_VALIDATIONS = ("Strict", "Warn", "Ignore")
 PROPAGATION_POLICIES = tuple(Propagation)
 MAX_FIELD_MANAGER = 128
-_TRUE, _FALSE = ("true", "1", "t", "T", "TRUE", "True"), ("false", "0", "", "f", "F", "FALSE")
+_TRUE, _FALSE = (
+    ("true", "1", "t", "T", "TRUE", "True"),
+    ("false", "0", "", "f", "F", "FALSE", "False"),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,12 @@ from typing import Protocol
 from sampan.apiserver.answers import make_shower, render_list, render_object
 from sampan.apiserver.call import Call
 from sampan.apiserver.messages import JSON, Reply
-from sampan.apiserver.options import WatchRequest, parse_list_options, parse_watch_request
+from sampan.apiserver.options import (
+    WatchRequest,
+    parse_flag,
+    parse_list_options,
+    parse_watch_request,
+)
 from sampan.apiserver.watching import DEFAULT_SECONDS, WatchLines
 from sampan.machinery.clock import Clock
 from sampan.machinery.errors import ApiError, BadRequest, Expired
@@ -56,7 +61,7 @@ class Reader:
 
     async def list(self, call: Call) -> Reply:
         """Return a collection, or its watch."""
-        if call.request.query.get("watch") in ("true", "1"):
+        if parse_flag(call.request.query, "watch"):
             return await self.watch(call)
         options = parse_list_options(call.request.query)
         namespace = call.route.namespace

@@ -18,6 +18,7 @@ from sampan.apiserver.options import (
     parse_write_options,
 )
 from sampan.apiserver.received import make_received
+from sampan.apiserver.status import admit_status
 from sampan.machinery.apply import Request as FieldWriter
 from sampan.machinery.apply import make_tracked
 from sampan.machinery.clock import Clock
@@ -82,8 +83,10 @@ class Writer:
         """Admit and store a changed object. Its status is what only the subresource changes."""
         resource = call.resource
         if call.route.subresource == "status":
+            sent = Submitted(obj, old, options.field_validation, call.request.body)
+            obj, warnings = admit_status(resource, sent)
             made = await self._store.update_status(resource.id, obj, dry_run=options.dry_run)
-            return render_object(call, made, self._clock.now())
+            return render_object(call, made, self._clock.now(), 200, warnings)
         if resource.status_subresource:
             obj = _with_status_of(old, obj)
         sent = Submitted(obj, old, options.field_validation, call.request.body)

@@ -23,6 +23,12 @@ CONFIGURATION: JsonObject = {
     "kind": "ConfigMap",
     "metadata": {"name": "inferenceservice-config", "namespace": "kserve"},
     "data": {
+        # KServe's own client insists on this key when it stores credentials
+        "credentials": '{"storageSpecSecretName": "storage-config",'
+        ' "storageSecretNameAnnotation": "serving.kserve.io/storageSecretName",'
+        ' "gcs": {"gcsCredentialFileName": "gcloud-application-credentials.json"},'
+        ' "s3": {"s3AccessKeyIDName": "AWS_ACCESS_KEY_ID",'
+        ' "s3SecretAccessKeyName": "AWS_SECRET_ACCESS_KEY"}}',
         "deploy": '{"defaultDeploymentMode": "Standard"}',
         "ingress": '{"ingressDomain": "example.com",'
         ' "domainTemplate": "{{ .Name }}.{{ .Namespace }}.{{ .IngressDomain }}"}',
