@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sampan.server.metrics import Metrics
+from sampan.server.metrics_histogram import Histogram
 from sampan.server.steps import Ran
 
 
@@ -26,8 +27,7 @@ def samples(text: bytes) -> dict[str, float]:
 def test_an_inference_is_counted_with_its_code_and_its_time():
     metrics = Metrics()
     metrics.begin("a")
-    metrics.begin("a")
-    metrics.observe("a", predicted(0.002), 0.003, "200")
+    metrics.begin("a").end(predicted(0.002), 0.003, "200")
     seen = samples(metrics.render())
     assert seen['kserve_inference_requests_total{code="200",model_name="a"}'] == 1
     assert seen['kserve_inference_duration_seconds_bucket{le="0.0025",model_name="a"}'] == 0
@@ -79,9 +79,34 @@ def test_the_sum_of_processes_is_what_one_process_would_have_counted(processes):
         apart.append(Metrics())
         for metrics in (alone, apart[-1]):
             for model, seconds, code in seen:
-                metrics.begin(model)
-                metrics.observe(model, predicted(seconds), seconds, code)
+                metrics.begin(model).end(predicted(seconds), seconds, code)
     first, *others = apart
     states = [json.loads(json.dumps(other.state())) for other in others]
     of_models = lambda text: {k: v for k, v in samples(text).items() if "_created" not in k and "model_name" in k}  # noqa: E731, E501  # fmt: skip
     assert of_models(first.render(states)) == of_models(alone.render())
+
+
+@given(st.lists(st.floats(0, 20) | st.sampled_from(Histogram.BUCKETS), max_size=300), st.data())
+def test_what_is_folded_in_parts_is_in_the_bucket_that_prometheus_puts_it_in(seen, data):
+    histogram = Histogram()
+    for value in seen:
+        histogram.observe(value)
+        if data.draw(st.booleans()):
+            histogram.fold()
+    counts = [0] * (len(Histogram.BUCKETS) + 1)
+    for value in seen:
+        counts[sum(value > bound for bound in Histogram.BUCKETS)] += 1
+    state = histogram.state()
+    assert state["counts"] == counts
+    assert abs(state["sum"] - sum(seen)) < 1e-6
+
+
+def test_what_is_not_folded_stays_small_however_many_inferences_there_are():
+    metrics = Metrics()
+    of_a = metrics.of("a")
+    sizes = []
+    for number in range(2000):
+        metrics.begin("a").end(predicted(number / 1000), 0.1, "200")
+        sizes.append(sum(h.waiting for h in of_a.histograms.values()))
+    assert max(sizes) < 1000
+    assert of_a.state()["histograms"]["request_predict_seconds"]["counts"][0] == 6

@@ -14,6 +14,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from sampan.protocol.tensors import InferOutput, InferResponse
 from sampan.server.access_log import AccessLog, validate_format
 from sampan.server.dataplane import DataPlane
 from sampan.server.exchange import Observation
@@ -70,6 +71,42 @@ async def test_every_answer_has_a_request_id(serve, echo):
     server = await serve(echo)
     for method, path in (("GET", "/"), ("GET", "/none"), ("DELETE", "/"), ("POST", PREDICT)):
         assert "x-request-id" in (await server.ask(method, path)).headers
+
+
+class Tensors(Model):
+    """Answers V2 requests, with headers of its own where it is told to."""
+
+    def predict(self, payload, headers=None, response_headers=None):
+        if response_headers is not None:
+            response_headers["x-own"] = "1"
+        output = InferOutput("o", [1], "INT8", [1])
+        return InferResponse("1", "echo", [output], use_binary_outputs=payload.use_binary_outputs)
+
+
+@pytest.mark.parametrize("binary", [True, False], ids=["binary", "json"])
+@pytest.mark.parametrize("own", [True, False], ids=["with headers of the model", "without"])
+async def test_an_answer_carries_its_id_once_beside_any_other_header(binary, own):
+    body = {"inputs": [{"name": "i", "shape": [1], "datatype": "INT8", "data": [1]}]}
+    body["parameters"] = {"binary_data_output": binary}
+    answer = await ask(
+        None,
+        Tensors("echo", return_response_headers=own),
+        (b"content-type", b"application/json"),
+        (b"x-request-id", b"abc-1"),
+        target="/v2/models/echo/infer",
+        body=json.dumps(body).encode(),
+    )
+    names = sorted(name for name, _ in answer.headers)
+    extra = [b"inference-header-content-length"] * binary + [b"x-own"] * own
+    assert names == sorted([b"x-request-id", *extra])
+
+
+async def test_an_event_is_answered_with_its_id_once():
+    event = {"ce-id": "1", "ce-source": "s", "ce-type": "t", "ce-specversion": "1.0"}
+    headers = [(name.encode(), value.encode()) for name, value in event.items()]
+    answer = await ask(None, Echo("echo"), (b"content-type", b"application/json"), *headers)
+    assert [name for name, _ in answer.headers].count(b"x-request-id") == 1
+    assert dict(answer.headers)[b"ce-specversion"] == b"1.0"
 
 
 async def test_user_code_that_raises_tells_type_text_and_id_and_nothing_of_the_stack(caplog):

@@ -169,7 +169,7 @@ class DataPlane:
         job.settled = True
         answer, name = job.outcome, job.inference.model_name
         code = "200" if not isinstance(answer, Exception) else str(status_of(answer))
-        self.metrics.observe(name, job.ran, perf_counter() - job.begun, code)
+        self.metrics.of(name).end(job.ran, perf_counter() - job.begun, code)
         known = isinstance(answer, (ServingError, NotImplementedError))
         if isinstance(answer, Exception) and not known:
             request_id = job.inference.headers.get("x-request-id", "-")

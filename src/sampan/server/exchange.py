@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 REQUEST_ID = b"x-request-id"
 _WELL_FORMED = re.compile(rb"[\x21-\x7e]{1,128}")
-_numbers = count(1)
-_prefix = (0, b"")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +37,30 @@ class Observation:
     debug: bool = False
     docs: bool = False
 
+    def of_answers(self) -> Observation | None:
+        """Return this where it asks for something that an answer tells, else None."""
+        asked = self.access_log is not None or self.tracing is not None or self.server_timing
+        return self if asked else None
 
-def make_request_id() -> bytes:
-    """Return an id that no other request has: random for the process, then a count.
 
-    Cheaper than a UUID by far. Made anew after a fork, so that children do not share a prefix.
-    """
-    global _prefix  # noqa: PLW0603  # one per process, and a fork makes another
-    pid = os.getpid()
-    if _prefix[0] != pid:
-        _prefix = (pid, os.urandom(8).hex().encode())
-    return b"%b-%x" % (_prefix[1], next(_numbers))
+class _RequestIds:
+    """Ids that no other request has: random for the process, then a count. Cheaper than UUIDs."""
+
+    def __init__(self) -> None:
+        self.renew()
+        os.register_at_fork(after_in_child=self.renew)  # children do not share a prefix
+
+    def renew(self) -> None:
+        """Begin anew with another prefix."""
+        self._form = os.urandom(8).hex().encode() + b"-%x"
+        self._numbers = count(1)
+
+    def make(self) -> bytes:
+        """Return a new one."""
+        return self._form % next(self._numbers)
+
+
+make_request_id = _RequestIds().make
 
 
 class Exchange:
@@ -60,32 +71,37 @@ class Exchange:
         "_reply",
         "answered_at",
         "begun",
-        "gone",
         "inference",
         "request",
         "request_id",
         "response",
         "sent",
         "span",
+        "stamp",
     )
 
-    def __init__(self, request: Request, reply: Reply, observation: Observation) -> None:
+    def __init__(self, request: Request, reply: Reply, observation: Observation | None) -> None:
         self.request: Request = request
         self.inference: Inference | None = None
         self.begun: float = perf_counter()
         self.response: Response | None = None
         self.sent: int = 0
         self.span: Any = None
-        self.gone: Callable[[], bool] | None = getattr(reply, "gone", None)
-        """Tells whether the client has left, where the wire knows."""
         self._reply = reply
         self._observation = observation
         self.answered_at: float = 0.0
         given = request.header(REQUEST_ID)
         if given is None or _WELL_FORMED.fullmatch(given) is None:
             given = make_request_id()
-            request.headers.append((REQUEST_ID, given))  # the model sees it, and can pass it on
+            request.add(REQUEST_ID, given)  # the model sees it, and can pass it on
         self.request_id: bytes = given
+        self.stamp: tuple[tuple[bytes, bytes], ...] = ((REQUEST_ID, given),)
+        """What every answer carries. One that begins with it is not made anew to add it."""
+
+    def gone(self) -> bool:
+        """Whether the client has left, where the wire knows."""
+        asked: Callable[[], bool] | None = getattr(self._reply, "gone", None)
+        return asked is not None and asked()
 
     def __call__(self, response: Response) -> None:
         """Answer. More answers than one go nowhere, as with any reply."""
@@ -93,19 +109,23 @@ class Exchange:
             self._reply(response)
             return
         self.answered_at = perf_counter()
-        status, body, content_type, headers, trailers, chunks = response
-        headers = (*headers, (REQUEST_ID, self.request_id))
-        observation = self._observation
+        if response.headers[:1] != self.stamp:
+            response = response._replace(headers=(*response.headers, *self.stamp))
+        if self._observation is not None:
+            response = self._observed(response, self._observation)
+        self._reply(response)
+
+    def _observed(self, response: Response, observation: Observation) -> Response:
+        """Return the response as it is sent, with its timing; log and trace are told of it."""
         if observation.server_timing:
-            headers = (*headers, (b"server-timing", render_timing(self)))
-        if observation.access_log is not None or observation.tracing is not None:
-            self.response = response._replace(headers=headers)
-            self.sent = len(body)
-            if chunks is None:
-                self._end()
-            else:
-                chunks = _Watched(chunks, self)
-        self._reply(Response(status, body, content_type, headers, trailers, chunks))
+            timing = (b"server-timing", render_timing(self))
+            response = response._replace(headers=(*response.headers, timing))
+        self.response = response
+        self.sent = len(response.body)
+        if response.chunks is not None:
+            return response._replace(chunks=_Watched(response.chunks, self))
+        self._end()
+        return response
 
     def phases(self) -> list[tuple[str, float]]:
         """Return the steps of the model that have run, with their seconds."""
@@ -114,6 +134,8 @@ class Exchange:
 
     def _end(self) -> None:
         observation = self._observation
+        if observation is None:
+            return
         if observation.access_log is not None and self.response is not None:
             observation.access_log.write(self, self.response)
         if observation.tracing is not None:

@@ -35,7 +35,9 @@ _HISTOGRAMS = {
     "kserve_inference_batch_size": "rows, or requests where rows are unknown, of one predict",
     "kserve_model_load_duration_seconds": "time that a load took",
 }
-_STEP_FAMILIES = tuple((step, f"request_{step}_seconds") for step in STEPS)
+_DURATION = "kserve_inference_duration_seconds"
+_REQUESTS = "kserve_inference_requests_total"
+_FOLD_EVERY = 256  # inferences: what is not folded stays small, and a fold below a tenth of a ms
 _COUNTERS = {
     "kserve_inference_requests_total": ("inferences by the HTTP status they ended with", "code"),
     "kserve_model_load_total": ("loads by how they ended: success, failure", "result"),
@@ -51,15 +53,18 @@ Gauge = Callable[[], "dict[str, float]"]
 
 
 class ModelMetrics:
-    """What is counted of one model."""
+    """What is counted of one model. A series appears with its first observation."""
 
-    __slots__ = ("begun", "counters", "ended", "histograms")
+    __slots__ = ("_codes", "_duration", "_steps", "begun", "counters", "ended", "histograms")
 
     def __init__(self) -> None:
         self.histograms: dict[str, Histogram] = {}
         self.counters: dict[tuple[str, str], int] = {}
         self.begun = 0
         self.ended = 0
+        self._codes: dict[str, int] = {}
+        self._duration: Histogram | None = None
+        self._steps = _Steps(self)
 
     def histogram(self, name: str, buckets: tuple[float, ...]) -> Histogram:
         """Return the histogram of this name, made at the first use."""
@@ -73,6 +78,55 @@ class ModelMetrics:
         key = (name, label)
         self.counters[key] = self.counters.get(key, 0) + 1
 
+    def refuse(self, code: str) -> None:
+        """Count an inference that did not begin."""
+        self._codes[code] = self._codes.get(code, 0) + 1
+
+    def end(self, ran: Ran, seconds: float, code: str) -> None:
+        """Count an inference that has begun: its time, its outcome, its steps."""
+        self.ended += 1
+        self._codes[code] = self._codes.get(code, 0) + 1
+        if self._duration is None:
+            self._duration = self.histogram(_DURATION, LATENCY_BUCKETS)
+        self._duration.observe(seconds)
+        self.observe(ran)
+        if not self.ended % _FOLD_EVERY:
+            for histogram in self.histograms.values():
+                histogram.fold()
+
+    def observe(self, ran: Ran) -> None:
+        """Count the steps that ran to their end."""
+        steps = self._steps
+        if ran.preprocess is not None:
+            steps["preprocess"].observe(ran.preprocess)
+        if ran.predict is not None:
+            steps["predict"].observe(ran.predict)
+        if ran.explain is not None:
+            steps["explain"].observe(ran.explain)
+        if ran.postprocess is not None:
+            steps["postprocess"].observe(ran.postprocess)
+
+    def state(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        counters = [[*key, value] for key, value in self.counters.items()]
+        codes = [[_REQUESTS, code, value] for code, value in self._codes.items()]
+        return {
+            "histograms": {key: h.state() for key, h in self.histograms.items()},
+            "counters": [*counters, *codes],
+        }
+
+
+class _Steps(dict[str, Histogram]):
+    """The histograms of a model's steps, each made at its first use."""
+
+    def __init__(self, metrics: ModelMetrics) -> None:
+        super().__init__()
+        self._metrics = metrics
+
+    def __missing__(self, step: str) -> Histogram:
+        found = self[step] = self._metrics.histogram(f"request_{step}_seconds", Histogram.BUCKETS)
+        return found
+
 
 class Metrics:
     """The metrics of all models of this process."""
@@ -83,35 +137,27 @@ class Metrics:
             _IN_FLIGHT: lambda: {name: m.begun - m.ended for name, m in self._models.items()}
         }
 
-    def begin(self, model: str) -> None:
-        """Count an inference that has been accepted; `observe` ends it."""
-        self._of(model).begun += 1
+    def of(self, model: str) -> ModelMetrics:
+        """Return what is counted of a model."""
+        found = self._models.get(model)
+        if found is None:
+            found = self._models[model] = ModelMetrics()
+        return found
 
-    def observe(
-        self, model: str, ran: Ran, seconds: float | None = None, code: str = "200"
-    ) -> None:
-        """Count one inference: its steps that ran to their end, its whole time, its outcome.
-
-        A series appears with its first observation.
-        """
-        found = self._of(model)
-        for step, family in _STEP_FAMILIES:
-            took = getattr(ran, step)
-            if took is not None:
-                found.histogram(family, Histogram.BUCKETS).observe(took)
-        if seconds is not None:
-            found.ended += 1
-            found.count("kserve_inference_requests_total", code)
-            found.histogram("kserve_inference_duration_seconds", LATENCY_BUCKETS).observe(seconds)
+    def begin(self, model: str) -> ModelMetrics:
+        """Count an inference that has been accepted; `end` of what is returned ends it."""
+        found = self.of(model)
+        found.begun += 1
+        return found
 
     def refused(self, model: str, code: str) -> None:
         """Count an inference that did not begin. Only for names that are registered: a client may
         ask for any name, and each would be a series."""
-        self._of(model).count("kserve_inference_requests_total", code)
+        self.of(model).refuse(code)
 
     def observe_batch(self, model: str, size: int, waited: Iterable[float] = ()) -> None:
         """Count one predict for `size` requests that waited these seconds for it."""
-        found = self._of(model)
+        found = self.of(model)
         found.histogram("kserve_inference_batch_size", SIZE_BUCKETS).observe(size)
         queue = found.histogram("kserve_inference_queue_seconds", LATENCY_BUCKETS)
         for seconds in waited:
@@ -119,7 +165,7 @@ class Metrics:
 
     def observe_load(self, model: str, seconds: float, *, success: bool) -> None:
         """Count one load."""
-        found = self._of(model)
+        found = self.of(model)
         found.count("kserve_model_load_total", "success" if success else "failure")
         found.histogram("kserve_model_load_duration_seconds", LOAD_BUCKETS).observe(seconds)
 
@@ -127,24 +173,12 @@ class Metrics:
         """Say how to learn how many inferences wait for each model."""
         self._gauges["kserve_inference_queue_length"] = read
 
-    def _of(self, model: str) -> ModelMetrics:
-        found = self._models.get(model)
-        if found is None:
-            found = self._models[model] = ModelMetrics()
-        return found
-
     # -- several processes as one ------------------------------------------------------------
 
     def state(self) -> dict[str, Any]:
         """Return everything as plain values, to be sent to the process that is scraped."""
         return {
-            "models": {
-                name: {
-                    "histograms": {key: h.state() for key, h in model.histograms.items()},
-                    "counters": [[*key, value] for key, value in model.counters.items()],
-                }
-                for name, model in self._models.items()
-            },
+            "models": {name: model.state() for name, model in self._models.items()},
             "gauges": {name: read() for name, read in self._gauges.items()},
         }
 

@@ -7,7 +7,7 @@ import logging
 import traceback
 from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import orjson
 
@@ -29,6 +29,15 @@ logger = logging.getLogger("sampan.server")
 Parameters: TypeAlias = "dict[str, str]"
 Handler: TypeAlias = "Callable[[Request, Exchange, Parameters], None]"
 
+
+class Route(NamedTuple):
+    """What a request's head asks for: the handler, its name, the parameters of the path."""
+
+    handler: Handler
+    name: str
+    parameters: Parameters
+
+
 _NOT_FOUND = Response(404, b'{"detail":"Not Found"}')
 _LIVE_V1 = Response(200, b'{"status":"alive"}')
 _LIVE_V2 = Response(200, b'{"live":true}')
@@ -46,6 +55,7 @@ class Rest:
     ) -> None:
         self._dataplane = dataplane
         self._observation = observation or Observation()
+        self._observed = self._observation.of_answers()
         self._fallback = fallback
         self._table = RouteTable((*ROUTES, DOCS) if self._observation.docs else ROUTES)
         self._handlers: dict[str, Handler] = {
@@ -70,30 +80,48 @@ class Rest:
         }
         if self._observation.docs:
             self._handlers["docs"] = _always(make_docs())
+        if fallback is not None:
+            self._handlers["app"] = lambda request, exchange, _: fallback(request, exchange)
         self._tasks: set[asyncio.Task[None]] = set()
 
     def submit(self, request: Request, reply: Reply) -> None:
         """Answer a request, now or later."""
-        match = self._table.find(request.target)
-        method = "GET" if request.method == b"HEAD" else request.method.decode("latin-1")
-        found = match.handlers.get(method)
-        if found is None and not match.handlers and self._fallback is not None:
-            self._fallback(request, reply)
-            return
-        exchange = Exchange(request, reply, self._observation)
-        if found is None:
-            exchange(_not_allowed(match.allow) if match.handlers else self._unknown(request.target))
-        elif self._observation.tracing is None:
-            self._handle(exchange, *found)
+        note = request.note
+        route: Route | None = None if note is None else note.value
+        if route is None:
+            route = self._select_route(request)
+            if route is None:
+                self._submit_elsewhere(request, reply)
+                return
+            if note is not None:
+                note.value = route
+        exchange = Exchange(request, reply, self._observed)
+        if self._observation.tracing is None:
+            self._handle(route, exchange)
         else:
-            handle = partial(self._handle, exchange, *found)
-            self._observation.tracing.run(exchange, found[0], handle)
+            handle = partial(self._handle, route, exchange)
+            self._observation.tracing.run(exchange, route.name, handle)
 
-    def _handle(self, exchange: Exchange, name: str, parameters: Parameters) -> None:
+    def _handle(self, route: Route, exchange: Exchange) -> None:
         try:
-            self._handlers[name](exchange.request, exchange, parameters)
+            route.handler(exchange.request, exchange, route.parameters)
         except Exception as error:  # noqa: BLE001  # becomes the answer
             exchange(self._failure(error))
+
+    def _select_route(self, request: Request) -> Route | None:
+        """Return what method and target ask for; the application may note it of the head."""
+        method = "GET" if request.method == b"HEAD" else request.method.decode("latin-1")
+        found = self._table.find(request.target).handlers.get(method)
+        return None if found is None else Route(self._handlers[found[0]], *found)
+
+    def _submit_elsewhere(self, request: Request, reply: Reply) -> None:
+        """Answer what no route takes."""
+        match = self._table.find(request.target)
+        if not match.handlers and self._fallback is not None:
+            self._fallback(request, reply)
+            return
+        exchange = Exchange(request, reply, self._observed)
+        exchange(_not_allowed(match.allow) if match.handlers else self._unknown(request.target))
 
     def _unknown(self, target: bytes) -> Response:
         """Answer a path that no route has; without its trailing slash it may be known."""
@@ -146,13 +174,13 @@ class Rest:
     # -- inference ---------------------------------------------------------------------------
 
     def _predict(self, request: Request, reply: Exchange, params: Parameters) -> None:
-        self._begin(make_v1(request, params["name"], InferenceVerb.PREDICT), reply)
+        self._begin(make_v1(request, params["name"], InferenceVerb.PREDICT, reply.stamp), reply)
 
     def _explain(self, request: Request, reply: Exchange, params: Parameters) -> None:
-        self._begin(make_v1(request, params["name"], InferenceVerb.EXPLAIN), reply)
+        self._begin(make_v1(request, params["name"], InferenceVerb.EXPLAIN, reply.stamp), reply)
 
     def _infer(self, request: Request, reply: Exchange, params: Parameters) -> None:
-        self._begin(make_v2(request, params["name"]), reply)
+        self._begin(make_v2(request, params["name"], reply.stamp), reply)
 
     def _generate(self, request: Request, reply: Exchange, params: Parameters) -> None:
         self._begin(make_generate(request, params["name"], events=False), reply)
@@ -163,8 +191,7 @@ class Rest:
     def _begin(self, inference: Inference, reply: Exchange) -> None:
         """Start an inference; its answer is a response, a stream, or what was raised."""
         reply.inference = inference
-        if reply.gone is not None:
-            inference.gone = reply.gone
+        inference.gone = reply.gone
 
         def done(outcome: Any) -> None:
             if isinstance(outcome, Response):

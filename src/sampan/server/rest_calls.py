@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import uuid
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 from sampan.protocol import cloudevents, generate, json_out, media, v1, v2
 from sampan.protocol.cloudevents import Event
@@ -23,22 +23,28 @@ _FRAMING = frozenset({"content-length", "transfer-encoding", "connection"})
 _EVENT_STREAM = b"text/event-stream"
 
 
+Fields: TypeAlias = "tuple[tuple[bytes, bytes], ...]"
+"""Header fields. The `stamp` of a call is what every answer carries: an answer that begins with it
+need not be made twice."""
+
+
 class V1Call:
     """A V1 request, perhaps a CloudEvent, and its answer."""
 
-    __slots__ = ("_event", "_headers", "_name", "_request")
+    __slots__ = ("_event", "_name", "_request", "_stamp")
 
-    def __init__(self, request: Request, name: str, headers: Headers) -> None:
+    def __init__(self, request: Request, name: str, stamp: Fields = ()) -> None:
         self._request = request
         self._name = name
-        self._headers = headers
+        self._stamp = stamp
         self._event: Event | None = None
 
     def decode(self) -> Any:
         """Return the payload; of an event, its data."""
         request = self._request
-        if cloudevents.is_binary(self._headers):
-            self._event, payload = cloudevents.decode_binary(self._headers, request.body)
+        texts = request.texts()
+        if cloudevents.is_binary(texts):
+            self._event, payload = cloudevents.decode_binary(texts, request.body)
             return payload
         content_type = request.header(b"content-type")
         payload = v1.decode(request.body, content_type)
@@ -53,10 +59,13 @@ class V1Call:
             encode = encode_event_data if events else encode_item
             return Streaming(result, encode, events, _extra(headers, content_type=not events))
         body, content_type = v1.encode(result)
-        for name, value in headers.items():
-            if name.lower() == "content-type":
-                content_type = value.encode("latin-1")
-        response = Response(200, body, content_type, _extra(headers) if headers else ())
+        if not headers:
+            response = Response(200, body, content_type, self._stamp)
+        else:
+            for name, value in headers.items():
+                if name.lower() == "content-type":
+                    content_type = value.encode("latin-1")
+            response = Response(200, body, content_type, _extra(headers))
         if self._event is not None and content_type == media.JSON:
             return wrap(self._event, response, self._name)
         return response
@@ -65,11 +74,12 @@ class V1Call:
 class V2Call:
     """A V2 request and its answer."""
 
-    __slots__ = ("_name", "_request")
+    __slots__ = ("_name", "_request", "_stamp")
 
-    def __init__(self, request: Request, name: str) -> None:
+    def __init__(self, request: Request, name: str, stamp: Fields = ()) -> None:
         self._request = request
         self._name = name
+        self._stamp = stamp
 
     def decode(self) -> Any:
         """Return the InferRequest."""
@@ -85,7 +95,7 @@ class V2Call:
         """Return the answer: of an InferResponse, of a dict that is one already, or a stream."""
         if is_stream(result):
             return Streaming(result, _encode_part, events=True, headers=_extra(headers))
-        extra = _extra(headers) if headers else ()
+        extra = _extra(headers) if headers else self._stamp
         if not isinstance(result, InferResponse):
             return Response(200, json_out.dumps(_validated(result)), media.JSON, extra)
         if not result.id:
@@ -124,28 +134,22 @@ class GenerateCall:
         return Response(200, encode(result), media.JSON, _extra(headers))
 
 
-def make_v1(request: Request, name: str, verb: InferenceVerb) -> Inference:
+def make_v1(request: Request, name: str, verb: InferenceVerb, stamp: Fields) -> Inference:
     """Return the inference of a V1 request."""
-    headers = read_headers(request)
-    call = V1Call(request, name, headers)
-    return Inference(name, headers, len(request.body), call.decode, call.encode, verb)
+    call = V1Call(request, name, stamp)
+    return Inference(name, request.texts(), len(request.body), call.decode, call.encode, verb)
 
 
-def make_v2(request: Request, name: str) -> Inference:
+def make_v2(request: Request, name: str, stamp: Fields) -> Inference:
     """Return the inference of a V2 request."""
-    call = V2Call(request, name)
-    return Inference(name, read_headers(request), len(request.body), call.decode, call.encode)
+    call = V2Call(request, name, stamp)
+    return Inference(name, request.texts(), len(request.body), call.decode, call.encode)
 
 
 def make_generate(request: Request, name: str, *, events: bool) -> Inference:
     """Return the inference of a generate request."""
     call = GenerateCall(request, name, events=events)
-    return Inference(name, read_headers(request), len(request.body), call.decode, call.encode)
-
-
-def read_headers(request: Request) -> Headers:
-    """Return the headers as a model sees them."""
-    return {name.decode("latin-1"): value.decode("latin-1") for name, value in request.headers}
+    return Inference(name, request.texts(), len(request.body), call.decode, call.encode)
 
 
 def _extra(headers: Headers, *, content_type: bool = False) -> tuple[tuple[bytes, bytes], ...]:
