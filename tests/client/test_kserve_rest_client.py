@@ -62,7 +62,7 @@ async def test_health(server_url):
         with pytest.raises(UnsupportedProtocol):
             await v1.is_server_ready(server_url)
         with pytest.raises(UnsupportedProtocol):
-            await v2.explain(server_url, {}, "echo")
+            await v2.explain(server_url, "echo", {})
 
 
 async def test_wrong_arguments_are_kserves_errors(server_url):

@@ -108,8 +108,8 @@ class InferenceRESTClient:
     async def explain(
         self,
         base_url: httpx.URL | str,
+        model_name: str,
         data: InferRequest | dict[str, Any],
-        model_name: str | None = None,
         headers: Mapping[str, str] | None = None,
         timeout: Any = USE_CLIENT_DEFAULT,
     ) -> Any:

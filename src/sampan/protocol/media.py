@@ -5,9 +5,7 @@ from __future__ import annotations
 JSON = b"application/json"
 BYTES = b"application/octet-stream"
 _JSON_LIKE = frozenset({b"application/json", b"text/json"})
-_V1_JSON = frozenset(
-    {*_JSON_LIKE, BYTES, b"application/x-www-form-urlencoded"}  # the last: what curl -d sends
-)
+_UNSAID = frozenset({b"", b"application/x-www-form-urlencoded"})  # the last: what curl -d sends
 
 
 def media_type(content_type: bytes | None) -> bytes:
@@ -22,4 +20,9 @@ def is_json(media: bytes) -> bool:
 
 def is_v1_json(media: bytes) -> bool:
     """Whether V1 reads a body of this type as JSON: JSON, or what says nothing of the contents."""
-    return not media or media in _V1_JSON or is_json(media)
+    return media == BYTES or is_unsaid(media) or is_json(media)
+
+
+def is_unsaid(media: bytes) -> bool:
+    """Whether a client that thinks of no type sends this one, whatever its body holds."""
+    return media in _UNSAID

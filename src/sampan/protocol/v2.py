@@ -31,9 +31,20 @@ _NO_FP16 = (
 def decode(
     body: bytes, content_type: bytes | None, header_length: bytes | None, model_name: str
 ) -> InferRequest:
-    """Return the request; InvalidRequestBody (422) lists schema mistakes, InvalidInput is 400."""
-    if media.is_json(media.media_type(content_type)):
-        value = _loads(body)
+    """Return the request; InvalidRequestBody (422) lists schema mistakes, InvalidInput is 400.
+
+    The length of the JSON part tells that tensors follow it, whatever the type: MLServer's client
+    sends `application/json` with it. Without a length a body of no said type is JSON where it
+    reads as such: tritonclient sends no type with JSON.
+    """
+    kind = media.media_type(content_type)
+    if header_length is None and (media.is_json(kind) or media.is_unsaid(kind)):
+        try:
+            value = _loads(body)
+        except InvalidRequestBody:
+            if media.is_json(kind):
+                raise
+            raise InvalidInput(_NO_LENGTH) from None
         if isinstance(value, str):  # KServe takes a JSON string for bytes
             raise InvalidInput(_NO_LENGTH)
         detail = v2_schema.validate_request(value)

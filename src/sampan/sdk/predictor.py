@@ -53,7 +53,7 @@ class Predictor:
         """Return the answer of an explainer at a base URL (V1)."""
         client = self._rest_client()
         return await client.explain(
-            base_url, payload, model_name=model_name, headers=select_headers(headers)
+            base_url, model_name, payload, headers=select_headers(headers)
         )
 
     async def _predict_grpc(
