@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
 
 from sampan.machinery.registry import JsonObject
 from sampan.plan.canary import reduce_stable
@@ -29,11 +30,13 @@ from sampan.platforms.kubernetes.virtualservice import (
 def render(source: Source) -> tuple[JsonObject, ...]:
     """Return the objects that should exist, sorted by kind and name; none for ModelMesh.
 
-    In ModelMesh mode the models are run by ModelMesh's own controller.
+    In ModelMesh mode the models are run by ModelMesh's own controller. No two objects share a
+    part, so that one may be changed.
     """
     mode = deployment_mode(source.service, source.config.default_deployment_mode)
     objects = [found for part in _BY_MODE.get(mode, ()) for found in part(source)]
-    return tuple(sorted(objects, key=lambda o: (o["kind"], o["metadata"]["name"])))
+    ordered = sorted(objects, key=lambda o: (o["kind"], o["metadata"]["name"]))
+    return tuple(deepcopy(obj) for obj in ordered)
 
 
 def _render_standard(source: Source) -> Iterator[JsonObject]:

@@ -1,0 +1,181 @@
+"""The objects of a cluster made from files alone: by the same rules, without a server.
+
+Runtimes and `inferenceservice-config` are taken from the files where they are there, else those
+that are shipped.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sampan.api.config import CONFIG_MAP, Config, parse_config
+from sampan.api.scheme import REGISTRY
+from sampan.app.bootstrap import shipped_runtimes
+from sampan.machinery.registry import AdmissionContext, JsonObject
+from sampan.machinery.suggest import did_you_mean
+from sampan.plan.build import build_plan, nothing_unbuilt
+from sampan.plan.observed import NOTHING
+from sampan.plan.service import DEPLOYMENT_MODE, deployment_mode
+from sampan.plan.types import Gateway, Snapshot
+from sampan.platforms.kubernetes.render import render
+from sampan.platforms.kubernetes.settings import ClusterSettings, parse_settings
+from sampan.platforms.kubernetes.source import Source
+
+SERVICE, RUNTIME, CLUSTER_RUNTIME = "InferenceService", "ServingRuntime", "ClusterServingRuntime"
+_READ = frozenset({SERVICE, RUNTIME, CLUSTER_RUNTIME, "ConfigMap"})
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What is wrong with, or to be said about, the object at `number` of those given.
+
+    `path` is the field that it is about, "" for the whole object.
+    """
+
+    number: int
+    path: str
+    text: str
+
+
+@dataclass(slots=True)
+class Outcome:
+    """The objects made, the mistakes because of which none are, and sentences to pass on."""
+
+    objects: list[JsonObject] = field(default_factory=list)
+    mistakes: list[Trouble] = field(default_factory=list)
+    notes: list[Trouble] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Surroundings:
+    """What a service is planned among."""
+
+    data: Mapping[str, str]
+    config: Config
+    settings: ClusterSettings
+    runtimes: tuple[JsonObject, ...]
+    cluster_runtimes: tuple[JsonObject, ...]
+
+
+def render_offline(objects: Sequence[JsonObject], mode: str = "") -> Outcome:
+    """Return the Kubernetes objects of all InferenceServices among `objects`.
+
+    `mode` stands before what the services and the configuration say. Every mistake of every object
+    is found; with any, no object is made.
+    """
+    outcome = Outcome()
+    data = _configuration(objects, mode)
+    admitted = {
+        number: kept
+        for number, obj in enumerate(objects)
+        if (kept := _admit(number, _in_mode(obj, mode), data, outcome)) is not None
+    }
+    around = _surroundings(data, admitted.values())
+    for number, obj in admitted.items():
+        if obj["kind"] == SERVICE:
+            outcome.objects += _render(number, obj, around, outcome)
+        elif obj["kind"] not in _READ:
+            text = f'{obj["kind"]} "{obj["metadata"]["name"]}" makes no objects here'
+            outcome.notes.append(Trouble(number, "", text))
+    if outcome.mistakes:
+        outcome.objects = []
+    return outcome
+
+
+def _configuration(objects: Iterable[JsonObject], mode: str) -> dict[str, str]:
+    found = (
+        o.get("data") or {}
+        for o in objects
+        if o.get("kind") == "ConfigMap" and (o.get("metadata") or {}).get("name") == CONFIG_MAP
+    )
+    data = dict(next(found, {}))
+    if mode:
+        data["deploy"] = json.dumps({"defaultDeploymentMode": mode})
+        # A ConfigMap without this key turns tokens off; where there is none at all they are on.
+        data.setdefault("security", '{"autoMountServiceAccountToken": true}')
+    return data
+
+
+def _in_mode(obj: JsonObject, mode: str) -> JsonObject:
+    """The object without what says in which mode it runs: `--mode` decides."""
+    metadata = obj.get("metadata")
+    if not mode or obj.get("kind") != SERVICE or not isinstance(metadata, dict):
+        return obj
+    annotations = metadata.get("annotations")
+    if isinstance(annotations, dict):
+        kept = {k: v for k, v in annotations.items() if k != DEPLOYMENT_MODE}
+        metadata = {**metadata, "annotations": kept}
+    return {k: v for k, v in {**obj, "metadata": metadata}.items() if k != "status"}
+
+
+def _admit(
+    number: int, obj: JsonObject, data: Mapping[str, str], outcome: Outcome
+) -> JsonObject | None:
+    resource = REGISTRY.for_object(obj)
+    if resource is None:
+        kinds = [kind for _, kind in REGISTRY.kinds()]
+        kind, version = obj.get("kind"), obj.get("apiVersion")
+        hint = did_you_mean(str(kind), kinds)
+        text = f'unknown kind "{kind}" of "{version}"{hint}'
+        outcome.mistakes.append(Trouble(number, "", text))
+        return None
+    metadata = obj.get("metadata")
+    if not isinstance(metadata, dict) or not metadata.get("name"):
+        outcome.mistakes.append(Trouble(number, "metadata", "metadata.name is missing; give one"))
+        return None
+    if resource.namespaced:
+        obj = {**obj, "metadata": {"namespace": "default", **metadata}}
+    unknown = resource.unknown(obj) if resource.unknown else []
+    outcome.mistakes += [Trouble(number, e.path, e.message) for e in unknown]
+    if resource.admit is None:
+        return obj
+    found = resource.admit(obj, None, AdmissionContext(data))
+    causes = found.errors or found.causes
+    outcome.mistakes += [Trouble(number, c.path, str(c)) for c in causes]
+    if found.denied and not causes:
+        outcome.mistakes.append(Trouble(number, "", found.denied))
+    outcome.notes += [Trouble(number, "", text) for text in found.warnings]
+    return None if causes or found.denied else found.obj
+
+
+def _surroundings(data: Mapping[str, str], objects: Iterable[JsonObject]) -> _Surroundings:
+    given = list(objects)
+    own = [o for o in given if o["kind"] == CLUSTER_RUNTIME]
+    names = {o["metadata"]["name"] for o in own}
+    shipped = [o for o in shipped_runtimes() if o["metadata"]["name"] not in names]
+    return _Surroundings(
+        data,
+        parse_config(data or None).config,
+        parse_settings(data),
+        tuple(o for o in given if o["kind"] == RUNTIME),
+        (*own, *shipped),
+    )
+
+
+def _render(
+    number: int, service: JsonObject, around: _Surroundings, outcome: Outcome
+) -> tuple[JsonObject, ...]:
+    namespace = service["metadata"]["namespace"]
+    near = tuple(r for r in around.runtimes if r["metadata"]["namespace"] == namespace)
+    snapshot = Snapshot(
+        service, near, around.cluster_runtimes, around.config, Gateway(), NOTHING, now=0.0
+    )
+    plan = build_plan(snapshot, nothing_unbuilt)
+    if deployment_mode(service, around.config.default_deployment_mode) == "ModelMesh":
+        text = "in ModelMesh mode ModelMesh's own controller runs the model; no objects are made"
+        outcome.notes.append(Trouble(number, "", text))
+        return ()
+    if plan.blocked:
+        text = f"{plan.blocked.reason}: {plan.blocked.message}"
+        outcome.mistakes.append(Trouble(number, "", text))
+        return ()
+    ready = frozenset(w.name for w in plan.workloads)
+    return render(Source(service, plan, around.config, around.settings, ready))
+
+
+def as_list(objects: Sequence[JsonObject]) -> dict[str, Any]:
+    """Return objects as one `v1` List."""
+    return {"apiVersion": "v1", "kind": "List", "metadata": {}, "items": list(objects)}

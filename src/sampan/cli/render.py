@@ -1,0 +1,47 @@
+"""`sampan render -f`: the Kubernetes objects of a service, without a cluster or a daemon."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from sampan.cli.apply import Files
+from sampan.cli.files import Loaded, load_objects
+from sampan.cli.output import USAGE, CliError, say, warn
+
+MODES = ("Standard", "Knative", "ModelMesh")
+
+
+def render(
+    filename: Files,
+    mode: Annotated[
+        str, typer.Option(help="Standard, Knative or ModelMesh, whatever the files say")
+    ] = "",
+    output: Annotated[str, typer.Option("--output", "-o", help="yaml or json")] = "yaml",
+) -> None:
+    """Print the Kubernetes objects that stand for the InferenceServices of files."""
+    if mode not in ("", *MODES):
+        raise CliError(f'--mode "{mode}": choose {", ".join(MODES[:-1])} or {MODES[-1]}', USAGE)
+    if output not in {"yaml", "json"}:
+        raise CliError(f'-o "{output}": choose yaml or json', USAGE)
+    loaded = load_objects(filename)
+    from sampan.app.offline import as_list, render_offline
+    from sampan.cli.get import formatted
+
+    outcome = render_offline([one.obj for one in loaded], mode)
+    for note in outcome.notes:
+        warn(_located(loaded[note.number], note.path, note.text))
+    if outcome.mistakes:
+        lines = [_located(loaded[m.number], m.path, m.text) for m in outcome.mistakes]
+        raise CliError("\n".join(dict.fromkeys(lines)))
+    if output == "json":
+        say(formatted(as_list(outcome.objects), output))
+    elif outcome.objects:
+        say("\n---\n".join(formatted(obj, output) for obj in outcome.objects))
+
+
+def _located(one: Loaded, path: str, text: str) -> str:
+    line = one.document.line_of(path) if path else one.document.line
+    kind, name = one.obj.get("kind"), (one.obj.get("metadata") or {}).get("name", "")
+    return f'{one.source}:{line}: {kind} "{name}": {text}'

@@ -1,0 +1,134 @@
+"""`sampan render`: objects from files alone, every mistake with its line, no daemon asked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+SERVICE = """\
+apiVersion: serving.kserve.io/v1beta1
+kind: InferenceService
+metadata:
+  name: iris
+  annotations:
+    serving.kserve.io/deploymentMode: Standard
+spec:
+  predictor:
+    model:
+      modelFormat:
+        name: sklearn
+      storageUri: gs://bucket/model
+"""
+MISTAKES = """\
+apiVersion: serving.kserve.io/v1beta1
+kind: InferenceService
+metadata:
+  name: Iris
+spec:
+  predictor:
+    minReplcas: 2
+    model:
+      modelFormat:
+        name: sklearn
+---
+apiVersion: v1
+kind: Podd
+metadata:
+  name: p
+"""
+OBJECTS = {
+    "": ["Deployment", "HorizontalPodAutoscaler", "Ingress", "Service"],
+    "Standard": ["Deployment", "HorizontalPodAutoscaler", "Ingress", "Service"],
+    "Knative": ["Service", "Service", "VirtualService"],
+}
+
+
+@pytest.fixture
+def written(tmp_path: Path, nowhere: Path) -> Callable[[str], str]:
+    """Write a file and return its path; there is no daemon to ask."""
+
+    def write(text: str, name: str = "isvc.yaml") -> str:
+        path = tmp_path / name
+        path.write_text(text)
+        return str(path)
+
+    return write
+
+
+@pytest.mark.parametrize("mode", OBJECTS)
+def test_the_mode_that_is_asked_for_stands_before_the_service_s(
+    cli: Any, written: Any, mode: str
+) -> None:
+    done = cli("render", "-f", written(SERVICE), *(("--mode", mode) if mode else ()))
+    assert (done.code, done.err) == (0, "")
+    assert [o["kind"] for o in yaml.safe_load_all(done.out)] == OBJECTS[mode]
+
+
+def test_json_is_one_list(cli: Any, written: Any) -> None:
+    done = cli("render", "-f", written(SERVICE), "-o", "json")
+    assert [o["kind"] for o in json.loads(done.out)["items"]] == OBJECTS["Standard"]
+
+
+def test_yaml_repeats_a_value_rather_than_pointing_to_it(cli: Any, written: Any) -> None:
+    done = cli("render", "-f", written(SERVICE))
+    assert "&id" not in done.out
+    assert "*id" not in done.out
+
+
+def test_in_modelmesh_mode_there_is_nothing_and_it_is_said_why(cli: Any, written: Any) -> None:
+    done = cli("render", "-f", written(SERVICE), "--mode", "ModelMesh")
+    assert (done.code, done.out) == (0, "")
+    assert "ModelMesh's own controller" in done.err
+
+
+def test_every_mistake_of_every_object_is_told_with_its_line(cli: Any, written: Any) -> None:
+    path = written(MISTAKES)
+    done = cli("render", "-f", path)
+    assert (done.code, done.out) == (1, "")
+    first, second, third = done.lines
+    assert first.startswith(f'{path}:7: InferenceService "Iris": unknown field')
+    assert 'did you mean "minReplicas"' in first
+    assert second.startswith(f'{path}:4: InferenceService "Iris": metadata.name')
+    assert third.startswith(f'{path}:12: Podd "p": unknown kind "Podd" of "v1"')
+
+
+def test_a_decision_that_cannot_be_taken_is_told_in_the_words_of_the_condition(
+    cli: Any, written: Any
+) -> None:
+    done = cli("render", "-f", written(SERVICE.replace("sklearn", "sklern")))
+    assert done.code == 1
+    assert "NoSupportingRuntime: No runtime found to support" in done.err
+    assert '"sklearn"' in done.err
+
+
+def test_a_runtime_and_the_configuration_among_the_files_are_used(cli: Any, written: Any) -> None:
+    config = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "inferenceservice-config", "namespace": "kserve"},
+        "data": {"deploy": '{"defaultDeploymentMode": "Knative"}'},
+    }
+    runtime = {
+        "apiVersion": "serving.kserve.io/v1alpha1",
+        "kind": "ServingRuntime",
+        "metadata": {"name": "mine"},
+        "spec": {
+            "supportedModelFormats": [{"name": "mine", "autoSelect": True}],
+            "protocolVersions": ["v1"],
+            "containers": [{"name": "kserve-container", "image": "example.com/mine:1"}],
+        },
+    }
+    service = yaml.safe_load(SERVICE.replace("sklearn", "mine"))
+    del service["metadata"]["annotations"]
+    path = written(yaml.safe_dump_all([config, runtime, service]))
+    done = cli("render", "-f", path)
+    assert done.err == ""
+    objects = list(yaml.safe_load_all(done.out))
+    assert [o["kind"] for o in objects] == OBJECTS["Knative"]
+    (container,) = objects[1]["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == "example.com/mine:1"
