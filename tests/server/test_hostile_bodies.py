@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from typing import Any
 
@@ -67,3 +68,50 @@ async def test_an_empty_list_of_outputs_means_all_and_holds_up_nobody(serve, iri
             body = json.dumps({"inputs": [tensor], **asked})
             answer = await server.ask("POST", "/v2/models/sk/infer", body, headers)
             assert answer.json["outputs"][0]["data"] == [1]
+
+
+@pytest.mark.parametrize("path", ["/v1/models/echo:predict", "/v2/models/echo/infer"])
+async def test_a_compressed_body_is_refused_by_its_encoding(serve, echo, path):
+    server = await serve(echo)
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    answer = await server.ask("POST", path, gzip.compress(b'{"instances": []}'), headers)
+    told = 'content-encoding "gzip" is not served; send the body as it is'
+    assert (answer.status, answer.json) == (415, {"error": told})
+
+
+async def test_a_body_that_reads_as_it_is_needs_no_encoding(serve, echo):
+    server = await serve(echo)
+    headers = {"Content-Type": "application/json", "Content-Encoding": "identity"}
+    answer = await server.ask("POST", "/v1/models/echo:predict", '{"instances": 1}', headers)
+    assert answer.status == 400
+
+
+async def test_tensors_after_a_length_are_read_whatever_the_type_says(serve, echo):
+    """MLServer's client sends `application/json` with binary tensors."""
+    server = await serve(echo)
+    size = {"binary_data_size": 4}
+    tensor = {"name": "x", "shape": [1], "datatype": "INT32", "parameters": size}
+    head = json.dumps({"inputs": [tensor]})
+    headers = {
+        "Content-Type": "application/json",
+        "Inference-Header-Content-Length": str(len(head)),
+    }
+    body = head.encode() + b"\x07\0\0\0"
+    answer = await server.ask("POST", "/v2/models/echo/infer", body, headers)
+    assert answer.json["outputs"][0]["data"] == [7]
+
+
+@pytest.mark.parametrize("kind", [None, "application/x-www-form-urlencoded"])
+async def test_v2_json_of_no_said_type_is_read_and_what_is_none_is_told_as_kserve_tells(
+    serve, echo, kind
+):
+    """tritonclient sends no type with JSON."""
+    server = await serve(echo)
+    headers = {"Content-Type": kind} if kind else {}
+    tensor = {"name": "x", "shape": [1], "datatype": "INT32", "data": [7]}
+    body = json.dumps({"inputs": [tensor]})
+    answer = await server.ask("POST", "/v2/models/echo/infer", body, headers)
+    assert answer.json["outputs"][0]["data"] == [7]
+    answer = await server.ask("POST", "/v2/models/echo/infer", b"\xff", headers)
+    told = "received byte inputs, but the'inference-header-content-length' header is missing."
+    assert (answer.status, answer.json) == (400, {"error": told})

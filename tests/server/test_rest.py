@@ -221,7 +221,7 @@ INFER = {
         "{\"error\":\"Unexpected inference output 'zz' for model 'sk'\"}",
         v2(outputs=[{"name": "zz"}]),
     ),
-    "no media type": Row("POST", V2, 400, NO_LENGTH, v2(), {}),
+    "no media type and no JSON": Row("POST", V2, 400, NO_LENGTH, "junk", {}),
     "a JSON text": Row("POST", V2, 400, NO_LENGTH, '"abc"'),
     "existence comes before decoding": Row("POST", "/v2/models/none/infer", 404, NONE, "junk"),
     "a version": Row("POST", "/v2/models/sk/versions/1/infer", 501, VERSIONS, v2()),

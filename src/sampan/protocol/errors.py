@@ -109,6 +109,15 @@ class ServerNotReady(ServingError):
         super().__init__("Server is not ready.")
 
 
+class UnsupportedEncoding(ServingError):
+    """A body that is compressed: it is not unpacked here."""
+
+    status = 415
+
+    def __init__(self, encoding: str) -> None:
+        super().__init__(f'content-encoding "{encoding}" is not served; send the body as it is')
+
+
 class InvalidRequestBody(ServingError):
     """A V2 body that does not fit the schema: the list of `detail` that FastAPI sends (422)."""
 

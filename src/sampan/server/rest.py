@@ -18,7 +18,7 @@ from sampan.server.exchange import Exchange, Observation
 from sampan.server.job import Inference
 from sampan.server.model import InferenceVerb
 from sampan.server.pages import make_docs, make_openapi
-from sampan.server.rest_calls import make_generate, make_v1, make_v2
+from sampan.server.rest_calls import blame_encoding, make_generate, make_v1, make_v2
 from sampan.server.routes import DOCS, ROUTES, RouteTable
 from sampan.server.streaming import Streaming, start
 from sampan.server.streaming import answer as answer_stream
@@ -200,7 +200,7 @@ class Rest:
                 workers = self._dataplane.workers
                 start(answer_stream(outcome, workers, reply, self._failure), self._tasks)
             else:
-                reply(self._failure(outcome))
+                reply(self._failure(blame_encoding(reply.request, outcome)))
 
         self._dataplane.infer(inference, done)
 

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 from sampan.protocol import cloudevents, generate, json_out, media, v1, v2
 from sampan.protocol.cloudevents import Event
-from sampan.protocol.errors import InvalidInput
+from sampan.protocol.errors import InvalidInput, InvalidRequestBody, UnsupportedEncoding
 from sampan.protocol.tensors import InferResponse, RequestedOutput
 from sampan.server.cloudevents import wrap
 from sampan.server.job import Inference
@@ -150,6 +150,14 @@ def make_generate(request: Request, name: str, *, events: bool) -> Inference:
     """Return the inference of a generate request."""
     call = GenerateCall(request, name, events=events)
     return Inference(name, request.texts(), len(request.body), call.decode, call.encode)
+
+
+def blame_encoding(request: Request, error: Exception) -> Exception:
+    """Return the error of a body that was not understood, naming its encoding where it has one."""
+    encoding = request.header(b"content-encoding")
+    if encoding in {None, b"identity"} or not isinstance(error, (InvalidInput, InvalidRequestBody)):
+        return error
+    return UnsupportedEncoding((encoding or b"").decode("latin-1"))
 
 
 def _extra(headers: Headers, *, content_type: bool = False) -> tuple[tuple[bytes, bytes], ...]:
