@@ -39,14 +39,26 @@ def peer_server(setting: Setting, model: Path, port: int, grpc_port: int) -> lis
     ]
 
 
+def find_uv(setting: Setting) -> str:
+    """Return the uv beside our interpreter."""
+    return str(Path(setting.python).with_name("uv"))
+
+
+def fill(setting: Setting, folder: Path, requirements: tuple[str, ...]) -> None:
+    """Install packages into an environment, made where there is none, or raise CannotMeasure."""
+    uv = find_uv(setting)
+    made = [uv, "venv", "--quiet", "--python", setting.python, str(folder)]
+    filled = [uv, "pip", "install", "--quiet", "--python", str(folder / "bin/python")]
+    commands = [[*filled, *requirements]] if folder.exists() else [made, [*filled, *requirements]]
+    for command in commands:
+        ended = subprocess.run(command, capture_output=True, text=True, check=False)
+        if ended.returncode:
+            words = ended.stderr.strip()[-500:]
+            raise CannotMeasure(f"{' '.join(requirements)} cannot be installed: {words}")
+
+
 def _build(setting: Setting, folder: Path, requirements: tuple[str, ...]) -> None:
     note(f"building the environment of {requirements[0]}")
     shutil.rmtree(folder, ignore_errors=True)
-    uv = str(Path(setting.python).with_name("uv"))
-    made = [uv, "venv", "--quiet", "--python", setting.python, str(folder)]
-    filled = [uv, "pip", "install", "--quiet", "--python", str(folder / "bin/python")]
-    for command in (made, [*filled, *requirements]):
-        ended = subprocess.run(command, capture_output=True, text=True, check=False)
-        if ended.returncode:
-            raise CannotMeasure(f"the peer cannot be installed: {ended.stderr.strip()[-500:]}")
+    fill(setting, folder, requirements)
     (folder / "complete").touch()

@@ -7,16 +7,23 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+
+from bench.ask import JSON
 
 _TICK = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
+_END_SECONDS = 15  # what no client waits for is drained well before
+_REFUSALS = {400, 422, 500}  # what no patience mends; 404 and 503 may pass as a model loads
+_GUARD = Path(__file__).with_name("guard.py")
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,15 @@ def usage_of(pids: Sequence[int]) -> Usage:
             cpu += (int(fields[11]) + int(fields[12])) / _TICK
             resident += int(fields[21]) * _PAGE
     return Usage(cpu, resident)
+
+
+def proportional_bytes(pids: Sequence[int]) -> int:
+    """Return what processes take of memory, a page that N share counted 1/N for each (PSS)."""
+    total = 0
+    for pid in pids:
+        text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+        total += next(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:"))
+    return total * 1024
 
 
 def tree_of(pid: int) -> list[int]:
@@ -87,9 +103,27 @@ class Server:
             raise RuntimeError(f"the server exited with {code} before it answered: {words}")
 
 
+@cache
+def _guard() -> subprocess.Popen[str]:
+    """Start who ends our processes when we are killed; once, out of reach of a Ctrl-C to us."""
+    command = [sys.executable, "-IS", str(_GUARD)]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, text=True, start_new_session=True)
+
+
+def _tell_guard(sign: str, group: int) -> None:
+    words = _guard().stdin
+    assert words is not None
+    words.write(f"{sign}{group}\n")
+    words.flush()
+
+
 @contextmanager
 def running(command: Sequence[str], log: Path, **environment: str) -> Iterator[Server]:
-    """Run a command in its own group with its words in a log; end the whole group after."""
+    """Run a command in its own group with its words in a log; end the whole group after.
+
+    The group is ended as well when this process is killed meanwhile, whatever the signal.
+    """
+    _guard()
     with log.open("wb") as words:
         process = subprocess.Popen(
             command,
@@ -100,18 +134,28 @@ def running(command: Sequence[str], log: Path, **environment: str) -> Iterator[S
             start_new_session=True,
         )
     try:
+        _tell_guard("+", process.pid)
         yield Server(process, log)
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)
         try:
-            process.wait(30)
+            with suppress(subprocess.TimeoutExpired):  # a peer that hangs at its end is killed
+                process.wait(_END_SECONDS)
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            _tell_guard("-", process.pid)
 
 
-def wait_first_answer(url: str, body: bytes, server: Server | None, seconds: float = 120) -> bytes:
+def wait_first_answer(
+    url: str,
+    body: bytes,
+    server: Server | None,
+    seconds: float = 120,
+    headers: Sequence[tuple[str, str]] = JSON,
+) -> bytes:
     """Return the first 200 answer to a POST, asked each 5 ms; raise when the process ends."""
     deadline = time.monotonic() + seconds
     last = "nothing"
@@ -119,13 +163,14 @@ def wait_first_answer(url: str, body: bytes, server: Server | None, seconds: flo
         if server is not None:
             server.raise_if_ended()
         try:
-            headers = {"Content-Type": "application/json"}
-            request = urllib.request.Request(url, body, headers)
+            request = urllib.request.Request(url, body, dict(headers))
             with urllib.request.urlopen(request, timeout=10) as answer:
                 return bytes(answer.read())
         except urllib.error.HTTPError as error:
             last = f"{error.code} {error.read()[:200]!r}"
             error.close()
+            if error.code in _REFUSALS:
+                raise RuntimeError(f"{url} answers {last}") from None
         except OSError as error:
             last = str(error)
         time.sleep(0.005)

@@ -1,4 +1,4 @@
-"""Run a bench: `make bench B=NAME`, or `python -m bench.run NAME [--only TEXT] [--rounds N]`.
+"""Run a bench: `make bench B=NAME [ROW=TEXT]`, or `python -m bench.run NAME [--only TEXT]`.
 
 Each bench is a module beside this one with `benches`, a table from row name to function. One
 JSON object a row goes to standard output, progress to standard error. Exit code 0 when every row
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import signal
 import sys
 import time
 import traceback
@@ -20,7 +21,11 @@ from bench.progress import note
 from bench.row import Row
 from bench.setting import CannotMeasure, Setting
 
-PARTS = {"run", "row", "progress", "setting", "iris", "load", "peers", "processes", "sampan_home"}
+PARTS = {
+    *("run", "row", "progress", "setting", "processes", "guard"),
+    *("ask", "load", "wrk", "h2load"),
+    *("iris", "peers", "servers", "sampan_home"),
+}
 
 
 def main() -> int:
@@ -31,11 +36,15 @@ def main() -> int:
         note(f'no bench "{args.name}"; there is: {known}')
         return 2
     benches = importlib.import_module(f"bench.{args.name}").benches
+    chosen = {name: measure for name, measure in benches.items() if args.only in name}
+    if not chosen:
+        note(f'no row of "{args.name}" is named with "{args.only}"; there is: {", ".join(benches)}')
+        return 2
+    for number in (signal.SIGTERM, signal.SIGHUP):  # as a Ctrl-C does: what was started is ended
+        signal.signal(number, _leave)
     setting = Setting(rounds=args.rounds)
     failed = False
-    for name, measure in benches.items():
-        if args.only not in name:
-            continue
+    for name, measure in chosen.items():
         note(f"{name} ...")
         began = time.monotonic()
         for row in _rows(name, measure, setting):
@@ -43,6 +52,11 @@ def main() -> int:
             print(json.dumps(row.as_json()), flush=True)
         note(f"{name}: {time.monotonic() - began:.0f} s")
     return 1 if failed else 0
+
+
+def _leave(number: int, frame: object) -> None:
+    del frame
+    raise SystemExit(128 + number)
 
 
 def _rows(name: str, measure, setting: Setting) -> Iterator[Row]:  # type: ignore[no-untyped-def]  # a bench's function
