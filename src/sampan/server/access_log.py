@@ -108,7 +108,8 @@ def _value(atom: str, exchange: Exchange, response: Response) -> object:
     wanted = name.encode("latin-1")
     if wanted == b"content-type" and response.content_type:
         return _clean(response.content_type)
-    return next((_clean(value) for key, value in response.headers if key == wanted), "-")
+    fields = (*response.headers, *response.trailers)
+    return next((_clean(value) for key, value in fields if key == wanted), "-")
 
 
 def _record(exchange: Exchange, response: Response) -> dict[str, Any]:
@@ -121,6 +122,9 @@ def _record(exchange: Exchange, response: Response) -> dict[str, Any]:
         "bytes": exchange.sent,
         "seconds": round(perf_counter() - exchange.begun, 6),
     }
+    code = response.trailer(b"grpc-status")
+    if code is not None:
+        record["grpc_status"] = int(code)
     if exchange.inference is not None:
         record["model"] = exchange.inference.model_name
     for phase, seconds in exchange.phases():

@@ -98,10 +98,13 @@ class Exchange:
         self.stamp: tuple[tuple[bytes, bytes], ...] = ((REQUEST_ID, given),)
         """What every answer carries. One that begins with it is not made anew to add it."""
 
-    def gone(self) -> bool:
-        """Whether the client has left, where the wire knows."""
-        asked: Callable[[], bool] | None = getattr(self._reply, "gone", None)
-        return asked is not None and asked()
+    def gone(self) -> Callable[[], bool] | None:
+        """Return what tells whether the client has left, where the wire knows.
+
+        It does not hold the exchange, which holds the inference that will hold it: no cycles, so
+        that a request's memory is free at its end, without the collector.
+        """
+        return getattr(self._reply, "gone", None)
 
     def __call__(self, response: Response) -> None:
         """Answer. More answers than one go nowhere, as with any reply."""
@@ -126,6 +129,12 @@ class Exchange:
             return response._replace(chunks=_Watched(response.chunks, self))
         self._end()
         return response
+
+    def ended(self, response: Response, sent: int) -> None:
+        """Tell log and trace of an answer that somebody else has sent, `sent` bytes of it."""
+        self.answered_at = perf_counter()
+        self.response, self.sent = response, sent
+        self._end()
 
     def phases(self) -> list[tuple[str, float]]:
         """Return the steps of the model that have run, with their seconds."""

@@ -8,21 +8,26 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
 from sampan.machinery.registry import JsonObject
 from sampan.protocol.errors import ServerNotReady, ServingError
 from sampan.protocol.grpc import framing, messages
+from sampan.protocol.grpc.layouts import Layouts
 from sampan.protocol.grpc.status import RpcError, Status, from_http, parse_timeout
 from sampan.server import grpc_health
 from sampan.server.dataplane import DataPlane
+from sampan.server.exchange import Exchange, Observation
 from sampan.server.grpc_answers import answer, fail
+from sampan.server.grpc_call import Call
 from sampan.server.grpc_infer import InferStream, make_inference
 from sampan.server.grpc_reflection import Reflection
 from sampan.server.grpc_stream import Conversation, StreamCall
 from sampan.server.model import Headers
 from sampan.wire.calls import Cancel, Channel
-from sampan.wire.message import HeaderList, Reply, Request, Response
+from sampan.wire.message import Reply, Request, Response
+from sampan.wire.pump import discard
 
 logger = logging.getLogger("sampan.server")
 
@@ -40,40 +45,6 @@ class Unary(NamedTuple):
     act: Callable[[JsonObject], Answered]
 
 
-class Call:
-    """A unary call that may outlast its deadline or its client. `settle` answers it once."""
-
-    __slots__ = ("_reply", "_timer", "over")
-
-    def __init__(self, reply: Reply) -> None:
-        self.over = False
-        self._reply = reply
-        self._timer: asyncio.TimerHandle | None = None
-
-    def expire_in(self, seconds: float) -> None:
-        """Answer DEADLINE_EXCEEDED when nothing else has been answered by then."""
-        loop = asyncio.get_running_loop()
-        error = RpcError(Status.DEADLINE_EXCEEDED, "Deadline Exceeded")
-        self._timer = loop.call_later(seconds, self.settle, error)
-
-    def settle(self, outcome: Any) -> None:
-        """Answer with a response, or with what an error becomes."""
-        if self.over:
-            return
-        self.cancel()
-        self._reply(outcome if isinstance(outcome, Response) else fail(outcome))
-
-    def cancel(self) -> None:
-        """Nobody waits any more."""
-        self.over = True
-        if self._timer is not None:
-            self._timer.cancel()
-
-    def gone(self) -> bool:
-        """Whether nobody waits any more."""
-        return self.over
-
-
 class Grpc:
     """The `Calls` of a wire. `most_received` and `most_sent` are bytes of a message."""
 
@@ -82,8 +53,12 @@ class Grpc:
         dataplane: DataPlane,
         most_received: int = MESSAGE_BYTES,
         most_sent: int = MESSAGE_BYTES,
+        observation: Observation | None = None,
     ) -> None:
         self._dataplane = dataplane
+        self._tracing = observation.tracing if observation is not None else None
+        self._observed = observation.of_answers() if observation is not None else None
+        self._layouts = Layouts()
         self._most_received = most_received
         self._most_sent = most_sent
         self._tasks: set[asyncio.Task[None]] = set()
@@ -103,7 +78,7 @@ class Grpc:
         }
         self._streams: dict[bytes, Callable[[Headers], Conversation]] = {
             _SERVICE + b"ModelStreamInfer": lambda headers: InferStream(
-                dataplane, headers, most_sent
+                dataplane, headers, most_sent, self._layouts
             ),
             b"/grpc.health.v1.Health/Watch": lambda _: grpc_health.Watch(dataplane),
             b"/grpc.reflection.v1.ServerReflection/ServerReflectionInfo": lambda _: Reflection(
@@ -120,33 +95,43 @@ class Grpc:
 
     def submit(self, request: Request, reply: Reply) -> Cancel | None:
         """Answer a call of one message, now or later."""
-        call = Call(reply)
+        call = Call(Exchange(request, reply, self._observed))
+        if self._tracing is None:
+            self._begin(request, call)
+        else:
+            self._tracing.run_rpc(call.exchange, partial(self._begin, request, call))
+        return None if call.over else call.cancel
+
+    def _begin(self, request: Request, call: Call) -> None:
         try:
-            headers, encoding, seconds = _metadata(request.headers)
-            message = framing.unpack_one(request.body, encoding, self._most_received)
-            if seconds is not None:
-                call.expire_in(seconds)
+            headers = request.texts()
+            message = framing.unpack_one(request.body, _encoding(headers), self._most_received)
+            if "grpc-timeout" in headers:
+                call.expire_in(parse_timeout(headers["grpc-timeout"]))
             if request.target == self._infer_path:
-                inference = make_inference(message, headers, self._most_sent, call.gone)
+                inference = make_inference(message, headers, self._most_sent, call, self._layouts)
                 self._dataplane.infer(inference, call.settle)
             else:
                 self._act(request.target, message, call)
         except Exception as error:  # noqa: BLE001  # becomes the answer
             _log(error)
             call.settle(error)
-        return None if call.over else call.cancel
 
     def open(self, request: Request, channel: Channel) -> StreamCall | None:
         """Return the handler of a streaming method, None for a unary one."""
         converse = self._streams.get(request.target)
         if converse is None:
             return None
+        headers = request.texts()
         try:
-            headers, encoding, seconds = _metadata(request.headers)
+            seconds = parse_timeout(headers["grpc-timeout"]) if "grpc-timeout" in headers else None
         except RpcError:
             return None  # `submit` meets the same and answers it
-        unpacker = framing.Unpacker(encoding, self._most_received)
-        call = StreamCall(channel, unpacker, converse(headers))
+        exchange = Exchange(request, discard, self._observed)
+        unpacker = framing.Unpacker(_encoding(headers), self._most_received)
+        if self._tracing is not None:
+            self._tracing.run_rpc(exchange, _nothing)
+        call = StreamCall(channel, unpacker, converse(headers), exchange)
         if seconds is not None:
             call.expire_in(seconds)
         return call
@@ -220,18 +205,13 @@ def _model_name(request: JsonObject) -> str:
     return name
 
 
-def _metadata(fields: HeaderList) -> tuple[Headers, bytes, float | None]:
-    """Return metadata as a model's headers, the compression, and the seconds to the deadline."""
-    headers: Headers = {}
-    encoding = b""
-    seconds = None
-    for name, value in fields:
-        if name == b"grpc-encoding":
-            encoding = value
-        elif name == b"grpc-timeout":
-            seconds = parse_timeout(value)
-        headers[name.decode("latin-1")] = value.decode("latin-1")
-    return headers, encoding, seconds
+def _encoding(headers: Headers) -> bytes:
+    """Return the compression that a call's metadata names; nothing where it names none."""
+    return headers["grpc-encoding"].encode("latin-1") if "grpc-encoding" in headers else b""
+
+
+def _nothing() -> None:
+    """Stand for the handler of a call whose messages are still to come."""
 
 
 def _log(error: Exception) -> None:

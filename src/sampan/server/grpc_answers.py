@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeAlias
 
 from sampan.protocol.errors import InvalidInput
 from sampan.protocol.grpc import framing
@@ -13,8 +13,10 @@ from sampan.protocol.tensors import InferOutput, InferResponse
 from sampan.server.model import Headers
 from sampan.wire.message import Response
 
+Metadata: TypeAlias = "tuple[tuple[bytes, bytes], ...]"
+
 CONTENT_TYPE = b"application/grpc"
-OK: tuple[tuple[bytes, bytes], ...] = ((b"grpc-status", b"0"),)
+OK: Metadata = ((b"grpc-status", b"0"),)
 _RESERVED = frozenset(
     {"content-length", "content-type", "transfer-encoding", "connection", "te", "trailer"}
 )
@@ -30,7 +32,7 @@ def fail(error: BaseException) -> Response:
     return Response(200, b"", CONTENT_TYPE, make_trailers(error))
 
 
-def make_trailers(error: BaseException | None) -> tuple[tuple[bytes, bytes], ...]:
+def make_trailers(error: BaseException | None) -> Metadata:
     """Return the trailers that end a call."""
     if error is None:
         return OK
@@ -41,8 +43,10 @@ def make_trailers(error: BaseException | None) -> tuple[tuple[bytes, bytes], ...
     return trailers
 
 
-def answer_inference(result: Any, headers: Headers, *, raw: bool, most: int) -> Response:
-    """Return the answer to an inference; `most` bytes of message are sent."""
+def answer_inference(
+    result: Any, headers: Headers, *, raw: bool, most: int, stamp: Metadata = ()
+) -> Response:
+    """Return the answer to an inference; `most` bytes of message are sent, `stamp` comes first."""
     parts = encode_response(as_infer_response(result), raw=raw)
     size = sum(map(len, parts))
     if size > most:
@@ -50,10 +54,11 @@ def answer_inference(result: Any, headers: Headers, *, raw: bool, most: int) -> 
             Status.RESOURCE_EXHAUSTED, f"Sent message larger than max ({size} vs. {most})"
         )
     body = b"".join((framing.PREFIX.pack(0, size), *parts))
-    return Response(200, body, CONTENT_TYPE, _fields(headers.items()) if headers else (), OK)
+    fields = (*stamp, *_fields(headers.items())) if headers else stamp
+    return Response(200, body, CONTENT_TYPE, fields, OK)
 
 
-def _fields(headers: Iterable[tuple[str, str]]) -> tuple[tuple[bytes, bytes], ...]:
+def _fields(headers: Iterable[tuple[str, str]]) -> Metadata:
     """Return a model's response headers as metadata."""
     return tuple(
         (name.lower().encode("latin-1"), value.encode("latin-1"))

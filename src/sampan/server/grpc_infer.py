@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from sampan.protocol.grpc import framing, messages
 from sampan.protocol.grpc.infer import Received
+from sampan.protocol.grpc.layouts import Layouts
 from sampan.protocol.grpc.protobuf import delimited
 from sampan.protocol.grpc.status import RpcError, Status, describe
 from sampan.protocol.tensors import InferRequest
 from sampan.server.dataplane import DataPlane
+from sampan.server.exchange import Exchange
 from sampan.server.grpc_answers import answer_inference
 from sampan.server.grpc_stream import StreamCall
 from sampan.server.job import Inference
@@ -19,27 +20,41 @@ from sampan.server.model import Headers
 from sampan.wire.message import Response
 
 
+class Caller(Protocol):
+    """Who waits for the answer to one message."""
+
+    @property
+    def exchange(self) -> Exchange:
+        """What is observed of the call."""
+
+    def gone(self) -> bool:
+        """Whether nobody waits any more."""
+
+
 def make_inference(
-    message: bytes, headers: Headers, most: int, gone: Callable[[], bool]
+    message: bytes, headers: Headers, most: int, caller: Caller, layouts: Layouts
 ) -> Inference:
     """Return the inference that a ModelInferRequest asks for; InvalidInput where it is none.
 
     The walk over the message is done here; what costs with its size is left to `decode`.
     """
-    received = Received(message)
-    return Inference(
+    received = Received(message, layouts)
+    exchange = caller.exchange
+    inference = Inference(
         received.request.model_name,
         headers,
         len(message),
-        partial(_fill, received, gone),
-        partial(answer_inference, raw=received.is_raw, most=most),
-        gone=gone,
+        partial(_fill, received, caller),
+        partial(answer_inference, raw=received.is_raw, most=most, stamp=exchange.stamp),
+        gone=caller.gone,
     )
+    exchange.inference = inference
+    return inference
 
 
-def _fill(received: Received, gone: Callable[[], bool]) -> InferRequest:
+def _fill(received: Received, caller: Caller) -> InferRequest:
     """Decode, unless the client has left while the call waited for a thread."""
-    if gone():
+    if caller.gone():
         raise RpcError(Status.CANCELLED, "the client has left")
     return received.fill()
 
@@ -51,23 +66,21 @@ class InferStream:
     (Triton's form).
     """
 
-    def __init__(self, dataplane: DataPlane, headers: Headers, most: int) -> None:
+    def __init__(self, dataplane: DataPlane, headers: Headers, most: int, layouts: Layouts) -> None:
         self._dataplane = dataplane
         self._headers = headers
         self._most = most
-        self._over = False
+        self._layouts = layouts
 
     def take(self, message: bytes, call: StreamCall) -> None:
         """Infer one."""
         settle = partial(self._settle, call)
         try:
-            inference = make_inference(message, dict(self._headers), self._most, self._is_over)
+            headers = self._headers.copy()
+            inference = make_inference(message, headers, self._most, call, self._layouts)
             self._dataplane.infer(inference, settle)
         except Exception as error:  # noqa: BLE001  # becomes the answer
             settle(error)
-
-    def _is_over(self) -> bool:
-        return self._over
 
     def _settle(self, call: StreamCall, outcome: Any) -> None:
         if isinstance(outcome, Response):
@@ -84,5 +97,4 @@ class InferStream:
         call.end()
 
     def closed(self) -> None:
-        """Nobody waits any more."""
-        self._over = True
+        """Nobody waits any more: `call` tells so to what still runs."""

@@ -11,8 +11,10 @@ from typing import Protocol
 
 from sampan.protocol.grpc import framing
 from sampan.protocol.grpc.status import RpcError, Status
+from sampan.server.exchange import Exchange
 from sampan.server.grpc_answers import CONTENT_TYPE, make_trailers
 from sampan.wire.calls import Channel
+from sampan.wire.message import Response
 
 
 class Conversation(Protocol):
@@ -32,8 +34,13 @@ class StreamCall:
     """The `Handler` of one call."""
 
     def __init__(
-        self, channel: Channel, unpacker: framing.Unpacker, conversation: Conversation
+        self,
+        channel: Channel,
+        unpacker: framing.Unpacker,
+        conversation: Conversation,
+        exchange: Exchange,
     ) -> None:
+        self.exchange = exchange
         self.over = False
         self._channel = channel
         self._unpacker = unpacker
@@ -45,6 +52,7 @@ class StreamCall:
         self._told = False  # the conversation knows of the end
         self._draining = False
         self._advancing = False
+        self._sent = 0  # bytes, of all messages
         self._owed = 0  # received bytes that the peer was not given back
         self._timer: asyncio.TimerHandle | None = None
 
@@ -75,7 +83,11 @@ class StreamCall:
 
     def cancelled(self) -> None:
         """The client gave up."""
-        self._close()
+        self._close(RpcError(Status.CANCELLED, "the client has left"))
+
+    def gone(self) -> bool:
+        """Whether nobody waits any more."""
+        return self.over
 
     def drain(self) -> None:
         """Answer what has arrived, then end."""
@@ -89,6 +101,7 @@ class StreamCall:
         if self.over:
             return
         self._start()
+        self._sent += framing.PREFIX_BYTES + len(message)
         self._blocked = not self._channel.send(framing.pack(message))
 
     def proceed(self) -> None:
@@ -102,12 +115,12 @@ class StreamCall:
             return
         self._start()
         self._channel.end(make_trailers(error))
-        self._close()
+        self._close(error)
 
     def _start(self) -> None:
         if not self._started:
             self._started = True
-            self._channel.start(CONTENT_TYPE)
+            self._channel.start(CONTENT_TYPE, self.exchange.stamp)
 
     def _advance(self) -> None:
         """Take messages while that is allowed. No recursion: one that is answered at once loops."""
@@ -141,10 +154,13 @@ class StreamCall:
             self._conversation.ended(self)
         return False
 
-    def _close(self) -> None:
+    def _close(self, error: BaseException | None) -> None:
         if self.over:
             return
         self.over = True
         if self._timer is not None:
             self._timer.cancel()
         self._conversation.closed()
+        stamp = self.exchange.stamp
+        told = Response(200, b"", CONTENT_TYPE, stamp, make_trailers(error))
+        self.exchange.ended(told, self._sent)

@@ -15,7 +15,6 @@ from time import perf_counter, time_ns
 from typing import TYPE_CHECKING, Any
 
 from sampan import __version__
-from sampan.wire.message import Request
 
 if TYPE_CHECKING:
     from sampan.server.exchange import Exchange
@@ -23,6 +22,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger("sampan.tracing")
 
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+_FAULTS = frozenset({b"2", b"4", b"12", b"13", b"14", b"15"})
+"""The gRPC codes that are the server's fault (semantic conventions for gRPC): UNKNOWN,
+DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS."""
 _PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 
 
@@ -79,14 +81,23 @@ class Tracing:
 
     def run(self, exchange: Exchange, name: str, call: Callable[[], None]) -> None:
         """Begin the span of a request, and run its handler within."""
-        request = exchange.request
-        carrier = {key.decode("latin-1"): value.decode("latin-1") for key, value in request.headers}
-        parent = self._propagate.extract(carrier)
+        method = exchange.request.method.decode("latin-1")
+        self._run(exchange, f"{method} {name}", _attributes(exchange), call)
+
+    def run_rpc(self, exchange: Exchange, call: Callable[[], None]) -> None:
+        """Begin the span of a gRPC call, and run its handler within.
+
+        Names are those of OpenTelemetry's semantic conventions for gRPC.
+        """
+        name = exchange.request.target.decode("latin-1").lstrip("/")
+        self._run(exchange, name, _rpc_attributes(exchange), call)
+
+    def _run(
+        self, exchange: Exchange, name: str, attributes: dict[str, str], call: Callable[[], None]
+    ) -> None:
+        parent = self._propagate.extract(exchange.request.texts())
         exchange.span = self._tracer.start_span(
-            f"{request.method.decode('latin-1')} {name}",
-            context=parent,
-            kind=self._trace.SpanKind.SERVER,
-            attributes=_attributes(request, exchange.request_id),
+            name, context=parent, kind=self._trace.SpanKind.SERVER, attributes=attributes
         )
         current = self._trace.set_span_in_context(exchange.span, parent)
         contextvars.copy_context().run(self._within, current, call)
@@ -100,8 +111,12 @@ class Tracing:
         span, response = exchange.span, exchange.response
         if not isinstance(span, self._trace.Span) or response is None:
             return
-        span.set_attribute("http.response.status_code", response.status)
-        if response.status >= 500:
+        code = response.trailer(b"grpc-status")
+        if code is None:
+            span.set_attribute("http.response.status_code", response.status)
+        else:
+            span.set_attribute("rpc.grpc.status_code", int(code))
+        if response.status >= 500 or code in _FAULTS:
             span.set_status(self._trace.StatusCode.ERROR)
         if exchange.inference is not None:
             span.set_attribute("kserve.model_name", exchange.inference.model_name)
@@ -128,9 +143,20 @@ class Tracing:
         self._provider.shutdown()
 
 
-def _attributes(request: Request, request_id: bytes) -> dict[str, str]:
+def _attributes(exchange: Exchange) -> dict[str, str]:
+    request = exchange.request
     return {
         "http.request.method": request.method.decode("latin-1"),
         "url.path": request.target.partition(b"?")[0].decode("latin-1"),
-        "http.request.header.x-request-id": request_id.decode("latin-1"),
+        "http.request.header.x-request-id": exchange.request_id.decode("latin-1"),
+    }
+
+
+def _rpc_attributes(exchange: Exchange) -> dict[str, str]:
+    service, _, method = exchange.request.target.decode("latin-1").lstrip("/").rpartition("/")
+    return {
+        "rpc.system": "grpc",
+        "rpc.service": service,
+        "rpc.method": method,
+        "rpc.grpc.request.metadata.x-request-id": exchange.request_id.decode("latin-1"),
     }

@@ -96,9 +96,10 @@ class Exchange:
         if self.pump is not None:
             self.pump.cancel()
             self.pump = None
-        if not self.answered and self.cancel is not None:
-            self.cancel()
+        cancel, self.cancel = self.cancel, None
         self.answered = True
+        if cancel is not None:
+            cancel()
 
 
 class StreamChannel:

@@ -89,6 +89,10 @@ class Response(NamedTuple):
     trailers: tuple[tuple[bytes, bytes], ...] = ()
     chunks: AsyncIterator[bytes] | None = None
 
+    def trailer(self, name: bytes) -> bytes | None:
+        """Return the first trailer of this (lower-case) name, or None."""
+        return next((value for key, value in self.trailers if key == name), None)
+
 
 Reply: TypeAlias = Callable[[Response], None]
 """Sends the answer. Called once, on the loop's thread, at once or later; more calls do nothing."""

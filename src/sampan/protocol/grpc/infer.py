@@ -7,12 +7,14 @@ that arrived, and a response is the join of its parts.
 from __future__ import annotations
 
 import struct
+import sys
 from functools import lru_cache
 from typing import Any
 
 from sampan.protocol.bytes_tensor import serialize_byte_tensor
 from sampan.protocol.errors import InvalidInput
 from sampan.protocol.grpc import contents, protobuf
+from sampan.protocol.grpc.layouts import Layouts, Numbers, Places
 from sampan.protocol.grpc.protobuf import delimited, fields, signed, text, varint
 from sampan.protocol.tensors import (
     InferInput,
@@ -33,20 +35,29 @@ _COPIED = 4096  # bytes up to which a copy of an array is cheaper than a view of
 class Received:
     """A request that has been walked, its contents not yet looked at."""
 
-    __slots__ = ("_contents", "_data", "_raw", "request")
+    __slots__ = ("_data", "_numbers", "_places", "request")
 
-    def __init__(self, data: bytes) -> None:
-        """Walk a message; InvalidInput where it is no ModelInferRequest."""
-        self.request = InferRequest("", [])
+    def __init__(self, data: bytes, layouts: Layouts | None = None) -> None:
+        """Walk a message, unless one that looks like it was walked before.
+
+        InvalidInput where it is no ModelInferRequest.
+        """
         self._data = data
-        self._raw: list[tuple[int, int]] = []
-        self._contents: list[list[tuple[int, int]]] = []
+        layout = layouts.find(data) if layouts is not None else None
+        if layout is not None:
+            self.request = layout.make_request(data)
+            self._places, self._numbers = layout.places, layout.numbers
+            return
+        self.request = InferRequest("", [])
+        self._places, self._numbers = Places(), None
         self._walk()
+        if layouts is not None:
+            layouts.learn(data, self.request, self._places)
 
     @property
     def is_raw(self) -> bool:
         """Whether contents came raw: then they go out raw too."""
-        return bool(self._raw)
+        return bool(self._places.raw)
 
     def _walk(self) -> None:
         data, request = self._data, self.request
@@ -56,9 +67,10 @@ class Received:
             elif tag == _TENSORS:
                 self._walk_input(start, stop)
             elif tag == _RAW:
-                self._raw.append((start, stop))
+                self._places.raw.append((start, stop))
             elif tag == _ID:
                 request.id = text(data, start, stop) or None
+                self._places.id = (start, stop)
             elif tag == _VERSION:
                 request.model_version = text(data, start, stop) or None
             elif tag == _PARAMETERS:
@@ -87,27 +99,39 @@ class Received:
             elif tag == _PARAMETERS:
                 parameters = decode_parameter(data, start, stop, parameters)
         self.request.inputs.append(InferInput(name, shape, datatype, None, parameters))
-        self._contents.append(places)
+        self._places.contents.append(places)
 
     def fill(self) -> InferRequest:
         """Give the tensors their contents; InvalidInput where they do not fit. Costs with size."""
         request = self.request
-        if self._raw:
+        if self._numbers is not None:
+            self._fill_numbers(self._numbers)
+        elif self._places.raw:
             self._fill_raw()
         else:
-            for tensor, places in zip(request.inputs, self._contents, strict=True):
+            for tensor, places in zip(request.inputs, self._places.contents, strict=True):
                 self._fill_typed(tensor, places)
         return request
 
+    def _fill_numbers(self, numbers: tuple[Numbers, ...]) -> None:
+        """Give all tensors what is known to fit: a view of the message each."""
+        import numpy as np
+
+        for tensor, one in zip(self.request.inputs, numbers, strict=True):
+            array = np.frombuffer(self._data, one.dtype, one.count, one.start)
+            tensor.set_array(array.reshape(one.shape))
+
     def _fill_raw(self) -> None:
         model, inputs = self.request.model_name, self.request.inputs
-        if len(inputs) != len(self._raw):
+        if len(inputs) != len(self._places.raw):
             raise InvalidInput(
                 f"the number of inputs ({len(inputs)}) does not match the expected number of "
-                f"raw input contents ({len(self._raw)}) for model '{model}'."
+                f"raw input contents ({len(self._places.raw)}) for model '{model}'."
             )
         view = memoryview(self._data)
-        for tensor, places, (start, stop) in zip(inputs, self._contents, self._raw, strict=True):
+        for tensor, places, (start, stop) in zip(
+            inputs, self._places.contents, self._places.raw, strict=True
+        ):
             if places:
                 raise InvalidInput(
                     "contents field must not be specified when using raw_input_contents "
@@ -175,27 +199,28 @@ def _choice(data: bytes, at: int, end: int) -> str | float | bool:
 
 def encode_response(response: InferResponse, *, raw: bool) -> list[bytes]:
     """Return a ModelInferResponse in parts. `raw`: contents go out raw, as FP16 does always."""
-    outputs = _select_outputs(response)
-    raw = raw or not all(contents.has_typed_form(output.datatype) for output in outputs)
-    parts = [
-        delimited(1, response.model_name.encode()),
-        delimited(2, response.model_version.encode()) if response.model_version else b"",
-        delimited(3, response.id.encode()) if response.id else b"",
-        *encode_parameters(response.parameters),
-    ]
+    outputs = response.outputs if not response.requested_outputs else _select_outputs(response)
+    if not raw:
+        raw = not all(contents.has_typed_form(output.datatype) for output in outputs)
+    parts = [_model_head(response.model_name, response.model_version)]
+    if response.id:
+        parts.append(delimited(3, response.id.encode()))
+    if response.parameters:
+        parts += encode_parameters(response.parameters)
     raws: list[bytes] = []
     for output in outputs:
         array = _array(output, response.model_name)
+        shape = tuple(output.shape)
         if raw:
             piece = _raw_bytes(output.datatype, array)
-            head = _raw_head(output.name, output.datatype, tuple(output.shape), len(piece))
-            raws += (_length_prefix(6, len(piece)), piece)
+            tail = _raw_tail(len(piece))
+            raws += (_raw_start(len(piece)), piece)
         else:
-            typed = contents.encode(output.datatype, array)
-            head = _tensor_head(output) + delimited(5, typed)
-        for parameter in encode_parameters(output.parameters):
-            head += parameter
-        parts.append(delimited(5, head))
+            tail = delimited(5, contents.encode(output.datatype, array))
+        head = _tensor_head(output.name, output.datatype, shape)
+        if output.parameters:
+            tail += b"".join(encode_parameters(output.parameters))
+        parts += (_tensor_start(len(head) + len(tail)), head, tail)
     return parts + raws
 
 
@@ -228,30 +253,46 @@ def _raw_bytes(datatype: str, array: Any) -> Any:
         return serialize_byte_tensor(
             item if isinstance(item, bytes) else str(item) for item in array.ravel()
         )
+    if array.nbytes <= _COPIED and sys.byteorder == "little" and array.dtype.isnative:
+        return array.tobytes()
     little = array.astype(array.dtype.newbyteorder("<"), copy=False)
     if little.nbytes <= _COPIED or not little.flags.c_contiguous:
         return little.tobytes()
     return memoryview(little.reshape(-1).view("u1"))
 
 
+# A model's answers repeat themselves but for ids and contents: their parts are made once.
+
+
 @lru_cache(256)
-def _raw_head(name: str, datatype: str, shape: tuple[int, ...], size: int) -> bytes:
-    """Return the start of a raw output's message: a model's outputs repeat themselves."""
-    head = _tensor_head(InferOutput(name, list(shape), datatype))
-    return head + b"".join(encode_parameters({"binary_data_size": size}))
+def _model_head(name: str, version: str | None) -> bytes:
+    """Return the fields that name the model."""
+    return delimited(1, name.encode()) + (delimited(2, version.encode()) if version else b"")
 
 
-def _tensor_head(output: InferOutput) -> bytes:
-    shape = b"".join(varint(int(size)) for size in output.shape)
-    return (
-        delimited(1, output.name.encode())
-        + delimited(2, output.datatype.encode())
-        + delimited(3, shape)
-    )
+@lru_cache(256)
+def _tensor_head(name: str, datatype: str, shape: tuple[int, ...]) -> bytes:
+    """Return the start of an output tensor's message."""
+    sizes = b"".join(varint(int(size)) for size in shape)
+    return delimited(1, name.encode()) + delimited(2, datatype.encode()) + delimited(3, sizes)
 
 
-def _length_prefix(number: int, size: int) -> bytes:
-    return varint(number << 3 | protobuf.LENGTH) + varint(size)
+@lru_cache(256)
+def _raw_tail(size: int) -> bytes:
+    """Return the parameter that tells how long an output's raw contents are."""
+    return b"".join(encode_parameters({"binary_data_size": size}))
+
+
+@lru_cache(256)
+def _tensor_start(size: int) -> bytes:
+    """Return what stands before an output tensor's message."""
+    return varint(5 << 3 | protobuf.LENGTH) + varint(size)
+
+
+@lru_cache(256)
+def _raw_start(size: int) -> bytes:
+    """Return what stands before raw contents."""
+    return varint(6 << 3 | protobuf.LENGTH) + varint(size)
 
 
 def encode_parameters(parameters: Parameters | None) -> list[bytes]:

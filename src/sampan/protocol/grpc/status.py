@@ -59,7 +59,7 @@ _OF_HTTP = {
     504: Status.DEADLINE_EXCEEDED,
 }
 _UNITS = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
-_TIMEOUT = re.compile(rb"(\d{1,8})([HMSmun])")
+_TIMEOUT = re.compile(r"([0-9]{1,8})([HMSmun])")
 _PLAIN = frozenset(range(0x20, 0x7F)) - {ord("%")}
 
 
@@ -96,13 +96,12 @@ def encode_message(text: str) -> bytes:
     return b"".join(bytes((byte,)) if byte in _PLAIN else b"%%%02X" % byte for byte in raw)
 
 
-def parse_timeout(value: bytes) -> float:
+def parse_timeout(value: str) -> float:
     """Return the seconds of a `grpc-timeout`; RpcError where it is none."""
     found = _TIMEOUT.fullmatch(value)
     if found is None:
         raise RpcError(
             Status.INVALID_ARGUMENT,
-            f'grpc-timeout is "{value.decode("latin-1")}"; send up to eight digits and one of '
-            "H, M, S, m, u, n",
+            f'grpc-timeout is "{value}"; send up to eight digits and one of H, M, S, m, u, n',
         )
-    return int(found[1]) * _UNITS[found[2].decode()]
+    return int(found[1]) * _UNITS[found[2]]
