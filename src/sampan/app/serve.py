@@ -24,24 +24,24 @@ from typing import Any, TypeAlias
 from sampan.app.reloading import Reloader, observe_files
 from sampan.app.serve_arguments import Options, parse
 from sampan.app.serve_capacity import apply_capacity
+from sampan.app.serve_extensions import Extended, Extensions, load_extensions
 from sampan.app.serve_listeners import PortTaken, bind_ports, drain, listen, make_listeners
 from sampan.app.serve_observation import make_log_formatter
+from sampan.app.serve_repository import Served, make_served
 from sampan.app.serve_socket import Certificate
 from sampan.app.serve_workers import Place, Supervisor
-from sampan.app.targets import make_model
-from sampan.app.worker_metrics import WorkerMetrics
-from sampan.runtimes import get_runtime, resolve
-from sampan.runtimes.model_files import sub_folders
-from sampan.runtimes.pickles import parse_names
+from sampan.app.worker_metrics import WorkerMetrics, write_loads
 from sampan.server.dataplane import DataPlane
 from sampan.server.load_failure import LoadFailure, describe_failure
+from sampan.server.metrics import Metrics
 from sampan.server.model import Model
 from sampan.server.repository import ModelRepository
 from sampan.server.workers import Workers
+from sampan.wire.listener import Listener
 
 logger = logging.getLogger("sampan.serve")
 
-MakeRepository: TypeAlias = Callable[[Options], ModelRepository]
+MakeServed: TypeAlias = Callable[[Options], Served]
 Sockets: TypeAlias = dict[int, socket.socket]
 
 TERMINATION_LOG = "SAMPAN_TERMINATION_LOG"
@@ -49,23 +49,24 @@ TERMINATION_LOG = "SAMPAN_TERMINATION_LOG"
 
 def main(argv: list[str] | None = None) -> int:
     """Serve until a signal comes; return the exit code. `argv` without the program's name."""
-    return _start(parse(sys.argv[1:] if argv is None else argv), _make_repository)
+    return _start(parse(sys.argv[1:] if argv is None else argv), make_served)
 
 
-def serve_models(models: Mapping[str, Model], argv: list[str]) -> int:
+def serve_models(
+    models: Mapping[str, Model], argv: list[str], extensions: Extensions | None = None
+) -> int:
     """Serve models that the caller made, by name, until a signal comes; return the exit code."""
 
-    def make(options: Options) -> ModelRepository:
-        del options
+    def make(options: Options) -> Served:
         repository = ModelRepository()
         for name, model in models.items():
             repository.update(model, name)
-        return repository
+        return Served(repository, extensions or load_extensions(options))
 
     return _start(parse(argv, with_models=True), make)
 
 
-def _start(options: Options, make: MakeRepository) -> int:
+def _start(options: Options, make: MakeServed) -> int:
     handler = logging.StreamHandler()
     handler.setFormatter(make_log_formatter(options.log_format))
     logging.basicConfig(level=options.log_level, handlers=[handler])
@@ -92,11 +93,12 @@ def _run(main: Coroutine[Any, Any, int]) -> int:
     return uvloop.run(main)
 
 
-def _serve_forked(options: Options, make: MakeRepository, sockets: Sockets) -> int:
+def _serve_forked(options: Options, make: MakeServed, sockets: Sockets) -> int:
     """Load here, once, then serve from workers that share what was loaded."""
+    loads = Metrics()
     try:
-        repository = make(options)
-        failure = _load_here(repository, options)
+        served = make(options)
+        failure = _load_here(served.repository, options, loads)
     except (LoadFailure, ValueError, OSError) as error:
         failure = describe_failure(error)
     if failure is not None:
@@ -104,9 +106,10 @@ def _serve_forked(options: Options, make: MakeRepository, sockets: Sockets) -> i
     gc.collect()
     gc.freeze()  # a collection in a worker would write to pages that are shared
     with tempfile.TemporaryDirectory(prefix="sampan-workers-") as folder:  # mode 0700
+        write_loads(Path(folder), loads)
 
         def serve(place: Place) -> int:
-            return _run(_serve(options, lambda _: repository, sockets, (place, Path(folder))))
+            return _run(_serve(options, lambda _: served, sockets, (place, Path(folder))))
 
         capacity = options.capacity
         supervisor = Supervisor(
@@ -115,17 +118,21 @@ def _serve_forked(options: Options, make: MakeRepository, sockets: Sockets) -> i
         return supervisor.run()
 
 
-def _load_here(repository: ModelRepository, options: Options) -> LoadFailure | None:
-    """Load on this thread; return why the only model cannot be served."""
+def _load_here(repository: ModelRepository, options: Options, loads: Metrics) -> LoadFailure | None:
+    """Load on this thread and count it; return why the only model cannot be served."""
     names = repository.names()
     for name in names:
         entry = repository.get(name)
+        if entry.model.ready:  # made ready by its maker, as KServe's examples do
+            continue
+        began = perf_counter()
         try:
-            if not entry.model.ready:
-                entry.model.load()
+            entry.model.load()
+            loads.observe_load(name, perf_counter() - began, success=True)
             logger.info('model "%s" is ready', name)
         except Exception as error:  # noqa: BLE001  # told, whatever it is
             failure = describe_failure(error)
+            loads.observe_load(name, perf_counter() - began, success=False)
             logger.error('model "%s" does not load: %s', name, failure.message)  # noqa: TRY400
             entry.reason = failure.message
             if len(names) == 1 and not options.multi_model:
@@ -140,7 +147,7 @@ def fork_main(argv: list[str]) -> int:
 
 async def _serve(
     options: Options,
-    make: MakeRepository,
+    make: MakeServed,
     sockets: Sockets,
     worker: tuple[Place, Path] | None = None,
 ) -> int:
@@ -151,31 +158,42 @@ async def _serve(
     # Looked at before anything is loaded: an edit meanwhile counts as one.
     files = {target: observe_files(target) for target in options.targets if options.reload}
     try:
-        repository = make(options)
+        served = make(options)
     except (LoadFailure, ValueError, OSError) as error:
         return _terminate(describe_failure(error))
+    repository = served.repository
     workers = Workers(options.max_asyncio_workers)
     dataplane = DataPlane(repository, workers)
     apply_capacity(dataplane, options.capacity)
-    listeners = make_listeners(dataplane, options)
+    extended = Extended(served.extensions)
+    listeners = make_listeners(dataplane, options, extended)
     try:
         certificate = Certificate(options.address) if options.address.ssl_certfile else None
     except (OSError, ssl.SSLError) as error:
         return _terminate(_certificate_failure(options, error), code=3)
     await listen(listeners, sockets, options, certificate)
     beside = _start_beside(dataplane, certificate, worker, stop)
-    failure = await _load(dataplane, workers, options, stop)
-    if failure is None:
-        await _until(stop, Reloader(repository, workers, files) if files else None)
-        logger.info("draining, at most %s seconds", options.grace_period)
-    cut_off = await drain(listeners, options.grace_period if failure is None else 0.0)
-    if cut_off:
-        logger.warning("%s connections were cut off after the grace period", cut_off)
+    try:
+        async with extended.lifespan():
+            failure = await _load(dataplane, workers, options, stop)
+            if failure is None:
+                await _until(stop, Reloader(repository, workers, files) if files else None)
+                logger.info("draining, at most %s seconds", options.grace_period)
+            await _drain(listeners, options.grace_period if failure is None else 0.0)
+    except LoadFailure as error:  # of an extension's start
+        failure = error
+        await _drain(listeners, 0.0)
     for task in beside:
         task.cancel()
     for name in repository.names():
         repository.unload(name)
     return 0 if failure is None else _terminate(failure)
+
+
+async def _drain(listeners: dict[int, Listener], seconds: float) -> None:
+    cut_off = await drain(listeners, seconds)
+    if cut_off:
+        logger.warning("%s connections were cut off after the grace period", cut_off)
 
 
 def _start_beside(
@@ -259,41 +277,6 @@ async def _warm_up(model: Model, workers: Workers) -> None:
         await workers.run(model.warm_up)
     except Exception as error:  # noqa: BLE001  # the first request then does what this would have
         logger.info('model "%s" starts cold: %s: %s', model.name, type(error).__name__, error)
-
-
-def _make_repository(options: Options) -> ModelRepository:
-    """Register the targets; else the model of the folder, or one a sub-folder of models."""
-    if options.targets:
-        repository = ModelRepository()
-        for target in options.targets:
-            repository.update(make_model(target), target.name)
-        return repository
-    runtime = get_runtime(options.runtime)
-    model_class = resolve(runtime.model)
-    allowed = frozenset[str]()
-    if options.allow_classes:
-        allowed = parse_names(Path(options.allow_classes).read_text())
-    root = Path(options.model_dir)
-
-    def make(name: str, folder: Path) -> Model:
-        model: Model = model_class(name, str(folder), trust=options.trust, allowed=allowed)
-        return model
-
-    if options.multi_model:
-        repository = ModelRepository(lambda name: make(name, _child(root, name)))
-        for name in sub_folders(root):
-            repository.update(make(name, root / name))
-        return repository
-    repository = ModelRepository()
-    repository.update(make(options.model_name, root))
-    return repository
-
-
-def _child(root: Path, name: str) -> Path:
-    """Return the folder of a model asked for by a request: never outside the root."""
-    if name in {"", ".", ".."} or "/" in name or "\\" in name or "\0" in name:
-        raise LoadFailure("ModelMissing", f'"{name}" is no name of a folder in the model folder')
-    return root / name
 
 
 def _certificate_failure(options: Options, error: Exception) -> LoadFailure:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sampan.app.serve_capacity import Capacity, add_capacity_arguments, take_capacity
+from sampan.app.serve_extensions import add_extension_arguments
 from sampan.app.serve_observation import add_arguments as add_observation
 from sampan.app.serve_socket import Address, add_address_arguments, take_address
 from sampan.app.targets import FORM, Target, parse_target
@@ -67,6 +68,8 @@ class Options:
     enable_server_timing: bool = False
     debug: bool = False
     enable_docs_url: bool = False
+    app: str | None = None
+    middleware: tuple[str, ...] = ()
     grpc_port: int | None = None
     """A port for gRPC beside the HTTP port, which speaks it too. 0: none; None: 8081 if free."""
     enable_grpc: bool = True
@@ -98,6 +101,7 @@ def parse(argv: list[str], *, with_models: bool = False) -> Options:
         values["multi_model"] |= _is_multi_model(known.model_dir, values["runtime"])
     if known.reload and not values["targets"]:
         parser.error(f"--reload watches a model's file; give the model as {FORM}")
+    values["middleware"] = tuple(values["middleware"])
     values["capacity"] = take_capacity(values)
     if known.reload and values["capacity"].workers > 1:
         parser.error("--reload works in one process; leave out --workers")
@@ -133,6 +137,7 @@ def _make_parser() -> argparse.ArgumentParser:
     add_observation(parser)
     add_capacity_arguments(parser)
     add_address_arguments(parser)
+    add_extension_arguments(parser)
     add("--host", default="127.0.0.1", help="0.0.0.0 serves other machines too, unauthenticated")
     add("--runtime", choices=sorted(RUNTIMES), help="default: by the model's files")
     add("--max_asyncio_workers", type=_positive, help="threads for predict; default CPUs + 4")

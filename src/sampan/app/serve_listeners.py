@@ -7,6 +7,7 @@ import logging
 import socket
 
 from sampan.app.serve_arguments import Options
+from sampan.app.serve_extensions import Extended
 from sampan.app.serve_observation import make_observation
 from sampan.app.serve_socket import Address, Certificate, bind
 from sampan.server.dataplane import DataPlane
@@ -23,14 +24,17 @@ class PortTaken(Exception):
     """A port cannot be had; the text tells which, and what mends it."""
 
 
-def make_listeners(dataplane: DataPlane, options: Options) -> dict[int, Listener]:
+def make_listeners(
+    dataplane: DataPlane, options: Options, extended: Extended
+) -> dict[int, Listener]:
     """Return a listener a port, the HTTP port first."""
     limits = Limits(
         body_bytes=options.max_body_bytes,
         idle_seconds=float(options.timeout_keep_alive),
         message_bytes=options.grpc_max_receive_message_length,
     )
-    rest = Rest(dataplane, make_observation(options))
+    rest = Rest(dataplane, make_observation(options), extended.fallback)
+    submit = extended.wrap(rest.submit)
     grpc = None
     if options.enable_grpc:
         grpc = Grpc(
@@ -38,7 +42,7 @@ def make_listeners(dataplane: DataPlane, options: Options) -> dict[int, Listener
             options.grpc_max_receive_message_length,
             options.grpc_max_send_message_length,
         )
-    return {port: Listener(rest.submit, limits, grpc) for port in _ports(options)}
+    return {port: Listener(submit, limits, grpc) for port in _ports(options)}
 
 
 def _ports(options: Options) -> list[int]:

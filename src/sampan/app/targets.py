@@ -61,6 +61,26 @@ def make_model(target: Target) -> Model:
         raise
 
 
+def load_attribute(target: Target, kind: str) -> Any:
+    """Return what a target names, of the module that was made for a model, else of one made now.
+
+    LoadFailure where it cannot be called; `kind` says what it ought to be.
+    """
+    module = sys.modules.get(target.path.stem)
+    if module is None or getattr(module, "__file__", None) != str(target.path):
+        module = _run_file(target)
+    value = getattr(module, target.attribute, None)
+    if callable(value):
+        return value
+    near = suggest(
+        target.attribute, [name for name, item in vars(module).items() if callable(item)]
+    )
+    where = f'"{target.attribute}" in "{target.path.name}"'
+    what = f"{where} cannot be called" if value is not None else f"there is no {where}"
+    mend = f'did you mean "{near}"?' if near and value is None else f"give the {kind} by its name"
+    raise LoadFailure("ModelLoadFailed", f"{what}; {mend}")
+
+
 def module_files(folder: Path) -> dict[str, Path]:
     """Return the loaded modules whose files lie in a folder, installed packages left out."""
     found: dict[str, Path] = {}

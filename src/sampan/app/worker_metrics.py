@@ -18,6 +18,15 @@ from sampan.server.metrics import Metrics
 State: TypeAlias = dict[str, Any]
 
 
+_LOADS = "loads.json"
+"""What was loaded before there were workers: counted once, by none of them."""
+
+
+def write_loads(folder: Path, loads: Metrics) -> None:
+    """Leave what the parent counted while it loaded, for whichever worker is asked."""
+    _write(folder / _LOADS, orjson.dumps([{**loads.state(), "gauges": {}}]))
+
+
 class WorkerMetrics:
     """The states of all workers, seen from one of them."""
 
@@ -26,16 +35,16 @@ class WorkerMetrics:
         self._index = index
         self._count = count
         self._metrics = metrics
-        self._past = [{**state, "gauges": {}} for state in self._read(index)]
+        self._past = [{**state, "gauges": {}} for state in _read(self._file(index))]
         self._written = b""
 
     def others(self) -> list[State]:
         """Return the states beside this process's own, after writing its own."""
         self.write()
-        found = list(self._past)
+        found = [*self._past, *_read(self._folder / _LOADS)]
         for index in range(self._count):
             if index != self._index:
-                found += self._read(index)
+                found += _read(self._file(index))
         return found
 
     def write(self) -> None:
@@ -43,13 +52,22 @@ class WorkerMetrics:
         text = orjson.dumps([self._metrics.state(), *self._past])
         if text == self._written:
             return
-        fresh = self._folder / f"{self._index}.new"
-        fresh.write_bytes(text)
-        fresh.replace(self._folder / f"{self._index}.json")
+        _write(self._file(self._index), text)
         self._written = text
 
-    def _read(self, index: int) -> list[State]:
-        with contextlib.suppress(FileNotFoundError):
-            found: list[State] = orjson.loads((self._folder / f"{index}.json").read_bytes())
-            return found
-        return []
+    def _file(self, index: int) -> Path:
+        return self._folder / f"{index}.json"
+
+
+def _write(path: Path, text: bytes) -> None:
+    """Write in one step: whoever reads meanwhile finds the old text or the new one."""
+    fresh = path.with_suffix(".new")
+    fresh.write_bytes(text)
+    fresh.replace(path)
+
+
+def _read(path: Path) -> list[State]:
+    with contextlib.suppress(FileNotFoundError):
+        found: list[State] = orjson.loads(path.read_bytes())
+        return found
+    return []

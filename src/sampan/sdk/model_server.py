@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from sampan.app.serve import serve_models
+from sampan.app.serve_extensions import Extensions, Middleware
+from sampan.sdk import user_app
 from sampan.sdk.arguments import make_argv, make_parser
 from sampan.sdk.model_repository import ModelRepository
 from sampan.sdk.no_model_ready import NoModelReady
 from sampan.sdk.predictor_config import PredictorConfig, set_predictor_config
 from sampan.server.model import Model
+from sampan.wire.asgi import AsgiApp
 
 logger = logging.getLogger("sampan.serve")
 
@@ -22,6 +25,9 @@ class ModelServer:
     Arguments are KServe's and mean the same; one that is not honoured is named in a warning when
     the server starts. It listens on loopback: `host="0.0.0.0"` (or `--host`) serves other
     machines too, unauthenticated.
+
+    `app` is an ASGI application for paths that the server has no route for. Each of `middleware`
+    gets an ASGI application and returns one; the first sees an HTTP request first.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917  # KServe's signature
@@ -44,6 +50,8 @@ class ModelServer:
         ssl_keyfile: str | None = None,
         *,
         host: str | None = None,
+        app: AsgiApp | None = None,
+        middleware: Sequence[Middleware] = (),
     ) -> None:
         given = {
             "http_port": http_port,
@@ -68,6 +76,7 @@ class ModelServer:
         self.workers: int = self._values["workers"]
         self.grace_period = grace_period
         self.registered_models = registered_models or ModelRepository()
+        self._extensions = Extensions(app, tuple(middleware)) if app or middleware else None
         set_predictor_config(predictor_config or self._predictor_config())
 
     def register_model(self, model: Model, name: str | None = None) -> None:
@@ -89,7 +98,8 @@ class ModelServer:
         if models and not any(model.ready for model in models):
             raise NoModelReady(models)
         argv = [*make_argv(self._values), f"--grace_period={self.grace_period}"]
-        code = serve_models(self.registered_models.get_models(), argv)
+        extensions = self._extensions or user_app.take_extensions()
+        code = serve_models(self.registered_models.get_models(), argv, extensions)
         if code:
             raise SystemExit(code)
 

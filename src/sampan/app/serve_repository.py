@@ -1,0 +1,65 @@
+"""What a server serves, made of its arguments: the models of files, of a folder, of sub-folders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sampan.app.serve_arguments import Options
+from sampan.app.serve_extensions import Extensions, load_extensions
+from sampan.app.targets import make_model
+from sampan.runtimes import get_runtime, resolve
+from sampan.runtimes.model_files import sub_folders
+from sampan.runtimes.pickles import parse_names
+from sampan.server.load_failure import LoadFailure
+from sampan.server.model import Model
+from sampan.server.repository import ModelRepository
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """The models of a server, and what a person added to it."""
+
+    repository: ModelRepository
+    extensions: Extensions
+
+
+def make_served(options: Options) -> Served:
+    """Return what the arguments name, no model loaded; LoadFailure, ValueError, OSError."""
+    repository = _make_repository(options)
+    return Served(repository, load_extensions(options))
+
+
+def _make_repository(options: Options) -> ModelRepository:
+    """Register the targets; else the model of the folder, or one a sub-folder of models."""
+    if options.targets:
+        repository = ModelRepository()
+        for target in options.targets:
+            repository.update(make_model(target), target.name)
+        return repository
+    runtime = get_runtime(options.runtime)
+    model_class = resolve(runtime.model)
+    allowed = frozenset[str]()
+    if options.allow_classes:
+        allowed = parse_names(Path(options.allow_classes).read_text())
+    root = Path(options.model_dir)
+
+    def make(name: str, folder: Path) -> Model:
+        model: Model = model_class(name, str(folder), trust=options.trust, allowed=allowed)
+        return model
+
+    if options.multi_model:
+        repository = ModelRepository(lambda name: make(name, _child(root, name)))
+        for name in sub_folders(root):
+            repository.update(make(name, root / name))
+        return repository
+    repository = ModelRepository()
+    repository.update(make(options.model_name, root))
+    return repository
+
+
+def _child(root: Path, name: str) -> Path:
+    """Return the folder of a model asked for by a request: never outside the root."""
+    if name in {"", ".", ".."} or "/" in name or "\\" in name or "\0" in name:
+        raise LoadFailure("ModelMissing", f'"{name}" is no name of a folder in the model folder')
+    return root / name
