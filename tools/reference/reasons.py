@@ -31,6 +31,8 @@ _DECISION = {
     "ExplainerNotSupported": "explainers are not built yet",
     "CanaryNotSupported": "shares of traffic are not built yet",
     "MultiNodeNotSupported": "a model across several nodes is not built yet",
+    "InvalidWorkerSpecNotSet": "the runtime has no container for the workers of several nodes",
+    "InvalidGPUAllocation": "head and workers have fewer GPUs than the model is spread over",
     "ConfidentialNotSupported": "opening encrypted models is not built yet",
     "StorageSpecNotSupported": "a model named by a storage Secret is not built yet",
     "NotBuiltYet": "objects of this kind are stored and checked, and nothing acts on them yet",

@@ -14,6 +14,7 @@ from sampan.plan.canary import make_canaries, make_canary_workload
 from sampan.plan.component import Parts, make_predictor
 from sampan.plan.merge import make_pod_spec
 from sampan.plan.model import has_storage, make_model_location
+from sampan.plan.multinode import is_multi_node, make_nodes
 from sampan.plan.routes import make_route, make_url
 from sampan.plan.select import Selection, select_runtime
 from sampan.plan.server_type import ModelFacts, RuntimeDefaults, default_for_runtime
@@ -46,8 +47,10 @@ def build_plan(snapshot: Snapshot, unbuilt: Unbuilt = select_unbuilt) -> Plan:
     parts = _make_parts(service, config, selection)
     if isinstance(parts, Blocked):
         return replace(plan, blocked=parts)
-    predictor = make_predictor(parts)
-    routing = make_route(service, predictor.name, snapshot.gateway, config)
+    predictors = make_nodes(parts) if is_multi_node(service) else (make_predictor(parts),)
+    if isinstance(predictors, Blocked):
+        return replace(plan, blocked=predictors)
+    routing = make_route(service, predictors[0].name, snapshot.gateway, config)
     if routing.blocked:
         return replace(plan, blocked=routing.blocked)
     canaries = _make_canary_workloads(snapshot)
@@ -55,7 +58,7 @@ def build_plan(snapshot: Snapshot, unbuilt: Unbuilt = select_unbuilt) -> Plan:
         return replace(plan, blocked=canaries)
     others = _make_others(parts)
     labels = {**labels_of(service), **parts.defaults.labels}
-    workloads = (predictor, *canaries, *others)
+    workloads = (*predictors, *canaries, *others)
     return replace(plan, workloads=workloads, route=routing.route, labels=labels)
 
 

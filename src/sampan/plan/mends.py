@@ -24,6 +24,10 @@ _DECISION = {
     "ExplainerNotSupported": "remove spec.explainer",
     "CanaryNotSupported": "remove the canary",
     "MultiNodeNotSupported": "remove spec.predictor.workerSpec",
+    "InvalidWorkerSpecNotSet": "name a runtime for several nodes in "
+    "spec.predictor.model.runtime",
+    "InvalidGPUAllocation": "give the head or the workers more GPUs, or choose smaller parallel "
+    "sizes",
     "ConfidentialNotSupported": "store the model unencrypted",
     "StorageSpecNotSupported": "use spec.predictor.model.storageUri",
     "NotBuiltYet": "remove the object, on which nothing acts in this version",

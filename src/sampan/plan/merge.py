@@ -168,7 +168,7 @@ def _make_served(
     patch = _with_defaults(patch, defaults)
     labels = {**labels_of(service), **defaults.labels}
     root = make_metadata_root({**service["metadata"], "labels": labels})
-    main = render_placeholders(_merge_container(in_runtime[MAIN_CONTAINER], patch), root)
+    main = render_placeholders(merge_container(in_runtime[MAIN_CONTAINER], patch), root)
     main["image"] = make_image(
         str(main.get("image", "")),
         str(wanted.get("runtimeVersion") or ""),
@@ -178,12 +178,12 @@ def _make_served(
     transformers = [c[TRANSFORMER_CONTAINER] for c in containers if TRANSFORMER_CONTAINER in c]
     if not transformers:
         return [main]
-    transformer = transformers[0] if len(transformers) == 1 else _merge_container(*transformers)
+    transformer = transformers[0] if len(transformers) == 1 else merge_container(*transformers)
     return [main, render_placeholders(transformer, root)]
 
 
-def _merge_container(runtime: JsonObject, own: JsonObject) -> JsonObject:
-    """The service's container over the runtime's; arguments are appended, not replaced."""
+def merge_container(runtime: JsonObject, own: JsonObject) -> JsonObject:
+    """Return the service's container over the runtime's; arguments are appended, not replaced."""
     patch = {k: v for k, v in own.items() if k != "args" and not (k == "name" and not v)}
     merged: JsonObject = strategic_merge(runtime, patch)
     args = [*(runtime.get("args") or []), *(own.get("args") or [])]
@@ -212,7 +212,7 @@ def _with_defaults(container: JsonObject, defaults: RuntimeDefaults) -> JsonObje
 
 
 def with_env(container: Mapping[str, Any], name: str, value: str) -> JsonObject:
-    """Set a variable: in its place where it is present, else at the end."""
+    """Return the container with a variable set: in its place if it is there, else at the end."""
     entry = {"name": name, "value": value}
     env = container.get("env") or []
     if any(e.get("name") == name for e in env):

@@ -17,6 +17,7 @@ from sampan.platforms.kubernetes.httproute import render_httproutes
 from sampan.platforms.kubernetes.ingress import render_ingress
 from sampan.platforms.kubernetes.knative_service import render_knative_service
 from sampan.platforms.kubernetes.modelconfig import render_modelconfig
+from sampan.platforms.kubernetes.node_services import render_node_services
 from sampan.platforms.kubernetes.opentelemetrycollector import render_collector
 from sampan.platforms.kubernetes.scaledobject import render_scaledobject
 from sampan.platforms.kubernetes.service import is_served, render_service
@@ -43,6 +44,7 @@ def _render_standard(source: Source) -> Iterator[JsonObject]:
     config_map = render_modelconfig(source)
     if config_map is not None:
         yield config_map
+    yield from render_node_services(source)
     for workload in _scaled(source):
         if is_served(workload):
             yield render_service(source, workload)
