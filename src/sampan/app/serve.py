@@ -26,7 +26,7 @@ from sampan.app.serve_arguments import Options, parse
 from sampan.app.serve_capacity import apply_capacity
 from sampan.app.serve_extensions import Extended, Extensions, load_extensions
 from sampan.app.serve_listeners import PortTaken, bind_ports, drain, listen, make_listeners
-from sampan.app.serve_observation import make_log_formatter
+from sampan.app.serve_observation import make_log_formatter, make_observation
 from sampan.app.serve_repository import Served, make_served
 from sampan.app.serve_socket import Certificate
 from sampan.app.serve_workers import Place, Supervisor
@@ -45,6 +45,9 @@ MakeServed: TypeAlias = Callable[[Options], Served]
 Sockets: TypeAlias = dict[int, socket.socket]
 
 TERMINATION_LOG = "SAMPAN_TERMINATION_LOG"
+_SWITCH_SECONDS = 0.001
+"""How long a model in Python keeps the interpreter while health waits for it. Python's own 5 ms are
+paid at each step of a probe; a model that nobody waits for is not interrupted."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -86,6 +89,7 @@ def _start(options: Options, make: MakeServed) -> int:
 
 
 def _run(main: Coroutine[Any, Any, int]) -> int:
+    sys.setswitchinterval(_SWITCH_SECONDS)
     try:
         import uvloop
     except ImportError:  # not made for this system; asyncio's own loop serves, slower
@@ -166,7 +170,8 @@ async def _serve(
     dataplane = DataPlane(repository, workers)
     apply_capacity(dataplane, options.capacity)
     extended = Extended(served.extensions)
-    listeners = make_listeners(dataplane, options, extended)
+    observation = make_observation(options)
+    listeners = make_listeners(dataplane, options, extended, observation)
     try:
         certificate = Certificate(options.address) if options.address.ssl_certfile else None
     except (OSError, ssl.SSLError) as error:
@@ -187,6 +192,8 @@ async def _serve(
         task.cancel()
     for name in repository.names():
         repository.unload(name)
+    if observation.tracing is not None:
+        await workers.run(observation.tracing.close)
     return 0 if failure is None else _terminate(failure)
 
 
