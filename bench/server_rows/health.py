@@ -26,7 +26,9 @@ def while_predicting(setting: Setting) -> Iterator[Row]:
     both = ours_file(setting, "slow.py"), kserve_file(setting, "slow.py")
     with serving(setting, ASK, *both) as sides:
         tails = setting.alternate(lambda: _tail(sides[0]), lambda: _tail(sides[1]))
+        idle = _tail(sides[0], predicting=False)
     told = (
+        f"ours idle: {idle:.1f} ms; "
         f"{PROBES_PER_SECOND} probes a second on connections of their own, each timed from when it "
         "was due; the model computes in plain Python; the same model file on both sides"
     )
@@ -34,14 +36,14 @@ def while_predicting(setting: Setting) -> Iterator[Row]:
     yield make_row(name, "ms", *tails, Goal(limit=50), peer_is=PEER_NAME, note=told)
 
 
-def _tail(side: Up) -> float:
-    return asyncio.run(_measure(side))
+def _tail(side: Up, *, predicting: bool = True) -> float:
+    return asyncio.run(_measure(side, predicting=predicting))
 
 
-async def _measure(side: Up) -> float:
+async def _measure(side: Up, *, predicting: bool) -> float:
     """Return the p99 of the probes in milliseconds."""
     port = urlsplit(side.http).port or 80
-    predicting = asyncio.create_task(_predict(port))
+    beside = asyncio.create_task(_predict(port) if predicting else asyncio.sleep(0))
     await asyncio.sleep(0.2)  # the prediction has begun
     start = time.perf_counter()
     probes = []
@@ -50,9 +52,9 @@ async def _measure(side: Up) -> float:
         await asyncio.sleep(due - time.perf_counter())
         probes.append(asyncio.create_task(_probe(port, due)))
     waited = await asyncio.gather(*probes)
-    predicting.cancel()
+    beside.cancel()
     with suppress(asyncio.CancelledError):
-        await predicting
+        await beside
     return 1000 * statistics.quantiles(waited, n=100)[98]
 
 
