@@ -66,16 +66,22 @@ def make_source(
         plan = build_plan(snapshot, nothing_unbuilt)
         if isinstance(ready, bool):
             ready = {w.name for w in plan.workloads if w.role is not Role.WORKER} if ready else ()
-        return Source(service, plan, config, parse_settings(data), frozenset(ready))
+        settings, routed = parse_settings(data), frozenset(more.get("routed", ()))
+        opened = more.get("opened", False)
+        return Source(service, plan, config, settings, frozenset(ready), routed, opened)
 
     return make
 
 
 @pytest.fixture(scope="session")
-def rendered(make_source: Callable[..., Source]) -> Callable[..., list[dict[str, Any]]]:
-    """A function from a service and a set-up to its objects as an API server would show them."""
+def rendered(make_source: Callable[..., Source]) -> Callable[..., list[dict[str, Any]] | None]:
+    """A function from a service and a set-up to its objects as an API server would show them.
 
-    def objects(service: dict[str, Any], set_up: str, **more: Any) -> list[dict[str, Any]]:
-        return [as_stored(o) for o in render(make_source(service, set_up, **more))]
+    None where the plan is blocked: what is there then stays as it is.
+    """
+
+    def objects(service: dict[str, Any], set_up: str, **more: Any) -> list[dict[str, Any]] | None:
+        source = make_source(service, set_up, **more)
+        return None if source.plan.blocked else [as_stored(o) for o in render(source)]
 
     return objects

@@ -31,19 +31,19 @@ _GROUP = "gateway.networking.k8s.io"
 
 
 def render_httproutes(source: Source) -> Iterator[JsonObject]:
-    """Yield the routes of a service whose components are ready."""
+    """Yield a route for each component that is ready, and the service's own."""
     for component in Component:
-        workload = source.workload(component)
+        workload = source.routable(component)
         if workload is not None:
             name = component_route_name(source, component)
             rules = list(_rules(source, workload, ANY_PATH))
             yield _route(source, name, [make_host(source, name)], rules)
-    yield _top_route(source)
+    if source.is_open:
+        yield _top_route(source)
 
 
 def _top_route(source: Source) -> JsonObject:
-    front = source.workload(Component.TRANSFORMER) or source.workload(Component.PREDICTOR)
-    explainer = source.workload(Component.EXPLAINER)
+    front, explainer = source.front, source.routable(Component.EXPLAINER)
     hosts = [make_host(source, source.name)]
     hosts += [make_host(source, source.name, d) for d in source.config.additional_ingress_domains]
     rules: list[JsonObject] = []
@@ -106,21 +106,13 @@ def _rule(source: Source, workload: Workload, port: int, match: JsonObject) -> J
 
 
 def _backends(source: Source, workload: Workload, port: int) -> Iterator[JsonObject]:
-    """The predictor shares with its ready canaries; without canaries a weight means nothing."""
-    canaries = tuple(source.ready_canaries()) if _is_shared(source, workload) else ()
-    left = 100 - sum(c.share for c in canaries)
-    yield _backend(source, workload.name, port, left if _has_canaries(source) else 1)
+    """Only a predictor shares, with its ready canaries: they cannot stand in for a transformer."""
+    shared = workload.component is Component.PREDICTOR and source.service["spec"].get("canary")
+    canaries = tuple(source.ready_canaries()) if shared else ()
+    left = 100 - sum(c.share for c in canaries) if shared else 1
+    yield _backend(source, workload.name, port, left)
     for canary in canaries:
         yield _backend(source, canary.name, port, canary.share)
-
-
-def _is_shared(source: Source, workload: Workload) -> bool:
-    """Only a predictor's requests may go to a canary: it knows what no other does."""
-    return workload.component is Component.PREDICTOR and _has_canaries(source)
-
-
-def _has_canaries(source: Source) -> bool:
-    return bool(source.service["spec"].get("canary"))
 
 
 def _backend(source: Source, name: str, port: int, weight: int) -> JsonObject:

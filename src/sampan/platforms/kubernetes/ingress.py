@@ -11,16 +11,15 @@ from collections.abc import Iterator
 from sampan.machinery.registry import JsonObject
 from sampan.plan.service import annotations_of
 from sampan.plan.types import Component, Workload
-from sampan.platforms.kubernetes.hosts import component_route_name, make_host
+from sampan.platforms.kubernetes.hosts import make_host
 from sampan.platforms.kubernetes.service import SERVICE_PORT
 from sampan.platforms.kubernetes.source import Source, make_metadata
 
-# After the service's own host, in KServe's order.
 _ORDER = (Component.EXPLAINER, Component.TRANSFORMER, Component.PREDICTOR)
 
 
 def render_ingress(source: Source) -> JsonObject:
-    """Return the Ingress of a service whose components are ready."""
+    """Return the Ingress of a service, with the components that are ready."""
     settings = source.settings.ingress
     name = {"ingressClassName": settings.ingress_class} if settings.ingress_class else {}
     return {
@@ -33,13 +32,12 @@ def render_ingress(source: Source) -> JsonObject:
 
 
 def _rules(source: Source) -> Iterator[JsonObject]:
-    front = source.workload(Component.TRANSFORMER) or source.workload(Component.PREDICTOR)
-    if front is not None:
-        yield _rule(make_host(source, source.name), front)
-    for component in _ORDER:
-        workload = source.workload(component)
-        if workload is not None:
-            yield _rule(make_host(source, component_route_name(source, component)), workload)
+    """The service's own host first; after the explainer's where there is a transformer (KServe)."""
+    found = [w for w in map(source.routable, _ORDER) if w is not None]
+    rules = [_rule(make_host(source, w.name), w) for w in found]
+    own = [_rule(make_host(source, source.name), source.front)] if source.front else []
+    first = 1 if len(found) == len(_ORDER) else 0
+    yield from (*rules[:first], *own, *rules[first:])
 
 
 def _rule(host: str, workload: Workload) -> JsonObject:

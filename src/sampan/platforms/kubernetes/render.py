@@ -31,8 +31,9 @@ from sampan.platforms.kubernetes.virtualservice import (
 def render(source: Source) -> tuple[JsonObject, ...]:
     """Return the objects that should exist, sorted by kind and name; none for ModelMesh.
 
-    In ModelMesh mode the models are run by ModelMesh's own controller. No two objects share a
-    part, so that one may be changed.
+    In ModelMesh mode the models are run by ModelMesh's own controller. A plan that is blocked has
+    no objects, and those that are there must be left alone; one that is stopped has none.
+    No two objects share a part, so that one may be changed.
     """
     mode = deployment_mode(source.service, source.config.default_deployment_mode)
     objects = [found for part in _BY_MODE.get(mode, ()) for found in part(source)]
@@ -74,11 +75,11 @@ def _render_autoscaler(source: Source, workload: Workload) -> Iterator[JsonObjec
 
 def _render_standard_routes(source: Source) -> Iterator[JsonObject]:
     hidden = is_internal(source, VISIBILITY) or source.settings.ingress.disable_creation
-    if hidden or not source.all_ready:
+    if hidden:
         return
     if source.settings.ingress.gateway_api:
         yield from render_httproutes(source)
-    else:
+    elif source.is_open:
         yield render_ingress(source)
 
 
@@ -91,7 +92,7 @@ def _render_knative(source: Source) -> Iterator[JsonObject]:
             yield render_knative_service(source, workload)
     if source.plan.workloads and not source.settings.ingress.disable_virtual_host:
         yield render_external_service(source)
-        if source.all_ready:
+        if source.is_open:
             yield render_virtualservice(source)
 
 

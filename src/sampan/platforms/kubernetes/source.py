@@ -16,7 +16,9 @@ from sampan.platforms.kubernetes.settings import ClusterSettings
 class Source:
     """A service, what should run for it, and how the cluster is set up.
 
-    `ready` are the names of the workloads that can take requests: routes follow readiness.
+    `ready` are the names of the workloads that can take requests now, `routed` of those that routes
+    lead to already: a route is made once its component is ready, and stays when it is not any more.
+    `opened`: the service's own route is there.
     """
 
     service: Mapping[str, Any]
@@ -24,6 +26,8 @@ class Source:
     config: Config
     settings: ClusterSettings
     ready: frozenset[str] = frozenset()
+    routed: frozenset[str] = frozenset()
+    opened: bool = False
 
     @property
     def name(self) -> str:
@@ -48,11 +52,25 @@ class Source:
             if workload.role is Role.CANARY and workload.name in self.ready:
                 yield workload
 
+    def routable(self, component: Component) -> Workload | None:
+        """Return the workload of a component that routes may lead to."""
+        workload = self.workload(component)
+        known = self.ready | self.routed
+        return workload if workload is not None and workload.name in known else None
+
     @property
-    def all_ready(self) -> bool:
-        """Whether every component answers, so that routes to them may be made."""
+    def is_open(self) -> bool:
+        """Whether the service's own host leads to it: first once every component is ready.
+
+        A component that is added later does not take the host away from the others.
+        """
         stable = {w.name for w in self.plan.workloads if w.role is Role.STABLE}
-        return bool(stable) and stable <= self.ready
+        return self.front is not None and (self.opened or stable <= self.ready)
+
+    @property
+    def front(self) -> Workload | None:
+        """The workload that answers all but explanations: the transformer, else the predictor."""
+        return self.routable(Component.TRANSFORMER) or self.routable(Component.PREDICTOR)
 
 
 def make_metadata(

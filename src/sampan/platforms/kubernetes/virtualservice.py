@@ -39,7 +39,7 @@ def render_external_service(source: Source) -> JsonObject:
 
 
 def render_virtualservice(source: Source) -> JsonObject:
-    """Return the VirtualService of a service whose components are ready."""
+    """Return the VirtualService of a service, with the components that are ready."""
     settings = source.settings.ingress
     outside = _outside_hosts(source)
     path = make_path(source)
@@ -62,8 +62,7 @@ def render_virtualservice(source: Source) -> JsonObject:
 
 
 def _routes(source: Source, outside: list[str], path: str) -> Iterator[JsonObject]:
-    explainer = source.workload(Component.EXPLAINER)
-    front = source.workload(Component.TRANSFORMER) or source.workload(Component.PREDICTOR)
+    explainer, front = source.routable(Component.EXPLAINER), source.front
     if explainer is not None:
         yield _route(source, explainer, outside, {"uri": {"regex": EXPLAIN_PATH}})
     if front is not None:
