@@ -8,9 +8,9 @@ import socket
 
 from sampan.app.serve_arguments import Options
 from sampan.app.serve_extensions import Extended
-from sampan.app.serve_observation import make_observation
 from sampan.app.serve_socket import Address, Certificate, bind
 from sampan.server.dataplane import DataPlane
+from sampan.server.exchange import Observation
 from sampan.server.grpc import Grpc
 from sampan.server.rest import Rest
 from sampan.wire.limits import Limits
@@ -25,7 +25,7 @@ class PortTaken(Exception):
 
 
 def make_listeners(
-    dataplane: DataPlane, options: Options, extended: Extended
+    dataplane: DataPlane, options: Options, extended: Extended, observation: Observation
 ) -> dict[int, Listener]:
     """Return a listener a port, the HTTP port first."""
     limits = Limits(
@@ -33,7 +33,7 @@ def make_listeners(
         idle_seconds=float(options.timeout_keep_alive),
         message_bytes=options.grpc_max_receive_message_length,
     )
-    rest = Rest(dataplane, make_observation(options), extended.fallback)
+    rest = Rest(dataplane, observation, extended.fallback)
     submit = extended.wrap(rest.submit)
     grpc = None
     if options.enable_grpc:
@@ -41,6 +41,7 @@ def make_listeners(
             dataplane,
             options.grpc_max_receive_message_length,
             options.grpc_max_send_message_length,
+            observation,
         )
     return {port: Listener(submit, limits, grpc) for port in _ports(options)}
 

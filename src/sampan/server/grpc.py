@@ -58,6 +58,7 @@ class Grpc:
         self._dataplane = dataplane
         self._tracing = observation.tracing if observation is not None else None
         self._observed = observation.of_answers() if observation is not None else None
+        self._make_exchange = Exchange if self._tracing is None else self._tracing.make_exchange
         self._layouts = Layouts()
         self._most_received = most_received
         self._most_sent = most_sent
@@ -95,7 +96,7 @@ class Grpc:
 
     def submit(self, request: Request, reply: Reply) -> Cancel | None:
         """Answer a call of one message, now or later."""
-        call = Call(Exchange(request, reply, self._observed))
+        call = Call(self._make_exchange(request, reply, self._observed))
         if self._tracing is None:
             self._begin(request, call)
         else:

@@ -56,6 +56,8 @@ class Rest:
         self._dataplane = dataplane
         self._observation = observation or Observation()
         self._observed = self._observation.of_answers()
+        tracing = self._observation.tracing
+        self._make_exchange = Exchange if tracing is None else tracing.make_exchange
         self._fallback = fallback
         self._table = RouteTable((*ROUTES, DOCS) if self._observation.docs else ROUTES)
         self._handlers: dict[str, Handler] = {
@@ -80,8 +82,6 @@ class Rest:
         }
         if self._observation.docs:
             self._handlers["docs"] = _always(make_docs())
-        if fallback is not None:
-            self._handlers["app"] = lambda request, exchange, _: fallback(request, exchange)
         self._tasks: set[asyncio.Task[None]] = set()
 
     def submit(self, request: Request, reply: Reply) -> None:
@@ -95,7 +95,7 @@ class Rest:
                 return
             if note is not None:
                 note.value = route
-        exchange = Exchange(request, reply, self._observed)
+        exchange = self._make_exchange(request, reply, self._observed)
         if self._observation.tracing is None:
             self._handle(route, exchange)
         else:
@@ -117,10 +117,12 @@ class Rest:
     def _submit_elsewhere(self, request: Request, reply: Reply) -> None:
         """Answer what no route takes."""
         match = self._table.find(request.target)
+        exchange = self._make_exchange(request, reply, self._observed)
         if not match.handlers and self._fallback is not None:
-            self._fallback(request, reply)
+            answer = partial(self._fallback, request, exchange)
+            tracing = self._observation.tracing
+            answer() if tracing is None else tracing.run(exchange, "app", answer)
             return
-        exchange = Exchange(request, reply, self._observed)
         exchange(_not_allowed(match.allow) if match.handlers else self._unknown(request.target))
 
     def _unknown(self, target: bytes) -> Response:
@@ -191,7 +193,7 @@ class Rest:
     def _begin(self, inference: Inference, reply: Exchange) -> None:
         """Start an inference; its answer is a response, a stream, or what was raised."""
         reply.inference = inference
-        inference.gone = reply.gone
+        inference.gone = reply.gone() or inference.gone
 
         def done(outcome: Any) -> None:
             if isinstance(outcome, Response):

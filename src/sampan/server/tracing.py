@@ -1,4 +1,4 @@
-"""OpenTelemetry traces: a span for a request, below it one for each phase of its model.
+"""OpenTelemetry traces: a span for a request, below it one for each phase of its inference.
 
 On where the environment asks for it (`OTEL_*`, as the OpenTelemetry specification names them); the
 SDK is an extra and is imported only then. The trace of the caller goes on (`traceparent`), and
@@ -15,9 +15,11 @@ from time import perf_counter, time_ns
 from typing import TYPE_CHECKING, Any
 
 from sampan import __version__
+from sampan.server.traced_exchange import TracedExchange
 
 if TYPE_CHECKING:
-    from sampan.server.exchange import Exchange
+    from sampan.server.exchange import Exchange, Observation
+    from sampan.wire.message import Reply, Request
 
 logger = logging.getLogger("sampan.tracing")
 
@@ -49,6 +51,7 @@ def make_tracing() -> Tracing | None:
     try:
         if not is_asked_for():
             return None
+        from opentelemetry import trace
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
         from opentelemetry.sdk.resources import SERVICE_NAME, Resource
         from opentelemetry.sdk.trace import TracerProvider
@@ -66,6 +69,7 @@ def make_tracing() -> Tracing | None:
     default = {} if named or os.environ.get("OTEL_SERVICE_NAME") else {SERVICE_NAME: "sampan"}
     provider = TracerProvider(resource=Resource.create(default))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    trace.set_tracer_provider(provider)  # spans that a model makes itself go the same way
     return Tracing(provider)
 
 
@@ -107,7 +111,7 @@ class Tracing:
         call()
 
     def end(self, exchange: Exchange) -> None:
-        """End the span, with one for each phase that ran to its end."""
+        """End the span, with one for each phase of its inference."""
         span, response = exchange.span, exchange.response
         if not isinstance(span, self._trace.Span) or response is None:
             return
@@ -120,23 +124,27 @@ class Tracing:
             span.set_status(self._trace.StatusCode.ERROR)
         if exchange.inference is not None:
             span.set_attribute("kserve.model_name", exchange.inference.model_name)
+        if isinstance(exchange, TracedExchange):
             self._phases(exchange, span)
         span.end()
 
-    def _phases(self, exchange: Exchange, span: Any) -> None:
-        """Make the phases' spans afterwards, from what was measured anyway.
+    def make_exchange(
+        self, request: Request, reply: Reply, observation: Observation | None
+    ) -> Exchange:
+        """Return an exchange whose phases are timed."""
+        return TracedExchange(request, reply, observation)
 
-        They are laid end to end up to the answer, so what came before them (waiting, decoding)
-        shows as the gap at the front.
-        """
-        phases = exchange.phases()
+    def _phases(self, exchange: TracedExchange, span: Any) -> None:
+        """Make the phases' spans afterwards, from what was noted on the way."""
         within = self._trace.set_span_in_context(span)
-        ago = sum(seconds for _, seconds in phases) + perf_counter() - exchange.answered_at
-        begin = time_ns() - int(ago * 1e9)
-        for name, seconds in phases:
-            end = begin + int(seconds * 1e9)
-            self._tracer.start_span(name, context=within, start_time=begin).end(end)
-            begin = end
+        origin = time_ns() - int(perf_counter() * 1e9)
+        for phase in exchange.timeline():
+            made = self._tracer.start_span(
+                phase.name, context=within, start_time=origin + int(phase.begin * 1e9)
+            )
+            if phase.failed:
+                made.set_status(self._trace.StatusCode.ERROR)
+            made.end(origin + int(phase.end * 1e9))
 
     def close(self) -> None:
         """Send what is left; waits for the collector, at most some seconds."""
