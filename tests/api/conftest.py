@@ -28,6 +28,7 @@ class Recordings:
 
     root: Path
     cache: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    definitions: dict[str, Json] = field(default_factory=dict)
 
     def sample(self, name: str) -> Json:
         """Return a sample as KServe's API server got it: in the namespace `golden`."""
@@ -57,14 +58,12 @@ class Recordings:
         paths = sorted(folder.glob("clusterservingruntime-*.json"))
         return tuple(json.loads(path.read_text()) for path in paths)
 
-    def crd(self, plural: str) -> Json:
-        """Return the structural schema of a CRD's only version."""
-        return self.definition(plural)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
-
     def definition(self, plural: str) -> Json:
-        """Return a CustomResourceDefinition."""
-        path = self.root / "crds" / "kserve" / f"serving.kserve.io_{plural}.yaml"
-        return yaml.load(path.read_text(), Loader=yaml.CSafeLoader)
+        """Return a CustomResourceDefinition, read once: some have megabytes."""
+        if plural not in self.definitions:
+            path = self.root / "crds" / "kserve" / f"serving.kserve.io_{plural}.yaml"
+            self.definitions[plural] = yaml.load(path.read_text(), Loader=yaml.CSafeLoader)
+        return self.definitions[plural]
 
 
 def _absent() -> str:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from sampan.api.localmodelcache.rules import UNCHECKED
+from sampan.api.schema.rules import UNCHECKED
 
 Json = dict[str, Any]
 CACHES = ("LocalModelCache", "LocalModelNamespaceCache")

@@ -1,15 +1,22 @@
 """Our schemas hold every field, type, enum and bound of KServe's CRDs."""
 
 from collections.abc import Iterator
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
 import pytest
 import yaml
 
-from sampan.api.schema.definitions import schema_of
 from sampan.api.scheme import GROUP, REGISTRY
+from sampan.machinery.registry import Resource
 
+EVERY = [
+    version
+    for r in REGISTRY
+    if r.group == GROUP
+    for version in (r, *(older.resource for older in r.older))
+]
 PLURALS = {r.kind: r.plural for r in REGISTRY if r.group == GROUP}
 
 KEYWORDS = (
@@ -19,8 +26,11 @@ KEYWORDS = (
     "maximum",
     "maxLength",
     "minimum",
+    "maxItems",
+    "maxProperties",
     "minItems",
     "minLength",
+    "minProperties",
     "pattern",
     "type",
     "x-kubernetes-int-or-string",
@@ -67,6 +77,7 @@ def is_explained(difference: Difference) -> bool:
     return theirs is None and (ours == ["port"] or (path.endswith(".os") and ours == ["name"]))
 
 
+@cache
 def definition_of(kind: str) -> Any:
     """Return our generated CustomResourceDefinition of a kind."""
     name = f"crds/{GROUP}_{PLURALS[kind]}.yaml"
@@ -81,20 +92,25 @@ def test_a_generated_crd_has_the_names_columns_and_fields_of_kserves(
     assert {k: ours[k] for k in ("group", "names", "scope")} == {
         k: theirs[k] for k in ("group", "names", "scope")
     }
-    their_version, our_version = theirs["versions"][0], ours["versions"][0]
-    for keyword in ("name", "served", "storage", "additionalPrinterColumns", "subresources"):
-        # An empty `subresources` says what an absent one does.
-        assert (our_version.get(keyword) or None) == (their_version.get(keyword) or None), keyword
-    their_schema = their_version["schema"]["openAPIV3Schema"]
-    our_schema = our_version["schema"]["openAPIV3Schema"]
-    found = [(path[1:], *rest) for path, *rest in differences(their_schema, our_schema, "")]
-    assert [d for d in found if not is_explained(d)] == []
+    assert [v["name"] for v in ours["versions"]] == [v["name"] for v in theirs["versions"]]
+    for their_version, our_version in zip(theirs["versions"], ours["versions"], strict=True):
+        for keyword in ("served", "storage", "additionalPrinterColumns", "subresources"):
+            # An empty `subresources` says what an absent one does.
+            told = (our_version.get(keyword) or None) == (their_version.get(keyword) or None)
+            assert told, keyword
+        their_schema = their_version["schema"]["openAPIV3Schema"]
+        our_schema = our_version["schema"]["openAPIV3Schema"]
+        found = [(path[1:], *rest) for path, *rest in differences(their_schema, our_schema, "")]
+        assert [d for d in found if not is_explained(d)] == []
 
 
-@pytest.mark.parametrize("kind", PLURALS)
-def test_nothing_of_the_crd_is_missing_or_different(recordings: Any, kind: str) -> None:
-    crd = recordings.crd(PLURALS[kind])["properties"]
-    ours = schema_of(kind)["properties"]
+@pytest.mark.parametrize("resource", EVERY, ids=lambda r: f"{r.kind} {r.version}")
+def test_nothing_of_the_crd_is_missing_or_different(recordings: Any, resource: Resource) -> None:
+    versions = recordings.definition(resource.plural)["spec"]["versions"]
+    (theirs,) = (v["schema"] for v in versions if v["name"] == resource.version)
+    crd = theirs["openAPIV3Schema"]["properties"]
+    assert resource.schema is not None
+    ours = resource.schema()["properties"]
     parts = [name for name in crd if name not in ("apiVersion", "kind", "metadata")]
     assert "spec" in parts
     found = [d for part in parts for d in differences(crd[part], ours.get(part, {}), part)]

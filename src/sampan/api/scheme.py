@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from importlib import import_module
 
+from sampan.api.scheme_access import ACCESS_RESOURCES
 from sampan.machinery.errors import FieldError
 from sampan.machinery.registry import (
     AdmissionContext,
@@ -18,6 +19,7 @@ from sampan.machinery.registry import (
     Admitted,
     Column,
     JsonObject,
+    OlderVersion,
     Registry,
     Resource,
 )
@@ -68,6 +70,27 @@ def _checked(resource: Resource) -> Resource:
     )
 
 
+def _converted(name: str) -> Callable[[JsonObject], JsonObject]:
+    """Return a function of `sampan.api.llminferenceservice.conversion`, imported when called."""
+
+    def convert(obj: JsonObject) -> JsonObject:
+        module = import_module("sampan.api.llminferenceservice.conversion")
+        converted: JsonObject = getattr(module, name)(obj)
+        return converted
+
+    return convert
+
+
+def _with_v1alpha1(resource: Resource) -> Resource:
+    """Return the resource served in v1alpha1 too; that version's schema has a name of its own."""
+    definition = f"{resource.kind}V1alpha1"
+    older = replace(
+        resource, version="v1alpha1", schema=_schema(definition), unknown=_unknown(definition)
+    )
+    version = OlderVersion(older, _converted("make_stored"), _converted("make_older"))
+    return replace(resource, older=(version,))
+
+
 _AGE = Column("Age", ".metadata.creationTimestamp", "date")
 
 _LATEST = ".status.components.predictor.traffic[?(@.latestRevision==true)]"
@@ -93,6 +116,12 @@ _RUNTIME_COLUMNS = (
 _ADDRESS_COLUMNS = (
     Column("URL", ".status.url"),
     Column("Ready", ".status.conditions[?(@.type=='Ready')].status"),
+    _AGE,
+)
+
+_READY_COLUMNS = (
+    Column("Ready", ".status.conditions[?(@.type=='Ready')].status"),
+    Column("Reason", ".status.conditions[?(@.type=='Ready')].reason"),
     _AGE,
 )
 
@@ -202,6 +231,29 @@ _RESOURCES = (
         status_subresource=True,
     ),
     Resource(
+        group=GROUP,
+        version="v1alpha2",
+        kind="LLMInferenceService",
+        plural="llminferenceservices",
+        singular="llminferenceservice",
+        short_names=("llmisvc",),
+        status_subresource=True,
+        columns=(
+            Column("URL", ".status.url"),
+            *_READY_COLUMNS,
+            Column("URLs", ".status.addresses[*].url", priority=1),
+        ),
+    ),
+    Resource(
+        group=GROUP,
+        version="v1alpha2",
+        kind="LLMInferenceServiceConfig",
+        plural="llminferenceserviceconfigs",
+        singular="llminferenceserviceconfig",
+        status_subresource=True,
+        columns=_READY_COLUMNS,
+    ),
+    Resource(
         group="",
         version="v1",
         kind="ConfigMap",
@@ -253,7 +305,15 @@ _RESOURCES = (
         generation=False,
         columns=_EVENT_COLUMNS,
     ),
+    *ACCESS_RESOURCES,
 )
 
-REGISTRY = Registry(tuple(_checked(resource) for resource in _RESOURCES))
+_IN_TWO_VERSIONS = ("LLMInferenceService", "LLMInferenceServiceConfig")
+
+REGISTRY = Registry(
+    tuple(
+        _with_v1alpha1(_checked(r)) if r.kind in _IN_TWO_VERSIONS else _checked(r)
+        for r in _RESOURCES
+    )
+)
 """Every kind, in the order of discovery."""

@@ -41,12 +41,14 @@ class Inline:
     """All fields of a core type belong to the view itself (Go's embedded structs).
 
     `only`: just these of them; empty: all but `without`. `optional`: required there, not here.
+    `lists`: how lists merge, by the keys of their items; no keys: one writer owns the whole list.
     """
 
     core: str
     only: frozenset[str] = field(default_factory=frozenset)
     without: frozenset[str] = field(default_factory=frozenset)
     optional: frozenset[str] = field(default_factory=frozenset)
+    lists: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
 def facts(**keywords: object) -> Facts:

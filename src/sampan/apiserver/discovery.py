@@ -5,6 +5,7 @@ The aggregated form (`APIGroupDiscoveryList` v2) lets kubectl learn all in two r
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -46,6 +47,8 @@ def make_served(resource: Resource) -> Served:
         parts.append(Subresource("status", resource.kind, STATUS_VERBS))
     if resource.id == "pods":
         parts.append(Subresource("log", "Pod", ("get",)))
+    if resource.id == "serviceaccounts":
+        parts.append(Subresource("token", "TokenRequest", ("create",)))
     return Served(resource, READ_VERBS if resource.read_only else VERBS, tuple(parts))
 
 
@@ -101,12 +104,14 @@ def _versions(served: Iterable[Served], group: str) -> list[str]:
     return sorted(found, key=_maturity)
 
 
-def _maturity(version: str) -> tuple[int, str]:
-    """Stable before beta before alpha, as Kubernetes orders versions."""
+def _maturity(version: str) -> tuple[int, int, str]:
+    """Stable before beta before alpha, and the later ones first, as Kubernetes orders versions."""
+    last = re.search(r"\d+$", version)
+    newest_first = -int(last[0]) if last else 0
     for rank, word in enumerate(("beta", "alpha"), start=1):
         if word in version:
-            return rank, version
-    return 0, version
+            return rank, newest_first, version
+    return 0, newest_first, version
 
 
 def _group(name: str, versions: list[str]) -> JsonObject:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
@@ -11,27 +12,43 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeAlias
 
+from sampan.apiserver.access import Access
+from sampan.apiserver.account_tokens import TokenSigner
 from sampan.apiserver.admission import Admission, ExtraWarnings, Warned
+from sampan.apiserver.authentication import Authenticator
+from sampan.apiserver.authorization import Authorizer
 from sampan.apiserver.call import Call
+from sampan.apiserver.default_roles import apply_default_roles
 from sampan.apiserver.directory import Directory
 from sampan.apiserver.discovery import Served, make_served
+from sampan.apiserver.escalation import check_escalation
 from sampan.apiserver.guard import Guard
+from sampan.apiserver.identity import User
 from sampan.apiserver.listener import Listener
 from sampan.apiserver.messages import Reply, Request, make_error, make_reply
 from sampan.apiserver.namespaces import Namespaces
 from sampan.apiserver.own_service import SERVICES, OwnService
 from sampan.apiserver.patching import Patcher
 from sampan.apiserver.pod_logs import Logs
-from sampan.apiserver.reading import Reader
+from sampan.apiserver.quotas import Quotas
+from sampan.apiserver.reading import Readable, Reader
 from sampan.apiserver.replicas import PODS, PodSource, ReplicaSource
-from sampan.apiserver.reviews import ACCESS, RULES, SELF, VERBS, Reviews
-from sampan.apiserver.route import parse_route
+from sampan.apiserver.reviews import REVIEWS, VERBS, Reviews
+from sampan.apiserver.route import Route, parse_route
+from sampan.apiserver.token_requests import TokenRequests
 from sampan.apiserver.verbs import select_verb
+from sampan.apiserver.versions import ConvertedStore
 from sampan.apiserver.view import View
 from sampan.apiserver.writing import Writer
 from sampan.machinery.clock import Clock, SystemClock
 from sampan.machinery.errors import ApiError, NotFound
-from sampan.machinery.registry import AdmissionContext, JsonObject, Registry, Resource
+from sampan.machinery.registry import (
+    AdmissionContext,
+    JsonObject,
+    OlderVersion,
+    Registry,
+    Resource,
+)
 from sampan.machinery.store import Key, Store
 
 log = logging.getLogger(__name__)
@@ -53,13 +70,17 @@ Answers: TypeAlias = Mapping[tuple[str, str], Callable[[Key], Awaitable[JsonObje
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a server may be told besides its parts. `hosts`, `origins`: the guard lets them pass."""
+    """What a server may be told besides its parts. `hosts`, `origins`: the guard lets them pass.
+
+    `account_key` signs the tokens of ServiceAccounts; they are void once it is another.
+    """
 
     hosts: frozenset[str] = frozenset()
     origins: frozenset[str] = frozenset()
     configuration: Key = CONFIGURATION
     clock: Clock = field(default_factory=SystemClock)
     answers: Answers = field(default_factory=dict)
+    account_key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
 
 
 DEFAULT_SETTINGS = Settings()
@@ -79,19 +100,29 @@ class ApiServer:
     ) -> None:
         self._clock = settings.clock
         self._store = store
+        self._registry = registry
         self._settings = settings
         self._stopping = asyncio.Event()
         self._listener: Listener | None = None
-        self._guard = Guard(token, settings.hosts, settings.origins)
+        self._guard = Guard(settings.hosts, settings.origins)
+        self._signer = TokenSigner(settings.account_key)
+        authenticator = Authenticator(store, settings.clock, self._signer, token)
+        self._access = Access(authenticator, Authorizer(store), store)
         self._namespaces = Namespaces(store, registry, self._clock)
         self._own_service = OwnService()
         self._served = _served(registry, settings.answers, shows_pods=replicas is not None)
-        self._directory = Directory(tuple(self._served.values()), store)
-        self._verbs = self._make_verbs(extra_warnings, replicas)
+        self._older = _older(tuple(self._served.values()))
+        every = (*self._served.values(), *(served for served, _ in self._older.values()))
+        self._directory = Directory(every, store)
+        grants = partial(check_escalation, self._access.authorizer)
+        quotas = Quotas(store, registry)
+        self._admission = Admission(self._gather, extra_warnings, grants, quotas)
+        self._verbs = self._make_verbs(replicas)
 
     async def start(self) -> None:
-        """Make what is always there (the namespaces `default` and `kserve`)."""
+        """Make what is always there: the namespaces `default` and `kserve`, the roles."""
         await self._namespaces.start()
+        await apply_default_roles(self._store, self._registry)
 
     async def serve(self, sock: socket.socket, tls: ssl.SSLContext | None = None) -> None:
         """Start, then answer on a listening socket until `stop`; watches end, requests finish.
@@ -118,7 +149,8 @@ class ApiServer:
         """Return the reply to a request; errors become Status replies, bugs a logged 500."""
         try:
             self._guard.check(request)
-            return await self._reply(request)
+            user = await self._access.identify(request)
+            return await self._reply(request, user)
         except ApiError as error:
             return make_error(error)
         except Warned as refusal:
@@ -132,36 +164,59 @@ class ApiServer:
                 )
             )
 
-    async def _reply(self, request: Request) -> Reply:
+    async def _reply(self, request: Request, user: User) -> Reply:
         route = parse_route(request.path)
         served = self._served.get(route.resource) if route else None
-        if route is None or served is None or served.resource.version != route.version:
-            return await self._directory.answer(request)
-        call = Call(request, route, served.resource)
+        if route is None or served is None:
+            return await self._describe(request, user)
+        if served.resource.version != route.version:
+            return await self._older_reply(request, route, user)
+        call = Call(request, route, served.resource, user)
         verb = select_verb(call, served)
+        await self._access.check_call(call, verb)
         special = (f"{served.resource.id}/{route.subresource}".rstrip("/"), verb)
         return await (self._verbs.get(special) or self._verbs["", verb])(call)
 
-    def _make_verbs(
-        self, extra_warnings: ExtraWarnings, replicas: ReplicaSource | None
-    ) -> dict[tuple[str, str], Verb]:
+    async def _describe(self, request: Request, user: User) -> Reply:
+        await self._access.check_path(user, request)
+        return await self._directory.answer(request)
+
+    async def _older_reply(self, request: Request, route: Route, user: User) -> Reply:
+        """Return the reply to a request about a resource in another version than is stored."""
+        found = self._older.get((route.resource, route.version))
+        if found is None:
+            return await self._describe(request, user)
+        served, version = found
+        call = Call(request, route, served.resource, user)
+        verb = select_verb(call, served)
+        await self._access.check_call(call, verb)
+        store = ConvertedStore(self._store, version)
+        return await self._make_store_verbs(store, {})["", verb](call)
+
+    def _make_verbs(self, replicas: ReplicaSource | None) -> dict[tuple[str, str], Verb]:
         """Return who answers which verb: of a resource or subresource where named, else of all."""
-        store, clock = self._store, self._clock
+        clock = self._clock
         views = {SERVICES.id: View(SERVICES, self._own_service, clock)}
         verbs: dict[tuple[str, str], Verb] = {}
         if replicas is not None:
             views[PODS.id] = View(PODS, PodSource(replicas), clock)
             logs = Logs(replicas, views[PODS.id], clock, self._stopping)
             verbs[f"{PODS.id}/log", "get"] = logs.get
-        reviews = Reviews(tuple(self._served.values()))
-        for review in (SELF, ACCESS, RULES):
-            verbs[review.id, "create"] = reviews.create
+        for review in REVIEWS:
+            verbs[review.id, "create"] = Reviews(self._access).create
+        tokens = TokenRequests(self._store, clock, self._signer)
+        verbs["serviceaccounts/token", "create"] = tokens.create
         for (resource, part), answer in self._settings.answers.items():
             verbs[f"{resource}/{part}", "get"] = partial(_answer, answer)
-        reader = Reader(store, views, clock, self._stopping)
-        admission = Admission(self._gather, extra_warnings)
-        writer = Writer(store, admission, self._namespaces, clock)
-        verbs |= {("", "list"): reader.list, ("", "get"): reader.get}
+        return verbs | self._make_store_verbs(self._store, views)
+
+    def _make_store_verbs(
+        self, store: Store, views: Mapping[str, Readable]
+    ) -> dict[tuple[str, str], Verb]:
+        """Return who answers which verb of all that is stored, and of views by resource id."""
+        reader = Reader(store, views, self._clock, self._stopping)
+        writer = Writer(store, self._admission, self._namespaces, self._clock)
+        verbs: dict[tuple[str, str], Verb] = {("", "list"): reader.list, ("", "get"): reader.get}
         verbs |= {("", "create"): writer.create, ("", "update"): writer.update}
         verbs |= {("", "delete"): writer.delete, ("", "deletecollection"): writer.delete_collection}
         verbs["", "patch"] = Patcher(store, writer).patch
@@ -182,12 +237,21 @@ async def _answer(answer: Callable[[Key], Awaitable[JsonObject]], call: Call) ->
     return make_reply(await answer(call.key))
 
 
+def _older(served: tuple[Served, ...]) -> dict[tuple[str, str], tuple[Served, OlderVersion]]:
+    """Return what is served in other versions than the stored one, by id and version."""
+    return {
+        (one.resource.id, version.resource.version): (make_served(version.resource), version)
+        for one in served
+        for version in one.resource.older
+    }
+
+
 def _served(registry: Registry, answers: Answers, *, shows_pods: bool) -> dict[str, Served]:
     """Return what is served by resource id: the registry's, our views, and the reviews."""
     views = (SERVICES, PODS) if shows_pods else (SERVICES,)
     shown = {PODS.id, SERVICES.id}
     served = [make_served(r) for r in (*(r for r in registry if r.id not in shown), *views)]
-    served += [Served(review, VERBS) for review in (SELF, ACCESS, RULES)]
+    served += [Served(review, VERBS) for review in REVIEWS]
     for resource, part in answers:
         served = [s.with_part(part) if s.resource.id == resource else s for s in served]
     return {one.resource.id: one for one in served}

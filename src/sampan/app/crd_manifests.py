@@ -15,8 +15,7 @@ def render_crd_files() -> Mapping[str, str]:
 
     from sampan.api.schema.crds import render_crd
     from sampan.api.schema.definitions import definitions
-    from sampan.api.schema.derive_all import KINDS
-    from sampan.api.schema.derive_kinds import derive_views
+    from sampan.api.schema.derive_all import derive_own
 
     class Plain(yaml.SafeDumper):
         """Writes shared parts out: not every reader of a CRD follows YAML's anchors."""
@@ -26,7 +25,7 @@ def render_crd_files() -> Mapping[str, str]:
             del data
             return True
 
-    own = frozenset(derive_views(KINDS))
+    own = frozenset(derive_own())
     made = {}
     for resource in REGISTRY:
         if resource.group == GROUP:

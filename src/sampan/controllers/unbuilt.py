@@ -18,6 +18,8 @@ from sampan.api.condition_set import (
     decode_conditions,
 )
 from sampan.api.inferencegraph.conditions import GRAPH_CONDITIONS
+from sampan.api.llminferenceservice.conditions import LLM_CONDITIONS
+from sampan.api.llminferenceserviceconfig.conditions import CONFIG_CONDITIONS
 from sampan.api.trainedmodel.conditions import MODEL_CONDITIONS
 from sampan.machinery.clock import Clock
 from sampan.machinery.controller import Result
@@ -73,6 +75,27 @@ def _node_message(_: Mapping[str, Any]) -> str:
     )
 
 
+def _llm_message(service: Mapping[str, Any]) -> str:
+    spec = service.get("spec") or {}
+    model = spec.get("model") or {}
+    parts = [
+        name for name in ("router", "prefill", "worker", "scaling", "baseRefs") if spec.get(name)
+    ]
+    without = f", nor do its {', '.join(parts)}" if parts else ""
+    return (
+        f'no engine runs for an LLMInferenceService yet, so model "{model.get("name", "")}" of '
+        f'"{model.get("uri", "")}" has no address{without}; serve it as an InferenceService of '
+        "modelFormat huggingface"
+    )
+
+
+def _llm_config_message(_: Mapping[str, Any]) -> str:
+    return (
+        "no LLMInferenceService is made from it yet, so it has no effect; write its settings into "
+        "an InferenceService"
+    )
+
+
 MESSAGES: Mapping[str, Callable[[Mapping[str, Any]], str]] = MappingProxyType(
     {
         "InferenceGraph": _graph_message,
@@ -82,6 +105,8 @@ MESSAGES: Mapping[str, Callable[[Mapping[str, Any]], str]] = MappingProxyType(
         "LocalModelNamespaceCache": _cache_message,
         "LocalModelNodeGroup": _node_message,
         "LocalModelNode": _node_message,
+        "LLMInferenceService": _llm_message,
+        "LLMInferenceServiceConfig": _llm_config_message,
     }
 )
 """By kind: what does not run for an object, and what to do instead."""
@@ -90,6 +115,8 @@ CONDITIONS: Mapping[str, ConditionSet] = MappingProxyType(
     {
         "inferencegraphs.serving.kserve.io": GRAPH_CONDITIONS,
         "trainedmodels.serving.kserve.io": MODEL_CONDITIONS,
+        "llminferenceservices.serving.kserve.io": LLM_CONDITIONS,
+        "llminferenceserviceconfigs.serving.kserve.io": CONFIG_CONDITIONS,
     }
 )
 """By resource: the conditions of those among them that have any."""

@@ -81,6 +81,8 @@ class Resource:
     """Whether `admit` compares an object with the others of its namespace."""
     read_only: bool = False
     """A view computed by the server (pods of replicas), never stored."""
+    older: tuple[OlderVersion, ...] = ()
+    """Further versions that are served; all are stored as this one."""
 
     @property
     def id(self) -> str:
@@ -93,12 +95,26 @@ class Resource:
         return f"{self.group}/{self.version}" if self.group else self.version
 
 
+@dataclass(frozen=True, slots=True)
+class OlderVersion:
+    """A resource in another version than the stored one, and the way from one to the other.
+
+    `resource` has the same id, with this version's schema and admission. Neither way loses
+    anything: `to_older(to_stored(obj)) == obj`, and back.
+    """
+
+    resource: Resource
+    to_stored: Callable[[JsonObject], JsonObject]
+    to_older: Callable[[JsonObject], JsonObject]
+
+
 class Registry:
     """Resources by id, by kind and by the words a person types. Immutable after construction."""
 
     def __init__(self, resources: tuple[Resource, ...]) -> None:
         self._by_id = {r.id: r for r in resources}
-        self._by_kind = {(r.api_version, r.kind): r for r in resources}
+        served = (v for r in resources for v in (r, *(o.resource for o in r.older)))
+        self._by_kind = {(r.api_version, r.kind): r for r in served}
         self._by_word: dict[str, Resource] = {}
         for r in reversed(resources):
             for word in (r.kind.lower(), r.plural, r.singular, *r.short_names, r.id):
@@ -119,7 +135,7 @@ class Registry:
             raise NotFound(f'no resource "{resource_id}" is served here') from None
 
     def for_object(self, obj: Mapping[str, Any]) -> Resource | None:
-        """Return the resource of an object's apiVersion and kind, or None."""
+        """Return the resource of an object's apiVersion and kind, in that version, or None."""
         return self._by_kind.get((str(obj.get("apiVersion")), str(obj.get("kind"))))
 
     def for_word(self, word: str) -> Resource | None:

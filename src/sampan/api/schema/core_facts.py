@@ -28,7 +28,7 @@ INT64 = frozenset(
 )
 """Integers of 64 bits (also as items of a list of that name); all others have 32."""
 
-QUANTITIES = frozenset({"capacity", "limits", "requests", "overhead"})
+QUANTITIES = frozenset({"capacity", "limits", "requests", "overhead", "hard", "used"})
 """Maps whose values are quantities; the values of other maps are strings."""
 
 BYTES = frozenset({"ConfigMap.binaryData", "Secret.data"})

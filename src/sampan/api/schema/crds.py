@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from sampan.api.schema.inline import inlined
 from sampan.machinery.registry import Column, JsonObject, Resource
 
 _OWN_KEYWORDS = ("x-sampan-", "$")
@@ -34,22 +35,26 @@ def render_crd(
             "group": resource.group,
             "names": names,
             "scope": "Namespaced" if resource.namespaced else "Cluster",
-            "versions": [_version(resource, definitions, own)],
+            "versions": [
+                *(_version(o.resource, definitions, own, stored=False) for o in resource.older),
+                _version(resource, definitions, own, stored=True),
+            ],
         },
     }
 
 
 def _version(
-    resource: Resource, definitions: Mapping[str, JsonObject], own: frozenset[str]
+    resource: Resource, definitions: Mapping[str, JsonObject], own: frozenset[str], *, stored: bool
 ) -> JsonObject:
-    schema = _Renderer(definitions, own).type(resource.kind)
+    name = resource.kind if stored else older_definition(resource)
+    schema = _Renderer(definitions, own).type(name)
     # The API server has its own schema of metadata, and allows no other in a CRD.
     schema["properties"]["metadata"] = {"type": "object"}
     schema.pop("required", None)
     version: JsonObject = {
         "name": resource.version,
         "served": True,
-        "storage": True,
+        "storage": stored,
         "schema": {"openAPIV3Schema": schema},
     }
     if resource.columns:
@@ -57,6 +62,11 @@ def _version(
     if resource.status_subresource:
         version["subresources"] = {"status": {}}
     return version
+
+
+def older_definition(resource: Resource) -> str:
+    """Return the name of the definition of a kind in an older version, such as `XV1alpha1`."""
+    return f"{resource.kind}{resource.version.capitalize()}"
 
 
 def _column(column: Column) -> JsonObject:
@@ -93,10 +103,8 @@ class _Renderer:
         """Return the fields of the core types that belong to the type itself."""
         fields: JsonObject = {}
         for inline in schema.get("$inline", ()):
-            core = self.type(inline["core"])
-            wanted = set(inline["only"] or core["properties"]) - set(inline["without"])
-            fields |= {n: part for n, part in core["properties"].items() if n in wanted}
-            needed = wanted & set(core.get("required", ())) - set(inline["optional"])
-            if needed:
-                kept["required"] = sorted(needed | set(kept.get("required", ())))
+            taken, required = inlined(self.type(inline["core"]), inline)
+            fields |= taken
+            if required:
+                kept["required"] = sorted(required | set(kept.get("required", ())))
         return fields

@@ -10,6 +10,7 @@ import json
 from functools import cache
 from importlib.resources import files
 
+from sampan.api.schema.inline import inlined
 from sampan.machinery.registry import JsonObject
 
 
@@ -47,10 +48,7 @@ def _expanded(schema: JsonObject) -> JsonObject:
 
 def _inlined(schema: JsonObject, inline: JsonObject) -> JsonObject:
     """Return the schema with the fields of a core type as its own."""
-    core = schema_of(inline["core"])
-    wanted = set(inline["only"] or core["properties"]) - set(inline["without"])
-    taken = {name: part for name, part in core["properties"].items() if name in wanted}
-    required = wanted & set(core.get("required", ())) - set(inline["optional"])
+    taken, required = inlined(schema_of(inline["core"]), inline)
     merged = {**schema, "properties": {**taken, **schema["properties"]}}
     if required:
         merged["required"] = sorted(required | set(schema.get("required", ())))

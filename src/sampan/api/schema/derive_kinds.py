@@ -14,11 +14,14 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from sampan.api.schema.derive_core import QUANTITY
+from sampan.api.schema.derive_core import INT_OR_STRING, QUANTITY
 from sampan.api.view import Core, Facts, Inline, View
 from sampan.machinery.registry import JsonObject
 
 _SCALARS: Mapping[object, str] = {str: "string", int: "integer", bool: "boolean", float: "number"}
+
+_SHARED: Mapping[str, JsonObject] = {"Quantity": QUANTITY, "IntOrString": INT_OR_STRING}
+"""Core types that are written out where they are used, as a cluster has them."""
 
 
 def derive_views(roots: tuple[type[View], ...]) -> dict[str, JsonObject]:
@@ -72,6 +75,7 @@ def _inline(inline: Inline) -> JsonObject:
         "only": sorted(inline.only),
         "without": sorted(inline.without),
         "optional": sorted(inline.optional),
+        "lists": {name: list(keys) for name, keys in inline.lists},
     }
 
 
@@ -90,7 +94,7 @@ def _field(field: FieldInfo) -> JsonObject:
 def _with_notes(schema: JsonObject, notes: list[object]) -> JsonObject:
     for note in notes:
         if isinstance(note, Core):
-            schema = dict(QUANTITY) if note.name == "Quantity" else {"$ref": note.name}
+            schema = dict(_SHARED[note.name]) if note.name in _SHARED else {"$ref": note.name}
         elif isinstance(note, Facts):
             schema = {**schema, **note.keywords}
     return schema
@@ -98,6 +102,8 @@ def _with_notes(schema: JsonObject, notes: list[object]) -> JsonObject:
 
 def _type(annotation: Any) -> JsonObject:
     origin, arguments = get_origin(annotation), get_args(annotation)
+    if annotation is Any:
+        return {}
     if origin is Annotated:
         return _with_notes(_type(arguments[0]), list(arguments[1:]))
     if origin in (Union, UnionType):

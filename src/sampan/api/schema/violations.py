@@ -73,6 +73,11 @@ def _wrong_type(path: str, wanted: str, given: str) -> FieldError:
 def _object(schema: JsonObject, value: JsonObject, path: str) -> Iterator[FieldError]:
     properties = schema.get("properties", {})
     values = schema.get("additionalProperties")
+    fewest = schema.get("minProperties", 0)
+    if len(value) < fewest:
+        shown, bound = json.dumps(value), f"{path} in body should have at least {fewest} properties"
+        yield FieldError(path, f"Invalid value: {shown}: {bound}")
+    yield from _too_many(path, len(value), schema.get("maxProperties"))
     for name in schema.get("required", ()):
         if name not in value:
             yield FieldError(_join(path, name), "Required value", "FieldValueRequired")
@@ -92,9 +97,17 @@ def _array(schema: JsonObject, value: list[Any], path: str) -> Iterator[FieldErr
     if len(value) < fewest:
         text = f"Invalid value: {len(value)}: {path} in body should have at least {fewest} items"
         yield FieldError(path, text)
+    yield from _too_many(path, len(value), schema.get("maxItems"))
     for index, item in enumerate(value):
         yield from _value(schema.get("items", {}), item, f"{path}[{index}]")
     yield from _duplicates(schema, value, path)
+
+
+def _too_many(path: str, count: int, most: int | None) -> Iterator[FieldError]:
+    if most is not None and count > most:
+        items = "item" if most == 1 else "items"
+        text = f"Too many: {count}: must have at most {most} {items}"
+        yield FieldError(path, text, "FieldValueTooMany")
 
 
 def _duplicates(schema: JsonObject, value: list[Any], path: str) -> Iterator[FieldError]:

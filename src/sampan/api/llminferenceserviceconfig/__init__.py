@@ -1,0 +1,1 @@
+"""LLMInferenceServiceConfig, both versions: parts that LLMInferenceServices are made from."""
