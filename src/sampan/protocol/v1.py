@@ -12,7 +12,7 @@ from sampan.protocol.errors import InvalidInput
 
 def decode(body: bytes, content_type: bytes | None) -> Any:
     """Return the payload: decoded JSON, or the body itself where its type is not JSON."""
-    if not media.is_v1_json(media.media_type(content_type)):
+    if content_type != media.JSON and not media.is_v1_json(media.media_type(content_type)):
         return body
     try:
         return orjson.loads(body)

@@ -23,6 +23,7 @@ from sampan.server.batching import (
 from sampan.server.job import Job
 from sampan.server.model import Headers, Model
 from sampan.server.response_ids import make_response_id
+from sampan.server.steps import OwnSteps
 
 _Pair: TypeAlias = "tuple[Job, Part]"
 
@@ -32,22 +33,14 @@ class BatchModel:
     """A model with what its batches need to know, looked up once."""
 
     model: Model
-    preprocesses: bool
-    postprocesses: bool
+    own: OwnSteps
     arrays: bool
     tagged: bool
 
     @classmethod
     def of(cls, model: Model, *, tagged: bool = False) -> BatchModel:
-        """Return it for a model; a step that is not overridden is not called."""
-        kind = type(model)
-        return cls(
-            model,
-            kind.preprocess is not Model.preprocess,
-            kind.postprocess is not Model.postprocess,
-            model.takes_arrays,
-            tagged,
-        )
+        """Return it for a model."""
+        return cls(model, OwnSteps.of(model), model.takes_arrays, tagged)
 
 
 def run_jobs(batches: BatchModel, jobs: Sequence[Job], limits: BatchLimits) -> Iterator[list[Job]]:
@@ -77,10 +70,11 @@ def _prepare(batches: BatchModel, job: Job) -> bool:
     """Decode, preprocess and validate; False where that settled the job with an error."""
     try:
         payload = job.payload if job.decoded else job.inference.decode()
-        started = perf_counter()
-        if batches.preprocesses:
+        job.ran.preprocess = 0.0
+        if batches.own.preprocess:
+            started = perf_counter()
             payload = batches.model.preprocess(payload, job.inference.headers)
-        job.ran.preprocess = perf_counter() - started
+            job.ran.preprocess = perf_counter() - started
         job.payload = batches.model.validate(payload)
     except Exception as error:  # noqa: BLE001  # becomes the answer
         job.outcome = error
@@ -139,10 +133,11 @@ def _finish(batches: BatchModel, job: Job, result: Any, batch_id: str) -> None:
     """Postprocess and encode; with a batch id a V1 answer looks like one of KServe's batcher."""
     ran, inference = job.ran, job.inference
     try:
-        started = perf_counter()
-        if batches.postprocesses:
+        ran.postprocess = 0.0
+        if batches.own.postprocess:
+            started = perf_counter()
             result = batches.model.postprocess(result, inference.headers)
-        ran.postprocess = perf_counter() - started
+            ran.postprocess = perf_counter() - started
         if batch_id and isinstance(result, dict) and "predictions" in result:
             result = {"message": "", "batchId": batch_id, **result}
         job.outcome = inference.encode(result, ran.response_headers)

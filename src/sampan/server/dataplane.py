@@ -28,7 +28,7 @@ from sampan.server.batch_run import BatchModel
 from sampan.server.batching import BatchLimits
 from sampan.server.job import Done, Inference, Job
 from sampan.server.metrics import Metrics
-from sampan.server.model import InferenceVerb, Model
+from sampan.server.model import InferenceVerb
 from sampan.server.pace import INLINE_BYTES, SLOW_SECONDS, charge
 from sampan.server.repository import Entry, ModelRepository
 from sampan.server.steps import run, run_async
@@ -110,18 +110,20 @@ class DataPlane:
             task = asyncio.get_running_loop().create_task(self._infer_async(entry, job))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        elif predicts and inference.size <= INLINE_BYTES and self._is_batched(model):
+        elif inference.size > INLINE_BYTES:
+            self._start_on_thread(entry, job)
+        elif predicts and (model.row_wise or self.batch_all) and not model.return_response_headers:
             (entry.queue or self._make_queue(entry, inference.model_name)).put(job)
-        elif entry.pace.inline and inference.size <= INLINE_BYTES:
+        elif entry.pace.inline:
             _answer_here(entry, job)
             self._settle(job)
         else:
-            self._workers.submit(
-                lambda: _answer(entry, job), lambda outcome: self._answered(entry, job, outcome)
-            )
+            self._start_on_thread(entry, job)
 
-    def _is_batched(self, model: Model) -> bool:
-        return (model.row_wise or self.batch_all) and not model.return_response_headers
+    def _start_on_thread(self, entry: Entry, job: Job) -> None:
+        self._workers.submit(
+            lambda: _answer(entry, job), lambda outcome: self._answered(entry, job, outcome)
+        )
 
     def _make_queue(self, entry: Entry, name: str) -> BatchQueue:
         entry.queue = BatchQueue(
@@ -167,14 +169,16 @@ class DataPlane:
         if job.settled:
             return
         job.settled = True
-        answer, name = job.outcome, job.inference.model_name
-        code = "200" if not isinstance(answer, Exception) else str(status_of(answer))
-        self.metrics.of(name).end(job.ran, perf_counter() - job.begun, code)
-        known = isinstance(answer, (ServingError, NotImplementedError))
-        if isinstance(answer, Exception) and not known:
-            request_id = job.inference.headers.get("x-request-id", "-")
-            logger.error('model "%s" raised on request %s', name, request_id, exc_info=answer)
-        job.done(answer)
+        outcome = job.outcome
+        failed = isinstance(outcome, Exception)
+        counts = self.metrics.of(job.inference.model_name)
+        code = str(status_of(outcome)) if failed else "200"
+        counts.end(job.ran, perf_counter() - job.begun, code)
+        if failed and not isinstance(outcome, (ServingError, NotImplementedError)):
+            headers, name = job.inference.headers, job.inference.model_name
+            request_id = headers.get("x-request-id", "-")
+            logger.error('model "%s" raised on request %s', name, request_id, exc_info=outcome)
+        job.done(outcome)
 
     async def load(self, name: str) -> None:
         """Load a model on a thread; ModelNotReady with the reason where it does not work.
@@ -223,7 +227,8 @@ def _run(entry: Entry, job: Job) -> None:
     """Decode, run, encode."""
     inference, ran = job.inference, job.ran
     try:
-        run(entry.model, inference.decode(), inference.headers, inference.verb, ran)
+        payload = inference.decode()
+        run(entry.model, payload, inference.headers, inference.verb, ran, entry.own)
         job.outcome = inference.encode(ran.result, ran.response_headers)
     except Exception as error:  # noqa: BLE001  # becomes the answer
         job.outcome = error

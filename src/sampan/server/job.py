@@ -40,13 +40,14 @@ class Inference:
 class Job:
     """An inference with its caller. `payload` holds once decoded, `outcome` once settled."""
 
-    payload: Any = None
-    decoded = False
-    outcome: Any = None
-    settled = False
+    __slots__ = ("begun", "decoded", "done", "inference", "outcome", "payload", "ran", "settled")
 
     def __init__(self, inference: Inference, done: Done) -> None:
         self.inference = inference
         self.done = done
         self.ran = inference.ran = Ran()
+        self.payload: Any = None
+        self.decoded = False
+        self.outcome: Any = None
+        self.settled = False
         self.begun = perf_counter()

@@ -11,7 +11,7 @@ from sampan.protocol.errors import ModelNotFound, ModelNotReady
 from sampan.server.batch_queue import BatchQueue
 from sampan.server.model import InferenceVerb, Model
 from sampan.server.pace import Pace
-from sampan.server.steps import is_async
+from sampan.server.steps import ALL_STEPS, OwnSteps, is_async
 
 logger = logging.getLogger("sampan.server")
 
@@ -29,6 +29,7 @@ class Entry:
     queue: BatchQueue | None = None
     """What gathers its requests; made by the data plane with the first that is batched."""
     explains_asynchronously: bool = False
+    own: OwnSteps = ALL_STEPS
 
 
 class ModelRepository:
@@ -46,6 +47,7 @@ class ModelRepository:
             model,
             is_async(model),
             explains_asynchronously=is_async(model, InferenceVerb.EXPLAIN),
+            own=OwnSteps.of(model),
         )
         if model.row_wise and (entry.asynchronous or model.return_response_headers):
             logger.warning(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 from sampan.server.model import Headers, InferenceVerb, Model
 
@@ -51,22 +51,57 @@ def is_async(model: Model, verb: InferenceVerb = InferenceVerb.PREDICT) -> bool:
     return any(inspect.iscoroutinefunction(getattr(model, step)) for step in steps)
 
 
-def run(model: Model, payload: Any, headers: Headers, verb: InferenceVerb, ran: Ran) -> None:
-    """Run a model whose steps are all sync; fills `ran`, also up to the step that raises."""
-    extra = _extra(model, ran)
-    started = perf_counter()
-    payload = model.preprocess(payload, headers)
-    ran.preprocess = (now := perf_counter()) - started
+class OwnSteps(NamedTuple):
+    """Which of the steps around its verb a model has of its own: the others are not called."""
+
+    preprocess: bool
+    postprocess: bool
+
+    @classmethod
+    def of(cls, model: Model) -> OwnSteps:
+        """Return it for a model, as its class or itself has them."""
+        return cls(*(_is_own(model, step) for step in cls._fields))
+
+
+def _is_own(model: Model, step: str) -> bool:
+    function = getattr(getattr(model, step), "__func__", None)
+    return function is not getattr(Model, step)
+
+
+ALL_STEPS = OwnSteps(preprocess=True, postprocess=True)
+
+
+def run(  # what a run is made of
+    model: Model,
+    payload: Any,
+    headers: Headers,
+    verb: InferenceVerb,
+    ran: Ran,
+    own: OwnSteps = ALL_STEPS,
+) -> None:
+    """Run a model whose steps are all sync; fills `ran`, also up to the step that raises.
+
+    A step that is not its `own` takes no time.
+    """
+    extra = _extra(model, ran) if model.return_response_headers else ()
+    started = now = perf_counter()
+    if own.preprocess:
+        payload = model.preprocess(payload, headers)
+        now = perf_counter()
+    ran.preprocess = now - started
     payload = model.validate(payload)
-    started = now
     if verb is InferenceVerb.PREDICT:
         result = model.predict(payload, headers, *extra)
-        ran.predict = (now := perf_counter()) - started
+        ran.predict = (ended := perf_counter()) - now
     else:
         result = model.explain(payload, headers)
-        ran.explain = (now := perf_counter()) - started
-    ran.result = model.postprocess(result, headers, *extra)
-    ran.postprocess = perf_counter() - now
+        ran.explain = (ended := perf_counter()) - now
+    if own.postprocess:
+        result = model.postprocess(result, headers, *extra)
+        ran.postprocess = perf_counter() - ended
+    else:
+        ran.postprocess = 0.0
+    ran.result = result
 
 
 async def run_async(

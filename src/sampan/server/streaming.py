@@ -17,12 +17,14 @@ from typing import Any
 
 from sampan.protocol import json_out, sse
 from sampan.protocol.errors import describe
+from sampan.protocol.tensors import InferResponse
 from sampan.server.workers import Workers
 from sampan.wire.message import Reply, Response
 
 logger = logging.getLogger("sampan.server")
 
 _END = object()
+_WHOLE = frozenset({dict, list, str, bytes, InferResponse})
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,8 @@ class Streaming:
 
 def is_stream(result: Any) -> bool:
     """Whether a model's result is to be sent item by item."""
+    if type(result) in _WHOLE:  # nearly always, and asking the abstract classes is dear
+        return False
     return isinstance(result, AsyncIterator | Iterator)
 
 

@@ -46,6 +46,9 @@ class Stage(IntEnum):
     DEAF = 3  # nothing more is read: refused, or `Connection: close`
 
 
+_IDLE, _HEAD, _BODY, _DEAF = Stage  # looked up so often that an Enum's way is felt
+
+
 class Http1(asyncio.Protocol):
     """One connection."""
 
@@ -57,7 +60,7 @@ class Http1(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         # reading
         self._parser = httptools.HttpRequestParser(self)
-        self._stage = Stage.IDLE
+        self._stage = _IDLE
         self._since = host.now
         self._method = b""
         self._url = b""
@@ -132,23 +135,23 @@ class Http1(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take a request whose head is known; else feed llhttp, the callbacks below do the rest."""
-        idle = self._stage is Stage.IDLE
+        idle = self._stage is _IDLE
         if idle and self._known is not None and self._is_free():
             request = self._known.read(data)
             if request is not None:
                 self._current = request
                 self._hand_over(request)
                 return
-        if self._stage is Stage.DEAF:
+        if self._stage is _DEAF:
             return
         self._budget = self._limits.pipelining
         self._whole = data if idle else b""
         self._arrived = len(data)
-        if self._stage is Stage.HEAD:
+        if self._stage is _HEAD:
             self._fed += self._arrived
         try:
             self._parser.feed_data(data)
-            if self._stage is Stage.HEAD and self._fed > self._limits.header_bytes:
+            if self._stage is _HEAD and self._fed > self._limits.header_bytes:
                 self._refuse(head_too_large(self._limits))
         except httptools.HttpParserUpgrade as upgrade:
             self._without_upgrade(data[upgrade.args[0] :])
@@ -163,7 +166,7 @@ class Http1(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         """Begin a request: its first byte is here."""
-        self._stage = Stage.HEAD
+        self._stage = _HEAD
         self._since = self._host.now
         self._url = b""
         self._headers = []
@@ -177,7 +180,7 @@ class Http1(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header; trailers are read and dropped (RFC 9110, section 6.5.1)."""
-        if self._stage is Stage.HEAD:
+        if self._stage is _HEAD:
             self._headers.append((name.lower(), value.strip(b" \t")))
             if len(self._headers) > self._limits.header_count:
                 self._stop(too_many_headers(self._limits))
@@ -195,7 +198,7 @@ class Http1(asyncio.Protocol):
             self._expects = validate_head(self._version, self._headers, self._limits)
         except Refused as refused:
             self._stop(refused)
-        self._stage = Stage.BODY
+        self._stage = _BODY
         self._since = self._host.now
         self._size = 0
         if self._expects and not self._parser.should_upgrade():
@@ -221,7 +224,7 @@ class Http1(asyncio.Protocol):
         self._pieces = []
         body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         keep_alive = self._version == "1.1" and self._parser.should_keep_alive()
-        self._stage = Stage.IDLE if keep_alive else Stage.DEAF
+        self._stage = _IDLE if keep_alive else _DEAF
         self._since = self._host.now
         self._expects = False
         request = Request(self._method, self._url, self._headers, body, keep_alive)
@@ -242,7 +245,7 @@ class Http1(asyncio.Protocol):
         raise refused
 
     def _parse_error(self, error: httptools.HttpParserError) -> None:
-        if self._stage is Stage.DEAF:
+        if self._stage is _DEAF:
             return  # bytes after `Connection: close` are ignored
         self._refuse(self._refused or Refused(400, f"invalid HTTP request: {error}"))
 
@@ -316,19 +319,27 @@ class Http1(asyncio.Protocol):
                 self._stream(transport, response, close=close)
                 return
             discard(response)
-        head = self._host.head.render(response, close=close)
-        body = b"" if request.method == b"HEAD" else response.body
+        self._write(transport, response, close=close, bodiless=request.method == b"HEAD")
         self._current = None
         self._since = self._host.now
-        if len(body) > _COPY_BYTES:
-            transport.writelines((head, body))
-        else:
-            transport.write(head + body)
         if close:
             self._end(self._limits.write_seconds)
             transport.close()
-        else:
+        elif self._waiting or self._stage is not _IDLE or self._read_paused:
             self._take()
+
+    def _write(
+        self, transport: asyncio.Transport, response: Response, *, close: bool, bodiless: bool
+    ) -> None:
+        """Send a response that is there whole."""
+        render, body = self._host.head, response.body
+        if len(body) > _COPY_BYTES and not bodiless:
+            transport.writelines((render.render(response, close=close), body))
+            return
+        usual = None if close or bodiless else render.render_usual(response)
+        if usual is None:
+            usual = render.render(response, close=close) + (b"" if bodiless else body)
+        transport.write(usual)
 
     def _stream(self, transport: asyncio.Transport, response: Response, *, close: bool) -> None:
         """Send the head, and the pieces as they come (RFC 9112, section 7.1)."""
@@ -365,10 +376,10 @@ class Http1(asyncio.Protocol):
             self._take()
 
     def _between(self) -> bool:
-        return self._refused is None and self._stage in {Stage.IDLE, Stage.DEAF}
+        return self._refused is None and self._stage in {_IDLE, _DEAF}
 
     def _end(self, seconds: float) -> None:
-        self._stage = Stage.DEAF
+        self._stage = _DEAF
         self._waiting.clear()
         self._deadline = self._host.now + seconds
 
@@ -381,7 +392,7 @@ class Http1(asyncio.Protocol):
 
     def _refuse(self, refused: Refused) -> None:
         """Answer with this after what is in flight, then close; read nothing more."""
-        self._stage = Stage.DEAF
+        self._stage = _DEAF
         self._refused = refused
         self._expects = False
         self._pieces = []
@@ -392,7 +403,7 @@ class Http1(asyncio.Protocol):
         transport, refused = self._transport, self._refused
         if transport is None or refused is None or self._deadline:
             return
-        if self._stage is not Stage.DEAF or self._current is not None or self._waiting:
+        if self._stage is not _DEAF or self._current is not None or self._waiting:
             return
         self._end(self._limits.linger_seconds)
         transport.write(
@@ -431,10 +442,10 @@ class Http1(asyncio.Protocol):
                 transport.abort()
         elif self._current is not None or self._waiting:
             return  # the model works: its time is not the peer's fault
-        elif self._stage is Stage.IDLE:
+        elif self._stage is _IDLE:
             if waited > limits.idle_seconds:
                 transport.close()
-        elif self._stage is Stage.HEAD:
+        elif self._stage is _HEAD:
             if waited > limits.header_seconds:
                 self._refuse(_late("headers", limits.header_seconds))
         elif waited > limits.body_seconds + self._size / limits.body_rate:
