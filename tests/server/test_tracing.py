@@ -181,6 +181,7 @@ def test_a_receiver_gets_a_span_for_the_request_and_one_for_each_phase(receiver,
     assert post(f"{url}/v1/models/sums:predict", traceparent=parent)[0] == 200
     spans = named(receiver.wait(lambda spans: "POST predict" in named(spans)))
     root = spans["POST predict"]
+    assert "GET ready_v2" not in spans, "probes have no spans"
     assert (root.trace_id.hex(), root.parent_span_id.hex()) == (TRACE, CALLER)
     assert receiver.services == {"tested"}
     names = ["queue", "decode", "preprocess", "predict", "postprocess", "encode"]

@@ -27,6 +27,8 @@ _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT
 _FAULTS = frozenset({b"2", b"4", b"12", b"13", b"14", b"15"})
 """The gRPC codes that are the server's fault (semantic conventions for gRPC): UNKNOWN,
 DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS."""
+_PROBES = frozenset({"live_v1", "live_v2", "ready_v2", "ready_model", "metrics"})
+"""Handlers that are asked every few seconds, by machines: their spans would hide all others."""
 _PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 
 
@@ -84,7 +86,10 @@ class Tracing:
         self._context, self._propagate, self._trace = context, propagate, trace
 
     def run(self, exchange: Exchange, name: str, call: Callable[[], None]) -> None:
-        """Begin the span of a request, and run its handler within."""
+        """Begin the span of a request, and run its handler within. Probes have none."""
+        if name in _PROBES:
+            call()
+            return
         method = exchange.request.method.decode("latin-1")
         self._run(exchange, f"{method} {name}", _attributes(exchange), call)
 
