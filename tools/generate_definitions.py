@@ -17,7 +17,7 @@ from pathlib import Path
 from sampan.api.schema.derive_all import derive_definitions
 
 TARGET = Path(__file__).parents[1] / "src/sampan/api/schema/definitions.json"
-MODULES = ("core_v1", "meta_v1", "autoscaling_v2", "apps_v1")
+MODULES = ("core_v1", "meta_v1", "autoscaling_v2", "apps_v1", "rbac_v1")
 
 
 def model_texts() -> dict[str, str]:

@@ -186,7 +186,7 @@ def test_auth_tells_who_one_is_and_what_one_may(kube):
     assert "sampan" in kube.run("auth", "whoami")
     assert kube.run("auth", "can-i", "create", "widgets.example.sampan.dev") == "yes\n"
     assert kube.run("auth", "can-i", "delete", "pods", code=1).startswith("no")
-    assert "widgets.example.sampan.dev" in kube.run("auth", "can-i", "--list")
+    assert "*.*" in kube.run("auth", "can-i", "--list")
 
 
 def test_cluster_info_names_the_server(kube):

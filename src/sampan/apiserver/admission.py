@@ -11,12 +11,17 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from sampan.apiserver.body import duplicate_fields
+from sampan.apiserver.call import Call
 from sampan.apiserver.names import validate_name
+from sampan.apiserver.quotas import Quotas
 from sampan.machinery.errors import ApiError, BadRequest, FieldError, Forbidden, Invalid, Subject
 from sampan.machinery.registry import AdmissionContext, Admitted, JsonObject, Resource
 
 ExtraWarnings: TypeAlias = Callable[[JsonObject], Awaitable[list[str]]]
 """What the platform has to say about an object: fields that it does not honour."""
+
+CheckGrant: TypeAlias = Callable[[Call, JsonObject], Awaitable[None]]
+"""Raises Forbidden where a role or binding would give more than its writer has."""
 
 
 class Warned(Exception):
@@ -44,6 +49,8 @@ class Admission:
 
     gather: Callable[[Resource, str], Awaitable[AdmissionContext]]
     extra_warnings: ExtraWarnings
+    check_grant: CheckGrant
+    quotas: Quotas
 
     async def admit(self, resource: Resource, sent: Submitted) -> Admitted:
         """Return the object as it may be stored, with warnings; raise ApiError for a refusal."""

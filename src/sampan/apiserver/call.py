@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sampan.apiserver.identity import User
 from sampan.apiserver.messages import Request
 from sampan.apiserver.route import Route
 from sampan.machinery.registry import Resource
@@ -12,11 +13,12 @@ from sampan.machinery.store import Key
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request, the route of its path, and the resource that the route names."""
+    """A request, the route of its path, the resource that the route names, and who asks."""
 
     request: Request
     route: Route
     resource: Resource
+    user: User
 
     @property
     def key(self) -> Key:

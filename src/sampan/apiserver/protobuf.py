@@ -14,6 +14,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+import orjson
+
 from sampan.machinery.errors import BadRequest, UnsupportedMediaType
 from sampan.machinery.registry import JsonObject
 from sampan.machinery.timestamps import rfc3339
@@ -31,8 +33,8 @@ Message: TypeAlias = "Mapping[int, Field]"
 class Field:
     """A field of a message: its JSON name and what it holds.
 
-    `type` is `string`, `bytes` (base64 in JSON), `int`, `bool`, `time` or `message`; a map has
-    string keys and values of `type`.
+    `type` is `string`, `bytes` (base64 in JSON), `int`, `bool`, `time`, `quantity`, `json` (a text
+    of JSON, as of `FieldsV1`) or `message`; a map has string keys and values of `type`.
     """
 
     name: str
@@ -105,6 +107,9 @@ def _scalar(kind: str, value: int | bytes) -> Any:
     if kind == "time":
         parts = {n: v for n, _, v in _read(value)}
         return rfc3339(float(_scalar("int", parts[1]))) if parts.get(1) else None
+    if kind in ("quantity", "json"):
+        inner = _bytes({n: v for n, _, v in _read(value)}.get(1, b""))
+        return orjson.loads(inner or b"{}") if kind == "json" else inner.decode()
     return value.decode()
 
 

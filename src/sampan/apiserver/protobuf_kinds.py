@@ -18,6 +18,16 @@ OWNER_REFERENCE: Message = {
     7: Field("blockOwnerDeletion", "bool"),
 }
 
+MANAGED_FIELDS: Message = {
+    1: Field("manager"),
+    2: Field("operation"),
+    3: Field("apiVersion"),
+    4: Field("time", "time"),
+    6: Field("fieldsType"),
+    7: Field("fieldsV1", "json"),
+    8: Field("subresource"),
+}
+
 OBJECT_META: Message = {
     1: Field("name"),
     2: Field("generateName"),
@@ -33,6 +43,7 @@ OBJECT_META: Message = {
     12: Field("annotations", map=True),
     13: Field("ownerReferences", "message", repeated=True, fields=OWNER_REFERENCE),
     14: Field("finalizers", repeated=True),
+    17: Field("managedFields", "message", repeated=True, fields=MANAGED_FIELDS),
 }
 
 OBJECT_REFERENCE: Message = {
@@ -118,12 +129,76 @@ RULES_REVIEW: Message = {
 }
 SELF_REVIEW: Message = {1: _META, 2: Field("status", "message", fields=_SELF_STATUS)}
 
+_POLICY_RULE: Message = {
+    1: Field("verbs", repeated=True),
+    2: Field("apiGroups", repeated=True),
+    3: Field("resources", repeated=True),
+    4: Field("resourceNames", repeated=True),
+    5: Field("nonResourceURLs", repeated=True),
+}
+_RULES = Field("rules", "message", repeated=True, fields=_POLICY_RULE)
+_LABEL_SELECTOR: Message = {
+    1: Field("matchLabels", map=True),
+    2: Field("matchExpressions", "message", repeated=True, fields=_LABEL_REQUIREMENT),
+}
+_AGGREGATION: Message = {
+    1: Field("clusterRoleSelectors", "message", repeated=True, fields=_LABEL_SELECTOR)
+}
+_SUBJECT: Message = {
+    1: Field("kind"),
+    2: Field("apiGroup"),
+    3: Field("name"),
+    4: Field("namespace"),
+}
+_ROLE_REF: Message = {1: Field("apiGroup"), 2: Field("kind"), 3: Field("name")}
+
+ROLE: Message = {1: _META, 2: _RULES}
+CLUSTER_ROLE: Message = {
+    **ROLE,
+    3: Field("aggregationRule", "message", fields=_AGGREGATION),
+}
+BINDING: Message = {
+    1: _META,
+    2: Field("subjects", "message", repeated=True, fields=_SUBJECT),
+    3: Field("roleRef", "message", fields=_ROLE_REF),
+}
+_QUOTA_SPEC: Message = {
+    1: Field("hard", "quantity", map=True),
+    2: Field("scopes", repeated=True),
+}
+_QUOTA_STATUS: Message = {
+    1: Field("hard", "quantity", map=True),
+    2: Field("used", "quantity", map=True),
+}
+RESOURCE_QUOTA: Message = {
+    1: _META,
+    2: Field("spec", "message", fields=_QUOTA_SPEC),
+    3: Field("status", "message", fields=_QUOTA_STATUS),
+}
+_TOKEN_SPEC: Message = {
+    1: Field("audiences", repeated=True),
+    3: Field("boundObjectRef", "message", fields={1: Field("kind"), 3: Field("name")}),
+    4: Field("expirationSeconds", "int"),
+}
+_TOKEN_STATUS: Message = {1: Field("token"), 2: Field("expirationTimestamp", "time")}
+TOKEN_REQUEST: Message = {
+    1: _META,
+    2: Field("spec", "message", fields=_TOKEN_SPEC),
+    3: Field("status", "message", fields=_TOKEN_STATUS),
+}
+
 KINDS: Mapping[tuple[str, str], Message] = {
     ("v1", "ConfigMap"): CONFIG_MAP,
     ("v1", "Secret"): SECRET,
     ("v1", "ServiceAccount"): SERVICE_ACCOUNT,
     ("v1", "Namespace"): NAMESPACE,
+    ("v1", "ResourceQuota"): RESOURCE_QUOTA,
     ("authorization.k8s.io/v1", "SelfSubjectAccessReview"): ACCESS_REVIEW,
     ("authorization.k8s.io/v1", "SelfSubjectRulesReview"): RULES_REVIEW,
     ("authentication.k8s.io/v1", "SelfSubjectReview"): SELF_REVIEW,
+    ("authentication.k8s.io/v1", "TokenRequest"): TOKEN_REQUEST,
+    ("rbac.authorization.k8s.io/v1", "Role"): ROLE,
+    ("rbac.authorization.k8s.io/v1", "ClusterRole"): CLUSTER_ROLE,
+    ("rbac.authorization.k8s.io/v1", "RoleBinding"): BINDING,
+    ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding"): BINDING,
 }

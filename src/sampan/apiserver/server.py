@@ -202,8 +202,9 @@ class ApiServer:
             views[PODS.id] = View(PODS, PodSource(replicas), clock)
             logs = Logs(replicas, views[PODS.id], clock, self._stopping)
             verbs[f"{PODS.id}/log", "get"] = logs.get
+        reviews = Reviews(self._access, tuple(self._served.values()))
         for review in REVIEWS:
-            verbs[review.id, "create"] = Reviews(self._access).create
+            verbs[review.id, "create"] = reviews.create
         tokens = TokenRequests(self._store, clock, self._signer)
         verbs["serviceaccounts/token", "create"] = tokens.create
         for (resource, part), answer in self._settings.answers.items():

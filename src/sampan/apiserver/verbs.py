@@ -9,12 +9,16 @@ from sampan.machinery.errors import MethodNotAllowed, NotFound
 COLLECTION = {"GET": "list", "POST": "create", "DELETE": "deletecollection"}
 OBJECT = {"GET": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 ACROSS_NAMESPACES = "list"
+CREATED_PARTS = frozenset({"token"})
+"""Subresources that a POST is for: something is made for the object named by the path."""
 
 
 def select_verb(call: Call, served: Served) -> str:
     """Return the verb of a call; raise NotFound or MethodNotAllowed where it is not served."""
     route, method = call.route, call.request.method
     methods = OBJECT if route.name else COLLECTION
+    if route.subresource in CREATED_PARTS:
+        methods = {**OBJECT, "POST": "create"}
     verb = methods.get(method, "")
     if verb not in _allowed(call, served):
         raise _not_allowed(call, served)

@@ -54,10 +54,12 @@ class Writer:
         await self._namespaces.check_open(resource, call.route.namespace, name)
         sent = Submitted(obj, None, options.field_validation, call.request.body)
         admitted = await self._admission.admit(resource, sent)
-        if resource.id == NAMESPACES:
-            made = await self._namespaces.create(admitted.obj, dry_run=options.dry_run)
-        else:
-            made = await self._store.create(resource.id, admitted.obj, dry_run=options.dry_run)
+        await self._admission.check_grant(call, admitted.obj)
+        async with self._admission.quotas.reserved(resource, admitted.obj, None):
+            if resource.id == NAMESPACES:
+                made = await self._namespaces.create(admitted.obj, dry_run=options.dry_run)
+            else:
+                made = await self._store.create(resource.id, admitted.obj, dry_run=options.dry_run)
         return render_object(call, made, self._clock.now(), 201, admitted.warnings)
 
     async def update(self, call: Call) -> Reply:
@@ -91,7 +93,9 @@ class Writer:
             obj = _with_status_of(old, obj)
         sent = Submitted(obj, old, options.field_validation, call.request.body)
         admitted = await self._admission.admit(resource, sent)
-        made = await self._store.update(resource.id, admitted.obj, dry_run=options.dry_run)
+        await self._admission.check_grant(call, admitted.obj)
+        async with self._admission.quotas.reserved(resource, admitted.obj, old):
+            made = await self._store.update(resource.id, admitted.obj, dry_run=options.dry_run)
         return render_object(call, made, self._clock.now(), 200, admitted.warnings)
 
     async def delete(self, call: Call) -> Reply:
@@ -132,7 +136,9 @@ class Writer:
         if resource.id == NAMESPACES:
             return await self._namespaces.delete(key.name, wanted, dry_run=options.dry_run)
         policy = options.propagation_policy
-        return await apply_delete(self._store, key, policy, wanted, dry_run=options.dry_run)
+        last = await apply_delete(self._store, key, policy, wanted, dry_run=options.dry_run)
+        await self._admission.quotas.refresh(key.namespace)
+        return last
 
 
 def _with_status_of(old: JsonObject, obj: JsonObject) -> JsonObject:

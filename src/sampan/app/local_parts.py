@@ -94,7 +94,11 @@ async def started(settings: Settings, zygotes: ZygotePool) -> AsyncIterator[Daem
             token,
             Replicas(launcher, pod_changes),
             partial(unhonoured, sources),
-            ApiSettings(clock=clock, answers={(SERVICES, "why"): partial(_why, sources)}),
+            ApiSettings(
+                clock=clock,
+                answers={(SERVICES, "why"): partial(_why, sources)},
+                account_key=apply_token(paths.state / "account-key").encode(),
+            ),
         )
         authority = certificates.authority.read_bytes()
         yield Daemon(api, sock, certificates.context(), token, authority)

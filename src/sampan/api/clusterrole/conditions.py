@@ -1,0 +1,1 @@
+"""ClusterRole has no conditions."""

@@ -1,0 +1,1 @@
+"""A ClusterRole has no defaults."""

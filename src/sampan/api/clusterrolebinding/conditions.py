@@ -1,0 +1,1 @@
+"""ClusterRoleBinding has no conditions."""

@@ -1,0 +1,1 @@
+"""A ClusterRoleBinding gets the defaults of a RoleBinding: see `sampan.api.rolebinding`."""

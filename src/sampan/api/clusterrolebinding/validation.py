@@ -1,0 +1,11 @@
+"""Which ClusterRoleBindings are allowed."""
+
+from __future__ import annotations
+
+from sampan.api.rolebinding.rules import admit_binding
+from sampan.machinery.registry import AdmissionContext, Admitted, JsonObject
+
+
+def admit(obj: JsonObject, old: JsonObject | None, _context: AdmissionContext) -> Admitted:
+    """Default and check a ClusterRoleBinding."""
+    return admit_binding("ClusterRoleBinding", obj, old, ("ClusterRole",))

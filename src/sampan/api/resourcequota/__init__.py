@@ -1,0 +1,1 @@
+"""ResourceQuota, core `v1`: how much one namespace may ask for."""

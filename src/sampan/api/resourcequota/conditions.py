@@ -1,0 +1,1 @@
+"""ResourceQuota has no conditions."""

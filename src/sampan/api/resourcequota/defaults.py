@@ -1,0 +1,1 @@
+"""A ResourceQuota has no defaults."""

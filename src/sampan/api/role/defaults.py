@@ -1,0 +1,1 @@
+"""A Role has no defaults."""

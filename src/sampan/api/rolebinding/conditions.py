@@ -1,0 +1,1 @@
+"""RoleBinding has no conditions."""
