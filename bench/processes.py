@@ -22,7 +22,7 @@ from bench.ask import JSON
 _TICK = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _END_SECONDS = 15  # what no client waits for is drained well before
-_REFUSALS = {400, 422, 500}  # what no patience mends; 404 and 503 may pass as a model loads
+_REFUSALS = {422, 500}  # what no patience mends; 400, 404 and 503 may pass as a model loads
 _GUARD = Path(__file__).with_name("guard.py")
 
 
