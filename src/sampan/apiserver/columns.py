@@ -1,4 +1,4 @@
-"""The columns of kinds whose cells need more than a JSONPath: pods and events. Pure.
+"""The columns of kinds whose cells need more than a JSONPath: pods, events, access, quotas. Pure.
 
 The names, order and priorities are those that kubectl users know from Kubernetes; priority 1 is
 shown with `-o wide`.
@@ -114,6 +114,23 @@ def _count(obj: JsonObject, _now: float) -> int:
     return int(obj.get("count") or series.get("count") or 1)
 
 
+def _role(obj: JsonObject, _now: float) -> str:
+    role = obj.get("roleRef") or {}
+    return f"{role.get('kind', '')}/{role.get('name', '')}"
+
+
+def _used_of(limits: bool) -> Cell:
+    """Return a quota's amounts as kubectl knows them: `pods: 1/3, ...`."""
+
+    def cell(obj: JsonObject, _now: float) -> str:
+        status = obj.get("status") or {}
+        hard, used = status.get("hard") or {}, status.get("used") or {}
+        names = sorted(n for n in hard if n.startswith("limits.") is limits)
+        return ", ".join(f"{n}: {used.get(n, '0')}/{hard[n]}" for n in names)
+
+    return cell
+
+
 PODS = (
     ComputedColumn("Name", _name),
     ComputedColumn("Ready", _ready),
@@ -137,5 +154,24 @@ EVENTS = (
     ComputedColumn("Name", _name, priority=1),
 )
 
-COMPUTED: Mapping[str, tuple[ComputedColumn, ...]] = {"pods": PODS, "events": EVENTS}
+BINDINGS = (
+    ComputedColumn("Name", _name),
+    ComputedColumn("Role", _role),
+    ComputedColumn("Age", _age),
+)
+
+QUOTAS = (
+    ComputedColumn("Name", _name),
+    ComputedColumn("Request", _used_of(limits=False)),
+    ComputedColumn("Limit", _used_of(limits=True)),
+    ComputedColumn("Age", _age),
+)
+
+COMPUTED: Mapping[str, tuple[ComputedColumn, ...]] = {
+    "pods": PODS,
+    "events": EVENTS,
+    "rolebindings.rbac.authorization.k8s.io": BINDINGS,
+    "clusterrolebindings.rbac.authorization.k8s.io": BINDINGS,
+    "resourcequotas": QUOTAS,
+}
 """By resource id; every other resource has the columns of its registry entry."""

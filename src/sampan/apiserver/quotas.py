@@ -36,6 +36,8 @@ class Quotas:
         namespace = str(obj["metadata"].get("namespace", ""))
         if not await self._of(namespace):
             yield
+            if resource.id == QUOTAS:
+                await self.refresh(namespace)
             return
         async with self._turn:
             for quota in await self._of(namespace):
