@@ -21,6 +21,7 @@ from sampan.runtimes.model_files import open_model_file, select_model_file
 from sampan.runtimes.pickles import Untrusted, load_restricted, parse_names
 from sampan.runtimes.sklearn_quick import make_quick_predict
 from sampan.runtimes.sklearn_rows import is_row_wise
+from sampan.runtimes.sklearn_types import UNKNOWN, Tensors, observe_types
 from sampan.server.load_failure import LoadFailure
 from sampan.server.model import Headers, Model
 from sampan.server.payloads import get_predict_input, get_predict_response
@@ -84,6 +85,7 @@ class SKLearnModel(Model):
         self._allowed = allowed
         self._predict: Any = None
         self._width = 0
+        self._types = UNKNOWN
 
     def load(self) -> bool:
         """Load the one model file of the folder; LoadFailure tells what is wrong with it."""
@@ -100,6 +102,7 @@ class SKLearnModel(Model):
         if self._predict == getattr(estimator, "predict", None):
             self._predict = make_quick_predict(estimator) or self._predict
         self._width = getattr(estimator, "n_features_in_", 0)
+        self._types = observe_types(self._predict, self._width)
         self.row_wise = is_row_wise(estimator)
         self.ready = True
         return self.ready
@@ -109,6 +112,14 @@ class SKLearnModel(Model):
         if self._width:
             for _ in range(_WARM_ROUNDS):
                 self.predict({"instances": [[0.0] * self._width]})
+
+    def get_input_types(self) -> Tensors:
+        """Return the matrix that it takes; nothing where it takes something else than numbers."""
+        return self._types.inputs
+
+    def get_output_types(self) -> Tensors:
+        """Return what it answers to such a matrix."""
+        return self._types.outputs
 
     def _read(self, path: Path) -> Any:
         from sklearn import __version__ as installed
