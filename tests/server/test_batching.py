@@ -311,6 +311,8 @@ def test_known_estimators_answer_a_row_with_the_same_bits_in_any_company(
     quick = make_quick_predict(estimator)
     if quick is not None:
         assert quick(rows).tobytes() == whole.tobytes()
+        for other in (np.float32, np.int64):
+            assert quick(rows.astype(other)).tobytes() == predict(rows.astype(other)).tobytes()
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
 """A shorter way to the same prediction, for the support vector classifier of every first try.
 
 `SVC.predict` spends four fifths of its time on finding out what kind of array it was given. For
-rows that plainly are what it wants (float64, row-major, finite, the right width) the rest is called
-at once. It is a private method of scikit-learn, so the way is tried when the model is loaded and
+rows that plainly are what it wants (numbers, row-major, finite, the right width) the rest is called
+at once; other numbers become float64 first, as `predict` has it too. It is a private method of scikit-learn, so the way is tried when the model is loaded and
 taken only where it gives the very same answer; anything else goes through `predict`.
 """
 
@@ -43,8 +43,11 @@ def _make(estimator: Any) -> Predict:
     dense, classes = estimator._dense_predict, estimator.classes_  # noqa: SLF001  # see above
     width, usual = estimator.n_features_in_, estimator.predict
     float64, index = np.dtype(np.float64), np.intp
+    others = frozenset(map(np.dtype, (np.float32, np.int64, np.int32)))
 
     def predict(rows: Any) -> Any:
+        if type(rows) is np.ndarray and rows.dtype in others:
+            rows = rows.astype(float64)
         plain = (
             type(rows) is np.ndarray
             and rows.dtype == float64
