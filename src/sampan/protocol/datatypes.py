@@ -26,15 +26,18 @@ NUMPY_NAMES = {
     "BYTES": "object",
 }
 _DATATYPES = {name: datatype for datatype, name in NUMPY_NAMES.items()}
+_DTYPES: dict[str, np.dtype[Any]] = {}  # made with the first that asks
 _TEXT_KINDS = "OSUM"  # object, bytes_, str_, datetime64: all travel as BYTES
 
 
 def to_np_dtype(datatype: str) -> np.dtype[Any] | None:
     """Return the NumPy dtype of a V2 datatype, or None for an unknown one."""
-    import numpy as np
+    made = _DTYPES.get(datatype)
+    if made is None and datatype in NUMPY_NAMES:
+        import numpy as np
 
-    name = NUMPY_NAMES.get(datatype)
-    return None if name is None else np.dtype(name)
+        made = _DTYPES[datatype] = np.dtype(NUMPY_NAMES[datatype])
+    return made
 
 
 def from_np_dtype(dtype: np.dtype[Any]) -> str | None:

@@ -10,6 +10,8 @@ _UNSAID = frozenset({b"", b"application/x-www-form-urlencoded"})  # the last: wh
 
 def media_type(content_type: bytes | None) -> bytes:
     """Return the type without parameters, in lower case; empty where the header is absent."""
+    if content_type == JSON:  # as nearly all say it
+        return JSON
     return (content_type or b"").partition(b";")[0].strip().lower()
 
 

@@ -144,9 +144,12 @@ def _input(
 
 def encode(response: InferResponse) -> tuple[bytes, int | None]:
     """Return the body, and the length of its JSON part where raw tensors follow (else None)."""
-    chosen = _select_outputs(response)
-    if any(binary for _, binary in chosen):
-        return _encode_binary(response, chosen)
+    chosen = response.outputs
+    if response.requested_outputs or response.use_binary_outputs:
+        selected = _select_outputs(response)
+        if any(binary for _, binary in selected):
+            return _encode_binary(response, selected)
+        chosen = [output for output, _ in selected]
     outputs = [
         {
             "name": output.name,
@@ -155,7 +158,7 @@ def encode(response: InferResponse) -> tuple[bytes, int | None]:
             "parameters": output.parameters,
             "data": _json_data(output, response.model_name),
         }
-        for output, _ in chosen
+        for output in chosen
     ]
     body = {
         "model_name": response.model_name,

@@ -70,6 +70,7 @@ class SKLearnModel(Model):
 
     quick = True
     takes_arrays = True
+    takes_headers = False
 
     def __init__(
         self,

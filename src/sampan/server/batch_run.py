@@ -103,7 +103,8 @@ def _predict(batches: BatchModel, pairs: list[_Pair]) -> None:
     started = perf_counter()
     try:
         payload = merge(parts, arrays=batches.arrays)
-        results = split(batches.model.predict(payload, _common_headers(pairs)), parts)
+        headers = _common_headers(pairs) if batches.model.takes_headers else {}
+        results = split(batches.model.predict(payload, headers), parts)
     except NotRowWise:
         for job, _ in pairs:
             _predict_alone(batches, job)

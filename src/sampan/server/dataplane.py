@@ -36,6 +36,8 @@ from sampan.server.workers import Workers
 
 logger = logging.getLogger("sampan.server")
 
+_PREDICT = InferenceVerb.PREDICT  # looked up so often that an Enum's way is felt
+
 
 class DataPlane:
     """Answers for the models of a repository. Used on the loop's thread."""
@@ -105,7 +107,7 @@ class DataPlane:
     def _start(self, entry: Entry, job: Job) -> None:
         """Hand a job to where its model runs."""
         model, inference = entry.model, job.inference
-        predicts = inference.verb is InferenceVerb.PREDICT
+        predicts = inference.verb is _PREDICT
         if entry.asynchronous if predicts else entry.explains_asynchronously:
             task = asyncio.get_running_loop().create_task(self._infer_async(entry, job))
             self._tasks.add(task)

@@ -159,9 +159,7 @@ class Metrics:
         """Count one predict for `size` requests that waited these seconds for it."""
         found = self.of(model)
         found.histogram("kserve_inference_batch_size", SIZE_BUCKETS).observe(size)
-        queue = found.histogram("kserve_inference_queue_seconds", LATENCY_BUCKETS)
-        for seconds in waited:
-            queue.observe(seconds)
+        found.histogram("kserve_inference_queue_seconds", LATENCY_BUCKETS).observe_all(waited)
 
     def observe_load(self, model: str, seconds: float, *, success: bool) -> None:
         """Count one load."""

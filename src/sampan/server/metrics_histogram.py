@@ -20,7 +20,7 @@ class Histogram:
     BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
     """prometheus_client's default, and so KServe's."""
 
-    __slots__ = ("_fresh", "buckets", "counts", "created", "observe", "sum")
+    __slots__ = ("_fresh", "buckets", "counts", "created", "observe", "observe_all", "sum")
 
     def __init__(self, buckets: tuple[float, ...] = BUCKETS) -> None:
         self.buckets = buckets
@@ -30,6 +30,8 @@ class Histogram:
         self._fresh: list[float] = []
         self.observe: Callable[[float], None] = self._fresh.append
         """Count one. A list takes it, for that is the least that a request can pay."""
+        self.observe_all: Callable[[Iterable[float]], None] = self._fresh.extend
+        """Count several."""
 
     @property
     def waiting(self) -> int:

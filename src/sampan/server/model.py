@@ -38,6 +38,9 @@ class Model:
     takes_arrays = False
     """Whether `instances` of a batch may be a NumPy array instead of lists."""
 
+    takes_headers = True
+    """Whether predict looks at headers. One that does not is given none with a batch."""
+
     def __init__(self, name: str, return_response_headers: bool = False) -> None:
         self.name = name
         self.ready = False
@@ -55,6 +58,10 @@ class Model:
     def stop(self) -> None:
         """Release what `load` took; the model gets no request any more."""
         self.ready = False
+
+    async def healthy(self) -> bool:
+        """Whether it can answer now. One of its own is asked once a second (`server.health`)."""
+        return self.ready
 
     def get_input_types(self) -> list[dict[str, Any]]:
         """Return the input tensors for metadata: name, datatype, shape."""

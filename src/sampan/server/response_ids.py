@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from random import getrandbits
 
-_VARIANT = "89ab"
+_VERSION_AND_VARIANT = (0xF << 76) | (0x3 << 62)
+_OF_UUID4 = (0x4 << 76) | (0x2 << 62)
 
 
 def make_response_id() -> str:
     """Return a new one."""
-    digits = f"{getrandbits(128):032x}"
-    variant = _VARIANT[int(digits[16], 16) & 3]
-    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
+    digits = f"{getrandbits(128) & ~_VERSION_AND_VARIANT | _OF_UUID4:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
