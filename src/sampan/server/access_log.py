@@ -108,8 +108,8 @@ def _value(atom: str, exchange: Exchange, response: Response) -> object:
     wanted = name.encode("latin-1")
     if wanted == b"content-type" and response.content_type:
         return _clean(response.content_type)
-    fields = (*response.headers, *response.trailers)
-    return next((_clean(value) for key, value in fields if key == wanted), "-")
+    found = response.field(wanted)
+    return "-" if found is None else _clean(found)
 
 
 def _record(exchange: Exchange, response: Response) -> dict[str, Any]:
@@ -122,7 +122,7 @@ def _record(exchange: Exchange, response: Response) -> dict[str, Any]:
         "bytes": exchange.sent,
         "seconds": round(perf_counter() - exchange.begun, 6),
     }
-    code = response.trailer(b"grpc-status")
+    code = response.field(b"grpc-status")
     if code is not None:
         record["grpc_status"] = int(code)
     if exchange.inference is not None:

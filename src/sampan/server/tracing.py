@@ -29,6 +29,15 @@ _FAULTS = frozenset({b"2", b"4", b"12", b"13", b"14", b"15"})
 DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS."""
 _PROBES = frozenset({"live_v1", "live_v2", "ready_v2", "ready_model", "metrics"})
 """Handlers that are asked every few seconds, by machines: their spans would hide all others."""
+_RPC_PROBES = frozenset(
+    {
+        "grpc.health.v1.Health/Check",
+        "grpc.health.v1.Health/Watch",
+        "inference.GRPCInferenceService/ModelReady",
+        "inference.GRPCInferenceService/ServerLive",
+        "inference.GRPCInferenceService/ServerReady",
+    }
+)
 _PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 
 
@@ -94,11 +103,14 @@ class Tracing:
         self._run(exchange, f"{method} {name}", _attributes(exchange), call)
 
     def run_rpc(self, exchange: Exchange, call: Callable[[], None]) -> None:
-        """Begin the span of a gRPC call, and run its handler within.
+        """Begin the span of a gRPC call, and run its handler within. Probes have none.
 
         Names are those of OpenTelemetry's semantic conventions for gRPC.
         """
         name = exchange.request.target.decode("latin-1").lstrip("/")
+        if name in _RPC_PROBES:
+            call()
+            return
         self._run(exchange, name, _rpc_attributes(exchange), call)
 
     def _run(
@@ -120,7 +132,7 @@ class Tracing:
         span, response = exchange.span, exchange.response
         if not isinstance(span, self._trace.Span) or response is None:
             return
-        code = response.trailer(b"grpc-status")
+        code = response.field(b"grpc-status")
         if code is None:
             span.set_attribute("http.response.status_code", response.status)
         else:

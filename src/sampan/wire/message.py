@@ -89,9 +89,13 @@ class Response(NamedTuple):
     trailers: tuple[tuple[bytes, bytes], ...] = ()
     chunks: AsyncIterator[bytes] | None = None
 
-    def trailer(self, name: bytes) -> bytes | None:
-        """Return the first trailer of this (lower-case) name, or None."""
-        return next((value for key, value in self.trailers if key == name), None)
+    def field(self, name: bytes) -> bytes | None:
+        """Return the first header or trailer of this (lower-case) name, or None.
+
+        gRPC tells its status in trailers, or where it says nothing else in headers.
+        """
+        fields = (*self.headers, *self.trailers)
+        return next((value for key, value in fields if key == name), None)
 
 
 Reply: TypeAlias = Callable[[Response], None]
