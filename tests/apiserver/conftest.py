@@ -457,3 +457,9 @@ def running_server() -> Callable[..., Any]:
 def pod() -> Callable[..., JsonObject]:
     """Return what makes a Pod of a platform."""
     return make_pod
+
+
+@pytest.fixture(scope="session")
+def pod_of_tests() -> Callable[..., JsonObject]:
+    """Return what makes a Pod of a platform, for fixtures of a module."""
+    return make_pod

@@ -9,6 +9,8 @@ import signal
 import subprocess
 import threading
 import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -258,6 +260,49 @@ def test_stop_and_start_by_annotation(served: Sampan):
         time.sleep(0.2)
     served.kubectl("annotate", "isvc", "iris", "serving.kserve.io/stop-")
     served.kubectl("wait", READY, "isvc/iris", "--timeout=60s")
+
+
+def test_get_all_shows_services_and_replicas(served: Sampan):
+    told = served.kubectl("get", "all")
+    assert "inferenceservice.serving.kserve.io/iris" in told
+    assert "pod/iris-" in told
+
+
+def test_top_tells_what_the_replicas_use(served: Sampan):
+    header, row, *_ = served.kubectl("top", "pods").splitlines()
+    assert header.split() == ["NAME", "CPU(cores)", "MEMORY(bytes)"]
+    assert row.split()[0].startswith("iris-")
+    assert int(row.split()[2].removesuffix("Mi")) > 5
+
+
+def test_a_token_opens_its_own_namespace_only(served: Sampan):
+    served.kubectl("create", "namespace", "team")
+    served.kubectl("create", "serviceaccount", "ann", "-n", "team")
+    served.kubectl(
+        "create", "rolebinding", "ann", "-n", "team", "--clusterrole=edit",
+        "--serviceaccount=team:ann",
+    )  # fmt: skip
+    token = served.kubectl("create", "token", "ann", "-n", "team").strip()
+    daemon = served.daemon
+    base = f"http://{daemon['host']}:{daemon['port']}/api/v1/namespaces"
+
+    def ask(namespace: str) -> int:
+        headers = {"Authorization": f"Bearer {token}"}
+        request = urllib.request.Request(f"{base}/{namespace}/configmaps", headers=headers)
+        try:
+            with urllib.request.urlopen(request, timeout=30) as response:
+                return int(response.status)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code
+
+    assert (ask("team"), ask("default"), ask("kserve")) == (200, 403, 403)
+    served.down()
+    served.up()
+    daemon = served.daemon
+    base = f"http://{daemon['host']}:{daemon['port']}/api/v1/namespaces"
+    assert ask("team") == 200, "a token outlives the daemon"
+    served.kubectl("delete", "namespace", "team", "--timeout=60s")
 
 
 def test_api_resources_lists_the_kinds(served: Sampan):

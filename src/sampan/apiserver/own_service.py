@@ -15,6 +15,7 @@ SERVICES = Resource(
     plural="services",
     singular="service",
     short_names=("svc",),
+    categories=("all",),
     generation=False,
     columns=(
         Column("Type", ".spec.type"),

@@ -30,6 +30,8 @@ from sampan.apiserver.namespaces import Namespaces
 from sampan.apiserver.own_service import SERVICES, OwnService
 from sampan.apiserver.patching import Patcher
 from sampan.apiserver.pod_logs import Logs
+from sampan.apiserver.pod_metrics import POD_METRICS, MetricsSource, PodMetrics
+from sampan.apiserver.pod_metrics import VERBS as METRICS_VERBS
 from sampan.apiserver.quotas import Quotas
 from sampan.apiserver.reading import Readable, Reader
 from sampan.apiserver.replicas import PODS, PodSource, ReplicaSource
@@ -72,6 +74,7 @@ Answers: TypeAlias = Mapping[tuple[str, str], Callable[[Key], Awaitable[JsonObje
 class Settings:
     """What a server may be told besides its parts. `hosts`, `origins`: the guard lets them pass.
 
+    `metrics`: who measures replicas, for `kubectl top`; None: that is not served.
     `account_key` signs the tokens of ServiceAccounts; they are void once it is another.
     """
 
@@ -80,6 +83,7 @@ class Settings:
     configuration: Key = CONFIGURATION
     clock: Clock = field(default_factory=SystemClock)
     answers: Answers = field(default_factory=dict)
+    metrics: MetricsSource | None = None
     account_key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
 
 
@@ -110,7 +114,7 @@ class ApiServer:
         self._access = Access(authenticator, Authorizer(store), store)
         self._namespaces = Namespaces(store, registry, self._clock)
         self._own_service = OwnService()
-        self._served = _served(registry, settings.answers, shows_pods=replicas is not None)
+        self._served = _served(registry, settings, shows_pods=replicas is not None)
         self._older = _older(tuple(self._served.values()))
         every = (*self._served.values(), *(served for served, _ in self._older.values()))
         self._directory = Directory(every, store)
@@ -209,6 +213,9 @@ class ApiServer:
         verbs["serviceaccounts/token", "create"] = tokens.create
         for (resource, part), answer in self._settings.answers.items():
             verbs[f"{resource}/{part}", "get"] = partial(_answer, answer)
+        if self._settings.metrics is not None:
+            metrics = PodMetrics(self._settings.metrics, clock)
+            verbs |= {(POD_METRICS.id, "list"): metrics.list, (POD_METRICS.id, "get"): metrics.get}
         return verbs | self._make_store_verbs(self._store, views)
 
     def _make_store_verbs(
@@ -247,12 +254,13 @@ def _older(served: tuple[Served, ...]) -> dict[tuple[str, str], tuple[Served, Ol
     }
 
 
-def _served(registry: Registry, answers: Answers, *, shows_pods: bool) -> dict[str, Served]:
+def _served(registry: Registry, settings: Settings, *, shows_pods: bool) -> dict[str, Served]:
     """Return what is served by resource id: the registry's, our views, and the reviews."""
     views = (SERVICES, PODS) if shows_pods else (SERVICES,)
     shown = {PODS.id, SERVICES.id}
     served = [make_served(r) for r in (*(r for r in registry if r.id not in shown), *views)]
     served += [Served(review, VERBS) for review in REVIEWS]
-    for resource, part in answers:
+    served += [Served(POD_METRICS, METRICS_VERBS)] if settings.metrics else []
+    for resource, part in settings.answers:
         served = [s.with_part(part) if s.resource.id == resource else s for s in served]
     return {one.resource.id: one for one in served}

@@ -13,6 +13,16 @@ CREATED_PARTS = frozenset({"token"})
 """Subresources that a POST is for: something is made for the object named by the path."""
 
 
+ELSEWHERE = {
+    "exec": "a replica is a process of this machine: use a shell of your own; its number is in "
+    ".status.containerStatuses[0].containerID",
+    "attach": 'a replica has no terminal; "kubectl logs -f" follows what it prints',
+    "portforward": "a replica already listens on this machine, on the ports of "
+    ".spec.containers[0].ports; its service answers at the URL of its InferenceService",
+}
+"""Subresources of pods that kubectl asks for and that make no sense for a local process."""
+
+
 def select_verb(call: Call, served: Served) -> str:
     """Return the verb of a call; raise NotFound or MethodNotAllowed where it is not served."""
     route, method = call.route, call.request.method
@@ -37,6 +47,8 @@ def _allowed(call: Call, served: Served) -> tuple[str, ...]:
     for subresource in served.subresources:
         if subresource.name == part:
             return subresource.verbs
+    if served.resource.id == "pods" and part in ELSEWHERE:
+        raise MethodNotAllowed(f'"{part}" of "{call.route.name}" is not served: {ELSEWHERE[part]}')
     known = ", ".join(f'"{s.name}"' for s in served.subresources) or "none"
     raise NotFound(
         f'the server could not find the requested resource: "{call.resource.id}" has no '

@@ -19,6 +19,7 @@ from sampan.app.bootstrap import apply_bootstrap
 from sampan.app.controllers import run_controllers
 from sampan.app.daemon_settings import Settings
 from sampan.app.operator_settings import OperatorSettings, read_operator_settings
+from sampan.app.replica_usage import ReplicaUsage
 from sampan.app.replicas import Replicas
 from sampan.controllers.gather import SERVICES, Sources
 from sampan.controllers.unhonoured import unhonoured
@@ -98,6 +99,7 @@ async def started(settings: Settings, zygotes: ZygotePool) -> AsyncIterator[Daem
                 clock=clock,
                 answers={(SERVICES, "why"): partial(_why, sources)},
                 account_key=apply_token(paths.state / "account-key").encode(),
+                metrics=ReplicaUsage(launcher, clock),
             ),
         )
         authority = certificates.authority.read_bytes()
