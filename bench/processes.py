@@ -119,7 +119,7 @@ def _tell_guard(sign: str, group: int) -> None:
 
 @contextmanager
 def running(command: Sequence[str], log: Path, **environment: str) -> Iterator[Server]:
-    """Run a command in its own group with its words in a log; end the whole group after.
+    """Run a command in its own group with its words in a log; end it after, and all of its group.
 
     The group is ended as well when this process is killed meanwhile, whatever the signal.
     """
@@ -137,8 +137,7 @@ def running(command: Sequence[str], log: Path, **environment: str) -> Iterator[S
         _tell_guard("+", process.pid)
         yield Server(process, log)
     finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
+        process.terminate()  # it alone: a server whose workers end under its hands may hang
         try:
             with suppress(subprocess.TimeoutExpired):  # a peer that hangs at its end is killed
                 process.wait(_END_SECONDS)

@@ -17,6 +17,7 @@ from bench.setting import Setting
 
 MLSERVER = ("mlserver==1.7.1", "mlserver-sklearn==1.7.1", "uvloop==0.21.0")
 """With the uvloop of its time: its workers do not start on a later one (no current event loop)."""
+KSERVE_FILE_NAME = "kserve 0.21.0 ModelServer with the same model file"
 MODELS = Path(__file__).with_name("models")
 
 

@@ -10,9 +10,8 @@ from contextlib import suppress
 from urllib.parse import urlsplit
 
 from bench.ask import Ask
-from bench.peers import PEER_NAME
 from bench.row import Goal, Row, make_row
-from bench.servers import Up, kserve_file, ours_file, serving
+from bench.servers import KSERVE_FILE_NAME, Up, kserve_file, ours_file, serving
 from bench.setting import Setting
 
 ASK = Ask("/v1/models/slow:predict", b'{"instances": [[1]]}')
@@ -30,10 +29,10 @@ def while_predicting(setting: Setting) -> Iterator[Row]:
     told = (
         f"ours idle: {idle:.1f} ms; "
         f"{PROBES_PER_SECOND} probes a second on connections of their own, each timed from when it "
-        "was due; the model computes in plain Python; the same model file on both sides"
+        "was due; the model computes in plain Python"
     )
     name = "health, p99 while a 1 s predict runs"
-    yield make_row(name, "ms", *tails, Goal(limit=50), peer_is=PEER_NAME, note=told)
+    yield make_row(name, "ms", *tails, Goal(limit=50), peer_is=KSERVE_FILE_NAME, note=told)
 
 
 def _tail(side: Up, *, predicting: bool = True) -> float:
