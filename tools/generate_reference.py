@@ -13,7 +13,16 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
 
-PAGES = ("capabilities", "cli", "kinds", "limits", "reasons", "runtimes", "settings")
+PAGES = (
+    "capabilities",
+    "cli",
+    "configuration",
+    "kinds",
+    "limits",
+    "reasons",
+    "runtimes",
+    "settings",
+)
 """Pages by name; `tools.reference.NAME.render()` makes `docs/reference/NAME.md`."""
 
 

@@ -1,11 +1,13 @@
 """How `inferenceservice-config` is read."""
 
 import json
+from dataclasses import fields
 from typing import Any
 
 import pytest
 
 from sampan.api.config import ANNOTATIONS_KEPT_BACK, Config, Resources, parse_config
+from sampan.api.config_keys import KEYS, Form
 
 
 def parsed(**keys: Any) -> Any:
@@ -75,17 +77,67 @@ def test_the_example_is_no_configuration() -> None:
         (
             {"deploy": {"defaultDeploymentMode": "Serverles"}},
             "data.deploy.defaultDeploymentMode",
-            '"Serverles" is no deployment mode; write "Standard", "Knative" or "ModelMesh"',
+            '"Serverles" is not allowed; write "Standard", "Knative" or "ModelMesh"',
         ),
         (
             {"ingress": {"ingressDomain": 5}},
             "data.ingress.ingressDomain",
-            "5 is of the wrong type; write a string",
+            "5 is not allowed; write a string",
         ),
         (
             {"ingress": {"additionalIngressDomains": ["a", 1]}},
             "data.ingress.additionalIngressDomains",
-            '["a", 1] is of the wrong type; write a list of strings',
+            '["a", 1] is not allowed; write a list of strings',
+        ),
+        (
+            {"agent": {"cpuLimit": "plenty"}},
+            "data.agent.cpuLimit",
+            '"plenty" is not allowed; write a quantity in quotes, such as "100m" or "1Gi"',
+        ),
+        (
+            {"deploy": {"deploymentRolloutStrategy": {"defaultRollout": {"maxSurge": "1"}}}},
+            "data.deploy.deploymentRolloutStrategy.defaultRollout.maxSurge",
+            '"1" is not allowed; write a share in percent, such as "25%"',
+        ),
+        (
+            {"metricsAggregator": {"enableMetricAggregation": True}},
+            "data.metricsAggregator.enableMetricAggregation",
+            'true is not allowed; write "true" or "false", in quotes',
+        ),
+        (
+            {"autoscaler": {"scaleUpStabilizationWindowSeconds": 5}},
+            "data.autoscaler.scaleUpStabilizationWindowSeconds",
+            "5 is not allowed; write a whole number in quotes",
+        ),
+        (
+            {"ingress": {"ingressGateway": "no-namespace"}},
+            "data.ingress.ingressGateway",
+            '"no-namespace" is not allowed; write namespace/name of a gateway',
+        ),
+        (
+            {"ingress": {"domainTemplate": "{{ .Name"}},
+            "data.ingress.domainTemplate",
+            '"{{ .Name" is not allowed; write a template such as {{ .Name }}',
+        ),
+        (
+            {"ingress": {"enableGatewayApi": True}},
+            "data.ingress.kserveIngressGateway",
+            'enableGatewayApi true needs it; write "namespace/name" of the gateway',
+        ),
+        (
+            {"ingress": {"pathTemplate": "/{{ .Name }}"}},
+            "data.ingress.ingressDomain",
+            "pathTemplate needs it; write the domain",
+        ),
+        (
+            {"storageInitializer": {"ociModelMode": "ship"}},
+            "data.storageInitializer.ociModelMode",
+            '"ship" is not allowed; write "modelcar", "native" or "fetch"',
+        ),
+        (
+            {"localModel": {"fsGroup": -1}},
+            "data.localModel.fsGroup",
+            "-1 is not allowed; write a whole number",
         ),
     ],
 )
@@ -123,3 +175,23 @@ def test_the_shipped_configuration_has_no_mistake(recordings: Any, setup: str) -
     found = parse_config(recordings.configuration(setup))
     assert found.errors == ()
     assert not [warning for warning in found.warnings if "unknown" in warning]
+
+
+WRONG = {Form.TEXT: 5, Form.OBJECT: "x", Form.TEXTS: "x", Form.FLAG: "true", Form.WHOLE: "1"}
+"""By what a setting holds: a value that it does not; 1.5 is wrong for all others."""
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_every_setting_of_a_key_is_checked(key: str) -> None:
+    for setting in KEYS[key]:
+        value: Any = WRONG.get(setting.form, 1.5)
+        for step in reversed(setting.path.split(".")):
+            value = {step: value}
+        errors = {error.path: error.message for error in parsed(**{key: value}).errors}
+        assert setting.form.word in errors[f"data.{key}.{setting.path}"]
+
+
+def test_every_field_of_the_configuration_has_its_setting() -> None:
+    named = {setting.field for settings in KEYS.values() for setting in settings} - {""}
+    amounts = {"cpu_limit", "memory_limit", "cpu_request", "memory_request"}
+    assert named - amounts | {"resources"} == {field.name for field in fields(Config)}

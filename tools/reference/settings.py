@@ -1,12 +1,10 @@
-"""`settings.md`: what an operator sets, from the table of settings and the ConfigMap's reader."""
+"""`settings.md`: what an operator sets, from the table of settings."""
 
 from __future__ import annotations
 
 from dataclasses import fields
 
-from sampan.api.config import _SETTINGS, _WITHOUT_EFFECT, Config
 from sampan.app.operator_settings import SECTION, SETTINGS, Setting
-from sampan.plan.unbuilt import _warn_config
 from sampan.storage.base import FetchOptions
 from tools.reference.markdown import code, page, section, table
 
@@ -29,9 +27,8 @@ On macOS state is in `~/Library/Application Support/sampan` and the cache in
 Sampan is down.
 """
 _CONFIG_MAP = """
-The ConfigMap `inferenceservice-config` in the namespace `kserve`, as for KServe: each key holds a
-JSON object. A change counts from the next decision on. A documented setting that has no effect
-here and an unknown one are named in a warning when the ConfigMap is applied.
+The ConfigMap `inferenceservice-config` in the namespace `kserve`: [configuration](configuration.md)
+has every setting of it.
 """
 _VARIABLES = """
 | variable | read by | meaning |
@@ -53,7 +50,7 @@ def render() -> str:
         section("Of the daemon", _FILE, table(("key", "variable", "default", "meaning"), _rows())),
         section("Folders", _FOLDERS),
         section("Variables", _VARIABLES),
-        section("Of KServe", _CONFIG_MAP, table(("key", "setting", "here"), _config_rows())),
+        section("Of KServe", _CONFIG_MAP),
     )
 
 
@@ -69,21 +66,3 @@ def _default(setting: Setting) -> str:
         mebi = default // 1024**2
         return code(f"{mebi // 1024}Gi" if mebi % 1024 == 0 else f"{mebi}Mi")
     return code(f"{default:g}")
-
-
-def _config_rows() -> list[tuple[str, str, str]]:
-    rows = []
-    for key, idle in _WITHOUT_EFFECT.items():
-        rows += [
-            (code(key), code(s.path), _here(f"{key}.{s.path}")) for s in _SETTINGS.get(key, ())
-        ]
-        if idle:
-            rows.append((code(key), ", ".join(code(name) for name in sorted(idle)), "no effect"))
-    return rows
-
-
-def _here(setting: str) -> str:
-    """Tell whether a setting is acted on: with it set, a plan may warn of it."""
-    config = Config(path_template="/x", disable_ingress_creation=True, url_scheme="https")
-    warned = {path.removeprefix("inferenceservice-config ") for path, _ in _warn_config(config)}
-    return "warned: not acted on" if setting in warned else "honoured"

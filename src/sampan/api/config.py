@@ -1,27 +1,27 @@
 """`inferenceservice-config` as one frozen value, parsed once.
 
-The ConfigMap's `data` maps keys to JSON texts (control-plane: KServe's operator manual). Each key
-that Sampan reads becomes a field of `Config`; each other documented one is accepted and reported as
-not honoured; what is not documented, not JSON or of a wrong type is named with the key and the
-mend. Defaults are the values of KServe's shipped ConfigMap, but for the deployment mode.
+The ConfigMap's `data` maps keys to JSON texts (`sampan.api.config_keys` has all of them). Each that
+both platforms read becomes a field of `Config`; each other documented one is checked, and reported
+as not honoured here; what is not documented, not JSON or of a wrong form is named with the key and
+the mend. Defaults are the values of KServe's shipped ConfigMap, but for the deployment mode.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
+from sampan.api.config_keys import KEYS, LEGACY_MODES, MODES, Form, Setting
 from sampan.machinery.errors import FieldError
 from sampan.machinery.registry import JsonObject
 from sampan.machinery.suggest import did_you_mean
 
-CONFIG_MAP = "inferenceservice-config"
+__all__ = ["LEGACY_MODES", "MODES", "Config", "ParsedConfig", "parse_cached", "parse_config"]
 
-MODES = ("Standard", "Knative", "ModelMesh")
-LEGACY_MODES = {"RawDeployment": "Standard", "Serverless": "Knative"}
+CONFIG_MAP = "inferenceservice-config"
 
 ANNOTATIONS_KEPT_BACK = (
     "autoscaling.knative.dev/min-scale",
@@ -80,89 +80,6 @@ class ParsedConfig:
     warnings: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Setting:
-    """One setting that is read: path under its key, field of `Config`, type; lists hold strings."""
-
-    path: str
-    field: str
-    kind: type
-
-
-_SETTINGS: Mapping[str, tuple[_Setting, ...]] = {
-    "deploy": (_Setting("defaultDeploymentMode", "default_deployment_mode", str),),
-    "ingress": (
-        _Setting("ingressDomain", "ingress_domain", str),
-        _Setting("domainTemplate", "domain_template", str),
-        _Setting("urlScheme", "url_scheme", str),
-        _Setting("pathTemplate", "path_template", str),
-        _Setting("additionalIngressDomains", "additional_ingress_domains", list),
-        _Setting("disableIngressCreation", "disable_ingress_creation", bool),
-    ),
-    "inferenceService": (
-        _Setting("resource.cpuLimit", "cpu_limit", str),
-        _Setting("resource.memoryLimit", "memory_limit", str),
-        _Setting("resource.cpuRequest", "cpu_request", str),
-        _Setting("resource.memoryRequest", "memory_request", str),
-        _Setting("serviceAnnotationDisallowedList", "annotations_kept_back", list),
-        _Setting("serviceLabelDisallowedList", "labels_kept_back", list),
-    ),
-    "multiNode": (_Setting("customGPUResourceTypeList", "custom_gpu_resource_types", list),),
-    "security": (
-        _Setting("autoMountServiceAccountToken", "auto_mount_service_account_token", bool),
-    ),
-    "explainers": (
-        _Setting("art.image", "art_image", str),
-        _Setting("art.defaultImageVersion", "art_version", str),
-    ),
-    "storageInitializer": (_Setting("image", "storage_initializer_image", str),),
-}
-"""Every setting that is read, under its key."""
-
-_RESOURCES = "cpuLimit cpuRequest memoryLimit memoryRequest"
-_WITHOUT_EFFECT: Mapping[str, frozenset[str]] = {
-    key: frozenset(names.split())
-    for key, names in {
-        "agent": f"image {_RESOURCES}",
-        "autoscaler": "scaleDownStabilizationWindowSeconds scaleUpStabilizationWindowSeconds",
-        "autoscaling-wva-controller-config": "prometheus",
-        "batcher": f"image maxBatchSize maxLatency {_RESOURCES}",
-        "credentials": "gcs s3 storageSecretNameAnnotation storageSpecSecretName",
-        "deploy": "deploymentRolloutStrategy",
-        "explainers": "",
-        "inferenceService": "",
-        "ingress": (
-            "disableHTTPRouteTimeout disableIstioVirtualHost enableGatewayApi "
-            "enableLLMInferenceServiceTLS ingressClassName ingressGateway "
-            "knativeLocalGatewayService kserveIngressGateway localGateway localGatewayService "
-            "modelBasedRoutingHeaderName modelBasedRoutingMode"
-        ),
-        "localModel": (
-            "defaultJobImage disableVolumeManagement enabled fsGroup jobNamespace "
-            "jobTTLSecondsAfterFinished reconcilationFrequencyInSecs"
-        ),
-        "logger": (
-            f"batchInterval batchSize caBundle caCertFile defaultUrl image marshallerUrl storage "
-            f"tlsSkipVerify {_RESOURCES}"
-        ),
-        "metricsAggregator": "enableMetricAggregation enablePrometheusScraping",
-        "multiNode": "",
-        "opentelemetryCollector": (
-            "metricReceiverEndpoint metricScalerEndpoint resource scrapeInterval"
-        ),
-        "router": f"headers image imagePullPolicy imagePullSecrets {_RESOURCES}",
-        "scheduler": "expirationAnnotations",
-        "security": "",
-        "service": "serviceClusterIPNone",
-        "storageInitializer": (
-            f"caBundleConfigMapName caBundleVolumeMountPath cpuModelcar enableModelcar "
-            f"enableOciModelSupport memoryModelcar ociInsecureRegistry ociModelMode uidModelcar "
-            f"{_RESOURCES}"
-        ),
-    }.items()
-}
-"""Documented settings that have no effect here yet, under their keys."""
-
 _NOT_CONFIGURATION = frozenset({"_example"})
 
 
@@ -217,8 +134,8 @@ def _config(values: dict[str, Any]) -> Config:
 
 def _read_key(key: str, text: str, found: _Findings) -> None:
     path = f"data.{key}"
-    if key not in _WITHOUT_EFFECT:
-        hint = did_you_mean(key, _WITHOUT_EFFECT)
+    if key not in KEYS:
+        hint = did_you_mean(key, KEYS)
         found.warnings.append(f'{CONFIG_MAP}: unknown key "{key}" has no effect{hint}')
         return
     try:
@@ -230,53 +147,47 @@ def _read_key(key: str, text: str, found: _Findings) -> None:
         shown = json.dumps(value)
         found.errors.append(FieldError(path, f"{shown} is no JSON object; write one in braces"))
         return
-    settings = _SETTINGS.get(key, ())
-    for setting in settings:
+    for setting in KEYS[key]:
         _read_setting(path, value, setting, found)
-    _name_without_effect(key, value, settings, found)
+    if key == "ingress":
+        _check_ingress(path, value, found)
+    found.warnings += _without_effect(key, value)
 
 
-def _read_setting(path: str, value: JsonObject, setting: _Setting, found: _Findings) -> None:
+def _read_setting(path: str, value: JsonObject, setting: Setting, found: _Findings) -> None:
     current: Any = value
     for step in setting.path.split("."):
         current = current.get(step) if isinstance(current, dict) else None
     if current is None:
         return
-    where = f"{path}.{setting.path}"
-    if not _is_of(setting, current):
-        wanted = {str: "a string", bool: "true or false", list: "a list of strings"}[setting.kind]
-        text = f"{json.dumps(current)} is of the wrong type; write {wanted}"
-        found.errors.append(FieldError(where, text, "FieldValueTypeInvalid"))
-    elif setting.field == "default_deployment_mode":
-        _read_mode(where, current, found)
-    else:
-        found.values[setting.field] = tuple(current) if setting.kind is list else current
+    if not setting.form.fits(current):
+        text = f"{json.dumps(current)} is not allowed; write {setting.form.word}"
+        reason = "FieldValueNotSupported" if isinstance(current, str) else "FieldValueTypeInvalid"
+        found.errors.append(FieldError(f"{path}.{setting.path}", text, reason))
+    elif setting.form is Form.MODE:
+        found.values[setting.field] = LEGACY_MODES.get(current, current)
+    elif setting.field:
+        found.values[setting.field] = tuple(current) if isinstance(current, list) else current
 
 
-def _is_of(setting: _Setting, value: object) -> bool:
-    if isinstance(value, list) and setting.kind is list:
-        return all(isinstance(item, str) for item in value)
-    return isinstance(value, setting.kind)
+def _check_ingress(path: str, value: JsonObject, found: _Findings) -> None:
+    """Two settings need a second one: upstream refuses them alone."""
+    if value.get("enableGatewayApi") is True and not value.get("kserveIngressGateway"):
+        text = 'enableGatewayApi true needs it; write "namespace/name" of the gateway'
+        found.errors.append(FieldError(f"{path}.kserveIngressGateway", text, "FieldValueRequired"))
+    if value.get("pathTemplate") and not value.get("ingressDomain"):
+        text = "pathTemplate needs it; write the domain that the paths are under"
+        found.errors.append(FieldError(f"{path}.ingressDomain", text, "FieldValueRequired"))
 
 
-def _read_mode(path: str, value: str, found: _Findings) -> None:
-    mode = LEGACY_MODES.get(value, value)
-    if mode in MODES:
-        found.values["default_deployment_mode"] = mode
-        return
-    text = f'"{value}" is no deployment mode; write "Standard", "Knative" or "ModelMesh"'
-    found.errors.append(FieldError(path, text, "FieldValueNotSupported"))
-
-
-def _name_without_effect(
-    key: str, value: JsonObject, settings: tuple[_Setting, ...], found: _Findings
-) -> None:
-    read = {setting.path.partition(".")[0] for setting in settings}
-    documented = _WITHOUT_EFFECT[key]
-    idle = sorted(name for name in value if name in documented)
+def _without_effect(key: str, value: JsonObject) -> Iterator[str]:
+    """Yield a sentence about settings that mean nothing on this platform, and one per unknown."""
+    paths = {setting.path: setting.field for setting in KEYS[key]}
+    tops = {path.partition(".")[0] for path in paths}
+    read = {path.partition(".")[0] for path, field in paths.items() if field}
+    idle = sorted(name for name in value if name in tops - read)
     if idle:
-        names = ", ".join(idle)
-        found.warnings.append(f'{CONFIG_MAP}: "{key}" is not honoured here in {names}')
-    for name in sorted(value.keys() - documented - read):
-        hint = did_you_mean(name, documented | read)
-        found.warnings.append(f'{CONFIG_MAP}: unknown setting "{key}.{name}" has no effect{hint}')
+        yield f'{CONFIG_MAP}: "{key}" is not honoured here in {", ".join(idle)}'
+    for name in sorted(value.keys() - tops):
+        hint = did_you_mean(name, tops)
+        yield f'{CONFIG_MAP}: unknown setting "{key}.{name}" has no effect{hint}'
