@@ -67,6 +67,19 @@ class Served:
     def ask(
         self, path: str, body: Any = None, headers: dict[str, str] | None = None
     ) -> tuple[int, Any, dict[str, str]]:
+        """Ask, again while the model still loads; return status, decoded body and headers."""
+        end = time.monotonic() + 30
+        while True:
+            status, told, found = self.ask_once(path, body, headers)
+            why = str(told.get("error")) if status == 503 else ""
+            loading = re.fullmatch(r"Model with name \S+ is not ready\.", why)
+            if not loading or time.monotonic() > end:
+                return status, told, found
+            time.sleep(0.05)
+
+    def ask_once(
+        self, path: str, body: Any = None, headers: dict[str, str] | None = None
+    ) -> tuple[int, Any, dict[str, str]]:
         """Ask once; return status, decoded body and headers."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         try:

@@ -32,6 +32,7 @@ from sampan.app.serve_socket import Certificate
 from sampan.app.serve_workers import Place, Supervisor
 from sampan.app.worker_metrics import WorkerMetrics, write_loads
 from sampan.server.dataplane import DataPlane
+from sampan.server.health import HealthWatch
 from sampan.server.load_failure import LoadFailure, describe_failure
 from sampan.server.metrics import Metrics
 from sampan.server.model import Model
@@ -210,7 +211,8 @@ def _start_beside(
     stop: asyncio.Event,
 ) -> list[asyncio.Task[None]]:
     """Start what goes on beside requests: looking at certificates, and a worker's duties."""
-    tasks = []
+    watch = HealthWatch(dataplane.repository, dataplane.workers)
+    tasks = [asyncio.ensure_future(watch.run())]
     if certificate is not None:
         tasks.append(asyncio.ensure_future(certificate.watch()))
     if worker is not None:
@@ -270,6 +272,7 @@ async def _load(
             return failure
     for name in names:
         await _warm_up(repository.get(name).model, workers)
+    await HealthWatch(repository, workers).look()
     gc.collect()
     gc.freeze()  # what loading made lives as long as the process: no collection looks at it again
     dataplane.started = True

@@ -49,10 +49,6 @@ class Model(served.Model):
         """Called when a server begins to serve the model."""
         self.ready = True
 
-    async def healthy(self) -> bool:
-        """Whether the model answers."""
-        return self.ready
-
     async def __call__(
         self,
         body: Any,

@@ -176,7 +176,7 @@ class Grpc:
         return {"ready": True}
 
     def _model_ready(self, request: JsonObject) -> JsonObject:
-        return {"ready": bool(self._dataplane.repository.get(request["name"]).model.ready)}
+        return {"ready": bool(self._dataplane.repository.get(request["name"]).ready)}
 
     def _index(self, request: JsonObject) -> JsonObject:
         return {"models": self._dataplane.repository.index(request["ready"])}

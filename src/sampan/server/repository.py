@@ -25,11 +25,18 @@ class Entry:
     """Whether predict runs on the loop, as a coroutine."""
     reason: str = ""
     """Why it is not ready, for people; empty while it loads and when it is ready."""
+    unhealthy: str = ""
+    """Why it says itself that it cannot answer now; empty where it can."""
     pace: Pace = field(default_factory=Pace)
     queue: BatchQueue | None = None
     """What gathers its requests; made by the data plane with the first that is batched."""
     explains_asynchronously: bool = False
     own: OwnSteps = ALL_STEPS
+
+    @property
+    def ready(self) -> bool:
+        """Whether it answers now."""
+        return self.model.ready and not self.unhealthy
 
 
 class ModelRepository:
@@ -74,8 +81,8 @@ class ModelRepository:
         entry = self._entries.get(name)
         if entry is None:
             raise ModelNotFound(name)
-        if not entry.model.ready:
-            raise ModelNotReady(name, entry.reason or None)
+        if not entry.model.ready or entry.unhealthy:
+            raise ModelNotReady(name, entry.reason or entry.unhealthy or None)
         return entry
 
     @property
@@ -110,8 +117,8 @@ class ModelRepository:
         rows = [
             {
                 "name": name,
-                "state": "Ready" if entry.model.ready else "NotReady",
-                "reason": entry.reason,
+                "state": "Ready" if entry.ready else "NotReady",
+                "reason": entry.reason or entry.unhealthy,
             }
             for name, entry in self._entries.items()
         ]
@@ -119,4 +126,4 @@ class ModelRepository:
 
     def all_ready(self) -> bool:
         """Whether every registered model answers."""
-        return all(entry.model.ready for entry in self._entries.values())
+        return all(entry.ready for entry in self._entries.values())

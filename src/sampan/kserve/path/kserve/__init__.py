@@ -27,9 +27,15 @@ __all__ = [
 ]
 
 
+_OF_CLUSTERS = ("KServeClient", "V1", "Knative", "ApiClient", "Configuration")
+"""How the names of KServe's Kubernetes client begin, and of its classes for objects."""
+
+
 def __getattr__(name: str) -> object:
     message = (
         f'"kserve.{name}" is not among the names that Sampan answers for; '
         'install KServe\'s own package for it ("pip install kserve")'
     )
+    if name.startswith(_OF_CLUSTERS):  # `from kserve import ...` keeps an ImportError's words only
+        raise ImportError(message + ", which works with Sampan's API server")
     raise AttributeError(message)
