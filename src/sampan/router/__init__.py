@@ -1,0 +1,1 @@
+"""An InferenceGraph as decisions: what to call next, with which body, and what to answer."""
