@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sampan.router.gjson.compare import MISSING
+from sampan.gjson.compare import MISSING
 
 
 def modify(value: Any, name: str, argument: str) -> Any:

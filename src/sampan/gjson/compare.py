@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from sampan.router.gjson.glob import fits
+from sampan.gjson.glob import fits
 
 MISSING = object()
 """What a path that finds nothing returns; null is a value that was found."""

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sampan.router.gjson.compare import MISSING
-from sampan.router.gjson.find import exists, find
-from sampan.router.gjson.glob import fits
-from sampan.router.gjson.parse import PathError, parse_path
+from sampan.gjson.compare import MISSING
+from sampan.gjson.find import exists, find
+from sampan.gjson.glob import fits
+from sampan.gjson.parse import PathError, parse_path
 
 NEWS = {"predictions": [{"class": "news"}], "source": "client", "instances": [{"data": 0.7}]}
 

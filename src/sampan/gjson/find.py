@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from sampan.router.gjson.compare import MISSING, compare
-from sampan.router.gjson.modify import MODIFIERS, modify
-from sampan.router.gjson.path import (
+from sampan.gjson.compare import MISSING, compare
+from sampan.gjson.modify import MODIFIERS, modify
+from sampan.gjson.path import (
     Clause,
     Constant,
     Each,

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
-from sampan.router.gjson.glob import make_pattern
-from sampan.router.gjson.path import (
+from sampan.gjson.glob import make_pattern
+from sampan.gjson.path import (
     Clause,
     Constant,
     Each,
