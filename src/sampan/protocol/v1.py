@@ -12,8 +12,11 @@ from sampan.protocol.errors import InvalidInput
 
 def decode(body: bytes, content_type: bytes | None) -> Any:
     """Return the payload: decoded JSON, or the body itself where its type is not JSON."""
-    if content_type != media.JSON and not media.is_v1_json(media.media_type(content_type)):
-        return body
+    return loads(body) if media.is_v1_json(media.media_type(content_type)) else body
+
+
+def loads(body: bytes) -> Any:
+    """Return decoded JSON; InvalidInput where it is none."""
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:

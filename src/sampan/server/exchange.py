@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from sampan.server.access_log import AccessLog
 from sampan.server.job import Inference
+from sampan.server.reading import REQUEST_ID
 from sampan.wire.message import Reply, Request, Response
 
 if TYPE_CHECKING:
     from sampan.server.tracing import Tracing
 
-REQUEST_ID = b"x-request-id"
 _WELL_FORMED = re.compile(rb"[\x21-\x7e]{1,128}")
 
 
@@ -80,17 +80,23 @@ class Exchange:
         "stamp",
     )
 
-    def __init__(self, request: Request, reply: Reply, observation: Observation | None) -> None:
+    def __init__(
+        self,
+        request: Request,
+        reply: Reply,
+        observation: Observation | None,
+        identified: bool = True,
+    ) -> None:
         self.request: Request = request
         self.inference: Inference | None = None
-        self.begun: float = perf_counter()
+        self.begun: float = 0.0 if observation is None else perf_counter()
         self.response: Response | None = None
         self.sent: int = 0
         self.span: Any = None
         self._reply = reply
         self._observation = observation
         self.answered_at: float = 0.0
-        given = request.header(REQUEST_ID)
+        given = request.header(REQUEST_ID) if identified else None
         if given is None or _WELL_FORMED.fullmatch(given) is None:
             given = make_request_id()
             request.add(REQUEST_ID, given)  # the model sees it, and can pass it on

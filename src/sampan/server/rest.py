@@ -18,7 +18,8 @@ from sampan.server.exchange import Exchange, Observation
 from sampan.server.job import Inference
 from sampan.server.model import InferenceVerb
 from sampan.server.pages import make_docs, make_openapi
-from sampan.server.rest_calls import blame_encoding, make_generate, make_v1, make_v2
+from sampan.server.reading import Reading, read
+from sampan.server.rest_calls import V1Call, blame_encoding, make_generate, make_v2
 from sampan.server.routes import DOCS, ROUTES, RouteTable
 from sampan.server.streaming import Streaming, start
 from sampan.server.streaming import answer as answer_stream
@@ -26,8 +27,10 @@ from sampan.wire.message import Reply, Request, Response, Submit
 
 logger = logging.getLogger("sampan.server")
 
+_PREDICT = InferenceVerb.PREDICT  # looked up so often that an Enum's way is felt
+
 Parameters: TypeAlias = "dict[str, str]"
-Handler: TypeAlias = "Callable[[Request, Exchange, Parameters], None]"
+Handler: TypeAlias = "Callable[[Request, Exchange, Route], None]"
 
 
 class Route(NamedTuple):
@@ -36,6 +39,7 @@ class Route(NamedTuple):
     handler: Handler
     name: str
     parameters: Parameters
+    reading: Reading
 
 
 _NOT_FOUND = Response(404, b'{"detail":"Not Found"}')
@@ -95,7 +99,8 @@ class Rest:
                 return
             if note is not None:
                 note.value = route
-        exchange = self._make_exchange(request, reply, self._observed)
+        identified = route.reading.identified
+        exchange = self._make_exchange(request, reply, self._observed, identified)
         if self._observation.tracing is None:
             self._handle(route, exchange)
         else:
@@ -104,7 +109,7 @@ class Rest:
 
     def _handle(self, route: Route, exchange: Exchange) -> None:
         try:
-            route.handler(exchange.request, exchange, route.parameters)
+            route.handler(exchange.request, exchange, route)
         except Exception as error:  # noqa: BLE001  # becomes the answer
             exchange(self._failure(error))
 
@@ -112,7 +117,7 @@ class Rest:
         """Return what method and target ask for; the application may note it of the head."""
         method = "GET" if request.method == b"HEAD" else request.method.decode("latin-1")
         found = self._table.find(request.target).handlers.get(method)
-        return None if found is None else Route(self._handlers[found[0]], *found)
+        return None if found is None else Route(self._handlers[found[0]], *found, read(request))
 
     def _submit_elsewhere(self, request: Request, reply: Reply) -> None:
         """Answer what no route takes."""
@@ -136,31 +141,31 @@ class Rest:
 
     # -- health, metadata, metrics -----------------------------------------------------------
 
-    def _ready_v2(self, request: Request, reply: Exchange, params: Parameters) -> None:
-        del request, params
+    def _ready_v2(self, request: Request, reply: Exchange, route: Route) -> None:
+        del request, route
         self._dataplane.validate_ready()
         reply(_READY_V2)
 
-    def _ready_model(self, request: Request, reply: Exchange, params: Parameters) -> None:
+    def _ready_model(self, request: Request, reply: Exchange, route: Route) -> None:
         del request
-        name = params["name"]
+        name = route.parameters["name"]
         self._dataplane.repository.get_ready(name)
         reply(_json({"name": name, "ready": True}))
 
-    def _models(self, request: Request, reply: Exchange, params: Parameters) -> None:
-        del request, params
+    def _models(self, request: Request, reply: Exchange, route: Route) -> None:
+        del request, route
         reply(_json({"models": self._dataplane.repository.names()}))
 
-    def _model_metadata(self, request: Request, reply: Exchange, params: Parameters) -> None:
+    def _model_metadata(self, request: Request, reply: Exchange, route: Route) -> None:
         del request
-        reply(_json(self._dataplane.model_metadata(params["name"])))
+        reply(_json(self._dataplane.model_metadata(route.parameters["name"])))
 
-    def _versioned(self, request: Request, reply: Exchange, params: Parameters) -> None:
-        del request, reply, params
+    def _versioned(self, request: Request, reply: Exchange, route: Route) -> None:
+        del request, reply, route
         raise NotImplementedError("Model versioning not supported yet.")
 
-    def _metrics(self, request: Request, reply: Exchange, params: Parameters) -> None:
-        del request, params
+    def _metrics(self, request: Request, reply: Exchange, route: Route) -> None:
+        del request, route
         reply(
             Response(
                 200,
@@ -169,31 +174,35 @@ class Rest:
             )
         )
 
-    def _openapi(self, request: Request, reply: Exchange, params: Parameters) -> None:
-        del request, params
+    def _openapi(self, request: Request, reply: Exchange, route: Route) -> None:
+        del request, route
         reply(make_openapi(self._dataplane.repository))
 
     # -- inference ---------------------------------------------------------------------------
 
-    def _predict(self, request: Request, reply: Exchange, params: Parameters) -> None:
-        self._begin(make_v1(request, params["name"], InferenceVerb.PREDICT, reply.stamp), reply)
+    def _predict(self, request: Request, reply: Exchange, route: Route) -> None:
+        call = V1Call(request, route.parameters["name"], route.reading, reply.stamp)
+        self._begin(call.make_inference(_PREDICT), reply)
 
-    def _explain(self, request: Request, reply: Exchange, params: Parameters) -> None:
-        self._begin(make_v1(request, params["name"], InferenceVerb.EXPLAIN, reply.stamp), reply)
+    def _explain(self, request: Request, reply: Exchange, route: Route) -> None:
+        call = V1Call(request, route.parameters["name"], route.reading, reply.stamp)
+        self._begin(call.make_inference(InferenceVerb.EXPLAIN), reply)
 
-    def _infer(self, request: Request, reply: Exchange, params: Parameters) -> None:
-        self._begin(make_v2(request, params["name"], reply.stamp), reply)
+    def _infer(self, request: Request, reply: Exchange, route: Route) -> None:
+        self._begin(make_v2(request, route.parameters["name"], reply.stamp), reply)
 
-    def _generate(self, request: Request, reply: Exchange, params: Parameters) -> None:
-        self._begin(make_generate(request, params["name"], events=False), reply)
+    def _generate(self, request: Request, reply: Exchange, route: Route) -> None:
+        self._begin(make_generate(request, route.parameters["name"], events=False), reply)
 
-    def _generate_stream(self, request: Request, reply: Exchange, params: Parameters) -> None:
-        self._begin(make_generate(request, params["name"], events=True), reply)
+    def _generate_stream(self, request: Request, reply: Exchange, route: Route) -> None:
+        self._begin(make_generate(request, route.parameters["name"], events=True), reply)
 
     def _begin(self, inference: Inference, reply: Exchange) -> None:
         """Start an inference; its answer is a response, a stream, or what was raised."""
         reply.inference = inference
-        inference.gone = reply.gone() or inference.gone
+        gone = reply.gone()
+        if gone is not None:
+            inference.gone = gone
 
         def done(outcome: Any) -> None:
             if isinstance(outcome, Response):
@@ -227,8 +236,8 @@ class Rest:
 
     # -- the model repository ----------------------------------------------------------------
 
-    def _index(self, request: Request, reply: Exchange, params: Parameters) -> None:
-        del params
+    def _index(self, request: Request, reply: Exchange, route: Route) -> None:
+        del route
         try:
             wanted = orjson.loads(request.body) if request.body else {}
         except orjson.JSONDecodeError as error:
@@ -237,14 +246,14 @@ class Rest:
             raise InvalidInput('Expected {"ready": true|false} or an empty body')
         reply(_json(self._dataplane.repository.index(bool(wanted.get("ready")))))
 
-    def _load(self, request: Request, reply: Exchange, params: Parameters) -> None:
+    def _load(self, request: Request, reply: Exchange, route: Route) -> None:
         del request
-        name = params["name"]
+        name = route.parameters["name"]
         self._start(reply, self._dataplane.load(name), {"name": name, "load": True})
 
-    def _unload(self, request: Request, reply: Exchange, params: Parameters) -> None:
+    def _unload(self, request: Request, reply: Exchange, route: Route) -> None:
         del request
-        name = params["name"]
+        name = route.parameters["name"]
         self._dataplane.repository.unload(name)
         reply(_json({"name": name, "unload": True}))
 
@@ -265,8 +274,8 @@ class Rest:
 def _always(response: Response) -> Handler:
     """Return the handler that knows its answer beforehand."""
 
-    def handler(request: Request, reply: Exchange, params: Parameters) -> None:
-        del request, params
+    def handler(request: Request, reply: Exchange, route: Route) -> None:
+        del request, route
         reply(response)
 
     return handler

@@ -16,6 +16,7 @@ from sampan.protocol.tensors import InferResponse, RequestedOutput
 from sampan.server.cloudevents import wrap
 from sampan.server.job import Inference
 from sampan.server.model import Headers, InferenceVerb
+from sampan.server.reading import Reading
 from sampan.server.streaming import Streaming, encode_event_data, encode_item, is_stream
 from sampan.wire.message import Request, Response
 
@@ -31,24 +32,32 @@ need not be made twice."""
 class V1Call:
     """A V1 request, perhaps a CloudEvent, and its answer."""
 
-    __slots__ = ("_event", "_name", "_request", "_stamp")
+    __slots__ = ("_event", "_name", "_reading", "_request", "_stamp")
 
-    def __init__(self, request: Request, name: str, stamp: Fields = ()) -> None:
+    def __init__(self, request: Request, name: str, reading: Reading, stamp: Fields = ()) -> None:
         self._request = request
         self._name = name
+        self._reading = reading
         self._stamp = stamp
         self._event: Event | None = None
+
+    def make_inference(self, verb: InferenceVerb) -> Inference:
+        """Return the inference of the call."""
+        request = self._request
+        size = len(request.body)
+        return Inference(self._name, request.texts(), size, self.decode, self.encode, verb)
 
     def decode(self) -> Any:
         """Return the payload; of an event, its data."""
         request = self._request
-        texts = request.texts()
-        if cloudevents.is_binary(texts):
-            self._event, payload = cloudevents.decode_binary(texts, request.body)
+        if self._reading.event and cloudevents.is_binary(request.texts()):
+            self._event, payload = cloudevents.decode_binary(request.texts(), request.body)
             return payload
-        content_type = request.header(b"content-type")
-        payload = v1.decode(request.body, content_type)
+        if not self._reading.json:
+            return request.body
+        payload = v1.loads(request.body)
         if isinstance(payload, dict) and "specversion" in payload:
+            content_type = request.header(b"content-type")
             self._event, payload = cloudevents.unwrap_structured(payload, content_type)
         return payload
 
@@ -132,12 +141,6 @@ class GenerateCall:
                 f'model "{self._name}" answers in several parts; ask its generate_stream'
             )
         return Response(200, encode(result), media.JSON, _extra(headers))
-
-
-def make_v1(request: Request, name: str, verb: InferenceVerb, stamp: Fields) -> Inference:
-    """Return the inference of a V1 request."""
-    call = V1Call(request, name, stamp)
-    return Inference(name, request.texts(), len(request.body), call.decode, call.encode, verb)
 
 
 def make_v2(request: Request, name: str, stamp: Fields) -> Inference:

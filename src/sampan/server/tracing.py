@@ -146,10 +146,14 @@ class Tracing:
         span.end()
 
     def make_exchange(
-        self, request: Request, reply: Reply, observation: Observation | None
+        self,
+        request: Request,
+        reply: Reply,
+        observation: Observation | None,
+        identified: bool = True,
     ) -> Exchange:
         """Return an exchange whose phases are timed."""
-        return TracedExchange(request, reply, observation)
+        return TracedExchange(request, reply, observation, identified)
 
     def _phases(self, exchange: TracedExchange, span: Any) -> None:
         """Make the phases' spans afterwards, from what was noted on the way."""
