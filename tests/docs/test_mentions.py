@@ -6,8 +6,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 ROOT = Path(__file__).parents[2]
 LINK = re.compile(r"(?<!!)\[[^]]*\]\(([^)\s]+)\)|!\[[^]]*\]\(([^)\s]+)\)")
 GENERATED_ALSO = "docs/reference"
@@ -92,11 +90,12 @@ def test_every_kubectl_command_of_the_page_is_in_a_test(pages: list[Any]):
     assert sorted(verb for verb in promised if f'"{verb}"' not in source) == []
 
 
-def test_every_decision_has_its_four_parts(page: Any):
-    if page.path.parent.name != "adr":
-        pytest.skip("no decision")
-    parts = re.findall(r"^\*\*(\w+)\.\*\*", page.text, re.MULTILINE)
-    assert parts == ["Context", "Choice", "Rejected", "Consequences"]
+def test_every_decision_has_its_four_parts(pages: list[Any]):
+    decisions = [page for page in pages if page.path.parent.name == "adr"]
+    assert decisions
+    for page in decisions:
+        parts = re.findall(r"^\*\*(\w+)\.\*\*", page.text, re.MULTILINE)
+        assert parts == ["Context", "Choice", "Rejected", "Consequences"], page.name
 
 
 def test_blocks_are_of_languages_that_the_tests_know(page: Any, languages: set[str]):

@@ -18,6 +18,7 @@ from sampan.machinery.registry import (
     Admit,
     Admitted,
     Column,
+    DeleteGuard,
     JsonObject,
     OlderVersion,
     Registry,
@@ -37,6 +38,18 @@ def _admit(folder: str) -> Admit:
         return admitted
 
     return admit
+
+
+def _cache_users(cache: JsonObject) -> tuple[tuple[str, str, str], ...]:
+    from sampan.api.localmodelcache.deletion import users
+
+    return users(cache)
+
+
+def _refuse_cache_delete(cache: JsonObject, services: tuple[JsonObject, ...]) -> str:
+    from sampan.api.localmodelcache.deletion import refuse_delete
+
+    return refuse_delete(cache, services)
 
 
 def _schema(kind: str) -> Callable[[], JsonObject]:
@@ -207,6 +220,7 @@ _RESOURCES = (
         namespaced=False,
         status_subresource=True,
         sees_neighbours=True,
+        delete_guard=DeleteGuard(_cache_users, _refuse_cache_delete),
     ),
     Resource(
         group=GROUP,

@@ -8,6 +8,7 @@ from sampan.apiserver.admission import Admission, Submitted
 from sampan.apiserver.answers import render_list, render_object
 from sampan.apiserver.body import decode_object
 from sampan.apiserver.call import Call
+from sampan.apiserver.delete_guard import check_delete
 from sampan.apiserver.messages import Reply, make_reply
 from sampan.apiserver.namespaces import NAMESPACES, Namespaces
 from sampan.apiserver.options import (
@@ -135,6 +136,7 @@ class Writer:
         wanted = options.preconditions
         if resource.id == NAMESPACES:
             return await self._namespaces.delete(key.name, wanted, dry_run=options.dry_run)
+        await check_delete(self._store, resource, key)
         policy = options.propagation_policy
         last = await apply_delete(self._store, key, policy, wanted, dry_run=options.dry_run)
         await self._admission.quotas.refresh(key.namespace)

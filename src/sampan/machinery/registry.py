@@ -55,6 +55,18 @@ class AdmissionContext:
 
 
 @dataclass(frozen=True, slots=True)
+class DeleteGuard:
+    """What a resource says to a delete. Both are pure.
+
+    `users` returns resource id, namespace and name of the objects that it asks about; `refuse` gets
+    those of them that are there, and returns why the object may not go; empty: it may.
+    """
+
+    users: Callable[[JsonObject], tuple[tuple[str, str, str], ...]]
+    refuse: Callable[[JsonObject, tuple[JsonObject, ...]], str]
+
+
+@dataclass(frozen=True, slots=True)
 class Resource:
     """One served resource: `group/version/plural` and how it behaves.
 
@@ -81,6 +93,7 @@ class Resource:
     """Whether `admit` compares an object with the others of its namespace."""
     read_only: bool = False
     """A view computed by the server (pods of replicas), never stored."""
+    delete_guard: DeleteGuard | None = None
     older: tuple[OlderVersion, ...] = ()
     """Further versions that are served; all are stored as this one."""
 
