@@ -47,7 +47,7 @@ class Access:
         asked += [Attributes("impersonate", resource="groups", name=g) for g in groups]
         for one in asked:
             await self.authorizer.check(user, one)
-        return make_impersonated(wanted, groups)
+        return make_impersonated(wanted, groups, user.name)
 
     async def check_path(self, user: User, request: Request) -> None:
         """Raise Forbidden where a user may not ask for a path that names no resource."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 from sampan.machinery.registry import JsonObject
 
@@ -20,7 +19,8 @@ class User:
     name: str
     groups: tuple[str, ...] = (AUTHENTICATED,)
     uid: str = ""
-    extra: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    impersonator: str = ""
+    """Who really asks, where someone acts as this user."""
 
     @property
     def is_master(self) -> bool:
@@ -32,8 +32,6 @@ class User:
         info: JsonObject = {"username": self.name, "groups": list(self.groups)}
         if self.uid:
             info["uid"] = self.uid
-        if self.extra:
-            info["extra"] = {key: list(values) for key, values in self.extra.items()}
         return info
 
 
@@ -55,9 +53,10 @@ def parse_account(username: str) -> tuple[str, str] | None:
     return (namespace, name) if namespace and name else None
 
 
-def make_impersonated(name: str, groups: tuple[str, ...]) -> User:
+def make_impersonated(name: str, groups: tuple[str, ...], impersonator: str = "") -> User:
     """Return whom a request acts as (Kubernetes, "User impersonation")."""
     account = parse_account(name)
     if account and not groups:
-        return make_account_user(*account)
-    return User(name, tuple(dict.fromkeys((*groups, AUTHENTICATED))))
+        return replace(make_account_user(*account), impersonator=impersonator)
+    every = tuple(dict.fromkeys((*groups, AUTHENTICATED)))
+    return User(name, every, impersonator=impersonator)

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeAlias
 
-from sampan.apiserver.access import Access
+from sampan.apiserver.access import ANONYMOUS, Access
 from sampan.apiserver.account_tokens import TokenSigner
 from sampan.apiserver.admission import Admission, ExtraWarnings, Warned
+from sampan.apiserver.audit import AuditTrail, Exchange
 from sampan.apiserver.authentication import Authenticator
 from sampan.apiserver.authorization import Authorizer
 from sampan.apiserver.call import Call
@@ -75,6 +76,7 @@ class Settings:
     """What a server may be told besides its parts. `hosts`, `origins`: the guard lets them pass.
 
     `metrics`: who measures replicas, for `kubectl top`; None: that is not served.
+    `audit`: where requests are written down; None: nowhere.
     `account_key` signs the tokens of ServiceAccounts; they are void once it is another.
     """
 
@@ -84,6 +86,7 @@ class Settings:
     clock: Clock = field(default_factory=SystemClock)
     answers: Answers = field(default_factory=dict)
     metrics: MetricsSource | None = None
+    audit: AuditTrail | None = None
     account_key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
 
 
@@ -151,22 +154,17 @@ class ApiServer:
 
     async def handle(self, request: Request) -> Reply:
         """Return the reply to a request; errors become Status replies, bugs a logged 500."""
+        received, user = self._clock.now(), ANONYMOUS
         try:
             self._guard.check(request)
             user = await self._access.identify(request)
-            return await self._reply(request, user)
-        except ApiError as error:
-            return make_error(error)
-        except Warned as refusal:
-            return make_error(refusal.error, refusal.warnings)
-        except Exception:
-            log.exception("a mistake of the server at %s %s", request.method, request.path)
-            return make_error(
-                ApiError(
-                    f"a mistake of the server at {request.method} {request.path}; "
-                    "its log has the details"
-                )
-            )
+            reply = await self._reply(request, user)
+        except Exception as error:  # noqa: BLE001 - whatever it was, the client gets an answer
+            reply = _make_refusal(request, error)
+        if self._settings.audit is not None:
+            exchange = Exchange(request, user, reply, received, self._clock.now())
+            self._settings.audit.record(exchange)
+        return reply
 
     async def _reply(self, request: Request, user: User) -> Reply:
         route = parse_route(request.path)
@@ -239,6 +237,16 @@ class ApiServer:
         if resource.sees_neighbours:
             neighbours = (await self._store.list(resource.id, namespace)).items
         return AdmissionContext(found.get("data") or {}, tuple(neighbours))
+
+
+def _make_refusal(request: Request, error: Exception) -> Reply:
+    if isinstance(error, ApiError):
+        return make_error(error)
+    if isinstance(error, Warned):
+        return make_error(error.error, error.warnings)
+    where = f"{request.method} {request.path}"
+    log.error("a mistake of the server at %s", where, exc_info=error)
+    return make_error(ApiError(f"a mistake of the server at {where}; its log has the details"))
 
 
 async def _answer(answer: Callable[[Key], Awaitable[JsonObject]], call: Call) -> Reply:

@@ -15,6 +15,7 @@ from sampan.apiserver.certificates import apply_certificates
 from sampan.apiserver.server import ApiServer
 from sampan.apiserver.server import Settings as ApiSettings
 from sampan.apiserver.token import apply_token
+from sampan.app.audit_settings import make_audit_trail
 from sampan.app.bootstrap import apply_bootstrap
 from sampan.app.controllers import run_controllers
 from sampan.app.daemon_settings import Settings
@@ -100,6 +101,7 @@ async def started(settings: Settings, zygotes: ZygotePool) -> AsyncIterator[Daem
                 answers={(SERVICES, "why"): partial(_why, sources)},
                 account_key=apply_token(paths.state / "account-key").encode(),
                 metrics=ReplicaUsage(launcher, clock),
+                audit=make_audit_trail(paths.state / "audit.log", settings.environ),
             ),
         )
         authority = certificates.authority.read_bytes()
