@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -14,12 +15,28 @@ from sampan.api.config import parse_config
 from sampan.plan.build import build_plan, nothing_unbuilt
 from sampan.plan.observed import NOTHING
 from sampan.plan.types import Gateway, Role, Snapshot
+from sampan.platforms.kubernetes.pods.settings import parse_pod_settings
+from sampan.platforms.kubernetes.pods.surroundings import Surroundings
 from sampan.platforms.kubernetes.render import render
 from sampan.platforms.kubernetes.settings import parse_settings
 from sampan.platforms.kubernetes.source import Source
 
 GOLDEN = Path(__file__).parents[3].parent / "shared" / "golden"
 SET_UPS = ("standard-gateway", "standard-ingress", "knative")
+
+# The fixtures with which `withCredentials` was recorded (../shared/golden/README.md).
+S3_ANNOTATIONS = {
+    "serving.kserve.io/s3-endpoint": "minio-service.kubeflow:9000",
+    "serving.kserve.io/s3-usehttps": "0",
+    "serving.kserve.io/s3-region": "us-east-2",
+    "serving.kserve.io/s3-useanoncredential": "false",
+}
+S3_KEYS = {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "secret"}
+STORAGE_CONFIG = {
+    "localMinIO": json.dumps({"type": "s3", "bucket": "other"}),
+    "internalhdfs": json.dumps({"type": "hdfs"}),
+}
+HTTPS = {"https-host": "github.com", "headers": "{}"}
 
 
 @pytest.fixture(scope="session")
@@ -85,3 +102,39 @@ def rendered(make_source: Callable[..., Source]) -> Callable[..., list[dict[str,
         return None if source.plan.blocked else [as_stored(o) for o in render(source)]
 
     return objects
+
+
+@pytest.fixture(scope="session")
+def around(golden_folder, config_data):
+    """What surrounded the pods of a set-up."""
+    path = golden_folder / "installed" / "clusterstoragecontainer-default.json"
+    containers = (json.loads(path.read_text()),)
+
+    def make(set_up: str, fixtures: Any = ()) -> Surroundings:
+        settings = parse_pod_settings(config_data(set_up))
+        found = {(kind, name): make_fixture(kind, name, fixtures) for kind, name in fixtures}
+        return Surroundings(
+            settings,
+            containers,
+            secrets={name: o for (kind, name), o in found.items() if kind == "Secret"},
+            accounts={name: o for (kind, name), o in found.items() if kind == "ServiceAccount"},
+        )
+
+    return make
+
+
+def make_fixture(kind: str, name: str, fixtures: Any) -> dict[str, Any]:
+    if kind == "ServiceAccount":
+        secrets = [{"name": n} for k, n in fixtures if k == "Secret"]
+        return {"metadata": {"name": name}, "secrets": secrets}
+    data, annotations = S3_KEYS, S3_ANNOTATIONS
+    for part, keys in (
+        ("hf", {"HF_TOKEN": "t"}),
+        ("ms", {"MODELSCOPE_API_TOKEN": "t"}),
+        ("storage-config", STORAGE_CONFIG),
+        ("mysecret", HTTPS),
+    ):
+        if name.startswith(part):
+            data, annotations = keys, {}
+    encoded = {k: base64.b64encode(v.encode()).decode() for k, v in data.items()}
+    return {"metadata": {"name": name, "annotations": annotations}, "data": encoded}

@@ -92,6 +92,35 @@ def _deployment(obj: Object) -> Object:
     return {**obj, "spec": stored}
 
 
+def as_stored_pod(pod: Object) -> Object:
+    """Return a pod as the API server shows it, without its name."""
+    metadata = {k: v for k, v in pod["metadata"].items() if k != "name"}
+    spec = {"enableServiceLinks": True, **stored_pod(pod["spec"])}
+    for field in ("containers", "initContainers"):
+        if field in spec:
+            spec[field] = [_with_requests(c) for c in spec[field]]
+    if "volumes" in spec:
+        spec["volumes"] = [_volume(v) for v in spec["volumes"]]
+    return {**pod, "metadata": metadata, "spec": spec}
+
+
+def _with_requests(container: Object) -> Object:
+    """Of pods, not of templates: what is limited is requested."""
+    resources = container["resources"]
+    limits = resources.get("limits")
+    if not limits:
+        return container
+    requests = {**limits, **resources.get("requests", {})}
+    return {**container, "resources": {**resources, "requests": requests}}
+
+
+def _volume(volume: Object) -> Object:
+    for kind in ("configMap", "secret"):
+        if kind in volume:
+            return {**volume, kind: {"defaultMode": 420, **volume[kind]}}
+    return volume
+
+
 def stored_pod(spec: Mapping[str, Any]) -> Object:
     """Return a pod spec with the API server's defaults."""
     stored: Object = {**_POD, **spec}
