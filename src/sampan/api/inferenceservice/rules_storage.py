@@ -52,11 +52,11 @@ def _mounts_together(path: str, uris: list[JsonObject]) -> Iterator[Mistake]:
     """Claims are mounted one by one; everything else is downloaded below one common folder."""
     claims = [u["mountPath"] for u in uris if u["uri"].startswith("pvc://")]
     others = [u["mountPath"] for u in uris if not u["uri"].startswith("pvc://")]
-    # Upstream asks whether claims collide only where there are two downloads besides.
-    if len(others) < 2:
-        return
+    # Upstream asks only where there are two downloads besides; a pod cannot start either way.
     if len(set(claims)) < len(claims):
         yield Mistake(path, "PVC storage paths must be unique")
+    if len(others) < 2:
+        return
     if all(p.startswith("/") for p in others) and posixpath.commonpath(others) == "/":
         shown = f"[{' '.join(others)}]"
         yield Mistake(

@@ -31,6 +31,7 @@ from sampan.api.inferenceservice.rules_update import (
     keeps_deployment_mode,
     renames_predictor_with_its_model,
 )
+from sampan.api.inferenceservice.silences import silence_warnings
 from sampan.api.schema.definitions import schema_of
 from sampan.api.schema.fields import completed_object
 from sampan.api.schema.violations import violations
@@ -99,7 +100,11 @@ def admit(obj: JsonObject, old: JsonObject | None, context: AdmissionContext) ->
     mistakes = validate_service(review)
     if broken:
         return Admitted(review.service, errors=together(broken, mistakes))
-    warnings = (*_configuration_warnings(parsed), *encryption_warnings(review))
+    warnings = (
+        *_configuration_warnings(parsed),
+        *encryption_warnings(review),
+        *silence_warnings(shaped),
+    )
     return judged(review.service, mistakes, warnings)
 
 
