@@ -10,10 +10,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import orjson
+
 from sampan.apiserver.body import duplicate_fields
 from sampan.apiserver.call import Call
-from sampan.apiserver.names import validate_name
+from sampan.apiserver.names import validate_annotations, validate_name
 from sampan.apiserver.quotas import Quotas
+from sampan.apiserver.too_large import RequestTooLarge
 from sampan.machinery.errors import ApiError, BadRequest, FieldError, Forbidden, Invalid, Subject
 from sampan.machinery.registry import AdmissionContext, Admitted, JsonObject, Resource
 
@@ -22,6 +25,12 @@ ExtraWarnings: TypeAlias = Callable[[JsonObject], Awaitable[list[str]]]
 
 CheckGrant: TypeAlias = Callable[[Call, JsonObject], Awaitable[None]]
 """Raises Forbidden where a role or binding would give more than its writer has."""
+
+MAX_LISTED = 100
+"""Fields that a refusal names; the rest is a number. As upstream's strict decoder."""
+
+MAX_OBJECT_BYTES = 1_572_864
+"""Of an object as JSON: what etcd takes, so that it also fits a cluster (`--max-request-bytes`)."""
 
 
 class Warned(Exception):
@@ -69,6 +78,7 @@ class Admission:
         admitted = resource.admit(sent.obj, sent.old, context) if resource.admit else None
         admitted = admitted or Admitted(sent.obj)
         names = validate_name(resource, sent.obj) if sent.old is None else []
+        names += validate_annotations(sent.obj)
         check_verdict(resource, admitted, names)
         return admitted
 
@@ -88,9 +98,11 @@ def reported(resource: Resource, sent: Submitted, unknown: list[str]) -> tuple[s
         return ()
     found = [f'duplicate field "{name}"' for name in duplicate_fields(sent.body)] + unknown
     if found and sent.field_validation == "Strict":
+        listed = found[:MAX_LISTED]
+        listed += [f"and {len(found) - MAX_LISTED} more"] if len(found) > MAX_LISTED else []
         raise BadRequest(
             f'{resource.kind} in version "{resource.version}" cannot be handled as a '
-            f"{resource.kind}: strict decoding error: {', '.join(found)}"
+            f"{resource.kind}: strict decoding error: {', '.join(listed)}"
         )
     return tuple(found)
 
@@ -98,6 +110,12 @@ def reported(resource: Resource, sent: Submitted, unknown: list[str]) -> tuple[s
 def check_verdict(resource: Resource, admitted: Admitted, names: list[FieldError]) -> None:
     """Raise Invalid for mistakes, all at once, or Forbidden for what was denied."""
     meta = admitted.obj.get("metadata", {})
+    size = _size(admitted.obj)
+    if size > MAX_OBJECT_BYTES:
+        raise RequestTooLarge(
+            f'{resource.id} "{meta.get("name", "")}" has {size} bytes; an object may have '
+            f"{MAX_OBJECT_BYTES}: keep large values in files or in a model's folder"
+        )
     errors = names + [e for e in admitted.errors if e not in names]
     if errors:
         subject = Subject(resource.kind, str(meta.get("name", "")), resource.group)
@@ -110,6 +128,13 @@ def check_verdict(resource: Resource, admitted: Admitted, names: list[FieldError
             f'admission webhook "{webhook_of(resource)}" denied the request: {admitted.denied}',
             details={"causes": causes} if causes else None,
         )
+
+
+def _size(obj: JsonObject) -> int:
+    try:
+        return len(orjson.dumps(obj))
+    except orjson.JSONEncodeError:  # no JSON at all: the schema or the store says where
+        return 0
 
 
 def webhook_of(resource: Resource) -> str:

@@ -19,6 +19,7 @@ from urllib.parse import parse_qsl
 import h11
 
 from sampan.apiserver.messages import Reply, Request, make_error
+from sampan.apiserver.too_large import RequestTooLarge
 from sampan.machinery.errors import ApiError, BadRequest
 
 log = logging.getLogger(__name__)
@@ -31,12 +32,6 @@ MAX_BODY = 3 * 1024 * 1024  # what kube-apiserver takes (its MaxRequestBodyBytes
 REQUEST_SECONDS = 30.0  # from the first byte of a request to its last
 WRITE_SECONDS = 60.0  # a client that takes nothing for so long is gone
 IDLE_SECONDS = 120.0  # between requests; kubectl and client-go keep connections for 90 s
-
-
-class RequestTooLarge(ApiError):
-    """A body over the limit."""
-
-    code, reason = 413, "RequestEntityTooLarge"
 
 
 @dataclass(slots=True)

@@ -12,6 +12,7 @@ import orjson
 from sampan.machinery.errors import ApiError
 
 JSON = "application/json"
+MAX_WARNINGS = 50  # clients take a limited number of headers: Python's own 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,9 @@ def make_reply(
     body: Any, code: int = HTTPStatus.OK, *, media_type: str = JSON, warnings: tuple[str, ...] = ()
 ) -> Reply:
     """Return a JSON reply; each warning becomes a `Warning` header."""
-    headers = tuple(("Warning", render_warning(w)) for w in warnings)
+    left = len(warnings) - MAX_WARNINGS
+    told = (*warnings[:MAX_WARNINGS], f"and {left} more warnings") if left > 0 else warnings
+    headers = tuple(("Warning", render_warning(w)) for w in told)
     return Reply(code, orjson.dumps(body), media_type, headers)
 
 

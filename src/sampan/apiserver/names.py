@@ -1,4 +1,4 @@
-"""Names that Kubernetes takes: DNS-1123 subdomains, and labels for namespaces. Pure."""
+"""Names that Kubernetes takes, DNS-1123 subdomains and labels, and how much may be noted. Pure."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from sampan.machinery.registry import JsonObject, Resource
 LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 SUBDOMAIN = rf"{LABEL}(\.{LABEL})*"
 MAX_LABEL, MAX_SUBDOMAIN = 63, 253
+MAX_ANNOTATIONS = 256 * 1024  # keys and values (apimachinery, TotalAnnotationSizeLimitB)
 _LABEL, _SUBDOMAIN = re.compile(LABEL), re.compile(SUBDOMAIN)
 
 LABEL_TEXT = (
@@ -32,6 +33,17 @@ def validate_name(resource: Resource, obj: JsonObject) -> list[FieldError]:
         return _check(resource, "metadata.name", str(name))
     # what comes after the prefix is always alphanumeric
     return _check(resource, "metadata.generateName", str(prefix) + "x") if prefix else []
+
+
+def validate_annotations(obj: JsonObject) -> list[FieldError]:
+    """Return the mistake of annotations that are too large together, with Kubernetes's text."""
+    found = obj["metadata"].get("annotations") or {}
+    pairs = found.items() if isinstance(found, dict) else ()
+    size = sum(len(str(key).encode()) + len(str(value).encode()) for key, value in pairs)
+    if size <= MAX_ANNOTATIONS:
+        return []
+    text = f"Too long: may not be more than {MAX_ANNOTATIONS} bytes"
+    return [FieldError("metadata.annotations", text, "FieldValueTooLong")]
 
 
 def _check(resource: Resource, path: str, name: str) -> list[FieldError]:

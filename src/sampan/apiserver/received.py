@@ -15,6 +15,8 @@ def make_received(call: Call, sent: JsonObject) -> JsonObject:
     Raises BadRequest where it says another one.
     """
     r, route = call.resource, call.route
+    if not isinstance(sent, dict):  # what a JSON patch of the whole document may leave
+        raise BadRequest(f"an object is expected, not {type(sent).__name__}; patch its fields")
     obj = dict(sent)
     _set(obj, "apiVersion", r.api_version, "the API version in the data ({}) does not match the "
          "expected API version ({})")  # fmt: skip

@@ -8,6 +8,9 @@ from urllib.parse import unquote
 NAMESPACE_SUBRESOURCES = frozenset({"status", "finalize"})
 """What may follow a namespace's name and is not the plural of a resource inside it."""
 
+OUTSIDE = frozenset({".", ".."})
+"""Segments that no name can be: they would lead out of the path."""
+
 
 @dataclass(frozen=True, slots=True)
 class Route:
@@ -45,7 +48,7 @@ def _resource(group: str, version: str, rest: list[str]) -> Route | None:
     namespace = ""
     if rest[0] == "namespaces" and len(rest) > 2 and rest[2] not in NAMESPACE_SUBRESOURCES:
         namespace, rest = rest[1], rest[2:]
-    if len(rest) > 3 or not all(rest):
+    if len(rest) > 3 or not all(rest) or not OUTSIDE.isdisjoint((namespace, *rest)):
         return None
     name, subresource = ([*rest[1:], "", ""])[:2]
     return Route(group, version, rest[0], namespace, name, subresource)
