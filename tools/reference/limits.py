@@ -39,6 +39,18 @@ _WIRE = {
     "write_seconds": "a client that stops reading its answer",
     "linger_seconds": "reading on after a refusal, so that the client sees the answer",
     "write_buffer": "unsent bytes above which no further request of a connection is taken",
+    "streams": "HTTP/2: requests open at once on a connection; more are refused, to be sent again",
+    "window": "HTTP/2: bytes of a request sent ahead of our reading; more resets the request",
+    "connection_window": "HTTP/2: the same of a connection; more ends it",
+    "connection_bytes": "HTTP/2: unfinished bodies of a connection together; more is 503",
+    "continuations": "HTTP/2: CONTINUATION frames of one header block; more ends the connection",
+    "resets": "HTTP/2: requests opened and reset in a second (CVE-2023-44487); more ends the "
+    "connection",
+    "nuisances": "HTTP/2: PING, SETTINGS and frames without a request in a second; more ends the "
+    "connection",
+    "http2_idle_seconds": "HTTP/2: a connection without a request; then GOAWAY",
+    "message_bytes": "one gRPC message, unpacked (`--grpc_max_receive_message_length`, "
+    "`--grpc_max_send_message_length`); more is RESOURCE_EXHAUSTED",
 }
 _STORAGE = {
     "connect_seconds": "to reach a source",
@@ -120,7 +132,7 @@ def _shown(name: str, value: float) -> str:
         return f"{value:g} s"
     return (
         _bytes(int(value))
-        if "bytes" in name or "buffer" in name or name == "body_rate"
+        if "bytes" in name or "buffer" in name or "window" in name or name == "body_rate"
         else f"{value:,g}"
     )
 

@@ -1,0 +1,38 @@
+"""Schemathesis reads our OpenAPI and asks what it allows, and what it does not."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from bench.peers import peer_python
+from bench.setting import Setting
+from tests.fuzz.fuzz_run import SEED
+
+SCHEMATHESIS = ("schemathesis==4.4.4", "hypothesis==6.131.0")
+"""With the Hypothesis of its time: newer ones lack an inner class that it uses."""
+CHECKS = (
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_schema_conformance",
+)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_every_answer_is_one_that_the_document_promises(target):
+    """`:explain` is left out: 501 is KServe's answer of models that cannot."""
+    program = Path(peer_python(Setting(), SCHEMATHESIS)).with_name("schemathesis")
+    done = subprocess.run(
+        [program, "run", f"http://127.0.0.1:{target.port}/openapi.json", "--no-color",
+         "--max-examples=40", f"--seed={SEED}", "--request-timeout=5",
+         "--exclude-path-regex=:explain", f"--checks={','.join(CHECKS)}"],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+        cwd="/",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-1000:]
