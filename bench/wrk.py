@@ -32,8 +32,8 @@ class Load:
     p99: float
 
 
-def run_wrk(address: str, ask: Ask, connections: int, seconds: int, warm: int = 1) -> Load:
-    """Repeat a POST for `seconds`, after `warm` seconds that do not count.
+def run_wrk(address: str, ask: Ask, connections: int, seconds: int) -> Load:
+    """Repeat a POST for so long.
 
     CannotMeasure without wrk; RuntimeError when any request was not answered 2xx.
     """
@@ -45,15 +45,10 @@ def run_wrk(address: str, ask: Ask, connections: int, seconds: int, warm: int = 
         body.write_bytes(ask.body)
         headers = (f'wrk.headers["{name}"] = "{value}"' for name, value in ask.headers)
         script.write_text(_SCRIPT.format(body=body, headers="\n".join(headers)))
-        base = [wrk, "-t1", f"-c{connections}", "--latency", "--timeout=20s", f"-s{script}"]
-        if warm:
-            _run([*base, f"-d{warm}s", address + ask.path])
-        out = _run([*base, f"-d{seconds}s", address + ask.path])
+        command = [wrk, "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "--timeout=20s"]
+        command += [f"-s{script}", address + ask.path]
+        out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     return read_report(out)
-
-
-def _run(command: list[str]) -> str:
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 def read_report(out: str) -> Load:

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from bench.h2load import run_h2load
 from bench.peers import PEER_NAME
 from bench.row import Goal, Row, make_row
-from bench.server_rows.rest import LOAD_SECONDS, MLSERVER_NAME, mlserver_note
+from bench.server_rows.rest import MLSERVER_NAME, mlserver_note
+from bench.server_rows.rounds import LOAD_SECONDS
 from bench.servers import Command, Up, kserve_iris, mlserver_iris, ours_iris, serving
 from bench.setting import Setting
 

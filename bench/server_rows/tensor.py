@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from bench.ask import JSON, Ask
 from bench.row import Goal, Row, make_row
-from bench.server_rows.rest import CONNECTIONS, rounds
+from bench.server_rows.rounds import CONNECTIONS, measure_rounds
 from bench.servers import KSERVE_FILE_NAME, kserve_file, ours_file, serving
 from bench.setting import Setting
 
@@ -29,9 +29,11 @@ def as_binary(setting: Setting) -> Iterator[Row]:
 def _row(name: str, setting: Setting, ask: Ask) -> Row:
     both = ours_file(setting, "image.py"), kserve_file(setting, "image.py")
     with serving(setting, ask, *both) as sides:
-        ours, peer = rounds(setting, ask, sides, CONNECTIONS)
-    rates = [load.rate for load in ours], [load.rate for load in peer]
-    told = f"a body of {len(ask.body) / 1e6:.1f} MB, 1000 scores back in the same form"
+        rounds = measure_rounds(setting, ask, sides, CONNECTIONS)
+    rates = rounds.values(lambda load: load.rate)
+    told = (
+        f"{rounds.note}; a body of {len(ask.body) / 1e6:.1f} MB, 1000 scores back in the same form"
+    )
     return make_row(name, "requests/s", *rates, Goal(ratio=5), peer_is=KSERVE_FILE_NAME, note=told)
 
 

@@ -12,12 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 from statistics import median
 
 from bench.ask import Ask
-from bench.processes import proportional_bytes, tree_of, usage_of, wait_first_answer
+from bench.processes import proportional_bytes, tree_of, wait_first_answer
 from bench.row import Goal, Row, make_row
-from bench.server_rows.rest import CONNECTIONS, LOAD_SECONDS
+from bench.server_rows.rounds import CONNECTIONS, measure_round
 from bench.servers import Up, ours_file, serving
 from bench.setting import CannotMeasure, Setting
-from bench.wrk import run_wrk
 
 WORK = Ask("/v1/models/work:predict", b'{"instances": [[1]]}')
 WEIGHTS = Ask("/v1/models/weights:predict", b'{"instances": [[1]]}')
@@ -35,9 +34,9 @@ def rates(setting: Setting) -> Iterator[Row]:
     with serving(setting, WORK, *both) as sides:
 
         def measure(side: int) -> float:
-            rate, milliseconds = _load(sides[side])
-            cpu[side].append(milliseconds)
-            return rate
+            one = measure_round(sides[side], WORK, CONNECTIONS)
+            cpu[side].append(one.cpu)
+            return one.load.rate
 
         def two() -> float:
             gains.append(_two_against_one())
@@ -60,15 +59,6 @@ def rates(setting: Setting) -> Iterator[Row]:
         for who, values in zip(("2 workers", one), measured, strict=True)
     )
     yield make_row(name, "ms", *cpu, Goal(ratio=0.8), peer_is=one, note=note)
-
-
-def _load(side: Up) -> tuple[float, float]:
-    """Return the rate, and the CPU milliseconds that one request took."""
-    run_wrk(side.http, WORK, CONNECTIONS, 1, warm=0)
-    tree = tree_of(side.pid)
-    before = usage_of(tree).cpu_seconds
-    load = run_wrk(side.http, WORK, CONNECTIONS, LOAD_SECONDS, warm=0)
-    return load.rate, 1000 * (usage_of(tree).cpu_seconds - before) / load.requests
 
 
 def _two_against_one() -> float:
