@@ -14,18 +14,24 @@ from typing import Any
 from sampan.api.config import CONFIG_MAP, Config, parse_config
 from sampan.api.scheme import REGISTRY
 from sampan.app.bootstrap import shipped_runtimes
+from sampan.machinery.errors import Forbidden
 from sampan.machinery.registry import AdmissionContext, JsonObject
 from sampan.machinery.suggest import did_you_mean
 from sampan.plan.build import build_plan, nothing_unbuilt
 from sampan.plan.observed import NOTHING
 from sampan.plan.service import DEPLOYMENT_MODE, deployment_mode
 from sampan.plan.types import Gateway, Snapshot
+from sampan.platforms.kubernetes.pods.settings import parse_pod_settings
+from sampan.platforms.kubernetes.pods.surroundings import Surroundings
 from sampan.platforms.kubernetes.render import render
 from sampan.platforms.kubernetes.settings import ClusterSettings, parse_settings
 from sampan.platforms.kubernetes.source import Source
 
 SERVICE, RUNTIME, CLUSTER_RUNTIME = "InferenceService", "ServingRuntime", "ClusterServingRuntime"
-_READ = frozenset({SERVICE, RUNTIME, CLUSTER_RUNTIME, "ConfigMap"})
+SECRET, ACCOUNT, STORAGE_CONTAINER = "Secret", "ServiceAccount", "ClusterStorageContainer"
+_READ = frozenset(
+    {SERVICE, RUNTIME, CLUSTER_RUNTIME, "ConfigMap", SECRET, ACCOUNT, STORAGE_CONTAINER}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +62,7 @@ class _Surroundings:
     data: Mapping[str, str]
     config: Config
     settings: ClusterSettings
+    pods: Surroundings
     runtimes: tuple[JsonObject, ...]
     cluster_runtimes: tuple[JsonObject, ...]
 
@@ -150,8 +157,23 @@ def _surroundings(data: Mapping[str, str], objects: Iterable[JsonObject]) -> _Su
         data,
         parse_config(data or None).config,
         parse_settings(data),
+        _pod_surroundings(data, given),
         tuple(o for o in given if o["kind"] == RUNTIME),
         (*own, *shipped),
+    )
+
+
+def _pod_surroundings(data: Mapping[str, str], objects: Sequence[JsonObject]) -> Surroundings:
+    """Of the files too: Secrets and accounts of any namespace, for they are rarely given at all."""
+    by_kind = {
+        kind: {o["metadata"]["name"]: o for o in objects if o["kind"] == kind}
+        for kind in (SECRET, ACCOUNT, STORAGE_CONTAINER)
+    }
+    return Surroundings(
+        parse_pod_settings(data),
+        tuple(by_kind[STORAGE_CONTAINER].values()),
+        secrets=by_kind[SECRET],
+        accounts=by_kind[ACCOUNT],
     )
 
 
@@ -173,7 +195,12 @@ def _render(
         outcome.mistakes.append(Trouble(number, "", text))
         return ()
     ready = frozenset(w.name for w in plan.workloads)
-    return render(Source(service, plan, around.config, around.settings, ready))
+    source = Source(service, plan, around.config, around.settings, ready, around.pods)
+    try:
+        return render(source)
+    except Forbidden as refused:
+        outcome.mistakes.append(Trouble(number, "", refused.message))
+        return ()
 
 
 def as_list(objects: Sequence[JsonObject]) -> dict[str, Any]:

@@ -83,9 +83,16 @@ def make_source(
         plan = build_plan(snapshot, nothing_unbuilt)
         if isinstance(ready, bool):
             ready = {w.name for w in plan.workloads if w.role is not Role.WORKER} if ready else ()
-        settings, routed = parse_settings(data), frozenset(more.get("routed", ()))
-        opened = more.get("opened", False)
-        return Source(service, plan, config, settings, frozenset(ready), routed, opened)
+        return Source(
+            service,
+            plan,
+            config,
+            parse_settings(data),
+            frozenset(ready),
+            around=more.get("around") or Surroundings(parse_pod_settings(data)),
+            routed=frozenset(more.get("routed", ())),
+            opened=more.get("opened", False),
+        )
 
     return make
 

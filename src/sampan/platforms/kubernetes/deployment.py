@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from sampan.machinery.registry import JsonObject
-from sampan.plan.pod_metadata import APP_LABEL
+from sampan.plan.pod_metadata import APP_LABEL, SOURCE_URI
 from sampan.plan.service import MAIN_CONTAINER, TRANSFORMER_CONTAINER
 from sampan.plan.types import Role, Workload
+from sampan.platforms.kubernetes.pods.storage_uris import mount_sources
 from sampan.platforms.kubernetes.source import Source, make_workload_metadata
 
 DEFAULT_PORT = 8080
@@ -52,12 +53,24 @@ def make_selector(workload: Workload) -> dict[str, str]:
 def make_template(source: Source, workload: Workload) -> JsonObject:
     """Return the pod template. It bears the workload's name and namespace, as KServe's does, so
     that taking a service over changes no template."""
-    metadata, spec = workload.template["metadata"], workload.template["spec"]
+    metadata, spec = workload.template["metadata"], make_pod_spec(source, workload)
     containers = [{**_PULL, **_probed(container)} for container in spec["containers"]]
     return {
         "metadata": {"name": workload.name, "namespace": source.namespace, **metadata},
         "spec": {**spec, "containers": containers},
     }
+
+
+def make_pod_spec(source: Source, workload: Workload) -> JsonObject:
+    """Return a workload's pod spec, with the models of its `storageUris` where it has those.
+
+    A single model is the pod webhook's to bring.
+    """
+    template: JsonObject = dict(workload.template)
+    if workload.models and SOURCE_URI not in template["metadata"]["annotations"]:
+        template = mount_sources(template, workload.models, source.around)
+    spec: JsonObject = template["spec"]
+    return spec
 
 
 def _probed(container: Mapping[str, Any]) -> JsonObject:

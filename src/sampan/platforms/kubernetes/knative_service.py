@@ -13,6 +13,7 @@ from sampan.machinery.registry import JsonObject
 from sampan.plan.pod_metadata import APP_LABEL
 from sampan.plan.service import annotations_of
 from sampan.plan.types import Workload
+from sampan.platforms.kubernetes.deployment import make_pod_spec
 from sampan.platforms.kubernetes.source import Source, make_metadata
 
 AUTOSCALING = "autoscaling.knative.dev"
@@ -39,7 +40,7 @@ def render_knative_service(source: Source, workload: Workload) -> JsonObject:
         "kind": "Service",
         "metadata": make_metadata(source, workload.name, labels, of_service),
         "spec": {
-            "template": {"metadata": template, "spec": _revision_spec(workload)},
+            "template": {"metadata": template, "spec": _revision_spec(source, workload)},
             "traffic": make_traffic(source, workload),
         },
     }
@@ -61,8 +62,8 @@ def make_traffic(source: Source, workload: Workload) -> list[JsonObject]:
     return [newest, {**rest, "tag": "prev"}]
 
 
-def _revision_spec(workload: Workload) -> JsonObject:
-    spec: JsonObject = dict(workload.template["spec"])
+def _revision_spec(source: Source, workload: Workload) -> JsonObject:
+    spec = dict(make_pod_spec(source, workload))
     # Knative knows the new name of the field alone, and drops the old one without a word.
     if account := spec.pop("serviceAccount", None):
         spec.setdefault("serviceAccountName", account)

@@ -9,6 +9,7 @@ from typing import Any
 from sampan.api.config import Config
 from sampan.machinery.registry import JsonObject
 from sampan.plan.types import Component, Plan, Role, Workload
+from sampan.platforms.kubernetes.pods.surroundings import Surroundings
 from sampan.platforms.kubernetes.settings import ClusterSettings
 
 
@@ -18,7 +19,8 @@ class Source:
 
     `ready` are the names of the workloads that can take requests now, `routed` of those that routes
     lead to already: a route is made once its component is ready, and stays when it is not any more.
-    `opened`: the service's own route is there.
+    `opened`: the service's own route is there. `around` is what models and their credentials are
+    read from where they are part of a workload's template.
     """
 
     service: Mapping[str, Any]
@@ -26,6 +28,7 @@ class Source:
     config: Config
     settings: ClusterSettings
     ready: frozenset[str] = frozenset()
+    around: Surroundings = Surroundings()
     routed: frozenset[str] = frozenset()
     opened: bool = False
 

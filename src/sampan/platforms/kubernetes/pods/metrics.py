@@ -50,4 +50,5 @@ def _aggregating(proxy: JsonObject, pod: JsonObject) -> JsonObject:
         variable("AGGREGATE_PROMETHEUS_METRICS_PORT", AGGREGATED_PORT),
     ]
     port = {"name": "aggr-metric", "containerPort": int(AGGREGATED_PORT), "protocol": "TCP"}
-    return {**add_env(proxy, env), "ports": [*(proxy.get("ports") or ()), port]}
+    others = [p for p in proxy.get("ports") or () if p.get("name") != port["name"]]
+    return {**add_env(proxy, env), "ports": [*others, port]}

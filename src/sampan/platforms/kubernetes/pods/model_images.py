@@ -16,6 +16,7 @@ from sampan.platforms.kubernetes.pods.containers import (
     add_mount,
     add_volume,
     edit_containers,
+    has_init_container,
     model_containers,
     variable,
     with_spec,
@@ -65,6 +66,8 @@ def _mount_volume(pod: JsonObject, reference: str) -> JsonObject:
 
 
 def _inject_modelcar(pod: JsonObject, reference: str, settings: InitializerSettings) -> JsonObject:
+    if has_init_container(pod, MODELCAR_INIT):
+        return pod
     user = settings.modelcar_uid
     as_user = {} if user is None else {"securityContext": {"runAsUser": user}}
     amounts = {"cpu": settings.modelcar_cpu, "memory": settings.modelcar_memory}

@@ -39,10 +39,10 @@ VOLUME = "kserve-provision-location"
 READ_ONLY = "storage.kserve.io/readonly"
 URI_ENV = "STORAGE_URI"
 # How Hugging Face's client downloads fast; a user's own values stay.
-_SPEED = (
-    ("HF_HUB_ENABLE_HF_TRANSFER", "1"),
-    ("HF_XET_HIGH_PERFORMANCE", "1"),
-    ("HF_XET_NUM_CONCURRENT_RANGE_GETS", "8"),
+SPEED = (
+    variable("HF_HUB_ENABLE_HF_TRANSFER", "1"),
+    variable("HF_XET_HIGH_PERFORMANCE", "1"),
+    variable("HF_XET_NUM_CONCURRENT_RANGE_GETS", "8"),
 )
 
 
@@ -112,7 +112,7 @@ def _make_container(
     if chosen is not None:
         merged: JsonObject = strategic_merge(container, chosen["spec"]["container"])
         container = merged
-    return add_env(container, (variable(name, value) for name, value in _SPEED))
+    return add_env(container, SPEED)
 
 
 def _told(container: Mapping[str, Any]) -> JsonObject:
