@@ -95,9 +95,9 @@ def test_the_example_is_no_configuration() -> None:
             '"plenty" is not allowed; write a quantity in quotes, such as "100m" or "1Gi"',
         ),
         (
-            {"deploy": {"deploymentRolloutStrategy": {"defaultRollout": {"maxSurge": "1"}}}},
+            {"deploy": {"deploymentRolloutStrategy": {"defaultRollout": {"maxSurge": "all"}}}},
             "data.deploy.deploymentRolloutStrategy.defaultRollout.maxSurge",
-            '"1" is not allowed; write a share in percent, such as "25%"',
+            '"all" is not allowed; write a share or number in quotes, such as "25%" or "1"',
         ),
         (
             {"metricsAggregator": {"enableMetricAggregation": True}},

@@ -64,7 +64,7 @@ class Form(Enum):
     QUANTITY = ('a quantity in quotes, such as "100m" or "1Gi"', _is_quantity)
     FLAG_TEXT = ('"true" or "false", in quotes', _matches("|true|false"))
     WHOLE_TEXT = ("a whole number in quotes", _matches("[0-9]*"))
-    SHARE = ('a share in percent, such as "25%"', _matches("|[0-9]+%"))
+    SHARE = ('a share or number in quotes, such as "25%" or "1"', _matches("|[0-9]+%?"))
     GATEWAY = ("namespace/name of a gateway", _matches(f"|{_LABEL}/{_LABEL}"))
     TEMPLATE = ("a template such as {{ .Name }}-{{ .Namespace }}.{{ .IngressDomain }}",
                 _is_template)  # fmt: skip
