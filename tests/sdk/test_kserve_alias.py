@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sampan.kserve import LINK, install, uninstall
+from sampan.kserve import LATE, LINK, install, uninstall
 
 CUSTOM = """
 import argparse
@@ -162,6 +162,42 @@ def test_an_installed_kserve_is_the_one_that_is_found(tmp_path):
     (tmp_path / "m.py").write_text("import kserve; print(kserve.WHOSE)\n")
     done = run("-m", "sampan.kserve", "m.py", folder=tmp_path, path=str(tmp_path / "packages"))
     assert done.stdout == "its own\n", done.stderr
+
+
+@pytest.mark.parametrize("word", ["import kserve", "import kserve.model as kserve"])
+def test_by_pythonpath_the_alias_makes_way_for_an_installed_kserve(tmp_path, word):
+    packages = tmp_path / "packages"
+    code = f"{word}; print(vars(kserve).get('WHOSE') or kserve.Model.__module__)"
+    done = run("-c", code, folder=tmp_path, path=f"{LATE}:{packages}")
+    assert done.stdout == "sampan.sdk.model\n", done.stderr
+    (packages / "kserve").mkdir(parents=True)
+    (packages / "kserve" / "__init__.py").write_text("WHOSE = 'its own'\n")
+    (packages / "kserve" / "model.py").write_text("WHOSE = 'its own'\n")
+    done = run("-c", code, folder=tmp_path, path=f"{LATE}:{packages}")
+    assert done.stdout == "its own\n", done.stderr
+
+
+def test_where_sampan_is_not_installed_the_alias_says_what_is_missing(tmp_path):
+    done = run("-S", "-c", "import kserve", folder=tmp_path, path=LATE)
+    assert 'No module named "kserve" in' in done.stderr
+    assert "install kserve or sampan there" in done.stderr
+
+
+def test_the_port_that_the_platform_gives_is_the_default(tmp_path):
+    (tmp_path / "custom.py").write_text(
+        "from kserve import model_server\nprint(model_server.args.http_port, flush=True)\n"
+    )
+    for port, told in (("8123", "8123\n"), ("", "8080\n")):
+        code = f"import os; os.environ['PORT'] = '{port}'; import custom"
+        done = run("-c", code, folder=tmp_path, path=f"{LATE}:{tmp_path}")
+        assert done.stdout == told, done.stderr
+    done = run(
+        "-c",
+        "import os; os.environ['PORT'] = 'x'; import custom",
+        folder=tmp_path,
+        path=f"{LATE}:{tmp_path}",
+    )
+    assert 'PORT is "x"; give a port number' in done.stderr
 
 
 def test_a_name_that_is_not_there_says_where_it_is(tmp_path):

@@ -13,6 +13,9 @@ from pathlib import Path
 FOLDER = str(Path(__file__).parent / "path")
 """The folder to put at the end of an import path."""
 
+LATE = str(Path(__file__).parent / "late")
+"""The same for PYTHONPATH, whose folders come first: it makes way for an installed `kserve`."""
+
 LINK = "sampan-kserve.pth"
 """The file in an environment's packages that puts it there at each start (`install`)."""
 

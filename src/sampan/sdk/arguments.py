@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from typing import Any
 
 from sampan.app.serve_arguments import strtobool
@@ -61,11 +62,25 @@ PREDICTOR = frozenset(
 """Arguments that the model file or the SDK takes for itself: the server is not told of them."""
 
 
+def get_http_port() -> int:
+    """Return the port that the platform gives ($PORT, Knative's contract of containers), or 8080.
+
+    ValueError for a value that is no port.
+    """
+    given = os.environ.get("PORT", "")
+    if not given:
+        return DEFAULT_HTTP_PORT
+    if not given.isdecimal() or int(given) > 65535:
+        raise ValueError(f'PORT is "{given}"; give a port number, or leave it unset')
+    return int(given)
+
+
 def make_parser() -> argparse.ArgumentParser:
     """Return a parser of KServe's arguments and of `--host`, without `--help`."""
     parser = argparse.ArgumentParser(add_help=False)
     for name, number in _NUMBERS.items():
         parser.add_argument(name, type=int, default=number)
+    parser.set_defaults(http_port=get_http_port())
     for name, truth in _BOOLS.items():
         parser.add_argument(name, type=strtobool, default=truth, nargs="?", const=True)
     for name, text in _TEXTS.items():
@@ -79,6 +94,7 @@ def make_parser() -> argparse.ArgumentParser:
 def make_argv(values: dict[str, Any]) -> list[str]:
     """Return the model server's arguments of the values that are not the defaults."""
     parser = make_parser()
+    parser.set_defaults(http_port=DEFAULT_HTTP_PORT)  # the server's own
     argv: list[str] = []
     for action in parser._actions:  # noqa: SLF001  # argparse's only list of its arguments
         value = values.get(action.dest, action.default)

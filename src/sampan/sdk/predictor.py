@@ -52,9 +52,7 @@ class Predictor:
     ) -> Any:
         """Return the answer of an explainer at a base URL (V1)."""
         client = self._rest_client()
-        return await client.explain(
-            base_url, model_name, payload, headers=select_headers(headers)
-        )
+        return await client.explain(base_url, model_name, payload, headers=select_headers(headers))
 
     async def _predict_grpc(
         self, model_name: str, payload: Any, headers: Mapping[str, str] | None

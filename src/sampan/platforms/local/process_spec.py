@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sampan.kserve import LATE
 from sampan.machinery.registry import JsonObject
 from sampan.platforms.local.capacity import make_capacity_arguments
 from sampan.platforms.local.container_env import Entry, Literal, Pod, make_entries, quantity_value
@@ -145,6 +146,8 @@ def _base_entries(container: Mapping[str, Any], spec: ProcessSpec, here: Machine
         folder = here.python.rpartition("/")[0]
         env["PATH"] = f"{folder}:{env.get('PATH', '/usr/bin:/bin')}"
         env["VIRTUAL_ENV"] = folder.rpartition("/")[0]
+    if container.get("command"):  # a model file written for KServe finds its names here too
+        env["PYTHONPATH"] = ":".join(filter(None, (LATE, env.get("PYTHONPATH"))))
     threads = _threads(container)
     if threads:
         names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
