@@ -9,7 +9,7 @@ import pytest
 DIFFERENCES = Path(__file__).parents[2] / "docs" / "reference" / "differences.md"
 DECIDED = {
     "V1 takes most content types for opaque bytes": "V1 with a content type that is no JSON by",
-    "broken JSON is 400 in V1, 422 in V2": "a broken JSON body is 400 `error` in V1 and 422 `detail`",
+    "broken JSON is 400 in V1, 422 in V2": "a broken JSON body is 400 `error` in V1 and 422",
     "a shape that does not fit is 500": "| a wrong shape or wrong values |",
     "the repository index is missing": "| `POST /v2/repository/index` |",
     "versions are 501": "versions are 501",
