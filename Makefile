@@ -62,8 +62,8 @@ format: $(STAMP) ## Format the code and mend what lint can mend
 bench: $(STAMP) ## Measure side by side: make bench B=spine; one row: B=server ROW=health
 	@$(BIN)/python -m bench.run $(B) $(if $(ROW),--only "$(ROW)")
 
-conformance: $(STAMP) ## Ask a server every case: make conformance URL=... MODEL=...; without, score side by side
-	@if [ -n "$(URL)" ]; then exec $(BIN)/python tests/conformance/oip/run.py $(URL) --model $(or $(MODEL),iris); \
+conformance: $(STAMP) ## Ask a server every case: make conformance URL=... GRPC=... MODEL=...; without, score side by side
+	@if [ -n "$(URL)" ]; then exec $(BIN)/python tests/conformance/oip/run.py $(URL) $(if $(GRPC),--grpc $(GRPC)) --model $(or $(MODEL),iris); \
 	  else exec $(BIN)/python -m tests.conformance.oip.score; fi
 
 generate: $(STAMP) ## Write what is generated: manifests, images, schemas, reference pages

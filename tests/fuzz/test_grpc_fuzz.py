@@ -72,6 +72,7 @@ SMALL = tuple(
                  "RepositoryIndex", "Nothing")
 )  # fmt: skip
 INFER, STREAM = SERVICE + "ModelInfer", SERVICE + "ModelStreamInfer"
+BOMB = pack(gzip.compress(bytes(20_000_000)), 1)
 LENGTHS = (0, 1, 4, 5, 127, 128, 2**23, 2**23 + 1, 2**31, 2**32 - 1)
 
 
@@ -106,7 +107,7 @@ def framing(random: Random) -> Sent:
             struct.pack(">BI", random.choice((0, 1, 2, 255)), random.choice(LENGTHS)) + sound,
             pack(gzip.compress(sound), 1),
             pack(mutate_bytes(random, gzip.compress(sound)), 1),
-            pack(gzip.compress(bytes(20_000_000)), 1),
+            BOMB,
             mutate_bytes(random, pack(sound), CORPUS),
         )
     )

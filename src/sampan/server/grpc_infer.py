@@ -5,11 +5,12 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, Protocol
 
+from sampan.protocol.errors import ClientLeft
 from sampan.protocol.grpc import framing, messages
 from sampan.protocol.grpc.infer import Received
 from sampan.protocol.grpc.layouts import Layouts
 from sampan.protocol.grpc.protobuf import delimited
-from sampan.protocol.grpc.status import RpcError, Status, describe
+from sampan.protocol.grpc.status import describe
 from sampan.protocol.tensors import InferRequest
 from sampan.server.dataplane import DataPlane
 from sampan.server.exchange import Exchange
@@ -55,7 +56,7 @@ def make_inference(
 def _fill(received: Received, caller: Caller) -> InferRequest:
     """Decode, unless the client has left while the call waited for a thread."""
     if caller.gone():
-        raise RpcError(Status.CANCELLED, "the client has left")
+        raise ClientLeft
     return received.fill()
 
 

@@ -51,6 +51,7 @@ class Http2(asyncio.Protocol):
         self._connection = Connection(host.limits)
         self._scheduled = False  # a write is due when the loop turns
         self._busy = False  # in `data_received`, which writes once at its end
+        self._eof = False  # the peer sends no more
         self._buffered = 0  # bytes of bodies that are not whole
         self._since = host.now  # when the last request came or the last answer went
         self._forgiven = host.now
@@ -88,8 +89,17 @@ class Http2(asyncio.Protocol):
         self._flush()
 
     def eof_received(self) -> bool:
-        """Half-closed: a client that sends no more may still read its answers."""
-        return bool(self._connection.streams) and not self._deadline
+        """Half-closed: a client that sends no more may still read its answers.
+
+        What it has not sent to the end never will be: that is given up.
+        """
+        for stream in tuple(self._connection.streams.values()):
+            if not stream.remote_closed:
+                self._connection.reset(stream, Code.CANCEL)
+                self._gone(stream)
+        self._eof = True
+        self._flush()
+        return bool(self._connection.streams) and not self._deadline  # else `_flush` has closed
 
     def data_received(self, data: bytes) -> None:
         """Take bytes, answer, write once."""
@@ -126,7 +136,7 @@ class Http2(asyncio.Protocol):
         if self._deadline:
             return
         draining = self._draining_since >= 0 and self._connection.refusing
-        if draining and not self._connection.streams:
+        if (draining or self._eof) and not self._connection.streams:
             self._deadline = self._host.now + self._limits.write_seconds
             transport.close()
 

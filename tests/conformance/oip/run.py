@@ -1,6 +1,8 @@
 """Asks a server every case of `cases.yaml` and scores its answers.
 
-    python tests/conformance/oip/run.py URL [--model NAME]     one server; exit code 1 if any fails
+    python tests/conformance/oip/run.py URL [--grpc HOST:PORT] [--model NAME]
+
+One server; the exit code is 1 if any case fails. gRPC is asked at the URL's own port unless said.
 """  # fmt: skip
 
 from __future__ import annotations
@@ -16,6 +18,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import yaml
+
+sys.path.insert(0, str(Path(__file__).parents[3]))  # when run by its path
+from tests.conformance.oip import grpc_case  # after the path
 
 CASES = Path(__file__).with_name("cases.yaml")
 
@@ -34,9 +39,11 @@ def load_cases(model: str) -> list[dict[str, Any]]:
     return cases
 
 
-def run_case(base: str, case: dict[str, Any]) -> Outcome:
-    """Ask once, and judge."""
+def run_case(base: str, case: dict[str, Any], grpc: str = "") -> Outcome:
+    """Ask once, and judge. `grpc` is where gRPC is spoken, unless at the port of `base`."""
     url = urlsplit(base)
+    if "call" in case:
+        return Outcome(case, judge_call(case, *grpc_case.ask(grpc or url.netloc, case)))
     connection = http.client.HTTPConnection(url.hostname or "", url.port or 80, timeout=10)
     method, path, headers, body = make_request(case)
     try:
@@ -86,6 +93,17 @@ def judge(case: dict[str, Any], status: int, headers: dict[str, str], body: byte
     return ""
 
 
+def judge_call(case: dict[str, Any], code: str, answer: dict[str, Any]) -> str:
+    """Return what is wrong with the answer to a gRPC call, or nothing."""
+    if code not in case["code"]:
+        return f"status {code}, not {' or '.join(case['code'])}: {answer}"[:300]
+    if case.get("binary") and not answer.get("raw_output_contents"):
+        return "the answer has no raw contents"
+    if "json" in case and not contains(answer, case["json"]):
+        return f"{answer} lacks {case['json']}"[:300]
+    return ""
+
+
 def contains(value: Any, wanted: Any) -> bool:
     """Whether a value is, or holds, what is wanted."""
     if wanted == "<any>":
@@ -109,9 +127,10 @@ def main() -> int:
     """Score one server."""
     parser = argparse.ArgumentParser()
     parser.add_argument("url")
+    parser.add_argument("--grpc", default="", help="where gRPC is spoken, unless at the URL's port")
     parser.add_argument("--model", default="iris")
     known = parser.parse_args()
-    outcomes = [run_case(known.url, case) for case in load_cases(known.model)]
+    outcomes = [run_case(known.url, case, known.grpc) for case in load_cases(known.model)]
     for outcome in outcomes:
         mark = f"✗ {outcome.wrong}" if outcome.wrong else "✓"
         sys.stdout.write(f"{outcome.case['group']:11} {outcome.case['name']}: {mark}\n")

@@ -28,20 +28,21 @@ MLSERVER = ("mlserver==1.7.1", "mlserver-sklearn==1.7.1", *KSERVE[1:])
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "conformance.md"
 
 
-def start_sampan(folder: Path, port: int) -> subprocess.Popen[bytes]:
+def start_sampan(folder: Path, port: int, grpc_port: int) -> subprocess.Popen[bytes]:
     """Start this server."""
-    served = [f"--model_dir={folder}", "--model_name=iris", f"--http_port={port}", "--grpc_port=0"]
+    ports = [f"--http_port={port}", f"--grpc_port={grpc_port}"]
+    served = [f"--model_dir={folder}", "--model_name=iris", *ports]
     return _start([sys.executable, "-m", "sampan.app.serve", *served])
 
 
-def start_kserve(folder: Path, port: int) -> subprocess.Popen[bytes]:
+def start_kserve(folder: Path, port: int, grpc_port: int) -> subprocess.Popen[bytes]:
     """Start KServe's SDK with the sklearn model that the benchmarks use."""
-    ports = [f"--http_port={port}", f"--grpc_port={free_port()}"]
+    ports = [f"--http_port={port}", f"--grpc_port={grpc_port}"]
     served = [f"--model_dir={folder}", "--model_name=iris", *ports]
     return _start([peer_python(Setting(), KSERVE), str(PEER_SKLEARN), *served])
 
 
-def start_mlserver(folder: Path, port: int) -> subprocess.Popen[bytes]:
+def start_mlserver(folder: Path, port: int, grpc_port: int) -> subprocess.Popen[bytes]:
     """Start MLServer with its sklearn runtime, in one process."""
     settings = {
         "name": "iris",
@@ -50,7 +51,7 @@ def start_mlserver(folder: Path, port: int) -> subprocess.Popen[bytes]:
     }
     (folder / "model-settings.json").write_text(json.dumps(settings))
     program = Path(peer_python(Setting(), MLSERVER)).with_name("mlserver")
-    ports = {"HTTP": port, "GRPC": free_port(), "METRICS": free_port()}
+    ports = {"HTTP": port, "GRPC": grpc_port, "METRICS": free_port()}
     variables = {f"MLSERVER_{name}_PORT": str(value) for name, value in ports.items()}
     variables |= {"MLSERVER_HOST": "127.0.0.1", "MLSERVER_PARALLEL_WORKERS": "0"}
     return _start([str(program), "start", str(folder)], **variables)
@@ -86,12 +87,13 @@ def score(name: str) -> list[Outcome]:
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         shutil.copy(model_folder(Setting()) / "model.joblib", folder)
-        port = free_port()
-        process = SERVERS[name](folder, port)
+        port, grpc_port = free_port(), free_port()
+        process = SERVERS[name](folder, port, grpc_port)
         try:
             base = f"http://127.0.0.1:{port}"
             _wait(base, process)
-            return [run_case(base, case) for case in load_cases("iris")]
+            grpc = f"127.0.0.1:{grpc_port}"
+            return [run_case(base, case, grpc) for case in load_cases("iris")]
         finally:
             os.killpg(process.pid, signal.SIGTERM)
             process.wait(30)
@@ -115,9 +117,9 @@ def render(scores: dict[str, list[Outcome]]) -> str:
         "",
         "What servers answer to the cases of `tests/conformance/oip/cases.yaml`, each with the",
         "same iris classifier and its defaults (MLServer with one process). Written by",
-        "`make conformance`; `make conformance URL=http://...` asks any other server. What a",
-        "peer does not speak at all fails here too: MLServer has no V1, and its metrics stand at a",
-        "port of their own.",
+        "`make conformance`; `make conformance URL=http://... GRPC=HOST:PORT` asks any other",
+        "server. What a peer does not speak at all fails here too: MLServer has no V1, and its",
+        "metrics stand at a port of their own.",
         "",
         "| group | " + " | ".join(scores) + " |",
         "|---|" + "---|" * len(scores),

@@ -52,6 +52,20 @@ def test_this_server_answers_as_it_should(base, case):
 
 
 @pytest.mark.parametrize(
+    ("code", "answer", "wrong"),
+    [
+        ("OK", {"a": 1, "raw_output_contents": ["eA=="]}, ""),
+        ("INTERNAL", {"details": "no"}, "status INTERNAL, not OK"),
+        ("OK", {"a": 1, "raw_output_contents": []}, "no raw contents"),
+        ("OK", {"a": 2, "raw_output_contents": ["eA=="]}, "lacks"),
+    ],
+)
+def test_the_judge_of_calls_tells_right_from_wrong(code, answer, wrong):
+    told = oip.judge_call({"code": ["OK"], "json": {"a": 1}, "binary": True}, code, answer)
+    assert (wrong in told) if wrong else told == ""
+
+
+@pytest.mark.parametrize(
     ("status", "headers", "body", "wrong"),
     [
         (200, {"x": "1"}, b'{"a": [1, "b"], "c": 2}', ""),
