@@ -28,9 +28,17 @@ class Client:
         self.h2 = h2.connection.H2Connection(config)
         self.h2.initiate_connection()
         self.events = []
+        self.said_all = False
 
     async def flush(self) -> None:
-        await self.peer.send(self.h2.data_to_send())
+        data = self.h2.data_to_send()
+        if not self.said_all:
+            await self.peer.send(data)
+
+    def say_no_more(self) -> None:
+        """Half-close."""
+        self.said_all = True
+        self.peer.writer.write_eof()
 
     async def request(self, body: bytes = b"", fields=POST, *, ends: bool = True) -> int:
         stream = self.h2.get_next_available_stream_id()
@@ -151,6 +159,40 @@ async def test_an_idle_connection_is_told_goodbye(connect):
     assert await client.status() == "200"
     ended = await client.until(h2.events.ConnectionTerminated, 3)
     assert ended.error_code == 0
+
+
+async def test_who_sends_no_more_gets_its_answers_and_then_the_end(connect):
+    wire, client = await connect(held=True)
+    await client.request(b"whole")
+    cut = await client.request(b"cut off", ends=False)
+    await wire.until(lambda: bool(wire.replies))
+    client.say_no_more()
+    assert (await client.until(h2.events.StreamReset)).stream_id == cut
+    wire.replies[0](Response(200, b"late"))
+    assert (await client.until(h2.events.DataReceived)).data == b"late"
+    assert await client.until(h2.events.ConnectionTerminated) is None  # closed, and no more
+
+
+async def test_who_sends_no_more_and_waits_for_nothing_is_let_go(connect):
+    _, client = await connect()
+    await client.request(b"x")
+    assert await client.status() == "200"
+    client.say_no_more()
+    assert await client.until(h2.events.ConnectionTerminated) is None
+
+
+async def test_a_reply_knows_when_nobody_waits_for_it(connect):
+    wire, client = await connect(held=True)
+    stream = await client.request(b"x")
+    await client.request(b"y")
+    await wire.until(lambda: len(wire.replies) == 2)
+    assert not any(reply.gone() for reply in wire.replies)
+    client.h2.reset_stream(stream)
+    await client.flush()
+    await wire.until(lambda: wire.replies[0].gone())
+    assert not wire.replies[1].gone()
+    client.peer.writer.close()
+    await wire.until(lambda: wire.replies[1].gone())
 
 
 async def test_who_opens_no_window_for_its_answer_is_reset(connect):
