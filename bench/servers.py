@@ -46,14 +46,15 @@ class Up:
 def serving(setting: Setting, ask: Ask, *commands: Command) -> Iterator[list[Up]]:
     """Start servers, and have each answer `ask` rightly before any is measured."""
     with ExitStack() as stack:
-        yield [_start(stack, setting, ask, command) for command in commands]
+        logs = (setting.cache / f"server-{number}.log" for number in range(len(commands)))
+        yield [
+            _start(stack, log, ask, command) for log, command in zip(logs, commands, strict=True)
+        ]
 
 
-def _start(stack: ExitStack, setting: Setting, ask: Ask, command: Command) -> Up:
+def _start(stack: ExitStack, log: Path, ask: Ask, command: Command) -> Up:
     ports = Ports(free_port(), free_port())
-    log = setting.cache / f"server-{ports.http}.log"
     server = stack.enter_context(running(command(ports), log))
-    stack.callback(log.unlink, missing_ok=True)
     address = f"http://127.0.0.1:{ports.http}"
     answer = wait_first_answer(address + ask.path, ask.body, server, headers=ask.headers)
     ask.check(answer)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from bench.peers import fill, find_uv
@@ -23,9 +24,9 @@ def core(setting: Setting) -> Iterator[Row]:
     """Bytes and packages of what serves a model; it is also made to serve one."""
     from sampan.runtimes.declaration import SERVER_REQUIREMENTS
 
-    with tempfile.TemporaryDirectory(dir=setting.cache) as folder:
-        ours, peer, whole = (Path(folder) / name for name in ("ours", "peer", "whole"))
-        wheel = _build_wheel(setting, Path(folder))
+    with _fresh_folder(setting) as folder:
+        ours, peer, whole = (folder / name for name in ("ours", "peer", "whole"))
+        wheel = _build_wheel(setting, folder)
         fill(setting, ours, (_COMPILED, *SERVER_REQUIREMENTS))
         fill(setting, ours, (_COMPILED, "--no-deps", str(wheel)))
         fill(setting, peer, (_COMPILED, KSERVE))
@@ -43,6 +44,18 @@ def core(setting: Setting) -> Iterator[Row]:
     words["note"] = f"{note}; all of sampan: {counts[2]:.0f}"
     yield make_row("server core: packages", "packages", counts[:1], counts[1:2], Goal(limit=30),
                    **words)  # fmt: skip
+
+
+@contextmanager
+def _fresh_folder(setting: Setting) -> Iterator[Path]:
+    """Give an empty folder, removed after; its name is fixed, so that a run cut off leaves one."""
+    folder = setting.cache / "core"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _build_wheel(setting: Setting, folder: Path) -> Path:
