@@ -7,7 +7,14 @@ import logging
 from contextlib import AsyncExitStack, suppress
 
 from sampan.api.scheme import REGISTRY
-from sampan.controllers.gather import CLUSTER_RUNTIMES, CONFIG, RUNTIMES, SERVICES, Sources
+from sampan.controllers.gather import (
+    CLUSTER_RUNTIMES,
+    CONFIG,
+    RUNTIMES,
+    SERVICES,
+    STORAGE_CONTAINERS,
+    Sources,
+)
 from sampan.controllers.inferenceservice import InferenceServiceController
 from sampan.controllers.unbuilt import CONDITIONS, UnbuiltController
 from sampan.machinery.collector import Collector
@@ -42,6 +49,10 @@ class Services:
         name = runtime["metadata"]["name"]
         return [key for key, obj in self._seen.items() if _uses(obj, name)]
 
+    def every(self, _: JsonObject) -> list[Key]:
+        """Return every service: any of them may be touched."""
+        return list(self._seen)
+
     def configured(self, config_map: JsonObject) -> list[Key]:
         """Return every service when the operator's configuration changed."""
         return list(self._seen) if config_map["metadata"]["name"] == CONFIG.name else []
@@ -70,6 +81,7 @@ async def run_controllers(stack: AsyncExitStack, sources: Sources, changes: Chan
             Watch(SERVICES, seen.note),
             Watch(RUNTIMES, seen.using),
             Watch(CLUSTER_RUNTIMES, seen.using),
+            Watch(STORAGE_CONTAINERS, seen.every),
             Watch(CONFIG.resource, seen.configured, CONFIG.namespace),
         ),
     )

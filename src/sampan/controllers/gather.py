@@ -18,6 +18,7 @@ from sampan.platforms.base import Platform
 SERVICES = "inferenceservices.serving.kserve.io"
 RUNTIMES = "servingruntimes.serving.kserve.io"
 CLUSTER_RUNTIMES = "clusterservingruntimes.serving.kserve.io"
+STORAGE_CONTAINERS = "clusterstoragecontainers.serving.kserve.io"
 CONFIG = Key("configmaps", "kserve", "inferenceservice-config")
 
 
@@ -63,6 +64,7 @@ async def gather_for(sources: Sources, obj: JsonObject) -> Snapshot:
     """Return the snapshot of a service that may not be stored yet, with nothing observed of it."""
     runtimes = await sources.store.list(RUNTIMES, obj["metadata"].get("namespace") or "default")
     cluster_runtimes = await sources.store.list(CLUSTER_RUNTIMES)
+    containers = await sources.store.list(STORAGE_CONTAINERS)
     return Snapshot(
         service=obj,
         runtimes=tuple(runtimes.items),
@@ -71,6 +73,7 @@ async def gather_for(sources: Sources, obj: JsonObject) -> Snapshot:
         gateway=sources.gateway,
         observed=NOTHING,
         now=sources.clock.now(),
+        storage_containers=tuple(containers.items),
     )
 
 

@@ -55,8 +55,9 @@ def _storage_message(container: Mapping[str, Any]) -> str:
     formats = (container.get("spec") or {}).get("supportedUriFormats") or []
     uris = ", ".join(f'"{f.get("prefix") or f.get("regex") or ""}"' for f in formats)
     return (
-        f"no storage container runs yet, so it fetches nothing for {uris or 'any URI'}; models are "
-        "fetched by the built-in fetcher, which wants a storageUri that it knows"
+        f"no storage container runs yet, so it fetches nothing for {uris or 'any URI'}; services "
+        "may name it, and their models are fetched by the built-in fetcher, which wants a "
+        "storageUri that it knows"
     )
 
 

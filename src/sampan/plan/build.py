@@ -44,7 +44,7 @@ def build_plan(snapshot: Snapshot, unbuilt: Unbuilt = select_unbuilt) -> Plan:
     blocked = selection.blocked or unbuilt(service, config)
     if blocked:
         return replace(plan, blocked=blocked)
-    parts = _make_parts(service, config, selection)
+    parts = _make_parts(snapshot, service, selection)
     if isinstance(parts, Blocked):
         return replace(plan, blocked=parts)
     predictors = make_nodes(parts) if is_multi_node(service) else (make_predictor(parts),)
@@ -68,24 +68,24 @@ def nothing_unbuilt(_: Mapping[str, Any], __: Config) -> Blocked | None:
 
 
 def _make_parts(
-    service: Mapping[str, Any], config: Config, selection: Selection
+    snapshot: Snapshot, service: Mapping[str, Any], selection: Selection
 ) -> Parts | Blocked:
-    """Decide what a predictor's workload is made of."""
-    location = make_model_location(service)
+    """Decide what the workload of a predictor is made of: the service's own, or a canary's."""
+    location = make_model_location(service, snapshot.storage_containers)
     if location.blocked:
         return location.blocked
     defaults = _make_defaults(service, selection)
     pod = make_pod_spec(service, selection, defaults)
     if pod.blocked:
         return pod.blocked
-    return Parts(service, config, selection, defaults, pod.spec, location.sources)
+    return Parts(service, snapshot.config, selection, defaults, pod.spec, location.sources)
 
 
 def _make_canary_workloads(snapshot: Snapshot) -> tuple[Workload, ...] | Blocked:
     found = []
     for canary in make_canaries(snapshot.service):
         selection = select_runtime(canary.service, snapshot.runtimes, snapshot.cluster_runtimes)
-        parts = selection.blocked or _make_parts(canary.service, snapshot.config, selection)
+        parts = selection.blocked or _make_parts(snapshot, canary.service, selection)
         if isinstance(parts, Blocked):
             return parts
         found.append(make_canary_workload(make_predictor(parts), canary))

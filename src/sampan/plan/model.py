@@ -8,11 +8,12 @@ platform can fetch a scheme shows when it tries.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sampan.plan.service import MAIN_CONTAINER, annotations_of, model, predictor
+from sampan.plan.storage_containers import refuse_named, select_fitting
 from sampan.plan.types import Blocked, ModelSource
 
 MODEL_PATH = "/mnt/models"
@@ -51,8 +52,14 @@ class ModelLocation:
     blocked: Blocked | None = None
 
 
-def make_model_location(service: Mapping[str, Any]) -> ModelLocation:
-    """Return where the predictor's model is; none when its container brings or finds its own."""
+def make_model_location(
+    service: Mapping[str, Any], containers: Sequence[Mapping[str, Any]] | None = None
+) -> ModelLocation:
+    """Return where the predictor's model is; none when its container brings or finds its own.
+
+    `containers` are the ClusterStorageContainers, which may fetch what nobody else does; where they
+    are not known (None), the one that a service names is not asked for.
+    """
     wanted = model(service) or {}
     uri, storage = _single_uri(service), wanted.get("storage") or {}
     several = predictor(service).get("storageUris") or ()
@@ -70,10 +77,8 @@ def make_model_location(service: Mapping[str, Any]) -> ModelLocation:
             for s in several
         )
     )
-    unsupported = next((s for s in sources if not _is_supported(s.uri)), None)
-    if unsupported:
-        return ModelLocation(blocked=_unsupported(unsupported.uri))
-    return ModelLocation(sources)
+    check = _check_fetchers([s.uri for s in sources], service, containers)
+    return ModelLocation(blocked=check) if check else ModelLocation(sources)
 
 
 def has_storage(service: Mapping[str, Any]) -> bool:
@@ -132,6 +137,20 @@ def _check_one_source(uri: str, storage: Mapping[str, Any], several: Any) -> Blo
             "Setting both StorageURI and StorageURIs is not supported.: "
             f'spec.predictor.model.storageUri is "{uri}"; move it into spec.predictor.storageUris',
         )
+    return None
+
+
+def _check_fetchers(
+    uris: Sequence[str], service: Mapping[str, Any], containers: Sequence[Mapping[str, Any]] | None
+) -> Blocked | None:
+    named = str(predictor(service).get("storageContainerName") or "")
+    for uri in uris:
+        if named and containers is not None:
+            refusal = refuse_named(uri, containers, named)
+            if refusal:
+                return Blocked(INVALID_SPEC, refusal)
+        if not _is_supported(uri) and select_fitting(uri, containers or ()) is None:
+            return _unsupported(uri)
     return None
 
 

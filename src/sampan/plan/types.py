@@ -21,11 +21,12 @@ PodTemplate: TypeAlias = Mapping[str, Any]
 
 
 class Component(StrEnum):
-    """The parts of an InferenceService."""
+    """The parts of an InferenceService, and the one part of an InferenceGraph."""
 
     PREDICTOR = "predictor"
     TRANSFORMER = "transformer"
     EXPLAINER = "explainer"
+    ROUTER = "router"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,8 @@ class Snapshot:
     """All that a decision about one InferenceService may know.
 
     `service` is the stored (defaulted, validated) object. `runtimes` are the ServingRuntimes of
-    its namespace, `cluster_runtimes` the ClusterServingRuntimes. `now` is seconds since the epoch.
+    its namespace, `cluster_runtimes` the ClusterServingRuntimes, `storage_containers` the
+    ClusterStorageContainers, None where they are not known. `now` is seconds since the epoch.
     """
 
     service: Mapping[str, Any]
@@ -60,6 +62,7 @@ class Snapshot:
     gateway: Gateway
     observed: Observed
     now: float
+    storage_containers: tuple[Mapping[str, Any], ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ _PREDICTOR_FIELDS = {
     "autoScaling": _NO_SCALING,
     "canaryTrafficPercent": "has no effect in Standard mode; all traffic goes to the newest model",
     "logger": "payload logging is not built yet; no request or answer is logged",
-    "storageContainerName": "storage containers are not built yet; the built-in fetcher is used",
+    "storageContainerName": "its image is not run here; the built-in fetcher is used",
 }
 _ANNOTATIONS = {
     "serving.kserve.io/disable-auto-update": "changes of the service or its runtime take effect "
