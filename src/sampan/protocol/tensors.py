@@ -215,8 +215,9 @@ class InferRequest:
         self.inputs = infer_inputs
         self.id = request_id
         self.from_grpc = from_grpc
-        for tensor, raw in zip(infer_inputs, raw_inputs or (), strict=False):
-            tensor.set_raw(memoryview(raw))
+        if raw_inputs:
+            for tensor, raw in zip(infer_inputs, raw_inputs, strict=False):
+                tensor.set_raw(memoryview(raw))
         self.parameters = parameters
         self.request_outputs = request_outputs
         self.model_version = model_version
@@ -297,8 +298,9 @@ class InferResponse:
         self.model_name = model_name
         self.outputs = infer_outputs
         self.from_grpc = from_grpc
-        for tensor, raw in zip(infer_outputs, raw_outputs or (), strict=False):
-            tensor.set_raw(memoryview(raw))
+        if raw_outputs:
+            for tensor, raw in zip(infer_outputs, raw_outputs, strict=False):
+                tensor.set_raw(memoryview(raw))
         self.model_version = model_version
         self.parameters = parameters
         self.use_binary_outputs = use_binary_outputs

@@ -31,6 +31,8 @@ def validate(payload: Any) -> None:
 
 def encode(result: Any) -> tuple[bytes, bytes]:
     """Return body and content type. Bytes and text go out as they are, without a type."""
+    if type(result) is dict:  # nearly always
+        return json_out.dumps(result), media.JSON
     if isinstance(result, (bytes, bytearray, memoryview)):
         return bytes(result), b""
     if isinstance(result, str):

@@ -92,17 +92,20 @@ class DataPlane:
 
     def infer(self, inference: Inference, done: Done) -> None:
         """Start an inference; ModelNotFound, ModelNotReady and Overloaded are raised at once."""
+        name = inference.model_name
         try:
-            entry = self.repository.get_ready(inference.model_name)
+            entry = self.repository.get_ready(name)
             job = Job(inference, done)
+            job.counts = counts = self.metrics.of(name)
             if self.admission is None:
+                counts.begun += 1
                 self._start(entry, job)
             else:
-                self.admission.admit(job, lambda: self._start(entry, job))
+                self.admission.admit(job, partial(self._start, entry, job))
+                counts.begun += 1
         except (ModelNotReady, Overloaded) as error:  # of a name that is registered, so one series
-            self.metrics.refused(inference.model_name, str(error.status))
+            self.metrics.refused(name, str(error.status))
             raise
-        self.metrics.begin(inference.model_name)
 
     def _start(self, entry: Entry, job: Job) -> None:
         """Hand a job to where its model runs."""
@@ -173,9 +176,8 @@ class DataPlane:
         job.settled = True
         outcome = job.outcome
         failed = isinstance(outcome, Exception)
-        counts = self.metrics.of(job.inference.model_name)
         code = str(status_of(outcome)) if failed else "200"
-        counts.end(job.ran, perf_counter() - job.begun, code)
+        job.counts.end(job.ran, perf_counter() - job.begun, code)
         if failed and not isinstance(outcome, (ServingError, NotImplementedError)):
             headers, name = job.inference.headers, job.inference.model_name
             request_id = headers.get("x-request-id", "-")
@@ -213,9 +215,8 @@ def _answer_here(entry: Entry, job: Job) -> None:
         pace.observe(_answer(entry, job))
         pace.doubt = False
         return
-    started = perf_counter()
     _run(entry, job)
-    pace.doubt = perf_counter() - started > SLOW_SECONDS
+    pace.doubt = perf_counter() - job.begun > SLOW_SECONDS
 
 
 def _answer(entry: Entry, job: Job) -> float:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sampan.server.model import Headers, InferenceVerb
 from sampan.server.steps import Ran
+
+if TYPE_CHECKING:
+    from sampan.server.metrics import ModelMetrics
 
 Done: TypeAlias = Callable[[Any], None]
 """Gets what `Inference.encode` returned, or an exception."""
@@ -38,9 +41,24 @@ class Inference:
 
 
 class Job:
-    """An inference with its caller. `payload` holds once decoded, `outcome` once settled."""
+    """An inference with its caller. `payload` holds once decoded, `outcome` once settled.
 
-    __slots__ = ("begun", "decoded", "done", "inference", "outcome", "payload", "ran", "settled")
+    `counts` is where the data plane that takes it in counts it.
+    """
+
+    __slots__ = (
+        "begun",
+        "counts",
+        "decoded",
+        "done",
+        "inference",
+        "outcome",
+        "payload",
+        "ran",
+        "settled",
+    )
+
+    counts: ModelMetrics
 
     def __init__(self, inference: Inference, done: Done) -> None:
         self.inference = inference

@@ -85,18 +85,11 @@ class ModelMetrics:
     def end(self, ran: Ran, seconds: float, code: str) -> None:
         """Count an inference that has begun: its time, its outcome, its steps."""
         self.ended += 1
-        self._codes[code] = self._codes.get(code, 0) + 1
+        codes, steps = self._codes, self._steps
+        codes[code] = codes.get(code, 0) + 1
         if self._duration is None:
             self._duration = self.histogram(_DURATION, LATENCY_BUCKETS)
         self._duration.observe(seconds)
-        self.observe(ran)
-        if not self.ended % _FOLD_EVERY:
-            for histogram in self.histograms.values():
-                histogram.fold()
-
-    def observe(self, ran: Ran) -> None:
-        """Count the steps that ran to their end."""
-        steps = self._steps
         if ran.preprocess is not None:
             steps["preprocess"].observe(ran.preprocess)
         if ran.predict is not None:
@@ -105,6 +98,9 @@ class ModelMetrics:
             steps["explain"].observe(ran.explain)
         if ran.postprocess is not None:
             steps["postprocess"].observe(ran.postprocess)
+        if not self.ended % _FOLD_EVERY:
+            for histogram in self.histograms.values():
+                histogram.fold()
 
     def state(self) -> dict[str, Any]:
         """Return it as plain values."""
