@@ -189,10 +189,10 @@ async def test_a_reply_knows_when_nobody_waits_for_it(connect):
     assert not any(reply.gone() for reply in wire.replies)
     client.h2.reset_stream(stream)
     await client.flush()
-    await wire.until(lambda: wire.replies[0].gone())
+    await wire.until(wire.replies[0].gone)
     assert not wire.replies[1].gone()
     client.peer.writer.close()
-    await wire.until(lambda: wire.replies[1].gone())
+    await wire.until(wire.replies[1].gone)
 
 
 async def test_who_opens_no_window_for_its_answer_is_reset(connect):

@@ -41,5 +41,6 @@ class Call:
         self.settle(RpcError(Status.CANCELLED, "the client has left"))
 
     def gone(self) -> bool:
-        """Whether nobody waits any more."""
-        return self.over
+        """Whether nobody waits any more, as far as the wire knows."""
+        has_left = self.exchange.gone
+        return self.over or (has_left is not None and has_left())

@@ -24,6 +24,8 @@ from sampan.wire.message import Response
 class Caller(Protocol):
     """Who waits for the answer to one message."""
 
+    over: bool
+
     @property
     def exchange(self) -> Exchange:
         """What is observed of the call."""
@@ -55,7 +57,7 @@ def make_inference(
 
 def _fill(received: Received, caller: Caller) -> InferRequest:
     """Decode, unless the client has left while the call waited for a thread."""
-    if caller.gone():
+    if caller.over:
         raise ClientLeft
     return received.fill()
 

@@ -97,6 +97,8 @@ class Http2(asyncio.Protocol):
             if not stream.remote_closed:
                 self._connection.reset(stream, Code.CANCEL)
                 self._gone(stream)
+            elif isinstance(stream.owner, Exchange):
+                stream.owner.left = True
         self._eof = True
         self._flush()
         return bool(self._connection.streams) and not self._deadline  # else `_flush` has closed

@@ -46,6 +46,7 @@ class Exchange:
         "cancel",
         "grpc",
         "head",
+        "left",
         "pieces",
         "pump",
         "since",
@@ -61,6 +62,7 @@ class Exchange:
         self.pieces: list[bytes] = []
         self.size = 0
         self.answered = False
+        self.left = False  # its peer sends no more: it may have left, or only half-closed
         self.cancel: Cancel | None = None
         self.pump: Pump | None = None  # while the answer is sent piece by piece
         self._progress: Progress | None = None
@@ -71,8 +73,12 @@ class Exchange:
         self._answer(self, response)
 
     def gone(self) -> bool:
-        """Whether nobody waits for the answer: it was given, or the peer gave the stream up."""
-        return self.answered
+        """Whether nobody waits for the answer: it was given, the peer gave the stream up or left.
+
+        A peer that only half-closed counts as left here, so this is for what has not begun; what
+        is answered all the same is answered to it as well.
+        """
+        return self.answered or self.left
 
     @property
     def progress(self) -> Progress:
