@@ -42,5 +42,5 @@ class Call:
 
     def gone(self) -> bool:
         """Whether nobody waits any more, as far as the wire knows."""
-        has_left = self.exchange.gone
+        has_left = self.exchange.gone()
         return self.over or (has_left is not None and has_left())
