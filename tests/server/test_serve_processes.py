@@ -82,10 +82,14 @@ def children(pid: int) -> set[int]:
     return {int(word) for word in text.split()}
 
 
-def counted(port: int) -> float:
+def counted(port: int, series: str = "request_predict_seconds_count") -> float:
     text = ask(http.client.HTTPConnection("127.0.0.1", port, timeout=5), "/metrics").decode()
-    lines = [line for line in text.splitlines() if line.startswith("request_predict_seconds_count")]
+    lines = [line for line in text.splitlines() if line.startswith(series)]
     return sum(float(line.split()[-1]) for line in lines)
+
+
+def loads(port: int) -> float:
+    return counted(port, 'kserve_model_load_total{result="success"')
 
 
 def test_workers_share_the_port_are_replaced_when_killed_and_count_together(start) -> None:
@@ -103,12 +107,14 @@ def test_workers_share_the_port_are_replaced_when_killed_and_count_together(star
         assert predict()
     until(lambda: counted(port) >= 10)  # a worker's file is at most a second old
     before = counted(port)
+    assert loads(port) == 1, "loaded once, before there were workers, and counted once"
     for worker in workers:
         os.kill(worker, signal.SIGKILL)
         until(lambda killed=worker: killed not in children(process.pid))
         until(lambda: len(children(process.pid)) == 2)
         until(predict)
     assert counted(port) >= before, "what has been shown is not taken back"
+    assert loads(port) == 1
     last = children(process.pid)
     process.terminate()
     process.communicate(timeout=15)

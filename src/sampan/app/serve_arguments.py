@@ -101,7 +101,7 @@ def parse(argv: list[str], *, with_models: bool = False) -> Options:
         values["multi_model"] |= _is_multi_model(known.model_dir, values["runtime"])
     if known.reload and not values["targets"]:
         parser.error(f"--reload watches a model's file; give the model as {FORM}")
-    values["middleware"] = tuple(values["middleware"])
+    values["middleware"] = tuple(values["middleware"] or ())
     values["capacity"] = take_capacity(values)
     if known.reload and values["capacity"].workers > 1:
         parser.error("--reload works in one process; leave out --workers")

@@ -75,7 +75,6 @@ def add_extension_arguments(parser: argparse.ArgumentParser) -> None:
     add("--app", type=_place, help=f"{FORM}: an ASGI application for other paths")
     add(
         "--middleware",
-        default=[],
         action="append",
         type=_place,
         help=f"{FORM}: a function that wraps an ASGI application; may be repeated",
