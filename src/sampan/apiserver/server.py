@@ -128,8 +128,11 @@ class ApiServer:
 
     async def start(self) -> None:
         """Make what is always there: the namespaces `default` and `kserve`, the roles."""
-        await self._namespaces.start()
-        await apply_default_roles(self._store, self._registry)
+        try:
+            await self._namespaces.start()
+            await apply_default_roles(self._store, self._registry)
+        except ApiError as error:  # a store that takes no writes now is still worth reading
+            log.warning("what is always there could not be made: %s", error.message)
 
     async def serve(self, sock: socket.socket, tls: ssl.SSLContext | None = None) -> None:
         """Start, then answer on a listening socket until `stop`; watches end, requests finish.

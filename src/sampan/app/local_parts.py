@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import ssl
 from collections.abc import AsyncIterator
@@ -30,7 +31,7 @@ from sampan.gateway.settings import GatewaySettings
 from sampan.machinery.clock import SystemClock
 from sampan.machinery.registry import JsonObject
 from sampan.machinery.store import Key, Store
-from sampan.machinery.store_sqlite import SqliteStore
+from sampan.machinery.store_sqlite import SqliteStore, StoreFault
 from sampan.plan.types import Gateway as GatewayAddress
 from sampan.plan.types import ServiceKey
 from sampan.platforms.local.changes import Changes
@@ -42,6 +43,8 @@ from sampan.platforms.local.platform import LocalPlatform, LocalSettings, Parts
 from sampan.platforms.local.references import StoreReferences
 from sampan.platforms.local.zygote import ZygotePool
 from sampan.storage.fetch import fetch
+
+log = logging.getLogger("sampan")
 
 API_HOST = "127.0.0.1"
 
@@ -76,7 +79,12 @@ async def started(settings: Settings, zygotes: ZygotePool) -> AsyncIterator[Daem
         sock = stack.enter_context(_listen(settings.api_port))
         store = SqliteStore(paths.state / "store.db", REGISTRY, clock)
         stack.push_async_callback(store.close)
-        await apply_bootstrap(store)
+        if store.fault:
+            log.error("%s", store.fault)
+        try:
+            await apply_bootstrap(store)
+        except StoreFault as error:  # it can be read: what runs goes on, and the API tells why
+            log.warning("nothing new could be stored: %s", error.message)
         changes, pod_changes = Changes(), Changes()
 
         def changed(service: ServiceKey) -> None:

@@ -4,6 +4,9 @@ Write-ahead log with `synchronous=FULL`: a group of writes is one transaction an
 a thread of its own. The file is locked exclusively while open, so a second process is refused and
 no shared-memory file is needed. Objects and the newest changes are read once, at opening; watches
 therefore go on across a restart.
+
+A damaged file of which every object can still be read is served read-only
+(`sampan.machinery.store_salvage`); any other is refused.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from sampan.machinery.registry import Registry
 from sampan.machinery.store import EventType, Key, StoreLimits
 from sampan.machinery.store_engine import FIRST_VERSION, Contents, StoreEngine
 from sampan.machinery.store_memory import DEFAULT_LIMITS
+from sampan.machinery.store_salvage import find_damage, is_whole, read_objects
 
 Result = TypeVar("Result")
 
@@ -57,6 +61,8 @@ class SqliteStore(StoreEngine):
 
     Opening reads the file and blocks: do it at start-up. Raises StoreFault when another process
     holds the file, or it is damaged, of another program, or of a later version.
+
+    `fault` says why nothing is written, of a damaged file that can be read; else it is empty.
     """
 
     def __init__(
@@ -68,6 +74,7 @@ class SqliteStore(StoreEngine):
     ) -> None:
         journal = SqliteJournal(path, limits.events)
         super().__init__(registry, clock, limits, journal, journal.contents())
+        self.fault = journal.fault
 
 
 class SqliteJournal:
@@ -77,14 +84,24 @@ class SqliteJournal:
         self._path = path
         self._keep = max(keep, 1)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
+        self.fault = ""
         self._connection = self._guarded(lambda: _open(path))
+        verdict = self._guarded(lambda: find_damage(self._connection))
+        if verdict and not is_whole(self._connection):
+            self._connection.close()
+            raise StoreFault(_damaged(path, verdict))
+        self.fault = _read_only(path, verdict) if verdict else ""
 
     def contents(self) -> Contents:
         """Read everything the file holds."""
+        if self.fault:
+            return self._guarded(lambda: read_objects(self._connection))
         return self._guarded(self._read)
 
     async def append(self, changes: list[Change]) -> None:
         """Write changes in one transaction; return when they are on disk."""
+        if self.fault:
+            raise StoreFault(self.fault)
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._thread, self._guarded, lambda: self._append(changes))
 
@@ -172,9 +189,6 @@ def _open(path: Path) -> sqlite3.Connection:
 
 
 def _check(connection: sqlite3.Connection, path: Path) -> None:
-    verdict = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
-    if verdict != "ok":
-        raise StoreFault(_damaged(path, verdict.splitlines()[-1]))
     owner = connection.execute("PRAGMA application_id").fetchone()[0]
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
@@ -195,6 +209,13 @@ def _migrate(connection: sqlite3.Connection) -> None:
             connection.execute(statement)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def _read_only(path: Path, detail: object) -> str:
+    return (
+        f'"{path}" is damaged ({detail}): what it holds can be read and nothing is written; save '
+        "it with kubectl get -o yaml, then put a backup in its place or move it away"
+    )
 
 
 def _damaged(path: Path, detail: object) -> str:

@@ -186,6 +186,47 @@ async def test_a_damaged_file_is_named_and_left_as_it_is(
     assert path.read_bytes() == bytes(content)
 
 
+def damage_history(path: Path) -> None:
+    """Break a page of the table of changes: no object is touched."""
+    connection = sqlite3.connect(path)
+    root = connection.execute(
+        "SELECT rootpage FROM sqlite_master WHERE name = 'changes'"
+    ).fetchone()
+    size = connection.execute("PRAGMA page_size").fetchone()[0]
+    connection.close()
+    content = bytearray(path.read_bytes())
+    at = (root[0] - 1) * size
+    content[at : at + 64] = b"\xff" * 64
+    path.write_bytes(content)
+
+
+async def test_a_damaged_file_with_every_object_is_read_and_never_written(
+    tmp_path: Path, open_store: Callable[..., Store]
+) -> None:
+    store = open_store()
+    for n in range(50):
+        obj = {"metadata": {"name": f"m{n}", "namespace": "a"}, "data": {"x": "y" * 500}}
+        await store.create(MAPS, obj)
+    before = (await store.list(MAPS)).items
+    await store.close()
+    path = tmp_path / "state" / "store.db"
+    damage_history(path)
+    content = path.read_bytes()
+    store = open_store()
+    page = await store.list(MAPS)
+    assert page.items == before
+    assert int(page.resource_version) >= max(
+        int(o["metadata"]["resourceVersion"]) for o in page.items
+    )
+    with pytest.raises(StoreFault, match=r"is damaged .*nothing is written; save it with kubectl"):
+        await store.create(MAPS, {"metadata": {"name": "new", "namespace": "a"}})
+    with pytest.raises(StoreFault, match="nothing is written"):
+        await store.delete(Key(MAPS, "a", "m1"))
+    assert (await store.list(MAPS)).items == before
+    await store.close()
+    assert path.read_bytes() == content
+
+
 async def test_what_is_no_database_is_named(
     tmp_path: Path, open_store: Callable[..., Store]
 ) -> None:
