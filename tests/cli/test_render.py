@@ -132,3 +132,41 @@ def test_a_runtime_and_the_configuration_among_the_files_are_used(cli: Any, writ
     assert [o["kind"] for o in objects] == OBJECTS["Knative"]
     (container,) = objects[1]["spec"]["template"]["spec"]["containers"]
     assert container["image"] == "example.com/mine:1"
+
+
+GRAPH = """\
+---
+apiVersion: serving.kserve.io/v1alpha1
+kind: InferenceGraph
+metadata: {name: both}
+spec:
+  nodes:
+    root:
+      routerType: Sequence
+      steps: [{serviceName: iris}, {serviceName: other}]
+"""
+
+
+def test_a_graph_asks_the_services_of_the_files_and_is_told_of_others(
+    cli: Any, written: Any
+) -> None:
+    done = cli("render", "-f", written(SERVICE + GRAPH))
+    assert done.code == 0
+    assert 'InferenceService "other" is not among the files' in done.err
+    assert "iris" not in done.err
+    objects = {(o["kind"], o["metadata"]["name"]): o for o in yaml.safe_load_all(done.out)}
+    (container,) = objects["Deployment", "both"]["spec"]["template"]["spec"]["containers"]
+    url = "http://iris-predictor.default.svc.cluster.local/v1/models/iris:predict"
+    assert url in container["args"][1]
+
+
+def test_a_model_that_cannot_be_brought_is_told(cli: Any, written: Any) -> None:
+    text = SERVICE.replace(
+        "      storageUri: gs://bucket/model\n",
+        "    storageUris:\n"
+        "    - {uri: 'oci://a/b', mountPath: /mnt/a}\n"
+        "    - {uri: 's3://b', mountPath: /mnt/b}\n",
+    )
+    done = cli("render", "-f", written(text))
+    assert done.code == 1
+    assert '"oci://a/b" cannot be one of several storageUris' in done.err

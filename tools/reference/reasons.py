@@ -31,6 +31,7 @@ _DECISION = {
     "ExplainerNotSupported": "explainers are not built yet",
     "CanaryNotSupported": "shares of traffic are not built yet",
     "MultiNodeNotSupported": "a model across several nodes is not built yet",
+    "GraphStepNotReady": "a step of a graph names a service that is not there or has no address",
     "InvalidWorkerSpecNotSet": "the runtime has no container for the workers of several nodes",
     "InvalidGPUAllocation": "head and workers have fewer GPUs than the model is spread over",
     "ConfidentialNotSupported": "opening encrypted models is not built yet",

@@ -14,19 +14,21 @@ from typing import Any
 from sampan.api.config import CONFIG_MAP, Config, parse_config
 from sampan.api.scheme import REGISTRY
 from sampan.app.bootstrap import shipped_runtimes
+from sampan.app.offline_graph import Neighbours, render_offline_graph
 from sampan.machinery.errors import Forbidden
 from sampan.machinery.registry import AdmissionContext, JsonObject
 from sampan.machinery.suggest import did_you_mean
 from sampan.plan.build import build_plan, nothing_unbuilt
 from sampan.plan.observed import NOTHING
 from sampan.plan.service import DEPLOYMENT_MODE, deployment_mode
-from sampan.plan.types import Gateway, Snapshot
+from sampan.plan.types import Blocked, Gateway, Plan, ServiceKey, Snapshot
 from sampan.platforms.kubernetes.pods.settings import parse_pod_settings
 from sampan.platforms.kubernetes.pods.surroundings import Surroundings
 from sampan.platforms.kubernetes.render import render
 from sampan.platforms.kubernetes.settings import ClusterSettings, parse_settings
 from sampan.platforms.kubernetes.source import Source
 
+GRAPH = "InferenceGraph"
 SERVICE, RUNTIME, CLUSTER_RUNTIME = "InferenceService", "ServingRuntime", "ClusterServingRuntime"
 SECRET, ACCOUNT, STORAGE_CONTAINER = "Secret", "ServiceAccount", "ClusterStorageContainer"
 _READ = frozenset(
@@ -63,12 +65,13 @@ class _Surroundings:
     config: Config
     settings: ClusterSettings
     pods: Surroundings
+    services: tuple[JsonObject, ...]
     runtimes: tuple[JsonObject, ...]
     cluster_runtimes: tuple[JsonObject, ...]
 
 
 def render_offline(objects: Sequence[JsonObject], mode: str = "") -> Outcome:
-    """Return the Kubernetes objects of all InferenceServices among `objects`.
+    """Return the Kubernetes objects of all InferenceServices and InferenceGraphs in `objects`.
 
     `mode` stands before what the services and the configuration say. Every mistake of every object
     is found; with any, no object is made.
@@ -84,6 +87,8 @@ def render_offline(objects: Sequence[JsonObject], mode: str = "") -> Outcome:
     for number, obj in admitted.items():
         if obj["kind"] == SERVICE:
             outcome.objects += _render(number, obj, around, outcome)
+        elif obj["kind"] == GRAPH:
+            outcome.objects += _render_graph(number, obj, around, outcome)
         elif obj["kind"] not in _READ:
             text = f'{obj["kind"]} "{obj["metadata"]["name"]}" makes no objects here'
             outcome.notes.append(Trouble(number, "", text))
@@ -109,7 +114,7 @@ def _configuration(objects: Iterable[JsonObject], mode: str) -> dict[str, str]:
 def _in_mode(obj: JsonObject, mode: str) -> JsonObject:
     """The object without what says in which mode it runs: `--mode` decides."""
     metadata = obj.get("metadata")
-    if not mode or obj.get("kind") != SERVICE or not isinstance(metadata, dict):
+    if not mode or obj.get("kind") not in (SERVICE, GRAPH) or not isinstance(metadata, dict):
         return obj
     annotations = metadata.get("annotations")
     if isinstance(annotations, dict):
@@ -158,6 +163,7 @@ def _surroundings(data: Mapping[str, str], objects: Iterable[JsonObject]) -> _Su
         parse_config(data or None).config,
         parse_settings(data),
         _pod_surroundings(data, given),
+        tuple(o for o in given if o["kind"] == SERVICE),
         tuple(o for o in given if o["kind"] == RUNTIME),
         (*own, *shipped),
     )
@@ -201,6 +207,23 @@ def _render(
     except Forbidden as refused:
         outcome.mistakes.append(Trouble(number, "", refused.message))
         return ()
+
+
+def _render_graph(
+    number: int, graph: JsonObject, around: _Surroundings, outcome: Outcome
+) -> tuple[JsonObject, ...]:
+    def assumed(name: str) -> None:
+        text = f'InferenceService "{name}" is not among the files; it is taken to speak V1'
+        outcome.notes.append(Trouble(number, "", text))
+
+    plan = Plan(ServiceKey(graph["metadata"]["namespace"], graph["metadata"]["name"]))
+    source = Source(graph, plan, around.config, around.settings)
+    runtimes = (*around.cluster_runtimes, *around.runtimes)
+    made = render_offline_graph(source, Neighbours(around.services, runtimes, assumed))
+    if isinstance(made, Blocked):
+        outcome.mistakes.append(Trouble(number, "", f"{made.reason}: {made.message}"))
+        return ()
+    return made
 
 
 def as_list(objects: Sequence[JsonObject]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ def render(
     ] = "",
     output: Annotated[str, typer.Option("--output", "-o", help="yaml or json")] = "yaml",
 ) -> None:
-    """Print the Kubernetes objects that stand for the InferenceServices of files."""
+    """Print the Kubernetes objects that stand for the services and graphs of files."""
     if mode not in ("", *MODES):
         raise CliError(f'--mode "{mode}": choose {", ".join(MODES[:-1])} or {MODES[-1]}', USAGE)
     if output not in {"yaml", "json"}:

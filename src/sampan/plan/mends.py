@@ -24,8 +24,8 @@ _DECISION = {
     "ExplainerNotSupported": "remove spec.explainer",
     "CanaryNotSupported": "remove the canary",
     "MultiNodeNotSupported": "remove spec.predictor.workerSpec",
-    "InvalidWorkerSpecNotSet": "name a runtime for several nodes in "
-    "spec.predictor.model.runtime",
+    "GraphStepNotReady": "apply the service that the message names, and see that it is Ready",
+    "InvalidWorkerSpecNotSet": "name a runtime for several nodes in spec.predictor.model.runtime",
     "InvalidGPUAllocation": "give the head or the workers more GPUs, or choose smaller parallel "
     "sizes",
     "ConfidentialNotSupported": "store the model unencrypted",

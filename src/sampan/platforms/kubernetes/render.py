@@ -1,9 +1,10 @@
-"""All objects of one InferenceService, by its deployment mode."""
+"""All objects of one InferenceService or InferenceGraph, by its deployment mode."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
+from typing import Any
 
 from sampan.machinery.registry import JsonObject
 from sampan.plan.canary import reduce_stable
@@ -11,6 +12,7 @@ from sampan.plan.scaling import HPA, KEDA
 from sampan.plan.service import deployment_mode
 from sampan.plan.types import Component, Role, Workload
 from sampan.platforms.kubernetes.deployment import render_deployment
+from sampan.platforms.kubernetes.graph import KIND_LABEL, make_router, render_knative_router
 from sampan.platforms.kubernetes.hosts import VISIBILITY, is_internal
 from sampan.platforms.kubernetes.hpa import render_hpa
 from sampan.platforms.kubernetes.httproute import render_httproutes
@@ -39,6 +41,24 @@ def render(source: Source) -> tuple[JsonObject, ...]:
     objects = [found for part in _BY_MODE.get(mode, ()) for found in part(source)]
     ordered = sorted(objects, key=lambda o: (o["kind"], o["metadata"]["name"]))
     return tuple(deepcopy(obj) for obj in ordered)
+
+
+def render_graph(source: Source, nodes: Mapping[str, Any]) -> tuple[JsonObject, ...]:
+    """Return the objects of an InferenceGraph, whose `nodes` have their URLs (`sampan.plan.graph`).
+
+    None for a graph that is stopped. `source.service` is the graph, its plan has no workloads.
+    """
+    router = make_router(source, nodes)
+    if router is None:
+        return ()
+    if KIND_LABEL in router.template["metadata"]["labels"]:
+        return tuple(deepcopy(obj) for obj in render_knative_router(source, router))
+    objects = [
+        render_deployment(source, router),
+        render_service(source, router),
+        *_render_autoscaler(source, router),
+    ]
+    return tuple(deepcopy(obj) for obj in sorted(objects, key=lambda o: str(o["kind"])))
 
 
 def _render_standard(source: Source) -> Iterator[JsonObject]:

@@ -1,0 +1,112 @@
+"""Where the steps of an InferenceGraph lead: the addresses of the services that they name.
+
+KServe, InferenceGraph: a step that names a service asks it at its address in the cluster, by the
+path of the protocol that it speaks. A graph waits until every named service has an address.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeAlias
+
+from sampan.machinery.registry import JsonObject
+from sampan.plan.model import modelconfig_name
+from sampan.plan.service import component_spec, model, predictor, service_key
+from sampan.plan.types import Blocked, Component
+
+STEP_NOT_READY = "GraphStepNotReady"
+PATHS = {"v1": "/v1/models/{}:predict", "v2": "/v2/models/{}/infer"}
+
+Find: TypeAlias = Callable[[str], Mapping[str, Any] | None]
+"""A name in, the object of that name in the graph's namespace out, None where there is none."""
+
+
+def make_resolved_nodes(graph: Mapping[str, Any], service: Find, runtime: Find) -> Any:
+    """Return the graph's nodes with a `serviceUrl` in each step that names a service, or Blocked.
+
+    `service` finds InferenceServices, `runtime` the runtimes that they name.
+    """
+    nodes: JsonObject = {}
+    for name, node in sorted(graph["spec"]["nodes"].items()):
+        steps = []
+        for step in node.get("steps") or ():
+            found = _resolve(step, service, runtime)
+            if isinstance(found, Blocked):
+                return found
+            steps.append(found)
+        nodes[name] = {**node, "steps": steps}
+    return nodes
+
+
+def _resolve(step: Mapping[str, Any], service: Find, runtime: Find) -> JsonObject | Blocked:
+    name = step.get("serviceName")
+    if not name or step.get("serviceUrl"):
+        return dict(step)
+    found = service(str(name))
+    if found is None:
+        return _waits(name, "does not exist; apply it, or correct the step's serviceName")
+    address = ((found.get("status") or {}).get("address") or {}).get("url")
+    if not address:
+        return _waits(name, 'has no address yet; "sampan why" tells what it waits for')
+    protocol = _protocol(found, runtime)
+    if protocol not in PATHS:
+        spoken = f'speaks "{protocol}" and a graph asks by v1 or v2'
+        return _waits(name, f"{spoken}; set its protocolVersion")
+    if not _is_asked_by_path(found):
+        return {**step, "serviceUrl": str(address)}
+    path = PATHS[protocol].format(_model_name(found))
+    return {**step, "serviceUrl": f"{address}{path}"}
+
+
+def _waits(name: object, why: str) -> Blocked:
+    return Blocked(STEP_NOT_READY, f'a step names InferenceService "{name}", which {why}')
+
+
+def _is_asked_by_path(service: Mapping[str, Any]) -> bool:
+    """A server of many models does not say which one is meant."""
+    has_transformer = service["spec"].get("transformer") is not None
+    return has_transformer or not modelconfig_name(service)
+
+
+def _protocol(service: Mapping[str, Any], runtime: Find) -> str:
+    """The transformer's variable `PROTOCOL`, else what the model says or its runtime offers."""
+    transformer = component_spec(service, Component.TRANSFORMER)
+    if transformer:
+        return _variable(transformer.get("containers"), "PROTOCOL") or "v1"
+    wanted = model(service)
+    if wanted is None:
+        return _variable(predictor(service).get("containers"), "PROTOCOL") or "v1"
+    named = runtime(str(wanted["runtime"])) if wanted.get("runtime") else None
+    if named is None:
+        return str(wanted.get("protocolVersion") or "v1")
+    offered = (named.get("spec") or {}).get("protocolVersions") or ["v1"]
+    return next((p for p in offered if p in PATHS), str(offered[0]))
+
+
+def _model_name(service: Mapping[str, Any]) -> str:
+    transformer = component_spec(service, Component.TRANSFORMER).get("containers")
+    wanted = model(service)
+    own = [wanted] if wanted is not None else predictor(service).get("containers")
+    found = (
+        _argument(transformer, "--model_name"),
+        _variable(own, "MLSERVER_MODEL_NAME"),
+        _argument(own, "--model_name"),
+    )
+    return next((name for name in found if name), service_key(service).name)
+
+
+def _variable(containers: Iterable[Mapping[str, Any]] | None, name: str) -> str:
+    first = next(iter(containers or ()), {})
+    values = [e.get("value") for e in first.get("env") or () if e.get("name") == name]
+    return str(values[-1] or "") if values else ""
+
+
+def _argument(containers: Iterable[Mapping[str, Any]] | None, name: str) -> str:
+    first = next(iter(containers or ()), {})
+    words = [str(word) for word in first.get("args") or ()]
+    for at, word in enumerate(words):
+        if word.startswith(f"{name}="):
+            return word.partition("=")[2]
+        if word == name and at + 1 < len(words):
+            return words[at + 1]
+    return ""

@@ -1,0 +1,97 @@
+"""Where the steps of a graph lead."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sampan.plan.graph import make_resolved_nodes
+from sampan.plan.types import Blocked
+
+ADDRESS = "http://iris-predictor.default.svc.cluster.local"
+READY = {"address": {"url": ADDRESS}}
+
+
+def resolved(step: dict[str, Any], service: Any = None, runtime: Any = None) -> Any:
+    graph = {"spec": {"nodes": {"root": {"routerType": "Sequence", "steps": [step]}}}}
+    found = make_resolved_nodes(graph, lambda _: service, lambda _: runtime)
+    return found if isinstance(found, Blocked) else found["root"]["steps"][0]
+
+
+def url(make: Any, runtime: Any = None, **spec: Any) -> str:
+    service = make.service(status=READY, **spec)
+    return str(resolved({"serviceName": "iris"}, service, runtime)["serviceUrl"])
+
+
+def container(**fields: Any) -> dict[str, Any]:
+    return {"containers": [{"name": "kserve-container", **fields}]}
+
+
+PATHS = {
+    "V1, where nothing is said": ({}, "/v1/models/iris:predict"),
+    "V2 by the model": ({"model": {"protocolVersion": "v2"}}, "/v2/models/iris/infer"),
+    "a custom server's variable": (
+        container(env=[{"name": "PROTOCOL", "value": "v2"}]), "/v2/models/iris/infer",
+    ),
+    "the transformer's variable stands first": (
+        {
+            "model": {"protocolVersion": "v2"},
+            "transformer": container(env=[{"name": "PROTOCOL", "value": "v1"}]),
+        },
+        "/v1/models/iris:predict",
+    ),
+    "the transformer's model name": (
+        {"transformer": container(args=["--model_name", "mine"])}, "/v1/models/mine:predict",
+    ),
+    "the server's model name": (
+        {"model": {"args": ["--model_name=mine"]}}, "/v1/models/mine:predict",
+    ),
+    "MLServer's variable": (
+        {"model": {"env": [{"name": "MLSERVER_MODEL_NAME", "value": "mine"}]}},
+        "/v1/models/mine:predict",
+    ),
+    "a server of many models says nothing of which": ({"model": {"storageUri": None}}, ""),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", PATHS.values(), ids=PATHS.keys())
+def test_a_service_is_asked_at_its_address_by_the_path_of_its_protocol(make, case):
+    spec, path = case
+    assert url(make, **spec) == f"{ADDRESS}{path}"
+
+
+def test_a_named_runtime_s_first_protocol_of_the_two_counts(make):
+    runtime = make.runtime(protocolVersions=["grpc-v2", "v2"])
+    found = url(make, runtime, model={"runtime": "kserve-sklearnserver"})
+    assert found == f"{ADDRESS}/v2/models/iris/infer"
+
+
+@pytest.mark.parametrize("step", [{"nodeName": "other"}, {"serviceUrl": "http://a/b"}])
+def test_a_step_that_names_no_service_stays_as_it_is(step):
+    assert resolved(step) == step
+
+
+def test_a_url_stands_before_a_name():
+    step = {"serviceName": "iris", "serviceUrl": "http://a/b"}
+    assert resolved(step) == step
+
+
+def waiting(make: Any) -> list[tuple[Any, Any, str]]:
+    speaks = make.service(status=READY, model={"runtime": "r"})
+    other = make.runtime(protocolVersions=["grpc-v1"])
+    return [
+        (None, None, "does not exist"),
+        (make.service(), None, "has no address yet"),
+        (speaks, other, 'speaks "grpc-v1"'),
+    ]
+
+
+@pytest.mark.parametrize("case", range(3), ids=["not there", "not ready", "gRPC only"])
+def test_a_graph_waits_and_says_for_what(make, case):
+    service, runtime, words = waiting(make)[case]
+    found = resolved({"serviceName": "iris"}, service, runtime)
+    assert isinstance(found, Blocked)
+    assert found.reason == "GraphStepNotReady"
+    assert words in found.message
+    assert '"iris"' in found.message
