@@ -26,14 +26,15 @@ def test_every_answer_is_one_that_the_document_promises(target):
     """Left out are `:explain`, for which 501 is KServe's answer of models that cannot, and a model
     that answers V1 with whatever it was sent."""
     program = Path(peer_python(Setting(), SCHEMATHESIS)).with_name("schemathesis")
+    asked = ["--phases=examples,coverage,fuzzing", f"--checks={','.join(CHECKS)}",
+             "--exclude-path-regex=:explain|echo:predict", "--max-examples=25",
+             f"--seed={SEED}", "--request-timeout=5", "--no-color"]  # fmt: skip
     done = subprocess.run(
-        [program, "run", f"http://127.0.0.1:{target.port}/openapi.json", "--no-color",
-         "--phases=examples,coverage,fuzzing", "--max-examples=25", f"--seed={SEED}", "--request-timeout=5",
-         "--exclude-path-regex=:explain|echo:predict", f"--checks={','.join(CHECKS)}"],
+        [program, "run", f"http://127.0.0.1:{target.port}/openapi.json", *asked],
         capture_output=True,
         text=True,
         timeout=240,
         check=False,
         cwd="/",
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-1000:]

@@ -211,6 +211,48 @@ REFUSED = {
         b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n\r\n",
         400,
     ),
+    "chunked twice": (
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n" + CHUNKED + b"0\r\n\r\n",
+        400,
+    ),
+    "chunked hidden by a vertical tab": (
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n",
+        400,
+    ),
+    "chunked on a folded line": (
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n",
+        400,
+    ),
+    "identity": (
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: identity\r\n\r\nabc",
+        501,
+    ),
+    "a blank before the coding's colon": (
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
+        400,
+    ),
+    "a hexadecimal length": (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0x3\r\n\r\nabc", 400),
+    "an empty length": (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: \r\n\r\n", 400),
+    "two lengths that differ": (
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
+        400,
+    ),
+    "a chunk size beyond 64 bits": (
+        b"POST / HTTP/1.1\r\nHost: a\r\n" + CHUNKED + b"fffffffffffffffff\r\nabc\r\n0\r\n\r\n",
+        400,
+    ),
+    "a negative chunk size": (
+        b"POST / HTTP/1.1\r\nHost: a\r\n" + CHUNKED + b"-3\r\nabc\r\n0\r\n\r\n",
+        400,
+    ),
+    "a chunk longer than its size": (
+        b"POST / HTTP/1.1\r\nHost: a\r\n" + CHUNKED + b"2\r\nabc\r\n0\r\n\r\n",
+        400,
+    ),
+    "a chunk size ended by a bare line feed": (
+        b"POST / HTTP/1.1\r\nHost: a\r\n" + CHUNKED + b"3\nabc\r\n0\r\n\r\n",
+        400,
+    ),
     "no host": (b"GET / HTTP/1.1\r\n\r\n", 400),
     "two hosts": (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
     "HTTP/0.9": (b"GET /\r\n\r\n", 505),
