@@ -36,7 +36,7 @@ _VARIABLES = """
 | `SAMPAN_HOME` | every verb | the folder that holds state, cache and configuration |
 | `NO_COLOR` | every verb | no colours |
 | `SAMPAN_TOKEN` | `predict` | the bearer token, where `--token` gives none |
-| `SAMPAN_AUDIT` | daemon | what `audit.log` in the state folder gets: `writes` (with refusals and reads of Secrets), `all`, `none` |
+| `SAMPAN_AUDIT` | daemon | what `audit.log` gets: `writes`, `all` or `none` |
 | `KUBECONFIG` | `up`, `down` | the file that gets kubectl's context `sampan` |
 | `KSERVE_LOGLEVEL` | model server | `DEBUG`, `INFO`, `WARNING` or `ERROR` |
 | `PREDICT_PROBA` | scikit-learn server | `true`: answer with probabilities |

@@ -1,9 +1,10 @@
 """A shorter way to the same prediction, for the support vector classifier of every first try.
 
 `SVC.predict` spends four fifths of its time on finding out what kind of array it was given. For
-rows that plainly are what it wants (numbers, row-major, finite, the right width) the rest is called
-at once; other numbers become float64 first, as `predict` has it too. It is a private method of scikit-learn, so the way is tried when the model is loaded and
-taken only where it gives the very same answer; anything else goes through `predict`.
+rows that plainly are what it wants (numbers, row-major, finite, the right width) the rest is
+called at once; other numbers become float64 first, as `predict` has it too. It is a private method
+of scikit-learn, so the way is tried when the model is loaded and taken only where it gives the
+very same answer; anything else goes through `predict`.
 """
 
 from __future__ import annotations
