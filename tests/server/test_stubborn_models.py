@@ -141,7 +141,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Started]]:
 
     def starter(models: tuple[str, ...], *arguments: str) -> Started:
         started.append(Started(tmp_path, models, *arguments))
-        until(lambda: started[-1].status("/v1/models/" + models[0].lower()) == 200)
+        until(lambda: started[-1].status("/v2/health/ready") == 200)
         return started[-1]
 
     yield starter
