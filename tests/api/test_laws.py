@@ -8,9 +8,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sampan.api.clusterrole.types import ClusterRole
+from sampan.api.clusterrolebinding.types import ClusterRoleBinding
 from sampan.api.configmap.types import ConfigMap
 from sampan.api.event.types import Event
 from sampan.api.namespace.types import Namespace
+from sampan.api.resourcequota.types import ResourceQuota
+from sampan.api.role.types import Role
+from sampan.api.rolebinding.types import RoleBinding
 from sampan.api.schema.definitions import schema_of
 from sampan.api.schema.derive_all import KINDS as OURS
 from sampan.api.schema.derive_all import OLDER
@@ -22,7 +27,8 @@ from sampan.api.serviceaccount.types import ServiceAccount
 from sampan.api.view import View
 from sampan.machinery.registry import AdmissionContext, Resource
 
-CORE = (ConfigMap, Secret, Namespace, ServiceAccount, Event)
+ACCESS = (Role, ClusterRole, RoleBinding, ClusterRoleBinding, ResourceQuota)
+CORE = (ConfigMap, Secret, Namespace, ServiceAccount, Event, *ACCESS)
 VIEWS = {view.__name__: view for view in (*OURS, *CORE)}
 KINDS = [resource.kind for resource in REGISTRY]
 
