@@ -61,7 +61,18 @@ def read(data: bytes, layouts: Layouts | None) -> tuple[Any, ...]:
         request.id,
         request.parameters,
         [(o.name, o.parameters) for o in request.request_outputs or ()],
-        [(t.to_dict(), t.as_numpy().dtype, t.as_numpy().shape) for t in request.inputs],
+        [
+            (
+                t.name,
+                t.shape,
+                t.datatype,
+                t.parameters,
+                t.as_numpy().dtype,
+                t.as_numpy().shape,
+                repr(t.as_numpy().tolist()),
+            )  # NaN is not equal to itself, but is written alike
+            for t in request.inputs
+        ],
     )
 
 
