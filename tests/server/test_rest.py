@@ -91,7 +91,11 @@ HEALTH = {
         "GET",
         "/v2/models/sk",
         200,
-        '{"name":"sk","versions":null,"platform":"","inputs":[],"outputs":[]}',
+        (
+            '{"name":"sk","versions":null,"platform":"",'
+            '"inputs":[{"name":"input-0","datatype":"FP64","shape":[-1,4]}],'
+            '"outputs":[{"name":"output-0","datatype":"INT64","shape":[-1]}]}'
+        ),
     ),
     "metadata of an unknown model": Row("GET", "/v2/models/none", 404, NONE),
     "a ready model, V2": Row("GET", "/v2/models/sk/ready", 200, '{"name":"sk","ready":true}'),
