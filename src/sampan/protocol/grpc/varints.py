@@ -51,7 +51,7 @@ def encode(array: npt.NDArray[Any]) -> bytes:
     flat = array.ravel()
     if flat.size <= _FEW:
         values = flat.tolist()
-        if values and 0 <= min(values) and max(values) < 128:
+        if values and min(values) >= 0 and max(values) < 128:
             return bytes(values)  # a byte each: class labels, mostly
         return b"".join(map(protobuf.varint, values))
     numbers = flat.astype(np.uint64) if flat.dtype.kind != "i" else _unsigned(flat)
