@@ -170,3 +170,43 @@ def test_a_model_that_cannot_be_brought_is_told(cli: Any, written: Any) -> None:
     done = cli("render", "-f", written(text))
     assert done.code == 1
     assert '"oci://a/b" cannot be one of several storageUris' in done.err
+
+
+CONFIG = """\
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: inferenceservice-config, namespace: kserve}
+data:
+  ingress: '{"enableGatewayApi": true, "ingressGateway": "a/b", "kserveIngressGateway": "c/d"}'
+  autoscaler: '{"scaleUpStabilizationWindowSeconds": "5"}'
+"""
+
+
+def test_settings_that_a_laptop_does_not_honour_are_a_cluster_s(cli: Any, written: Any) -> None:
+    done = cli("render", "-f", written(SERVICE + CONFIG))
+    assert done.err == ""
+    assert [o["kind"] for o in yaml.safe_load_all(done.out)].count("HTTPRoute") == 2
+
+
+def test_with_a_broken_configuration_nothing_is_made(cli: Any, written: Any) -> None:
+    text = CONFIG.replace('{"enableGatewayApi"', "{enableGatewayApi").replace('"5"', '"soon"')
+    done = cli("render", "-f", written(SERVICE + text))
+    assert (done.code, done.out) == (1, "")
+    assert "data.ingress: not JSON" in done.err
+    assert 'data.autoscaler.scaleUpStabilizationWindowSeconds: "soon"' in done.err
+
+
+def test_a_storage_container_among_the_files_brings_its_scheme(cli: Any, written: Any) -> None:
+    container = """\
+---
+apiVersion: serving.kserve.io/v1alpha1
+kind: ClusterStorageContainer
+metadata: {name: mine}
+spec:
+  container: {name: storage-initializer, image: example.com/mine}
+  supportedUriFormats: [{prefix: mine://}]
+"""
+    service = SERVICE.replace("gs://bucket/model", "mine://bucket/model")
+    assert "StorageURI not supported" in cli("render", "-f", written(service)).err
+    assert cli("render", "-f", written(service + container)).code == 0

@@ -31,6 +31,8 @@ from sampan.platforms.kubernetes.source import Source
 GRAPH = "InferenceGraph"
 SERVICE, RUNTIME, CLUSTER_RUNTIME = "InferenceService", "ServingRuntime", "ClusterServingRuntime"
 SECRET, ACCOUNT, STORAGE_CONTAINER = "Secret", "ServiceAccount", "ClusterStorageContainer"
+_LOCAL = "is not honoured here"
+"""In a warning: of this machine's platform. A cluster's objects do honour those settings."""
 _READ = frozenset(
     {SERVICE, RUNTIME, CLUSTER_RUNTIME, "ConfigMap", SECRET, ACCOUNT, STORAGE_CONTAINER}
 )
@@ -83,6 +85,8 @@ def render_offline(objects: Sequence[JsonObject], mode: str = "") -> Outcome:
         for number, obj in enumerate(objects)
         if (kept := _admit(number, _in_mode(obj, mode), data, outcome)) is not None
     }
+    if any(objects[m.number].get("kind") == "ConfigMap" for m in outcome.mistakes):
+        return outcome  # what would be made by another configuration is not what is asked for
     around = _surroundings(data, admitted.values())
     for number, obj in admitted.items():
         if obj["kind"] == SERVICE:
@@ -149,7 +153,7 @@ def _admit(
     outcome.mistakes += [Trouble(number, c.path, str(c)) for c in causes]
     if found.denied and not causes:
         outcome.mistakes.append(Trouble(number, "", found.denied))
-    outcome.notes += [Trouble(number, "", text) for text in found.warnings]
+    outcome.notes += [Trouble(number, "", text) for text in found.warnings if _LOCAL not in text]
     return None if causes or found.denied else found.obj
 
 
@@ -189,7 +193,15 @@ def _render(
     namespace = service["metadata"]["namespace"]
     near = tuple(r for r in around.runtimes if r["metadata"]["namespace"] == namespace)
     snapshot = Snapshot(
-        service, near, around.cluster_runtimes, around.config, Gateway(), NOTHING, now=0.0
+        service,
+        near,
+        around.cluster_runtimes,
+        around.config,
+        Gateway(),
+        NOTHING,
+        now=0.0,
+        # None in the files says nothing of the cluster's: KServe's own is taken to be there.
+        storage_containers=around.pods.storage_containers or None,
     )
     plan = build_plan(snapshot, nothing_unbuilt)
     if deployment_mode(service, around.config.default_deployment_mode) == "ModelMesh":
