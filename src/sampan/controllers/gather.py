@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,6 +12,8 @@ from sampan.machinery.errors import NotFound
 from sampan.machinery.registry import JsonObject
 from sampan.machinery.store import Key, Store
 from sampan.plan.observed import NOTHING, Observed
+from sampan.plan.scaling import Scale
+from sampan.plan.service import service_key
 from sampan.plan.types import Gateway, ServiceKey, Snapshot
 from sampan.platforms.base import Platform
 
@@ -22,15 +24,21 @@ STORAGE_CONTAINERS = "clusterstoragecontainers.serving.kserve.io"
 CONFIG = Key("configmaps", "kserve", "inferenceservice-config")
 
 
+def no_scales(_: ServiceKey) -> Mapping[str, Scale]:
+    """Nothing scales by itself."""
+    return {}
+
+
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where a snapshot comes from."""
+    """Where a snapshot comes from. `scales` tells what autoscalers decided, by workload."""
 
     store: Store
     platform: Platform[Any, Any]
     clock: Clock
     gateway: Gateway
     parse_config: Callable[[JsonObject | None], Config]
+    scales: Callable[[ServiceKey], Mapping[str, Scale]] = no_scales
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +82,7 @@ async def gather_for(sources: Sources, obj: JsonObject) -> Snapshot:
         observed=NOTHING,
         now=sources.clock.now(),
         storage_containers=tuple(containers.items),
+        scales=sources.scales(service_key(obj)),
     )
 
 

@@ -16,6 +16,7 @@ from sampan.plan.merge import make_pod_spec
 from sampan.plan.model import has_storage, make_model_location
 from sampan.plan.multinode import is_multi_node, make_nodes
 from sampan.plan.routes import make_route, make_url
+from sampan.plan.scaling import Scale
 from sampan.plan.select import Selection, select_runtime
 from sampan.plan.server_type import ModelFacts, RuntimeDefaults, default_for_runtime
 from sampan.plan.service import is_stopped, labels_of, model, service_key
@@ -58,13 +59,21 @@ def build_plan(snapshot: Snapshot, unbuilt: Unbuilt = select_unbuilt) -> Plan:
         return replace(plan, blocked=canaries)
     others = _make_others(parts)
     labels = {**labels_of(service), **parts.defaults.labels}
-    workloads = (*predictors, *canaries, *others)
+    planned = (*predictors, *canaries, *others)
+    workloads = tuple(_scaled(w, snapshot.scales.get(w.name)) for w in planned)
     return replace(plan, workloads=workloads, route=routing.route, labels=labels)
 
 
 def nothing_unbuilt(_: Mapping[str, Any], __: Config) -> Blocked | None:
     """The platform runs whatever can be planned."""
     return None
+
+
+def _scaled(workload: Workload, scale: Scale | None) -> Workload:
+    """Return a workload with as many replicas as an autoscaler decided."""
+    if scale is None:
+        return workload
+    return replace(workload, replicas=scale.replicas, scale=scale)
 
 
 def _make_parts(

@@ -34,6 +34,18 @@ class Scaling:
     behavior: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """What an autoscaler decided for a workload, and the numbers that made it so.
+
+    `held`: its requests wait at the activator, for nothing may be running that could answer them.
+    """
+
+    replicas: int
+    held: bool = False
+    reason: str = ""
+
+
 def make_scaling(component: Mapping[str, Any], annotations: Mapping[str, str]) -> Scaling:
     """Return how a component scales; `annotations` are those of its pods."""
     minimum, target = component.get("minReplicas"), component.get("scaleTarget")

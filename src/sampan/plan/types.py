@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 from sampan.api.config import Config
 from sampan.plan.observed import Observed
-from sampan.plan.scaling import Scaling
+from sampan.plan.scaling import Scale, Scaling
 
 PodTemplate: TypeAlias = Mapping[str, Any]
 """A Kubernetes PodTemplateSpec (`metadata`, `spec`), lossless."""
@@ -53,6 +53,7 @@ class Snapshot:
     `service` is the stored (defaulted, validated) object. `runtimes` are the ServingRuntimes of
     its namespace, `cluster_runtimes` the ClusterServingRuntimes, `storage_containers` the
     ClusterStorageContainers, None where they are not known. `now` is seconds since the epoch.
+    `scales` is what autoscalers decided, by workload; where one is absent its fields decide.
     """
 
     service: Mapping[str, Any]
@@ -63,6 +64,7 @@ class Snapshot:
     observed: Observed
     now: float
     storage_containers: tuple[Mapping[str, Any], ...] | None = None
+    scales: Mapping[str, Scale] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,8 @@ class Workload:
     `--model_name` argument says otherwise); `protocol` is `v1`, `v2`, `grpc-v1` or `grpc-v2`.
     `deployment_strategy` is the user's, None where none is given. `share` is a canary's percent of
     the traffic; `canary_percent` that of the newest revision in Knative mode. `behind_agent`:
-    requests pass through the pod's agent (logger, batcher) first.
+    requests pass through the pod's agent (logger, batcher) first. `scale` is what an autoscaler
+    decided, None where the service's own fields say how many replicas run.
     """
 
     component: Component
@@ -132,6 +135,12 @@ class Workload:
     share: int = 0
     canary_percent: int | None = None
     behind_agent: bool = False
+    scale: Scale | None = None
+
+    @property
+    def idle(self) -> bool:
+        """Whether it sleeps: nothing runs, and a request that comes wakes it."""
+        return self.replicas == 0 and self.scale is not None and self.scale.held
 
 
 @dataclass(frozen=True, slots=True)
