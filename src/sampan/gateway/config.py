@@ -13,8 +13,14 @@ from dataclasses import dataclass
 import orjson
 
 from sampan.gateway.config_clusters import make_cluster
-from sampan.gateway.config_listener import STAT_PREFIX, make_listener
-from sampan.gateway.config_routes import ROUTES, make_routes
+from sampan.gateway.config_listener import (
+    FRONT,
+    STAT_PREFIX,
+    make_component_listener,
+    make_listener,
+)
+from sampan.gateway.config_routes import ROUTES, make_component_routes, make_routes
+from sampan.gateway.held import make_activator_cluster
 from sampan.gateway.settings import GatewaySettings
 from sampan.gateway.table import RouteTable
 from sampan.machinery.registry import JsonObject
@@ -58,6 +64,7 @@ def render_bootstrap(folder: str) -> bytes:
         # A socket in a folder of the user's own, never a port: who can reach the admin interface
         # can stop Envoy.
         "admin": {"address": {"pipe": {"path": f"{folder}/{ADMIN}", "mode": 0o600}}},
+        "static_resources": {"clusters": [make_activator_cluster(folder)]},
         "dynamic_resources": {
             "lds_config": _source(folder, LISTENERS_FILE),
             "cds_config": _source(folder, CLUSTERS_FILE),

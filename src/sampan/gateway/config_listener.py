@@ -6,6 +6,7 @@ Everything here changes only with the settings: a listener that changes drains i
 from __future__ import annotations
 
 from sampan.gateway.settings import GatewaySettings
+from sampan.gateway.held import UNANSWERED, make_filter
 from sampan.machinery.registry import JsonObject
 
 LISTENER_TYPE = "type.googleapis.com/envoy.config.listener.v3.Listener"
@@ -59,7 +60,7 @@ def _make_manager(routes: JsonObject, access_log: str) -> JsonObject:
                     "@type": f"{_FILTERS}.http.router.v3.Router",
                     "suppress_envoy_headers": True,
                 },
-            }
+            },
         ],
         "http_protocol_options": {"accept_http_10": True, "enable_trailers": True},
         "common_http_protocol_options": {"idle_timeout": "300s"},
@@ -79,6 +80,7 @@ def _make_manager(routes: JsonObject, access_log: str) -> JsonObject:
 
 def _make_replies() -> JsonObject:
     """Return how Envoy words its own answers: KServe's V1 error body, with what was asked.
+            make_filter(),
 
     Flags as in Envoy's "Response flags": UH none healthy, UF connection refused, UO overflow, NC
     cluster gone; UC and UR cut by the server; UT and SI too long without a byte.
@@ -125,3 +127,26 @@ def _make_access_log(path: str) -> JsonObject:
             "path": path,
         },
     }
+            _make_unanswered(),
+def _make_unanswered() -> JsonObject:
+    """Return how a check is worded that the activator did not answer: 503, for it comes back."""
+    error = (
+        f"the service of {_ASKED} sleeps, and who would wake it does not answer; the platform may"
+        ' be starting again: try again in a second, or look at "sampan doctor"'
+    )
+    compare = {"op": "EQ", "value": {"default_value": UNANSWERED, "runtime_key": "unused"}}
+    return {
+        "filter": {
+            "and_filter": {
+                "filters": [
+                    {"response_flag_filter": {"flags": ["UAEX"]}},
+                    {"status_code_filter": {"comparison": compare}},
+                ]
+            }
+        },
+        "status_code": 503,
+        "body_format_override": {"json_format": {"error": error}},
+        "headers_to_add": [{"header": {"key": "retry-after", "value": "1"}}],
+    }
+
+

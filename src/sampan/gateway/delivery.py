@@ -68,6 +68,12 @@ class Delivery:
         decoded: JsonObject = orjson.loads(bytes(answer.body))
         return decoded
 
+    async def active(self, cluster: str) -> int:
+        """Return the requests under way to a cluster and its gRPC one; OSError or TimeoutError."""
+        name = rf"^cluster\.{re.escape(cluster)}(/grpc)?\.upstream_rq_active$"
+        answer = await self.admin(f"/stats?format=json&filter={quote(name, safe='')}")
+        return sum(int(stat.get("value") or 0) for stat in answer["stats"])
+
     async def _wait_taken(self, files: Sequence[ConfigFile], mark: int) -> str:
         """Return empty when all are taken, else why one was refused."""
         delay = _FIRST_DELAY

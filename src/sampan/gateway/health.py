@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from sampan.gateway.held import CLUSTER
 from sampan.gateway.table import Endpoint
 from sampan.machinery.registry import JsonObject
 
@@ -34,6 +35,7 @@ def make_health(clusters: JsonObject) -> Health:
     return {
         status["name"]: tuple(_endpoint_health(host) for host in status.get("host_statuses", ()))
         for status in clusters.get("cluster_statuses", ())
+        if status["name"] != CLUSTER  # the activator's, which serves nobody
     }
 
 

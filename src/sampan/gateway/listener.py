@@ -7,6 +7,7 @@ Thin: which files there are is decided in `sampan.gateway.config`, which routes 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,7 @@ from sampan.gateway.folder import folder_of
 from sampan.gateway.health import Health, make_health
 from sampan.gateway.ports import is_port_free, observe_port_holder, observe_twin_addresses
 from sampan.gateway.settings import GatewaySettings, validate_settings
+from sampan.gateway.held import SOCKET
 from sampan.gateway.table import RouteTable, TableRoute
 from sampan.gateway.validation import Refusal, select_valid
 from sampan.machinery.clock import Clock, SystemClock
@@ -70,6 +72,8 @@ class Gateway:
         """How often Envoy had to be started again."""
         self.last_error: GatewayError | None = None
         """Why Envoy could not be started again, while it cannot."""
+        self.on_reached: Callable[[RouteTable], None] = _nobody
+        """Told of each table once Envoy has its clusters, before it has the routes."""
         self._clock = clock or SystemClock()
         self._folder = folder_of(state_dir)
         self._envoy = Envoy(self._folder)
@@ -86,6 +90,11 @@ class Gateway:
 
     @property
     def pid(self) -> int:
+    @property
+    def activator_socket(self) -> Path:
+        """Where Envoy asks whether a held request may go."""
+        return self._folder.root / SOCKET
+
         """Envoy's pid; 0 while there is none."""
         identity = self._envoy.identity
         return identity.pid if identity and self._envoy.is_running() else 0
@@ -159,6 +168,17 @@ class Gateway:
         """Stop watching; Envoy goes on serving for the next daemon to adopt."""
         keeper, self._keeper = self._keeper, None
         if keeper is not None:
+    async def active(self, cluster: str) -> int:
+        """Return how many requests a workload has under way now, gRPC ones too; GatewayError."""
+        try:
+            return await self._delivery.active(cluster)
+        except (OSError, TimeoutError) as error:
+            raise GatewayError(
+                "AdminUnreachable",
+                f"Envoy does not answer on its admin socket: {error or 'timeout'}; it is"
+                " being started again, try again in a second",
+            ) from error
+
             keeper.cancel()
             with suppress(asyncio.CancelledError):
                 await keeper
@@ -205,7 +225,10 @@ class Gateway:
         """
         both = render_clusters(table, self.settings, self._folder.clusters())
         await self._delivery.deliver([both])
-        await self._delivery.deliver([render_routes(table, self.settings)])
+        self.on_reached(table)
+        doors = Doors(self._twins, make_component_listeners(table, self.settings))
+        listeners = render_listeners(self.settings, str(self._folder.root), doors)
+        await self._delivery.deliver([render_routes(table, self.settings), listeners])
         await self._delivery.deliver([render_clusters(table, self.settings)])
 
     async def _keep(self) -> None:
@@ -254,3 +277,7 @@ def _exited(code: int | None, log: str) -> GatewayError:
         f"Envoy ended with code {code} at its start, saying: {first_complaint(log) or 'nothing'};"
         ' "sampan doctor" checks what it needs',
     )
+def _nobody(_: RouteTable) -> None:
+    """Nobody waits for a table."""
+
+

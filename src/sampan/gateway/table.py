@@ -23,21 +23,46 @@ class Cluster:
 
     `name` is unique in the table (`default/iris-predictor/v1-abc123`). With `health_path` empty,
     a TCP connection that opens is health. `http2`: the endpoints speak HTTP/2 without TLS, as
-    gRPC servers do; otherwise they are spoken to in HTTP/1.1.
+    gRPC servers do; otherwise they are spoken to in HTTP/1.1. `concurrency` is how many requests
+    an endpoint takes at once, 0: as many as come.
     """
 
     name: str
     endpoints: tuple[Endpoint, ...]
     health_path: str = "/v2/health/ready"
     http2: bool = False
+    concurrency: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """A cluster's share of a route in percent; the shares of a route sum to 100."""
+    """A cluster's share of a route in percent; the shares of a route sum to 100.
+
+    `held` names the workload (its cluster of REST requests) whose requests wait at the activator
+    until it can be reached; "": requests go at once.
+    """
 
     cluster: str
     weight: int = 100
+    held: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentRoute:
+    """The way in of one component of a service: by `hosts`, and at a loopback port of its own.
+
+    `name` is unique within the service. `port` is for the service's other components, which know no
+    names: whoever asks there asks this component, whatever the host and path (0: none).
+    `explains`: the service's own `/v1/models/{model}:explain` leads here too.
+    """
+
+    name: str
+    hosts: tuple[str, ...]
+    shares: tuple[Share, ...]
+    grpc_shares: tuple[Share, ...] = ()
+    timeout_seconds: int | None = None
+    port: int = 0
+    explains: bool = False
 
 
 @dataclass(frozen=True, slots=True)

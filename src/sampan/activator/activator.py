@@ -1,0 +1,195 @@
+"""The activator's shell: requests join, the gateway tells what can be reached, requests go.
+
+Which may go is `queue`'s decision. Word that a workload can be reached comes from the gateway once
+Envoy has its endpoints, never before, so that no request is let go into nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from sampan.activator.queue import QUEUE_DEPTH, Queue, select_count
+from sampan.gateway.errors import GatewayError
+from sampan.gateway.table import RouteTable
+
+PACE_SECONDS = 0.02
+"""How often the requests under way are counted while a workload of limited concurrency has more
+waiting than it takes."""
+
+DEFAULT_TIMEOUT = 300.0
+"""How long a request waits where its service gives no timeout (Knative's timeoutSeconds)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What becomes of a held request: it goes (`status` 0), or is answered with a status and why.
+
+    `waited` is in seconds.
+    """
+
+    status: int
+    message: str = ""
+    waited: float = 0.0
+
+
+Answer: TypeAlias = Callable[[Outcome], None]
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Whom the activator tells and asks, always about a workload as `namespace/name`.
+
+    `wake`: somebody waits and nothing can be reached. `busy`: how many requests are under way.
+    `reason`: why it is not up yet, in a sentence.
+    """
+
+    wake: Callable[[str], None]
+    busy: Callable[[str], Awaitable[int]]
+    reason: Callable[[str], Awaitable[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Reach:
+    """What Envoy can reach of a workload."""
+
+    endpoints: int = 0
+    concurrency: int = 0
+
+
+@dataclass(eq=False, slots=True)
+class _Waiter:
+    answer: Answer
+    since: float
+    timer: asyncio.TimerHandle | None = None
+
+
+@dataclass(slots=True)
+class _Hold:
+    queue: Queue[_Waiter]
+    pacing: asyncio.Task[None] | None = field(default=None)
+
+
+class Activator:
+    """Holds requests by workload. Made and used on its loop's thread."""
+
+    def __init__(self, world: World, limit: int = QUEUE_DEPTH) -> None:
+        self._world = world
+        self._limit = limit
+        self._reach: Mapping[str, _Reach] = {}
+        self._holds: dict[str, _Hold] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def waiting(self, workload: str) -> int:
+        """Return how many requests wait for a workload."""
+        hold = self._holds.get(workload)
+        return len(hold.queue) if hold else 0
+
+    def reached(self, table: RouteTable) -> None:
+        """Take note that Envoy has the endpoints of this table, and let go who may go."""
+        self._reach = {c.name: _Reach(len(c.endpoints), c.concurrency) for c in table.clusters}
+        for workload in tuple(self._holds):
+            self._release(workload)
+
+    def hold(
+        self, workload: str, answer: Answer, timeout: float = DEFAULT_TIMEOUT
+    ) -> Callable[[], None] | None:
+        """Hold a request until it may go; return what to call when its client leaves.
+
+        It is answered once: at once where nothing needs waiting for (then None is returned), or
+        later; 503 where too many wait, 504 after `timeout` seconds.
+        """
+        hold = self._holds.get(workload)
+        reach = self._reach.get(workload, _Reach())
+        if hold is None and reach.endpoints and not reach.concurrency:
+            answer(Outcome(0))
+            return None
+        loop = asyncio.get_running_loop()
+        hold = self._holds.setdefault(workload, hold or _Hold(Queue(self._limit)))
+        waiter = _Waiter(answer, loop.time())
+        if not hold.queue.join(waiter):
+            answer(Outcome(503, _full(workload, self._limit)))
+            return None
+        waiter.timer = loop.call_later(timeout, self._expire, workload, waiter, timeout)
+        if not reach.endpoints and len(hold.queue) == 1:
+            self._world.wake(workload)
+        self._release(workload)
+        return lambda: self._leave(workload, waiter)
+
+    async def close(self) -> None:
+        """Refuse all that wait: nobody will wake what they wait for."""
+        for hold in self._holds.values():
+            for waiter in hold.queue.take(len(hold.queue)):
+                self._settle(waiter, 503, "the platform is being stopped; try again when it is up")
+            if hold.pacing is not None:
+                hold.pacing.cancel()
+        self._holds.clear()
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _release(self, workload: str) -> None:
+        """Let go who may go: all at once, or at the pace of a limited concurrency."""
+        hold, reach = self._holds[workload], self._reach.get(workload, _Reach())
+        if reach.endpoints and reach.concurrency:
+            if hold.pacing is None:
+                hold.pacing = self._spawn(self._pace(workload))
+            return
+        for waiter in hold.queue.take(select_count(reach.endpoints, 0, 0, len(hold.queue))):
+            self._settle(waiter)
+        self._forget_empty(workload)
+
+    async def _pace(self, workload: str) -> None:
+        """Let requests go as places become free; those just let go count until they are seen."""
+        hold = self._holds[workload]
+        while hold.queue and (reach := self._reach.get(workload, _Reach())).endpoints:
+            with suppress(GatewayError):  # nobody goes while what is under way cannot be told
+                busy = await self._world.busy(workload)
+                count = select_count(reach.endpoints, reach.concurrency, busy, len(hold.queue))
+                for waiter in hold.queue.take(count):
+                    self._settle(waiter)
+            await asyncio.sleep(PACE_SECONDS)
+        hold.pacing = None
+        if hold.queue:
+            self._world.wake(workload)
+        self._forget_empty(workload)
+
+    def _expire(self, workload: str, waiter: _Waiter, timeout: float) -> None:
+        if self._holds[workload].queue.leave(waiter):
+            self._forget_empty(workload)
+            late = f'"{workload}" was not up within {timeout:g} s'
+            self._spawn(self._tell_late(workload, waiter, late))
+
+    async def _tell_late(self, workload: str, waiter: _Waiter, late: str) -> None:
+        self._settle(waiter, 504, f"{late}: {await self._world.reason(workload)}")
+
+    def _leave(self, workload: str, waiter: _Waiter) -> None:
+        if waiter.timer is not None:
+            waiter.timer.cancel()
+        hold = self._holds.get(workload)
+        if hold is not None and hold.queue.leave(waiter):
+            self._forget_empty(workload)
+
+    def _settle(self, waiter: _Waiter, status: int = 0, message: str = "") -> None:
+        if waiter.timer is not None:
+            waiter.timer.cancel()
+        waited = asyncio.get_running_loop().time() - waiter.since
+        waiter.answer(Outcome(status, message, waited))
+
+    def _forget_empty(self, workload: str) -> None:
+        hold = self._holds.get(workload)
+        if hold is not None and not hold.queue and hold.pacing is None:
+            del self._holds[workload]
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+
+def _full(workload: str, limit: int) -> str:
+    return f'{limit} requests wait for "{workload}" already; try again in a second'

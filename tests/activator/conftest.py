@@ -1,0 +1,141 @@
+"""A real Envoy whose route is held, a real activator beside it, and servers that can come up."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import tempfile
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import pytest
+
+from sampan.activator.activator import Activator, World
+from sampan.activator.listener import serve
+from sampan.gateway.listener import Gateway
+from sampan.gateway.settings import GatewaySettings
+from sampan.gateway.table import Cluster, Endpoint, RouteTable, Share, TableRoute
+
+WORKLOAD = "default/iris-predictor"
+PATH = "/serving/default/iris"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Server:
+    """Answers every request with its body, after `delay`; notes the most it had at once."""
+
+    delay: float = 0.0
+    port: int = 0
+    seen: list[bytes] = field(default_factory=list)
+    busy: int = 0
+    most: int = 0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                lengths = [
+                    int(line.partition(b":")[2])
+                    for line in head.lower().split(b"\r\n")
+                    if line.startswith(b"content-length:")
+                ]
+                body = await reader.readexactly(lengths[0]) if lengths else b""
+                if b" /health " not in head:
+                    await self._work(body)
+                answer = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
+                writer.write(answer)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            writer.close()
+
+    async def _work(self, body: bytes) -> None:
+        self.seen.append(body)
+        self.busy += 1
+        self.most = max(self.most, self.busy)
+        await asyncio.sleep(self.delay)
+        self.busy -= 1
+
+
+@dataclass
+class Bench:
+    """The gateway and the activator; what was woken is in `woken`."""
+
+    gateway: Gateway
+    activator: Activator
+    client: httpx.AsyncClient
+    woken: list[str]
+
+    async def hold(self, **fields: object) -> None:
+        """Hold the route; nothing can be reached behind it."""
+        await self.gateway.apply(make_table(held=WORKLOAD, **fields))
+
+    async def open(self, *servers: Server, concurrency: int = 0, held: str = "") -> None:
+        """Bring servers up behind the route."""
+        endpoints = tuple(Endpoint("127.0.0.1", server.port) for server in servers)
+        await self.gateway.apply(make_table(endpoints, held=held, concurrency=concurrency))
+
+    async def post(self, body: bytes = b"x", path: str = PATH, **given: object) -> httpx.Response:
+        return await self.client.post(path, content=body, **given)  # type: ignore[arg-type]
+
+    async def until_waiting(self, count: int) -> None:
+        async with asyncio.timeout(20):
+            while self.activator.waiting(WORKLOAD) != count:  # noqa: ASYNC110 (no word of it comes)
+                await asyncio.sleep(0.005)
+
+
+def make_table(
+    endpoints: tuple[Endpoint, ...] = (),
+    *,
+    held: str = "",
+    concurrency: int = 0,
+    timeout_seconds: int | None = None,
+) -> RouteTable:
+    share = Share(WORKLOAD, 100, held)
+    route = TableRoute("default/iris", (), PATH, (share,), timeout_seconds)
+    return RouteTable((route,), (Cluster(WORKLOAD, endpoints, "/health", concurrency=concurrency),))
+
+
+@pytest.fixture
+def limit() -> int:
+    """How many requests may wait."""
+    return 10_000
+
+
+@pytest.fixture
+async def bench(limit: int) -> AsyncIterator[Bench]:
+    # A short name: the path of a socket may have 103 bytes.
+    with tempfile.TemporaryDirectory(prefix="sampan-") as folder:
+        settings = GatewaySettings(port=free_port(), workers=1)
+        gateway = Gateway(Path(folder) / "g", settings)
+        await gateway.start()
+        woken: list[str] = []
+
+        async def reason(workload: str) -> str:
+            return f"{workload} will not"
+
+        activator = Activator(World(woken.append, gateway.active, reason), limit)
+        gateway.on_reached = activator.reached
+        listener = await serve(activator, gateway.activator_socket)
+        url = f"http://127.0.0.1:{settings.port}"
+        limits = httpx.Limits(max_connections=None)
+        async with httpx.AsyncClient(base_url=url, timeout=30, limits=limits) as client:
+            yield Bench(gateway, activator, client, woken)
+        await listener.drain(0)
+        await activator.close()
+        await gateway.close()
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Server]:
+    made = Server()
+    listening = await asyncio.start_server(made.serve, "127.0.0.1", 0)
+    made.port = listening.sockets[0].getsockname()[1]
+    yield made
+    listening.close()
