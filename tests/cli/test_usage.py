@@ -19,6 +19,8 @@ UNUSABLE = [
     (("apply",), "Missing option '--filename'"),
     (("apply", "-f", "x", "-o", "fancy"), 'error: -o "fancy": choose yaml, json or name'),
     (("apply", "-f", "x", "--dry-run", "maybe"), 'error: --dry-run "maybe": choose none, server'),
+    (("lint",), "Missing argument"),
+    (("lint", "x", "-o", "xml"), 'error: -o "xml": choose text, json or sarif'),
     (("render",), "Missing option '--filename'"),
     (("render", "-f", "x", "-o", "name"), 'error: -o "name": choose yaml or json'),
     (("render", "-f", "x", "--mode", "knative"), 'error: --mode "knative": choose Standard'),

@@ -76,6 +76,14 @@ def parse_documents(text: str, source: str = "") -> list[Document]:
 
     `source` names the text in messages. Empty documents are passed over.
     """
+    documents, problems = read_documents(text, source)
+    if problems:
+        raise YamlError(problems)
+    return documents
+
+
+def read_documents(text: str, source: str = "") -> tuple[list[Document], list[Problem]]:
+    """Return every object of a text that can be read, and every problem found in it."""
     documents: list[Document] = []
     problems: list[Problem] = []
     try:
@@ -85,9 +93,7 @@ def parse_documents(text: str, source: str = "") -> list[Document]:
         documents = _as_json(text, source, problems)
         if not (documents or problems):
             problems.append(_syntax_problem(broken, text, source))
-    if problems:
-        raise YamlError(problems)
-    return documents
+    return documents, problems
 
 
 def _document(node: yaml.Node | None, source: str, problems: list[Problem]) -> Iterator[Document]:

@@ -33,8 +33,8 @@ def load_objects(names: list[str]) -> list[Loaded]:
     loaded: list[Loaded] = []
     problems: list[str] = []
     for name in names:
-        for path in _paths(name):
-            source, text = _read(path)
+        for path in paths_of(name):
+            source, text = read_file(path)
             try:
                 documents = parse_documents(text, source)
             except YamlError as error:
@@ -69,7 +69,8 @@ def _resolve(value: JsonObject, folder: Path) -> JsonObject:
     return changed
 
 
-def _paths(name: str) -> list[Path | None]:
+def paths_of(name: str) -> list[Path | None]:
+    """Return the files that a word of `-f` stands for; None is standard input."""
     if name == "-":
         return [None]
     path = Path(name)
@@ -83,7 +84,8 @@ def _paths(name: str) -> list[Path | None]:
     return [path]
 
 
-def _read(path: Path | None) -> tuple[str, str]:
+def read_file(path: Path | None) -> tuple[str, str]:
+    """Return what a person calls a file, and its text; raise CliError."""
     if path is None:
         return "standard input", sys.stdin.read()
     try:

@@ -18,6 +18,7 @@ VERBS: dict[str, str] = {
     "predict": "sampan.cli.predict:predict",
     "logs": "sampan.cli.logs:logs",
     "delete": "sampan.cli.delete:delete",
+    "lint": "sampan.cli.lint:lint",
     "render": "sampan.cli.render:render",
     "serve": "sampan.cli.serve:serve",
     "doctor": "sampan.cli.doctor:doctor",
