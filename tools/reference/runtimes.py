@@ -7,10 +7,11 @@ from sampan.runtimes.declaration import ModelFormat, Runtime
 from tools.reference.markdown import code, page, section, table
 
 _INTRODUCTION = """
-Each is installed as a `ClusterServingRuntime`; `sampan get clusterservingruntimes` lists them. A
-model that names no runtime gets one that supports its format and may be selected for it, the
-highest priority first. An image of the table below, whatever its registry and tag, runs as a local
-process; any other needs an entry in [images.yaml](../how-to/run-your-own-image.md) or a `command`.
+Each that stands for an image is installed as a `ClusterServingRuntime`;
+`sampan get clusterservingruntimes` lists them. A model that names no runtime gets one that supports
+its format and may be selected for it, the highest priority first. An image of the table below,
+whatever its registry and tag, runs as a local process; any other needs an entry in
+[images.yaml](../how-to/run-your-own-image.md) or a `command`.
 """
 
 
@@ -26,7 +27,7 @@ def _section(name: str) -> str:
         ("`--runtime` of `sampan serve`", code(name)),
         ("model formats", "; ".join(_format(f) for f in runtime.formats)),
         ("protocols", _codes(runtime.protocol_versions)),
-        ("images it stands for", _codes(runtime.images)),
+        ("images it stands for", _codes(runtime.images) or "none: `sampan serve` only"),
         ("files it loads", _codes(runtime.extensions)),
         ("`runtimeVersion` pins", code(runtime.package)),
         ("packages of its environment", _codes(runtime.requirements)),

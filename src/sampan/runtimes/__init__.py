@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 RUNTIMES = {
     "sklearn": "sampan.runtimes.sklearn:RUNTIME",
+    "onnx": "sampan.runtimes.onnx:RUNTIME",
 }
 """Runtime by its short name (`--runtime`): where its declaration is."""
 

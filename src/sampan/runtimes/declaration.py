@@ -44,12 +44,29 @@ class ModelFormat:
 
 
 @dataclass(frozen=True, slots=True)
+class Container:
+    """What a runtime's container in a cluster has beyond its arguments; KServe's shipped values.
+
+    An empty `image` is the first of the runtime's images, `latest`.
+    """
+
+    image: str = ""
+    command: tuple[str, ...] = ()
+    env: tuple[tuple[str, str], ...] = ()
+    run_as_user: int | None = None
+    prometheus_port: str = "8080"
+
+
+@dataclass(frozen=True, slots=True)
 class Runtime:
     """A runtime. `model` is the `module:attribute` of its Model class, resolved when it serves.
 
-    `images` are the container images it stands for, without registry and tag. `package` is the
+    `images` are the container images it stands for, without registry and tag; one without images
+    is no ClusterServingRuntime, only a choice of `sampan serve`. `package` is the
     requirement that `runtimeVersion` pins. `http2` tells that its HTTP port speaks HTTP/2 without
-    TLS, and gRPC. `multi_model` tells that a folder of folders is served.
+    TLS, and gRPC. `multi_model` tells that a folder of folders is served. `arguments` names the
+    function that turns the arguments of the server that it stands for into ours, and `server` the
+    one that makes all that is served (`sampan.runtimes.serving`); empty: one `model` a folder.
     """
 
     name: str
@@ -81,3 +98,8 @@ class Runtime:
     )
     health_path: str = "/v2/health/ready"
     multi_model: bool = True
+    options: tuple[str, ...] = ()
+    """Arguments of the server that the model takes as keywords: `nthread`."""
+    arguments: str = ""
+    server: str = ""
+    container: Container = Container()

@@ -85,7 +85,7 @@ class DataPlane:
         return {
             "name": name,
             "versions": None,
-            "platform": "",
+            "platform": model.platform,
             "inputs": model.get_input_types(),
             "outputs": model.get_output_types(),
         }

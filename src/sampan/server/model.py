@@ -38,6 +38,9 @@ class Model:
     takes_arrays = False
     """Whether `instances` of a batch may be a NumPy array instead of lists."""
 
+    platform = ""
+    """What runs it, for V2's metadata."""
+
     takes_headers = True
     """Whether predict looks at headers. One that does not is given none with a batch."""
 

@@ -14,6 +14,7 @@ from sampan.runtimes import all_runtimes
 
 FOLDER = Path(sampan.manifests.__file__).parent
 GOLDEN = Path(__file__).parents[4] / "shared/golden/installed"
+SHIPPED = [runtime for runtime in all_runtimes() if runtime.images]
 
 
 def test_the_files_are_what_make_generate_would_write():
@@ -27,10 +28,10 @@ def test_the_files_are_what_make_generate_would_write():
 
 def test_every_runtime_is_read_back():
     names = [yaml.safe_load(text)["metadata"]["name"] for text in sampan.manifests.read_runtimes()]
-    assert sorted(names) == sorted(runtime.name for runtime in all_runtimes())
+    assert sorted(names) == sorted(runtime.name for runtime in SHIPPED)
 
 
-@pytest.mark.parametrize("runtime", all_runtimes(), ids=lambda runtime: runtime.name)
+@pytest.mark.parametrize("runtime", SHIPPED, ids=lambda runtime: runtime.name)
 def test_a_runtime_equals_the_one_that_kserve_ships(runtime):
     path = GOLDEN / f"clusterservingruntime-{runtime.name}.json"
     if not path.exists():
