@@ -13,13 +13,8 @@ from dataclasses import dataclass
 import orjson
 
 from sampan.gateway.config_clusters import make_cluster
-from sampan.gateway.config_listener import (
-    FRONT,
-    STAT_PREFIX,
-    make_component_listener,
-    make_listener,
-)
-from sampan.gateway.config_routes import ROUTES, make_component_routes, make_routes
+from sampan.gateway.config_listener import STAT_PREFIX, make_listener
+from sampan.gateway.config_routes import ROUTES, make_routes
 from sampan.gateway.held import make_activator_cluster
 from sampan.gateway.settings import GatewaySettings
 from sampan.gateway.table import RouteTable

@@ -5,8 +5,8 @@ Everything here changes only with the settings: a listener that changes drains i
 
 from __future__ import annotations
 
-from sampan.gateway.settings import GatewaySettings
 from sampan.gateway.held import UNANSWERED, make_filter
+from sampan.gateway.settings import GatewaySettings
 from sampan.machinery.registry import JsonObject
 
 LISTENER_TYPE = "type.googleapis.com/envoy.config.listener.v3.Listener"
@@ -54,6 +54,7 @@ def _make_manager(routes: JsonObject, access_log: str) -> JsonObject:
         "codec_type": "AUTO",
         "rds": routes,
         "http_filters": [
+            make_filter(),
             {
                 "name": "envoy.filters.http.router",
                 "typed_config": {
@@ -80,7 +81,6 @@ def _make_manager(routes: JsonObject, access_log: str) -> JsonObject:
 
 def _make_replies() -> JsonObject:
     """Return how Envoy words its own answers: KServe's V1 error body, with what was asked.
-            make_filter(),
 
     Flags as in Envoy's "Response flags": UH none healthy, UF connection refused, UO overflow, NC
     cluster gone; UC and UR cut by the server; UT and SI too long without a byte.
@@ -103,31 +103,12 @@ def _make_replies() -> JsonObject:
                 f"nothing came for {_ASKED} within the timeout of the service; a longer one is"
                 ' set by "timeout" of its component',
             ),
+            _make_unanswered(),
         ],
         "body_format": {"json_format": {"error": "%LOCAL_REPLY_BODY%"}},
     }
 
 
-def _reply(flags: list[str], error: str, *, retry_after: bool = False) -> JsonObject:
-    reply: JsonObject = {
-        "filter": {"response_flag_filter": {"flags": flags}},
-        "body_format_override": {"json_format": {"error": error}},
-    }
-    if retry_after:
-        header = {"key": "retry-after", "value": "1"}
-        reply["headers_to_add"] = [{"header": header}]
-    return reply
-
-
-def _make_access_log(path: str) -> JsonObject:
-    return {
-        "name": "envoy.access_loggers.file",
-        "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog",
-            "path": path,
-        },
-    }
-            _make_unanswered(),
 def _make_unanswered() -> JsonObject:
     """Return how a check is worded that the activator did not answer: 503, for it comes back."""
     error = (
@@ -150,3 +131,22 @@ def _make_unanswered() -> JsonObject:
     }
 
 
+def _reply(flags: list[str], error: str, *, retry_after: bool = False) -> JsonObject:
+    reply: JsonObject = {
+        "filter": {"response_flag_filter": {"flags": flags}},
+        "body_format_override": {"json_format": {"error": error}},
+    }
+    if retry_after:
+        header = {"key": "retry-after", "value": "1"}
+        reply["headers_to_add"] = [{"header": header}]
+    return reply
+
+
+def _make_access_log(path: str) -> JsonObject:
+    return {
+        "name": "envoy.access_loggers.file",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog",
+            "path": path,
+        },
+    }

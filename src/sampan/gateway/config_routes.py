@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from sampan.gateway.held import HOLD_SECONDS, make_hold
 from sampan.gateway.settings import GatewaySettings
 from sampan.gateway.table import RouteTable, Share, TableRoute
-from sampan.gateway.held import HOLD_SECONDS, make_hold
 from sampan.gateway.validation import RESERVED_HOSTS
 from sampan.machinery.registry import JsonObject
 
@@ -97,13 +97,28 @@ def _action(shares: tuple[Share, ...], route: TableRoute, settings: GatewaySetti
     """Return where requests go."""
     clusters = [_weighted(share, route) for share in shares]
     return {
-        "weighted_clusters": {
-            "clusters": [{"name": share.cluster, "weight": share.weight} for share in shares]
-        },
+        "weighted_clusters": {"clusters": clusters},
         "timeout": "0s",
         "idle_timeout": f"{_silence(shares, route, settings)}s",
         "retry_policy": _RETRY,
     }
+
+
+def _weighted(share: Share, route: TableRoute) -> JsonObject:
+    weighted: JsonObject = {"name": share.cluster, "weight": share.weight}
+    return weighted | make_hold(share, route.timeout_seconds) if share.held else weighted
+
+
+def _silence(shares: tuple[Share, ...], route: TableRoute, settings: GatewaySettings) -> int:
+    """Return how many seconds may pass without a byte: no stream is cut while it flows.
+
+    A request that is held says nothing; the activator ends its wait, with a reason, before this.
+    """
+    timeout = settings.timeout_seconds if route.timeout_seconds is None else route.timeout_seconds
+    if not timeout or not any(share.held for share in shares):
+        return timeout
+    held = HOLD_SECONDS if route.timeout_seconds is None else route.timeout_seconds
+    return held + timeout
 
 
 def _with_identity(route: TableRoute, entry: JsonObject) -> JsonObject:
@@ -154,23 +169,6 @@ def _unknown(routes: tuple[TableRoute, ...]) -> JsonObject:
             "status": 404,
             "body_format": {"text_format_source": {"inline_string": text}},
         },
-def _weighted(share: Share, route: TableRoute) -> JsonObject:
-    weighted: JsonObject = {"name": share.cluster, "weight": share.weight}
-    return weighted | make_hold(share, route.timeout_seconds) if share.held else weighted
-
-
-def _silence(shares: tuple[Share, ...], route: TableRoute, settings: GatewaySettings) -> int:
-    """Return how many seconds may pass without a byte: no stream is cut while it flows.
-
-    A request that is held says nothing; the activator ends its wait, with a reason, before this.
-    """
-    timeout = settings.timeout_seconds if route.timeout_seconds is None else route.timeout_seconds
-    if not timeout or not any(share.held for share in shares):
-        return timeout
-    held = HOLD_SECONDS if route.timeout_seconds is None else route.timeout_seconds
-    return held + timeout
-
-
     }
 
 

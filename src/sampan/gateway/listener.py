@@ -32,9 +32,9 @@ from sampan.gateway.envoy import (
 from sampan.gateway.errors import GatewayError
 from sampan.gateway.folder import folder_of
 from sampan.gateway.health import Health, make_health
+from sampan.gateway.held import SOCKET
 from sampan.gateway.ports import is_port_free, observe_port_holder, observe_twin_addresses
 from sampan.gateway.settings import GatewaySettings, validate_settings
-from sampan.gateway.held import SOCKET
 from sampan.gateway.table import RouteTable, TableRoute
 from sampan.gateway.validation import Refusal, select_valid
 from sampan.machinery.clock import Clock, SystemClock
@@ -70,10 +70,10 @@ class Gateway:
         self.settings = settings or GatewaySettings()
         self.restarts = 0
         """How often Envoy had to be started again."""
-        self.last_error: GatewayError | None = None
-        """Why Envoy could not be started again, while it cannot."""
         self.on_reached: Callable[[RouteTable], None] = _nobody
         """Told of each table once Envoy has its clusters, before it has the routes."""
+        self.last_error: GatewayError | None = None
+        """Why Envoy could not be started again, while it cannot."""
         self._clock = clock or SystemClock()
         self._folder = folder_of(state_dir)
         self._envoy = Envoy(self._folder)
@@ -89,12 +89,12 @@ class Gateway:
         self._health_at = float("-inf")
 
     @property
-    def pid(self) -> int:
-    @property
     def activator_socket(self) -> Path:
         """Where Envoy asks whether a held request may go."""
         return self._folder.root / SOCKET
 
+    @property
+    def pid(self) -> int:
         """Envoy's pid; 0 while there is none."""
         identity = self._envoy.identity
         return identity.pid if identity and self._envoy.is_running() else 0
@@ -164,10 +164,6 @@ class Gateway:
                 self._health, self._health_at = make_health(answer), self._clock.now()
             return self._health
 
-    async def detach(self) -> None:
-        """Stop watching; Envoy goes on serving for the next daemon to adopt."""
-        keeper, self._keeper = self._keeper, None
-        if keeper is not None:
     async def active(self, cluster: str) -> int:
         """Return how many requests a workload has under way now, gRPC ones too; GatewayError."""
         try:
@@ -179,6 +175,10 @@ class Gateway:
                 " being started again, try again in a second",
             ) from error
 
+    async def detach(self) -> None:
+        """Stop watching; Envoy goes on serving for the next daemon to adopt."""
+        keeper, self._keeper = self._keeper, None
+        if keeper is not None:
             keeper.cancel()
             with suppress(asyncio.CancelledError):
                 await keeper
@@ -226,9 +226,7 @@ class Gateway:
         both = render_clusters(table, self.settings, self._folder.clusters())
         await self._delivery.deliver([both])
         self.on_reached(table)
-        doors = Doors(self._twins, make_component_listeners(table, self.settings))
-        listeners = render_listeners(self.settings, str(self._folder.root), doors)
-        await self._delivery.deliver([render_routes(table, self.settings), listeners])
+        await self._delivery.deliver([render_routes(table, self.settings)])
         await self._delivery.deliver([render_clusters(table, self.settings)])
 
     async def _keep(self) -> None:
@@ -271,13 +269,13 @@ class Gateway:
         )
 
 
+def _nobody(_: RouteTable) -> None:
+    """Nobody waits for a table."""
+
+
 def _exited(code: int | None, log: str) -> GatewayError:
     return GatewayError(
         "EnvoyExited",
         f"Envoy ended with code {code} at its start, saying: {first_complaint(log) or 'nothing'};"
         ' "sampan doctor" checks what it needs',
     )
-def _nobody(_: RouteTable) -> None:
-    """Nobody waits for a table."""
-
-
