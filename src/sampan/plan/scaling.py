@@ -39,11 +39,13 @@ class Scale:
     """What an autoscaler decided for a workload, and the numbers that made it so.
 
     `held`: its requests wait at the activator, for nothing may be running that could answer them.
+    `limited` tells why the machine holds fewer than are wanted ("": it holds them).
     """
 
     replicas: int
     held: bool = False
     reason: str = ""
+    limited: str = ""
 
 
 def make_scaling(component: Mapping[str, Any], annotations: Mapping[str, str]) -> Scaling:

@@ -1,0 +1,94 @@
+"""The autoscaler of one workload by what its replicas use: CPU and memory.
+
+The rules are `sampan.autoscaler.hpa`'s; here is what they keep between two looks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sampan.autoscaler.hpa import PERIOD, Advice, Measure, Past, Rules, advise
+from sampan.autoscaler.outcome import Outcome, Seen
+from sampan.autoscaler.policy import ByResources, Target
+from sampan.autoscaler.values import AutoscalerValueError
+
+UNITS = {"cpu": "cores", "memory": "bytes"}
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What the ready replicas use on average, and what a replica requests, by resource: cores of
+    `cpu`, bytes of `memory`. A resource that is not requested is absent from `requested`.
+    """
+
+    used: Mapping[str, float]
+    requested: Mapping[str, float]
+
+
+class ResourceScaler:
+    """Decides how many replicas a workload has, from what they use; each 15 s, as Kubernetes."""
+
+    def __init__(self, policy: ByResources, ready: int, now: float) -> None:
+        self.policy = policy
+        self.current = max(ready, policy.rules.minimum)
+        self._past = Past()
+        self._next = now + PERIOD
+
+    def is_due(self, now: float) -> bool:
+        """Tell whether it is time to look."""
+        return now >= self._next
+
+    def decide(self, now: float, seen: Seen, use: Use) -> Outcome:
+        """Return how many replicas there should be."""
+        self._next = now + PERIOD
+        rules, measures = self.policy.rules, make_measures(self.policy.targets, use)
+        advice = advise(rules, measures, max(seen.ready, 1), self._past, now)
+        self._past = advice.past
+        replicas = advice.replicas if measures else self.current
+        replicas = min(max(replicas, rules.minimum), rules.maximum)
+        reason = render_advice(replicas, advice, measures, rules)
+        if replicas < self.current and seen.loading:
+            text = f"{reason}; none is taken away while {seen.loading} still load"
+            return Outcome(self.current, text)
+        return Outcome(replicas, reason)
+
+    def take(self, outcome: Outcome) -> None:
+        """Note what was made of a decision."""
+        self.current = outcome.replicas
+
+
+def make_measures(targets: Sequence[Target], use: Use) -> list[Measure]:
+    """Return what can be measured; shares are in percent of what is requested."""
+    found = []
+    for target in targets:
+        value = use.used.get(target.resource)
+        if value is None:
+            continue
+        if target.amount:
+            found.append(Measure(target.resource, value, target.amount))
+        elif requested := use.requested.get(target.resource):
+            found.append(Measure(target.resource, 100 * value / requested, target.percent))
+    return found
+
+
+def validate_targets(targets: Sequence[Target], requested: Mapping[str, float]) -> None:
+    """Raise AutoscalerValueError for a share of what a container does not request."""
+    for target in targets:
+        if target.percent and not requested.get(target.resource):
+            raise AutoscalerValueError(
+                f'the container requests no "{target.resource}", so {target.percent:g} % of it '
+                f'cannot be measured; set "resources.requests.{target.resource}"'
+            )
+
+
+def render_advice(replicas: int, advice: Advice, measures: Sequence[Measure], rules: Rules) -> str:
+    """Return the numbers that made a decision, as one sentence."""
+    count = f"{replicas} replica" if replicas == 1 else f"{replicas} replicas"
+    measure = next((m for m in measures if m.name == advice.measure), None)
+    if measure is None:
+        return f"{count}: nothing is measured yet"
+    parts = [f"{count}: {measure.name} at {measure.value:.4g} of {measure.target:.4g}"]
+    if advice.limited_by:
+        parts.append(f"{advice.limited_by} decides")
+    return f"{'; '.join(parts)} (from {rules.minimum} to {rules.maximum})"

@@ -1,0 +1,217 @@
+"""The autoscalers of all services: one loop that reads, decides and tells who must act.
+
+There is one timer for all workloads and none each. The traffic of all is one read of the gateway's
+counters, less often while nothing moves and not at all while nothing scales by it. Decisions are
+made each 2 s from what is remembered; a workload long idle at its minimum is passed over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from sampan.autoscaler.decide import TICK
+from sampan.autoscaler.outcome import Outcome, Room, fit
+from sampan.autoscaler.policy import select_policy
+from sampan.autoscaler.resource_scaler import ResourceScaler, Use
+from sampan.autoscaler.scaler import RequestScaler
+from sampan.autoscaler.settings import Defaults
+from sampan.autoscaler.signal import Traffic
+from sampan.controllers.scaled_workload import (
+    ScaledWorkload,
+    make_component,
+    make_scaled,
+    select_replicas,
+    workload_key,
+)
+from sampan.machinery.clock import Clock, aligned
+from sampan.plan.observed import Observed
+from sampan.plan.scaling import Scale
+from sampan.plan.types import Plan, Role, ServiceKey, Workload
+
+log = logging.getLogger(__name__)
+
+BUSY_SECONDS = 0.25
+"""Between two readings while requests come: the shortest panic window is made of four a second."""
+QUIET_SECONDS = 1.0
+"""Between two readings while nothing moves: a second is the finest that a window knows."""
+_CALM_AFTER = 5.0
+
+
+class Signals(Protocol):
+    """What a platform tells an autoscaler. Workloads are named `namespace/name`."""
+
+    async def traffic(self) -> Mapping[str, Traffic] | None:
+        """Return the requests of each workload that was ever asked; None: cannot be told now."""
+
+    async def use(self, pids: Sequence[int]) -> Mapping[str, float]:
+        """Return what each of these replicas used on average since the last time it was asked for:
+        cores of `cpu`, bytes of `memory`; what is not known is absent.
+        """
+
+    async def room(self, pids: Sequence[int]) -> Room | None:
+        """Return how many replicas like these ready ones there can be; None: not known."""
+
+
+class Holder(Protocol):
+    """Who keeps the requests of a workload without replicas."""
+
+    def is_held(self, workload: str) -> bool:
+        """Tell whether the workload's requests are known to wait there."""
+
+    def waiting(self, workload: str) -> int:
+        """Return how many of them wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What the loop works with.
+
+    `notify` has a service decided anew; `announce` records that a workload has another size.
+    Without a `holder` one replica is always kept.
+    """
+
+    signals: Signals
+    clock: Clock
+    notify: Callable[[ServiceKey], None]
+    announce: Callable[[ScaledWorkload], Awaitable[None]]
+    holder: Holder | None = None
+
+
+class Autoscaling:
+    """The autoscaler of each workload that has one; `run` drives them."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+        self._defaults = Defaults()
+        self._workloads: dict[str, ScaledWorkload] = {}
+        self._decided_at = self._busy_at = float("-inf")
+        self._before: Mapping[str, Traffic] = {}
+        self._woken: set[str] = set()
+        self._wake = asyncio.Event()
+
+    def configure(self, defaults: Defaults) -> None:
+        """Take what `config-autoscaler` says now; every service is to be noted anew by then."""
+        self._defaults = defaults
+
+    def scales(self, service: ServiceKey) -> Mapping[str, Scale]:
+        """Return what is decided for each workload of a service that scales."""
+        return {w.name: w.scale for w in self._of(service)}
+
+    def note(self, plan: Plan, observed: Observed, mode: str) -> Mapping[str, Scale]:
+        """Take note of a plan and of what runs of it; return what is decided for its workloads.
+
+        A workload that is new here keeps the replicas that it has. A blocked plan changes nothing.
+        """
+        if plan.blocked is None:
+            named = {w.name for w in plan.workloads}
+            for gone in [w.key for w in self._of(plan.service) if w.name not in named]:
+                del self._workloads[gone]
+        for workload in plan.workloads:
+            if workload.role is Role.STABLE:
+                self._note_workload(plan.service, workload, observed, mode)
+        return self.scales(plan.service)
+
+    def wake(self, workload: str) -> None:
+        """Decide about a workload at once: a request waits for it and nothing can answer."""
+        self._woken.add(workload)
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Read and decide until cancelled."""
+        while True:
+            await self._pause()
+            try:
+                await self.tick()
+            except Exception:
+                log.exception("autoscaling goes on after an error")
+
+    async def tick(self) -> None:
+        """Take one reading, and each 2 s the decisions."""
+        now = self._tools.clock.now()
+        if any(isinstance(w.scaler, RequestScaler) for w in self._workloads.values()):
+            await self._read(now)
+        woken, self._woken = self._woken, set()
+        due = now - self._decided_at >= TICK - 0.05  # a timer that fires a hair early counts
+        if due:
+            self._decided_at = now
+        for key, workload in tuple(self._workloads.items()):
+            if key in woken and isinstance(workload.scaler, RequestScaler):
+                workload.scaler.poke(now)
+            if due or key in woken:
+                await self._decide(workload, now)
+
+    def _of(self, service: ServiceKey) -> Iterator[ScaledWorkload]:
+        return (w for w in self._workloads.values() if w.service == service)
+
+    def _note_workload(
+        self, service: ServiceKey, workload: Workload, observed: Observed, mode: str
+    ) -> None:
+        key = workload_key(service, workload.name)
+        policy = select_policy(make_component(workload, mode), self._defaults)
+        replicas = select_replicas(observed, workload.name)
+        known = self._workloads.get(key)
+        if policy is None:
+            self._workloads.pop(key, None)
+        elif known is None or known.policy != policy:
+            now = self._tools.clock.now()
+            self._workloads[key] = make_scaled(service, workload, policy, replicas, now)
+        else:
+            known.replicas = replicas
+
+    async def _pause(self) -> None:
+        now = self._tools.clock.now()
+        moving = now - self._busy_at < _CALM_AFTER
+        pause = aligned(now, BUSY_SECONDS if moving else QUIET_SECONDS)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(pause):
+                await self._wake.wait()
+        self._wake.clear()
+
+    async def _read(self, now: float) -> None:
+        traffic = await self._tools.signals.traffic()
+        if traffic is None:
+            return
+        if traffic != self._before:
+            self._busy_at, self._before = now, traffic
+        holder = self._tools.holder
+        for key, workload in self._workloads.items():
+            if isinstance(workload.scaler, RequestScaler):
+                told = traffic.get(key, Traffic(0, 0))
+                waiting = holder.waiting(key) if holder else 0
+                if told.active or waiting:
+                    self._busy_at = now
+                workload.scaler.add(now, replace(told, active=told.active + waiting))
+
+    async def _decide(self, workload: ScaledWorkload, now: float) -> None:
+        holder, scaler = self._tools.holder, workload.scaler
+        held = holder is not None and holder.is_held(workload.key)
+        seen = workload.seen(now, held=held, can_hold=holder is not None)
+        if isinstance(scaler, ResourceScaler):
+            if not scaler.is_due(now) or not seen.ready:
+                return
+            used = await self._tools.signals.use([r.pid for r in workload.ready()])
+            outcome = scaler.decide(now, seen, Use(used, workload.requested))
+        elif scaler.is_quiet(now):
+            return
+        else:
+            outcome = scaler.decide(now, seen)
+        if outcome.replicas > scaler.current and seen.ready:
+            room = await self._tools.signals.room([r.pid for r in workload.ready()])
+            outcome = fit(outcome, room, scaler.current)
+        await self._take(workload, outcome)
+
+    async def _take(self, workload: ScaledWorkload, outcome: Outcome) -> None:
+        """Note a decision, and have it acted upon where it changes anything but its words."""
+        before = workload.scale
+        workload.scaler.take(outcome)
+        limited = before.limited if before.limited and outcome.limited else outcome.limited
+        workload.scale = Scale(outcome.replicas, outcome.hold, outcome.reason, limited)
+        if before.replicas != outcome.replicas:
+            await self._tools.announce(workload)
+        if replace(before, reason="") != replace(workload.scale, reason=""):
+            self._tools.notify(workload.service)

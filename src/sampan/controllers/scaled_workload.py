@@ -1,0 +1,110 @@
+"""One workload with an autoscaler: how it is made from a plan, and what was last seen of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sampan.autoscaler.outcome import Seen
+from sampan.autoscaler.policy import ByRequests, Component, Policy
+from sampan.autoscaler.resource_scaler import ResourceScaler
+from sampan.autoscaler.scaler import RequestScaler
+from sampan.machinery.quantity import parse_quantity
+from sampan.plan.merge import main_container
+from sampan.plan.observed import LinkState, Observed, ObservedReplica
+from sampan.plan.scaling import Scale
+from sampan.plan.types import ServiceKey, Workload
+
+PATIENCE_SECONDS = 600.0
+"""How long a replica that loads keeps others from being taken away (a progress deadline)."""
+
+
+@dataclass(slots=True)
+class ScaledWorkload:
+    """The autoscaler of one workload. `requested` is what a replica requests: cores, bytes."""
+
+    service: ServiceKey
+    name: str
+    policy: Policy
+    scaler: RequestScaler | ResourceScaler
+    scale: Scale
+    requested: Mapping[str, float]
+    replicas: tuple[ObservedReplica, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """The workload's name everywhere: `namespace/name`."""
+        return workload_key(self.service, self.name)
+
+    def ready(self) -> list[ObservedReplica]:
+        """Return the replicas that can answer."""
+        return [r for r in self.replicas if r.ready and r.running and not r.draining]
+
+    def seen(self, now: float, *, held: bool, can_hold: bool) -> Seen:
+        """Return what a decision is told of the replicas."""
+        loading = [
+            r
+            for r in self.replicas
+            if r.running
+            and not r.ready
+            and not r.draining
+            and r.load.state in {LinkState.WAITING, LinkState.RUNNING}
+            and now - r.created_at < PATIENCE_SECONDS
+        ]
+        return Seen(len(self.ready()), len(loading), held=held, can_hold=can_hold)
+
+
+def workload_key(service: ServiceKey, name: str) -> str:
+    """Return the name of a workload among those of all services."""
+    return f"{service.namespace}/{name}"
+
+
+def make_component(workload: Workload, mode: str) -> Component:
+    """Return what of a workload its scaling depends on."""
+    annotations = (workload.template.get("metadata") or {}).get("annotations") or {}
+    return Component(workload.scaling, annotations, workload.container_concurrency or 0, mode)
+
+
+def make_scaled(
+    service: ServiceKey,
+    workload: Workload,
+    policy: Policy,
+    replicas: tuple[ObservedReplica, ...],
+    now: float,
+) -> ScaledWorkload:
+    """Return the autoscaler of a workload; it begins with what runs already."""
+    staying = [r for r in replicas if r.running and not r.draining]
+    scaler: RequestScaler | ResourceScaler
+    if isinstance(policy, ByRequests):
+        scaler = RequestScaler(policy.settings, len(staying), now)
+    else:
+        scaler = ResourceScaler(policy, len(staying), now)
+    return ScaledWorkload(
+        service,
+        workload.name,
+        policy,
+        scaler,
+        Scale(scaler.current),
+        make_requested(workload.template),
+        replicas,
+    )
+
+
+def make_requested(template: Mapping[str, Any]) -> Mapping[str, float]:
+    """Return what the serving container requests: cores of `cpu`, bytes of `memory`.
+
+    A limit without a request is the request (Kubernetes).
+    """
+    resources = main_container(template.get("spec") or {}).get("resources") or {}
+    given = {**(resources.get("limits") or {}), **(resources.get("requests") or {})}
+    return {
+        name: float(parse_quantity(given[name]).value)
+        for name in ("cpu", "memory")
+        if given.get(name) is not None
+    }
+
+
+def select_replicas(observed: Observed, name: str) -> tuple[ObservedReplica, ...]:
+    """Return the replicas that were seen of a workload."""
+    return next((w.replicas for w in observed.workloads if w.name == name), ())
