@@ -75,6 +75,8 @@ class Options:
     enable_grpc: bool = True
     grpc_max_receive_message_length: int = _MESSAGE_BYTES
     grpc_max_send_message_length: int = _MESSAGE_BYTES
+    nthread: int = 1
+    """Threads of one prediction, where the runtime says that it takes them."""
 
 
 def parse(argv: list[str], *, with_models: bool = False) -> Options:
@@ -147,6 +149,7 @@ def _make_parser() -> argparse.ArgumentParser:
     add("--trust", action="store_true", help="load models that name any class: they may run code")
     add("--allow_classes", default="", help="file of further allowed names, module:class a line")
     add("--multi_model", action="store_true", help="each sub-folder is a model")
+    add("--nthread", type=_positive, default=1, help="threads of one prediction; default 1")
     add("--reload", action="store_true", help="serve an edited model file without a restart")
     return parser
 

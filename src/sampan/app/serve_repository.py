@@ -43,9 +43,10 @@ def _make_repository(options: Options) -> ModelRepository:
     if options.allow_classes:
         allowed = parse_names(Path(options.allow_classes).read_text())
     root = Path(options.model_dir)
+    own = {name: getattr(options, name) for name in runtime.options}
 
     def make(name: str, folder: Path) -> Model:
-        model: Model = model_class(name, str(folder), trust=options.trust, allowed=allowed)
+        model: Model = model_class(name, str(folder), trust=options.trust, allowed=allowed, **own)
         return model
 
     if options.multi_model:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 RUNTIMES = {
     "sklearn": "sampan.runtimes.sklearn:RUNTIME",
+    "xgboost": "sampan.runtimes.xgboost:RUNTIME",
+    "lightgbm": "sampan.runtimes.lightgbm:RUNTIME",
     "onnx": "sampan.runtimes.onnx:RUNTIME",
 }
 """Runtime by its short name (`--runtime`): where its declaration is."""

@@ -24,7 +24,7 @@ class Types(NamedTuple):
 UNKNOWN = Types([], [])
 
 
-def observe_types(predict: Callable[[Any], Any], width: int) -> Types:
+def observe_types(predict: Callable[[Any], Any], width: int, datatype: str = "FP64") -> Types:
     """Predict a row of zeros of this width; UNKNOWN where that does not work."""
     import numpy as np
 
@@ -37,7 +37,7 @@ def observe_types(predict: Callable[[Any], Any], width: int) -> Types:
     except Exception:  # noqa: BLE001  # it takes something else than numbers
         return UNKNOWN
     outputs = make_outputs(result)
-    return Types([_tensor("input-0", "FP64", (-1, width))], outputs) if outputs else UNKNOWN
+    return Types([_tensor("input-0", datatype, (-1, width))], outputs) if outputs else UNKNOWN
 
 
 def make_outputs(result: Any) -> Tensors:
