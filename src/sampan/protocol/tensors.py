@@ -6,6 +6,7 @@ views until someone asks for a list, so a binary tensor reaches the model withou
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sampan.protocol.bytes_tensor import deserialize_bytes_tensor
@@ -25,7 +26,17 @@ class InferTensor:
     Contents are one of: `data` (a list, nested or flat), raw bytes, or a NumPy array.
     """
 
-    __slots__ = ("_array", "_binary", "_data", "_raw", "datatype", "name", "parameters", "shape")
+    __slots__ = (
+        "_array",
+        "_binary",
+        "_data",
+        "_list",
+        "_raw",
+        "datatype",
+        "name",
+        "parameters",
+        "shape",
+    )
 
     def __init__(
         self,
@@ -42,11 +53,14 @@ class InferTensor:
         self._data = data
         self._raw: memoryview | None = None
         self._array: npt.NDArray[Any] | None = None
+        self._list: Callable[[], list[Any]] | None = None  # makes the list of an array's numbers
         self._binary = False
 
     @property
     def data(self) -> list[Any] | None:
         """The contents as a list (flat, unless it was sent nested), or None when there are none."""
+        if self._data is None and self._list is not None:
+            self._data = self._list()
         if self._data is None and (self._raw is not None or self._array is not None):
             self._data = listed(self.as_numpy().ravel())
         return self._data
@@ -54,6 +68,7 @@ class InferTensor:
     @data.setter
     def data(self, data: list[Any]) -> None:
         self._data, self._raw, self._array, self._binary = data, None, None, False
+        self._list = None
 
     @property
     def sends_raw(self) -> bool:
@@ -70,6 +85,8 @@ class InferTensor:
         """How the contents were given: `raw`, `flat` or `nested` list, or `array`."""
         if self._data is not None:
             return "nested" if self._data and isinstance(self._data[0], list) else "flat"
+        if self._list is not None:
+            return "flat"
         return "raw" if self._raw is not None else "array"
 
     def set_array(self, array: npt.NDArray[Any], data: list[Any] | None = None) -> None:
@@ -77,11 +94,16 @@ class InferTensor:
 
         Unlike `set_data_from_numpy` it checks nothing: for what was checked part by part.
         """
-        self._array, self._data, self._raw = array, data, None
+        self._array, self._data, self._raw, self._list = array, data, None, None
+
+    def set_sent_array(self, array: npt.NDArray[Any], make_list: Callable[[], list[Any]]) -> None:
+        """Take an array that is known to fit, of a flat list that is made when it is asked for."""
+        self.set_array(array)
+        self._list = make_list
 
     def set_raw(self, raw: memoryview) -> None:
         """Take raw contents: little-endian, row-major; BYTES as `bytes_tensor` tells."""
-        self._raw, self._data, self._array = raw, None, None
+        self._raw, self._data, self._array, self._list = raw, None, None, None
 
     def as_numpy(self) -> npt.NDArray[Any]:
         """Return the contents as an array of `shape`; InvalidInput where they do not fit.
@@ -134,7 +156,7 @@ class InferTensor:
                 f"got unexpected numpy array shape [{str(input_tensor.shape)[1:-1]}], "
                 f"expected [{str(list(self.shape))[1:-1]}]"
             )
-        self._array, self._data, self._raw = input_tensor, None, None
+        self._array, self._data, self._raw, self._list = input_tensor, None, None, None
         self._binary = binary_data
 
     def to_dict(self) -> dict[str, Any]:

@@ -14,6 +14,7 @@ SERVER_REQUIREMENTS = (
     "httptools>=0.6.4",
     "uvloop>=0.21",
     "hpack>=4.0",
+    "pysimdjson>=7.0.2",
 )
 """What the model server itself needs, whatever the framework."""
 
@@ -23,6 +24,7 @@ SERVER_PRELOAD = (
     "httptools",
     "uvloop",
     "hpack",
+    "simdjson",
     "sampan.app.serve",
     "sampan.server.grpc",
     "sampan.server.rest",

@@ -9,7 +9,7 @@ import uuid
 from functools import partial
 from typing import Any, TypeAlias
 
-from sampan.protocol import cloudevents, generate, json_out, media, v1, v2
+from sampan.protocol import cloudevents, generate, json_out, media, v1, v2, v2_arrays
 from sampan.protocol.cloudevents import Event
 from sampan.protocol.errors import InvalidInput, InvalidRequestBody, UnsupportedEncoding
 from sampan.protocol.tensors import InferResponse, RequestedOutput
@@ -93,12 +93,13 @@ class V2Call:
     def decode(self) -> Any:
         """Return the InferRequest."""
         request = self._request
-        return v2.decode(
-            request.body,
-            request.header(b"content-type"),
-            request.header(b"inference-header-content-length"),
-            self._name,
-        )
+        kind = request.header(b"content-type")
+        length = request.header(b"inference-header-content-length")
+        if length is None and len(request.body) >= v2_arrays.WORTH_BYTES:
+            large = media.is_json(media.media_type(kind))
+            if large and (decoded := v2_arrays.decode_arrays(request.body, self._name)):
+                return decoded
+        return v2.decode(request.body, kind, length, self._name)
 
     def encode(self, result: Any, headers: Headers) -> Any:
         """Return the answer: of an InferResponse, of a dict that is one already, or a stream."""
