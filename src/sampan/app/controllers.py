@@ -7,6 +7,7 @@ import logging
 from contextlib import AsyncExitStack, suppress
 
 from sampan.api.scheme import REGISTRY
+from sampan.controllers.autoscaling import Autoscaling
 from sampan.controllers.gather import (
     CLUSTER_RUNTIMES,
     CONFIG,
@@ -65,11 +66,13 @@ def _uses(service: JsonObject, runtime: str) -> bool:
     return runtime in named | {wanted} or not named - {None, ""}
 
 
-async def run_controllers(stack: AsyncExitStack, sources: Sources, changes: Changes) -> None:
+async def run_controllers(
+    stack: AsyncExitStack, sources: Sources, changes: Changes, autoscaling: Autoscaling
+) -> None:
     """Look at every service once, then run the controllers until the stack is closed."""
     store, clock = sources.store, sources.clock
     recorder = EventRecorder(store, clock, COMPONENT)
-    reconciler = InferenceServiceController(sources, recorder)
+    reconciler = InferenceServiceController(sources, recorder, autoscaling)
     await _look_at_all(sources, reconciler)
     seen = Services()
     controller = Controller(
@@ -95,6 +98,7 @@ async def run_controllers(stack: AsyncExitStack, sources: Sources, changes: Chan
         asyncio.create_task(Collector(store, clock, REGISTRY).run(), name="collector"),
         asyncio.create_task(_pass_on(changes, controller), name="changes"),
         asyncio.create_task(_sweep(recorder), name="sweep"),
+        asyncio.create_task(autoscaling.run(), name="autoscaling"),
     ]
     stack.push_async_callback(_cancel, tasks)
     await controller.synced()

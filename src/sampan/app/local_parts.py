@@ -17,6 +17,7 @@ from sampan.apiserver.server import ApiServer
 from sampan.apiserver.server import Settings as ApiSettings
 from sampan.apiserver.token import apply_token
 from sampan.app.audit_settings import make_audit_trail
+from sampan.app.autoscaling import make_autoscaling
 from sampan.app.bootstrap import apply_bootstrap
 from sampan.app.controllers import run_controllers
 from sampan.app.daemon_settings import Settings
@@ -28,6 +29,7 @@ from sampan.controllers.unhonoured import unhonoured
 from sampan.controllers.why import explain
 from sampan.gateway.listener import Gateway
 from sampan.gateway.settings import GatewaySettings
+from sampan.gateway.traffic import TrafficReader
 from sampan.machinery.clock import SystemClock
 from sampan.machinery.registry import JsonObject
 from sampan.machinery.store import Key, Store
@@ -35,12 +37,14 @@ from sampan.machinery.store_sqlite import SqliteStore, StoreFault
 from sampan.plan.types import Gateway as GatewayAddress
 from sampan.plan.types import ServiceKey
 from sampan.platforms.local.changes import Changes
+from sampan.platforms.local.counted_door import CountedDoor
 from sampan.platforms.local.environments import EnvironmentCache, current_interpreter
 from sampan.platforms.local.image_table import read_image_table
 from sampan.platforms.local.launcher import Launcher
 from sampan.platforms.local.layout import Layout
 from sampan.platforms.local.platform import LocalPlatform, LocalSettings, Parts
 from sampan.platforms.local.references import StoreReferences
+from sampan.platforms.local.signals import LocalSignals
 from sampan.platforms.local.zygote import ZygotePool
 from sampan.storage.fetch import fetch
 
@@ -92,10 +96,17 @@ async def started(settings: Settings, zygotes: ZygotePool) -> AsyncIterator[Daem
             pod_changes.notify(service)
 
         launcher = Launcher(paths.state, clock, changed, zygotes=zygotes)
-        platform = await _start_platform(stack, settings, operator, (store, launcher, changes))
+        gateway = Gateway(paths.state / "gateway", GatewaySettings(port=settings.port), clock)
+        door = CountedDoor(gateway)
+        autoscaling = make_autoscaling(
+            store, LocalSignals(TrafficReader(paths.state / "gateway"), door.own, clock), changes
+        )
+        platform = await _start_platform(
+            stack, settings, operator, (store, launcher, changes, gateway, door)
+        )
         address = GatewayAddress(port=settings.port)
-        sources = Sources(store, platform, clock, address, _parse_config)
-        await run_controllers(stack, sources, changes)
+        sources = Sources(store, platform, clock, address, _parse_config, autoscaling.scales)
+        await run_controllers(stack, sources, changes, autoscaling)
         certificates = apply_certificates(paths.state / "certificates", clock.now())
         token = apply_token(paths.state / "token")
         api = ApiServer(
@@ -120,12 +131,11 @@ async def _start_platform(
     stack: AsyncExitStack,
     settings: Settings,
     operator: OperatorSettings,
-    parts: tuple[Store, Launcher, Changes],
+    parts: tuple[Store, Launcher, Changes, Gateway, CountedDoor],
 ) -> LocalPlatform:
-    store, launcher, changes = parts
+    store, launcher, changes, gateway, door = parts
     paths, clock = settings.paths, SystemClock()
     layout = Layout(paths.state, paths.cache, paths.volumes)
-    gateway = Gateway(paths.state / "gateway", GatewaySettings(port=settings.port), clock)
     # Stopped in this order: requests end at the gateway before the replicas behind it go.
     stack.push_async_callback(launcher.close, stop_all=True)
     await gateway.start()
@@ -139,7 +149,7 @@ async def _start_platform(
         ),
         Parts(
             launcher=launcher,
-            gateway=gateway,
+            gateway=door,
             references=StoreReferences(store),
             environments=EnvironmentCache(layout.environments, current_interpreter(), clock),
             fetch=fetch,

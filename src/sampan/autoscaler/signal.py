@@ -20,7 +20,7 @@ LONGEST_GAP = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """Requests of one workload: in flight now, and all that ever came (it only grows)."""
+    """Requests of one workload: in flight now, and all that ever came, which only grows."""
 
     active: int
     total: int
@@ -53,11 +53,10 @@ class Signal:
         self._at = now
 
     def _arrivals(self, total: int) -> int:
-        """Return how many requests came since the last reading; a counter may begin anew."""
-        before, self._total = self._total, total
-        if before is None:
-            return 0
-        return total - before if total >= before else total
+        """Return how many requests came since the last reading; none before the first one."""
+        before = total if self._total is None else self._total
+        self._total = max(before, total)
+        return self._total - before
 
     def _value(self, active: int, came: int, elapsed: float) -> float:
         if self._metric == "rps":

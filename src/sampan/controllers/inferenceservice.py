@@ -7,6 +7,9 @@ the platform announces changes, and the decision is made anew.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from sampan.controllers.autoscaling import Autoscaling
 from sampan.controllers.gather import SERVICES, Gathered, Sources, gather
 from sampan.machinery.controller import Result
 from sampan.machinery.errors import Conflict, NotFound
@@ -15,7 +18,8 @@ from sampan.machinery.registry import JsonObject
 from sampan.machinery.store import Key
 from sampan.plan.build import build_plan
 from sampan.plan.explain import derive_events
-from sampan.plan.observed import Observed
+from sampan.plan.observed import NOTHING, Observed
+from sampan.plan.service import deployment_mode
 from sampan.plan.status import derive_status
 from sampan.plan.types import Plan, ServiceKey, Snapshot
 
@@ -26,8 +30,9 @@ FINALIZER = "inferenceservice.finalizers"
 class InferenceServiceController:
     """Brings one InferenceService at a time from what is observed to what is planned."""
 
-    def __init__(self, sources: Sources, recorder: EventRecorder) -> None:
+    def __init__(self, sources: Sources, recorder: EventRecorder, autoscaling: Autoscaling) -> None:
         self._sources = sources
+        self._autoscaling = autoscaling
         self._store = sources.store
         self._platform = sources.platform
         self._recorder = recorder
@@ -46,11 +51,22 @@ class InferenceServiceController:
         return await self._converge(service, gathered)
 
     async def _converge(self, service: ServiceKey, gathered: Gathered) -> Result:
-        plan = build_plan(gathered.snapshot)
+        gathered, plan = self._plan(gathered)
         wake_at = await self._step(service, plan, gathered.snapshot)
         observed = await self._platform.observe(service)
         await self._write_status(gathered.snapshot_with(observed), plan, observed)
         return Result(wake_at or None)
+
+    def _plan(self, gathered: Gathered) -> tuple[Gathered, Plan]:
+        """Return what should run; made anew where its autoscalers want another size of it."""
+        snapshot = gathered.snapshot
+        plan = build_plan(snapshot)
+        mode = deployment_mode(snapshot.service, snapshot.config.default_deployment_mode)
+        scales = self._autoscaling.note(plan, snapshot.observed, mode)
+        if scales == snapshot.scales:
+            return gathered, plan
+        snapshot = replace(snapshot, scales=scales)
+        return replace(gathered, snapshot=snapshot), build_plan(snapshot)
 
     async def _step(self, service: ServiceKey, plan: Plan, snapshot: Snapshot) -> float:
         """Render, diff and apply; returns when to look again though nothing changes (0: never).
@@ -100,7 +116,9 @@ class InferenceServiceController:
     async def _remove(self, service: ServiceKey) -> Result:
         now = self._sources.clock.now()
         platform = self._platform
-        desired = platform.render(Plan(service=service, stopped=True))
+        gone = Plan(service=service, stopped=True)
+        self._autoscaling.note(gone, NOTHING, "")
+        desired = platform.render(gone)
         difference = platform.diff(desired, await platform.observe(service), now)
         for step in difference.steps:
             await platform.apply(service, step)
