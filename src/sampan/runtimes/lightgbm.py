@@ -45,7 +45,8 @@ RUNTIME = Runtime(
 class LightGBMModel(TabularModel):
     """A booster. It answers what `Booster.predict` answers: of classifiers probabilities."""
 
-    extensions = RUNTIME.extensions
+    extensions = (".bst",)
+    other_extensions = (".txt",)
 
     def read(self, path: Path, nthread: int) -> Table:
         """Read the booster; a damaged text is found before LightGBM sees it (it would crash)."""

@@ -44,6 +44,8 @@ class TabularModel(Model):
     takes_arrays = True
     takes_headers = False
     extensions: ClassVar[tuple[str, ...]] = ()
+    other_extensions: ClassVar[tuple[str, ...]] = ()
+    """Looked at where no file has one of `extensions`: other files have them too."""
 
     def __init__(
         self,
@@ -67,7 +69,7 @@ class TabularModel(Model):
 
     def load(self) -> bool:
         """Load the one model file of the folder; LoadFailure tells what is wrong with it."""
-        path = select_model_file(self._folder, self.extensions)
+        path = self._select_file()
         if path.is_file() and not path.stat().st_size:
             raise LoadFailure(
                 "ModelCorrupt", f'model file "{path.name}" is empty; save the model again'
@@ -77,6 +79,14 @@ class TabularModel(Model):
         self.row_wise = table.row_wise
         self.ready = True
         return self.ready
+
+    def _select_file(self) -> Path:
+        try:
+            return select_model_file(self._folder, self.extensions)
+        except LoadFailure as failure:
+            if failure.reason != "ModelMissing" or not self.other_extensions:
+                raise
+            return select_model_file(self._folder, (*self.extensions, *self.other_extensions))
 
     def warm_up(self) -> None:
         """Predict a row of zeros: libraries that load and allocate late do it now."""

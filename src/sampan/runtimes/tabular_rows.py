@@ -176,13 +176,13 @@ def checked(array: Matrix, columns: Columns, name: str) -> Matrix:
     kind = array.dtype.kind
     if kind not in _NUMBERS:
         raise InvalidInput(f'"{name}" holds {array.dtype} and this model takes numbers')
+    if array.ndim and not len(array):
+        raise InvalidInput(f'"{name}" has no rows; send at least one')
     if array.ndim != 2:
         raise _shape_error(name, f"shape {list(array.shape)}", columns)
-    rows, width = array.shape
+    width = array.shape[1]
     if width != columns.width:
         raise InvalidInput(f'"{name}" has {width} features a row; give {columns.listed()}')
-    if not rows:
-        raise InvalidInput(f'"{name}" has no rows; send at least one')
     if kind != "f" or array.dtype.itemsize == 2:
         array = array.astype("f8")
     if not (columns.missing and columns.infinite):
