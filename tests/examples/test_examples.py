@@ -43,7 +43,13 @@ def run_once(work: Path, home: Path) -> str:
     done = subprocess.run(
         [str(Path(sys.executable).parent / "sampan"), *command, "--port", str(free_port())],
         cwd=work,
-        env={**os.environ, "XDG_STATE_HOME": str(home / "state"), "NO_COLOR": "1"},
+        env={
+            **os.environ,
+            # As in an activated environment: an example's "python" is the one with Sampan in it.
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "XDG_STATE_HOME": str(home / "state"),
+            "NO_COLOR": "1",
+        },
         capture_output=True,
         text=True,
         timeout=240,

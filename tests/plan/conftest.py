@@ -135,6 +135,35 @@ def build_observed(plan: Plan, *replicas: ObservedReplica, **fields: Any) -> Obs
     return Observed(workloads=(seen,), **{"route": DONE, **fields})
 
 
+def build_all_ready(plan: Plan, **fields: Any) -> Observed:
+    """What is seen when every component's replicas are ready and requests pass.
+
+    `fields` are those of the replicas of one component, by its name.
+    """
+    seen = tuple(
+        ObservedWorkload(
+            name=workload.name,
+            component=workload.component.value,
+            template_hash=workload.template_hash,
+            download=DONE,
+            environment=DONE,
+            replicas=tuple(
+                build_replica(
+                    plan,
+                    n,
+                    name=f"{workload.name}-{n}",
+                    workload=workload.name,
+                    template_hash=workload.template_hash,
+                    **fields.get(workload.component.value, {}),
+                )
+                for n in range(workload.replicas)
+            ),
+        )
+        for workload in plan.workloads
+    )
+    return Observed(workloads=seen, route=fields.get("route", DONE))
+
+
 def build_crash(plan: Plan, ordinal: int = 0, **fields: Any) -> ObservedReplica:
     """A replica whose process has ended and that waits before it starts again."""
     ended = Exit(
@@ -164,6 +193,7 @@ class Builders:
     snapshot = staticmethod(build_snapshot)
     replica = staticmethod(build_replica)
     crash = staticmethod(build_crash)
+    all_ready = staticmethod(build_all_ready)
     observed = staticmethod(build_observed)
     now = NOW
     done = DONE

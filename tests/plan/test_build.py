@@ -69,8 +69,10 @@ def test_a_blocked_plan_runs_nothing_new_and_routes_nothing(make):
 def broken(make, *, runtime, unbuilt, model, pod, domain):
     """A snapshot with the mistakes that are named."""
     service = make.service(
-        model={"storageUri": "ftp://x/y"} if model else {},
-        **({"transformer": {}} if unbuilt else {}),
+        model={
+            **({"storageUri": "ftp://x/y"} if model else {}),
+            **({"confidential": {"enabled": True}} if unbuilt else {}),
+        },
     )
     containers = [{"name": "other"}] if pod else [{"name": "kserve-container"}]
     return make.snapshot(
@@ -82,7 +84,7 @@ def broken(make, *, runtime, unbuilt, model, pod, domain):
 
 ORDER = ["runtime", "unbuilt", "model", "pod", "domain"]
 REASONS = [
-    "NoSupportingRuntime", "TransformerNotSupported", "InvalidPredictorSpec",
+    "NoSupportingRuntime", "ConfidentialNotSupported", "InvalidPredictorSpec",
     "InvalidPredictorSpec", "InvalidDomainTemplate",
 ]  # fmt: skip
 

@@ -135,8 +135,8 @@ def test_a_block_that_comes_back_is_told_again(story, make):
 
 
 def test_a_block_keeps_its_own_reason_where_the_status_has_a_fixed_list(story, make):
-    here = story(make.service(transformer={}))
-    assert [reason for _, reason, _ in here.look(NOTHING)] == ["TransformerNotSupported"]
+    here = story(make.service(model={"confidential": {"enabled": True}}))
+    assert [reason for _, reason, _ in here.look(NOTHING)] == ["ConfidentialNotSupported"]
 
 
 def test_a_failed_download_is_told(story, make):

@@ -49,8 +49,7 @@ HANDED_ON = {
 }
 # Reasons that stand for what Sampan has not built; KServe goes on where these stop.
 NOT_BUILT = {
-    "TransformerNotSupported", "ExplainerNotSupported", "MultiNodeNotSupported",
-    "StorageSpecNotSupported", "DeploymentModeNotSupported",
+    "MultiNodeNotSupported", "StorageSpecNotSupported", "DeploymentModeNotSupported",
 }  # fmt: skip
 COMPARED = 90
 """At least so many of the recordings of a set-up end in a template that is compared."""
@@ -139,7 +138,7 @@ def test_the_merged_pods_are_kserve_s(recordings, installed):
         _, plan = plan_of(recording, installed)
         if expected is None or plan.blocked:
             continue
-        (workload,) = plan.workloads
+        workload = plan.workloads[0]
         assert plain_spec(workload.template["spec"]) == plain_spec(expected["spec"]), name
         assert plain_metadata(workload.template["metadata"]) == plain_metadata(
             expected["metadata"]
@@ -219,9 +218,7 @@ def test_once_ready_the_status_is_as_kserve_s(recordings, installed, make):
         # Two samples never become ready there: their pods are refused for want of a Secret.
         if plan.blocked or not expected or statuses(expected)["Ready"][0] != "True":
             continue
-        workload = plan.workloads[0]
-        observed = make.observed(plan, *(make.replica(plan, n) for n in range(workload.replicas)))
-        status = derive_status(snapshot, plan, observed)
+        status = derive_status(snapshot, plan, make.all_ready(plan))
         assert statuses(status) == statuses(expected), name
         assert status["modelStatus"]["states"] == expected["modelStatus"]["states"], name
         assert status["modelStatus"]["transitionStatus"] == "UpToDate", name

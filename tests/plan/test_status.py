@@ -366,8 +366,9 @@ def test_a_block_that_is_lifted_is_forgotten_but_for_the_last_failure(world, mak
 
 
 def test_a_block_outside_the_list_of_failures_is_an_invalid_spec(world, make):
-    status = world(make.service(transformer={})).look(observed=NOTHING)
-    assert condition(status, "Ready")["reason"] == "TransformerNotSupported"
+    service = make.service(model={"confidential": {"enabled": True}})
+    status = world(service).look(observed=NOTHING)
+    assert condition(status, "Ready")["reason"] == "ConfidentialNotSupported"
     assert status["modelStatus"]["lastFailureInfo"]["reason"] == "InvalidPredictorSpec"
 
 

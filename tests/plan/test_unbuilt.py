@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from sampan.api.config import Config
-from sampan.plan.types import Component
 from sampan.plan.unbuilt import make_warnings, select_unbuilt
 
 STANDARD = Config()
@@ -144,8 +143,6 @@ def test_each_warning_is_a_sentence_without_its_stop(make):
 
 
 BLOCKS = {
-    "a transformer": ({"transformer": {}}, "TransformerNotSupported", "spec.transformer"),
-    "an explainer": ({"explainer": {"art": {}}}, "ExplainerNotSupported", "spec.explainer"),
     "a canary": (
         {"canary": [{"trafficPercent": 20, "predictor": {}}]}, "CanaryNotSupported", "20 percent",
     ),
@@ -170,10 +167,13 @@ def test_what_would_answer_wrongly_blocks(make, case):
     assert not blocked.message.endswith(".")
 
 
-def test_a_block_names_the_component_that_it_is_about(make):
-    blocked = select_unbuilt(make.service(transformer={}), STANDARD)
-    assert blocked is not None
-    assert blocked.component is Component.TRANSFORMER
+def test_a_field_is_named_in_whichever_component_it_stands(make):
+    fields = {"minReplicas": 0, "maxReplicas": 3, "logger": {}, "scaleTarget": 5,
+              "deploymentStrategy": {"rollingUpdate": {"maxSurge": 1}}}  # fmt: skip
+    paths = warned(make.service(transformer=fields, explainer=fields))
+    for component in ("transformer", "explainer"):
+        here = {p.removeprefix(f"spec.{component}.") for p in paths if component in p}
+        assert here == {*fields, "deploymentStrategy.rollingUpdate"} - {"deploymentStrategy"}
 
 
 MODES = {

@@ -27,8 +27,6 @@ _DECISION = {
     "InvalidPredictorSpec": "the predictor cannot be made a pod: fields contradict each other, or "
     "a placeholder has no value",
     "DeploymentModeNotSupported": "the deployment mode is not built yet",
-    "TransformerNotSupported": "transformers are not built yet",
-    "ExplainerNotSupported": "explainers are not built yet",
     "CanaryNotSupported": "shares of traffic are not built yet",
     "MultiNodeNotSupported": "a model across several nodes is not built yet",
     "GraphStepNotReady": "a step of a graph names a service that is not there or has no address",
@@ -167,13 +165,10 @@ def _check() -> None:
     missing = sorted(set(find_reasons()) - told - _OF_REPLICAS)
     if missing:
         raise ValueError(f"reasons without a meaning: {', '.join(missing)}; give it in {__file__}")
-    idle = sorted(r for r in told - _COMPOSED if r not in _source())
+    idle = sorted(r for r in told if r not in _source())
     if idle:
         raise ValueError(f"no source gives the reasons {', '.join(idle)}; remove their meanings")
 
-
-_COMPOSED = frozenset({"TransformerNotSupported", "ExplainerNotSupported"})
-"""Made of the component's name, so no source holds the whole word."""
 
 _OF_REPLICAS = frozenset({"Loading", "Adopted", "Starting"})
 """Words for how far a replica is that are no reasons of their own."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sampan.cli.client import JsonObject
 from sampan.cli.output import CliError
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 SUFFIXES = {".yaml", ".yml", ".json"}
 URI_FIELDS = ("storageUri", "storageURI")
+WORD_FIELDS = ("command", "args")
+RELATIVE = ("./", "../")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,11 @@ def load_objects(names: list[str]) -> list[Loaded]:
 
 
 def resolve_relative(obj: JsonObject, folder: Path) -> JsonObject:
-    """Make `storageUri: ./model` absolute: a relative path is meant from the file's folder."""
+    """Make `storageUri: ./model` absolute: a relative path is meant from the file's folder.
+
+    So is `command: [python, ./model.py]`, where there is such a file: in an image it is meant from
+    the image's own folder, for which the file's folder stands here.
+    """
     spec = obj.get("spec")
     if obj.get("kind") != "InferenceService" or not isinstance(spec, dict):
         return obj
@@ -58,15 +64,25 @@ def resolve_relative(obj: JsonObject, folder: Path) -> JsonObject:
 
 
 def _resolve(value: JsonObject, folder: Path) -> JsonObject:
-    changed: JsonObject = {}
-    for key, inner in value.items():
-        if key in URI_FIELDS and isinstance(inner, str) and inner.startswith(("./", "../")):
-            changed[key] = str((folder / inner).resolve())
-        elif isinstance(inner, dict):
-            changed[key] = _resolve(inner, folder)
-        else:
-            changed[key] = inner
-    return changed
+    return {key: _resolve_field(key, inner, folder) for key, inner in value.items()}
+
+
+def _resolve_field(key: str, value: Any, folder: Path) -> Any:
+    if isinstance(value, dict):
+        return _resolve(value, folder)
+    if isinstance(value, list) and key in WORD_FIELDS:
+        return [_resolve_word(word, folder) for word in value]
+    if isinstance(value, list):
+        return [_resolve(item, folder) if isinstance(item, dict) else item for item in value]
+    if key in URI_FIELDS and isinstance(value, str) and value.startswith(RELATIVE):
+        return str((folder / value).resolve())
+    return value
+
+
+def _resolve_word(word: Any, folder: Path) -> Any:
+    if isinstance(word, str) and word.startswith(RELATIVE) and (folder / word).exists():
+        return str((folder / word).resolve())
+    return word
 
 
 def paths_of(name: str) -> list[Path | None]:

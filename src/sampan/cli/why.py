@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
@@ -35,7 +36,7 @@ def ask(client: ApiClient, namespace: str, name: str) -> JsonObject:
 def rendered(told: JsonObject) -> str:
     """Return the explanation for people."""
     lines = [f"{told['name']} is {_readiness(told)}"]
-    lines += [chain_line(link) for link in told["links"]]
+    lines += list(chain_lines(told["links"]))
     if told.get("lastLines"):
         lines += ["", "last lines of its log:"]
         lines += [f"  {line}" for line in told["lastLines"]]
@@ -51,6 +52,18 @@ def _readiness(told: JsonObject) -> str:
         return "not Ready"
     behind = any(link["state"] != "done" for link in told["links"])
     return "Ready, by replicas of the previous template" if behind else "Ready"
+
+
+def chain_lines(links: list[JsonObject]) -> Iterator[str]:
+    """Yield the links of the chain, under the names of components where there are several."""
+    several = len({link.get("component") for link in links} - {"", None}) > 1
+    before = ""
+    for link in links:
+        component = link.get("component", "") if several else ""
+        if component != before and component:
+            yield f"  {paint(component, '1')}"
+        before = component
+        yield ("  " if component else "") + chain_line(link)
 
 
 def chain_line(link: dict[str, Any]) -> str:

@@ -21,8 +21,9 @@ SOON_SECONDS = 5.0
 async def explain(sources: Sources, service: ServiceKey) -> JsonObject:
     """Return the explanation of a service as JSON; raise NotFound.
 
-    `links` is the chain, each with `name`, `state`, `reason`, `message`, `since`, `done`, `total`;
-    `final` tells that nothing will change soon by itself.
+    `links` is the chain, each with `name`, `component` ("" where it is the service's), `state`,
+    `reason`, `message`, `since`, `done`, `total`; `final` tells that nothing will change soon by
+    itself.
     """
     gathered = await gather(sources, service)
     if gathered is None:
@@ -49,6 +50,7 @@ async def explain(sources: Sources, service: ServiceKey) -> JsonObject:
 def _diagnosis(diagnosis: Diagnosis) -> JsonObject:
     return {
         "link": diagnosis.link,
+        "component": diagnosis.component.value,
         "state": diagnosis.state.value,
         "reason": diagnosis.reason,
         "message": diagnosis.message,
@@ -73,6 +75,7 @@ def _link(one: ChainLink) -> JsonObject:
     link = one.link
     return {
         "name": one.name,
+        "component": "" if one.name == "route" else one.component.value,
         "state": link.state.value,
         "reason": link.reason,
         "message": link.message,
@@ -87,6 +90,7 @@ def _decision(diagnosis: Diagnosis) -> JsonObject:
     """What stands in the chain's place while nothing is to run."""
     return {
         "name": diagnosis.link or "decision",
+        "component": "",
         "state": diagnosis.state.value,
         "reason": diagnosis.reason,
         "message": diagnosis.message,

@@ -13,8 +13,13 @@ from dataclasses import dataclass
 import orjson
 
 from sampan.gateway.config_clusters import make_cluster
-from sampan.gateway.config_listener import STAT_PREFIX, make_listener
-from sampan.gateway.config_routes import ROUTES, make_routes
+from sampan.gateway.config_listener import (
+    FRONT,
+    STAT_PREFIX,
+    make_component_listener,
+    make_listener,
+)
+from sampan.gateway.config_routes import ROUTES, make_component_routes, make_routes
 from sampan.gateway.held import make_activator_cluster
 from sampan.gateway.settings import GatewaySettings
 from sampan.gateway.table import RouteTable
@@ -71,14 +76,46 @@ def render_bootstrap(folder: str) -> bytes:
     return orjson.dumps(bootstrap, option=orjson.OPT_INDENT_2)
 
 
-def render_listeners(
-    settings: GatewaySettings, folder: str, also: tuple[str, ...] = ()
-) -> ConfigFile:
-    """Return the LDS file. `also` are addresses to listen on besides the settings' own."""
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """What the gateway listens on besides the settings' own address.
+
+    `also` are further addresses of the front door, `components` the listeners of components.
+    """
+
+    also: tuple[str, ...] = ()
+    components: tuple[JsonObject, ...] = ()
+
+
+def render_listeners(settings: GatewaySettings, folder: str, doors: Doors = Doors()) -> ConfigFile:
+    """Return the LDS file."""
     access_log = f"{folder}/{ACCESS_LOG}" if settings.access_log else ""
     rds = {"route_config_name": ROUTES, "config_source": _source(folder, ROUTES_FILE)}
-    listener = make_listener(settings, also, rds, access_log)
-    return _file(LISTENERS_FILE, "listener_manager.lds.version_text", [listener])
+    listener = make_listener(settings, doors.also, rds, access_log)
+    made = [listener, *doors.components]
+    return _file(LISTENERS_FILE, "listener_manager.lds.version_text", made)
+
+
+def make_component_listeners(
+    table: RouteTable, settings: GatewaySettings
+) -> tuple[JsonObject, ...]:
+    """Return the listener of each component that has a port."""
+    return tuple(
+        make_component_listener(
+            settings.host,
+            component.port,
+            f"{route.name}/{component.name}",
+            make_component_routes(route, component, settings),
+        )
+        for route in table.routes
+        for component in route.components
+        if component.port
+    )
+
+
+def is_front(listener: JsonObject) -> bool:
+    """Return whether a listener is the front door."""
+    return bool(listener["name"] == FRONT)
 
 
 def render_routes(

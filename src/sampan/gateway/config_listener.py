@@ -1,6 +1,7 @@
-"""The listener: settings to Envoy's LDS resource. Pure.
+"""The listeners: settings to Envoy's LDS resources. Pure.
 
-Everything here changes only with the settings: a listener that changes drains its connections.
+The front door changes only with the settings: a listener that changes drains its connections. That
+of a component changes with its shares.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from sampan.machinery.registry import JsonObject
 
 LISTENER_TYPE = "type.googleapis.com/envoy.config.listener.v3.Listener"
 STAT_PREFIX = "gateway"
+FRONT = "front"
+"""The listener of the front door; any other is a component's."""
 
 _FILTERS = "type.googleapis.com/envoy.extensions.filters"
 _MANAGER = f"{_FILTERS}.network.http_connection_manager.v3.HttpConnectionManager"
@@ -27,13 +30,36 @@ def make_listener(
     """
     manager = {
         "name": "envoy.filters.network.http_connection_manager",
-        "typed_config": _make_manager(routes, access_log),
+        "typed_config": _make_manager({"rds": routes}, STAT_PREFIX, access_log),
     }
     return {
-        "@type": LISTENER_TYPE,
-        "name": "front",
-        "address": _address(settings.host, settings.port),
+        **_make_socket(FRONT, settings.host, settings.port, manager),
         "additional_addresses": [{"address": _address(host, settings.port)} for host in also],
+    }
+
+
+def make_component_listener(
+    host: str, port: int, name: str, routes: list[JsonObject]
+) -> JsonObject:
+    """Return the address of a component for the service's other components.
+
+    Its routes stand in it, so that whatever host a request names, it goes nowhere else: one that a
+    transformer forwards with the headers of its own must not come back to the transformer.
+    """
+    hosts = {"name": name, "domains": ["*"], "routes": routes}
+    config = {"name": name, "virtual_hosts": [hosts]}
+    manager = {
+        "name": "envoy.filters.network.http_connection_manager",
+        "typed_config": _make_manager({"route_config": config}, "components", ""),
+    }
+    return _make_socket(name, host, port, manager)
+
+
+def _make_socket(name: str, host: str, port: int, manager: JsonObject) -> JsonObject:
+    return {
+        "@type": LISTENER_TYPE,
+        "name": name,
+        "address": _address(host, port),
         # One owner: with a shared port the kernel would hand some requests to whoever else
         # opened it the same way, in silence.
         "enable_reuse_port": False,
@@ -47,12 +73,12 @@ def _address(host: str, port: int) -> JsonObject:
     return {"socket_address": {"address": host, "port_value": port}}
 
 
-def _make_manager(routes: JsonObject, access_log: str) -> JsonObject:
+def _make_manager(routes: JsonObject, stat_prefix: str, access_log: str) -> JsonObject:
     return {
         "@type": _MANAGER,
-        "stat_prefix": STAT_PREFIX,
+        "stat_prefix": stat_prefix,
         "codec_type": "AUTO",
-        "rds": routes,
+        **routes,
         "http_filters": [
             make_filter(),
             {

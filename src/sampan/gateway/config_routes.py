@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from dataclasses import replace
 
 from sampan.gateway.held import HOLD_SECONDS, make_hold
 from sampan.gateway.settings import GatewaySettings
-from sampan.gateway.table import RouteTable, Share, TableRoute
+from sampan.gateway.table import ComponentRoute, RouteTable, Share, TableRoute
 from sampan.gateway.validation import RESERVED_HOSTS
 from sampan.machinery.registry import JsonObject
 
@@ -16,6 +18,7 @@ TYPE = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
 # Long enough for any explanation; Envoy refuses a whole table for one body above its limit.
 _BODY_LIMIT = 16 * 1024
 _NAMES_SHOWN = 20
+_EXPLAIN = r"/v1/models/[\w-]+:explain"
 
 # Only what was never sent is sent again: a prediction may have effects, and a body that went out
 # may have been worked on.
@@ -50,6 +53,12 @@ def make_routes(table: RouteTable, settings: GatewaySettings, *, starting: bool)
         "max_direct_response_body_size_bytes": 4 * _BODY_LIMIT,
         "virtual_hosts": [
             *(_by_host(route, settings) for route in table.routes if route.hosts),
+            *(
+                _component_by_host(route, component, settings)
+                for route in table.routes
+                for component in route.components
+                if component.hosts
+            ),
             {
                 "name": "by-path",
                 "domains": sorted(RESERVED_HOSTS),
@@ -69,6 +78,30 @@ def _by_host(route: TableRoute, settings: GatewaySettings) -> JsonObject:
     }
 
 
+def _component_by_host(
+    route: TableRoute, component: ComponentRoute, settings: GatewaySettings
+) -> JsonObject:
+    return {
+        "name": f"{route.name}/{component.name}",
+        "domains": list(dict.fromkeys(host.lower() for host in component.hosts)),
+        "routes": make_component_routes(route, component, settings),
+    }
+
+
+def make_component_routes(
+    route: TableRoute, component: ComponentRoute, settings: GatewaySettings
+) -> list[JsonObject]:
+    """Return the routes of a component: all paths, by its own timeout."""
+    own = replace(
+        route,
+        shares=component.shares,
+        grpc_shares=component.grpc_shares,
+        timeout_seconds=component.timeout_seconds,
+        components=(),
+    )
+    return list(_to_service(own, {"prefix": "/"}, {}, settings))
+
+
 def _by_path(route: TableRoute, settings: GatewaySettings) -> Iterable[JsonObject]:
     """Yield the routes of the path form: the prefix is replaced by `/`.
 
@@ -83,6 +116,9 @@ def _by_path(route: TableRoute, settings: GatewaySettings) -> Iterable[JsonObjec
 def _to_service(
     route: TableRoute, match: JsonObject, rewrite: JsonObject, settings: GatewaySettings
 ) -> Iterable[JsonObject]:
+    for component in route.components:
+        if component.explains:
+            yield _explained(route, component, match, settings)
     if route.grpc_shares:
         action = {**_action(route.grpc_shares, route, settings), **rewrite}
         yield _with_identity(route, {"match": {**match, "grpc": {}}, "route": action})
@@ -91,6 +127,20 @@ def _to_service(
         yield _with_identity(route, {"match": match, "route": action})
     else:
         yield _unavailable(route, match)
+
+
+def _explained(
+    route: TableRoute, component: ComponentRoute, match: JsonObject, settings: GatewaySettings
+) -> JsonObject:
+    """Return the route of `:explain` (KServe, Standard mode with the Gateway API)."""
+    prefix = re.escape(str(match.get("prefix", "/")).rstrip("/"))
+    own = replace(route, timeout_seconds=component.timeout_seconds)
+    action = _action(component.shares, own, settings)
+    if prefix:
+        pattern = {"regex": f"^{prefix}"}
+        action |= {"regex_rewrite": {"pattern": pattern, "substitution": ""}}
+    found = {"safe_regex": {"regex": rf"{prefix}{_EXPLAIN}"}}
+    return _with_identity(route, {"match": found, "route": action})
 
 
 def _action(shares: tuple[Share, ...], route: TableRoute, settings: GatewaySettings) -> JsonObject:

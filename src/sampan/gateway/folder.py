@@ -8,7 +8,7 @@ from pathlib import Path
 
 import orjson
 
-from sampan.gateway.config import ADMIN, CLUSTERS_FILE, ConfigFile
+from sampan.gateway.config import ADMIN, CLUSTERS_FILE, LISTENERS_FILE, ConfigFile, is_front
 from sampan.gateway.errors import GatewayError
 from sampan.machinery.registry import JsonObject
 
@@ -65,7 +65,19 @@ class Folder:
 
     def clusters(self) -> tuple[JsonObject, ...]:
         """Return the CDS resources that stand on disk, whoever wrote them."""
-        body = self.read(CLUSTERS_FILE)
+        return self._resources(CLUSTERS_FILE)
+
+    def component_listeners(self) -> tuple[JsonObject, ...]:
+        """Return the listeners of components that stand on disk, whoever wrote them."""
+        return tuple(one for one in self._resources(LISTENERS_FILE) if not is_front(one))
+
+    def component_ports(self) -> frozenset[int]:
+        """Return the ports of those listeners."""
+        addresses = (one["address"]["socket_address"] for one in self.component_listeners())
+        return frozenset(address["port_value"] for address in addresses)
+
+    def _resources(self, path: str) -> tuple[JsonObject, ...]:
+        body = self.read(path)
         try:
             return tuple(orjson.loads(body)["resources"]) if body else ()
         except (orjson.JSONDecodeError, KeyError):

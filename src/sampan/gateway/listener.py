@@ -16,6 +16,8 @@ from sampan.gateway.ask import Address, ask
 from sampan.gateway.config import (
     BOOTSTRAP,
     LISTENERS_FILE,
+    Doors,
+    make_component_listeners,
     render_bootstrap,
     render_clusters,
     render_listeners,
@@ -36,7 +38,7 @@ from sampan.gateway.held import SOCKET
 from sampan.gateway.ports import is_port_free, observe_port_holder, observe_twin_addresses
 from sampan.gateway.settings import GatewaySettings, validate_settings
 from sampan.gateway.table import RouteTable, TableRoute
-from sampan.gateway.validation import Refusal, select_valid
+from sampan.gateway.validation import Refusal, select_ports, select_valid
 from sampan.machinery.clock import Clock, SystemClock
 
 # Seconds before each restart of an Envoy that keeps ending; a run of 10 s starts the row anew.
@@ -128,7 +130,9 @@ class Gateway:
         async with self._applying:
             if self._applied and self._applied[0] == table:
                 return self._applied[1]
-            valid, refusals = select_valid(table)
+            valid, refused = select_valid(table)
+            valid, taken = select_ports(valid, self._may_listen)
+            refusals = (*refused, *taken)
             # Nothing is known of what Envoy serves if this is cancelled or refused half-way.
             self._applied = None
             await self._hand_over(valid)
@@ -189,7 +193,9 @@ class Gateway:
         await self._envoy.stop()
 
     async def _take_over(self) -> None:
-        listeners = render_listeners(self.settings, str(self._folder.root), self._twins)
+        """The listeners of components stay until the first table: processes ask there."""
+        doors = Doors(self._twins, self._folder.component_listeners())
+        listeners = render_listeners(self.settings, str(self._folder.root), doors)
         if self._folder.read(LISTENERS_FILE) != listeners.body:
             self._check_port()
         await self._delivery.deliver([listeners])
@@ -198,7 +204,7 @@ class Gateway:
         await self._envoy.stop()
         self._check_port()
         folder = str(self._folder.root)
-        listeners = render_listeners(self.settings, folder, self._twins)
+        listeners = render_listeners(self.settings, folder, Doors(self._twins))
         routes = render_routes(RouteTable(), self.settings, starting=True)
         clusters = render_clusters(RouteTable(), self.settings)
         for file in (listeners, routes, clusters):
@@ -220,13 +226,16 @@ class Gateway:
     async def _hand_over(self, table: RouteTable) -> None:
         """Deliver a valid table.
 
-        Clusters of the table beside those of the one before, then routes, then the removal of
-        clusters that no route names any more: at no moment does a route lead nowhere.
+        Clusters of the table beside those of the one before, then routes and the listeners of
+        components, which hold routes too, then the removal of clusters that none names any more:
+        at no moment does a route lead nowhere.
         """
         both = render_clusters(table, self.settings, self._folder.clusters())
         await self._delivery.deliver([both])
         self.on_reached(table)
-        await self._delivery.deliver([render_routes(table, self.settings)])
+        doors = Doors(self._twins, make_component_listeners(table, self.settings))
+        listeners = render_listeners(self.settings, str(self._folder.root), doors)
+        await self._delivery.deliver([render_routes(table, self.settings), listeners])
         await self._delivery.deliver([render_clusters(table, self.settings)])
 
     async def _keep(self) -> None:
@@ -252,6 +261,10 @@ class Gateway:
         else:
             self.restarts += 1
             self.last_error = None
+
+    def _may_listen(self, port: int) -> bool:
+        """Return whether a component's port is ours already, or free."""
+        return port in self._folder.component_ports() or is_port_free(self.settings.host, port)
 
     def _check_port(self) -> None:
         port = self.settings.port

@@ -48,11 +48,30 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True)
+class ComponentRoute:
+    """The way in of one component of a service: by `hosts`, and at a loopback port of its own.
+
+    `name` is unique within the service. `port` is for the service's other components, which know no
+    names: whoever asks there asks this component, whatever the host and path (0: none).
+    `explains`: the service's own `/v1/models/{model}:explain` leads here too.
+    """
+
+    name: str
+    hosts: tuple[str, ...]
+    shares: tuple[Share, ...]
+    grpc_shares: tuple[Share, ...] = ()
+    timeout_seconds: int | None = None
+    port: int = 0
+    explains: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class TableRoute:
     """One service's way in: by any of `hosts` (any port), or by `path_prefix`, which is stripped.
 
     `name` is `namespace/name`. No shares: answer 503 with `unavailable` as V1-style error body.
     `grpc_shares` take the requests whose content type is `application/grpc`; none: as the others.
+    `components` are the ways in of its parts, where it has several.
     """
 
     name: str
@@ -62,6 +81,7 @@ class TableRoute:
     timeout_seconds: int | None = None
     unavailable: str = ""
     grpc_shares: tuple[Share, ...] = ()
+    components: tuple[ComponentRoute, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
-from sampan.gateway.table import Cluster, RouteTable, TableRoute
+from sampan.gateway.table import Cluster, ComponentRoute, RouteTable, TableRoute
 
 RESERVED_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
 """Hosts under which every service is reachable by its path; no service may claim one."""
@@ -53,8 +53,39 @@ def select_valid(table: RouteTable) -> tuple[RouteTable, tuple[Refusal, ...]]:
     return RouteTable(tuple(routes), tuple(clusters.values())), tuple(refusals)
 
 
+def select_ports(
+    table: RouteTable, is_free: Callable[[int], bool]
+) -> tuple[RouteTable, tuple[Refusal, ...]]:
+    """Return the table without the ports that somebody else has, and what was left out.
+
+    One port that is taken would make Envoy refuse all listeners.
+    """
+    refusals: list[Refusal] = []
+    routes = []
+    for route in table.routes:
+        taken = {c.port for c in route.components if c.port and not is_free(c.port)}
+        refusals += [
+            Refusal(
+                route.name,
+                f'port "{port}" of a component of "{route.name}" is taken by another program; end '
+                "it, or stop the service and start it again, which takes another port",
+            )
+            for port in sorted(taken)
+        ]
+        kept = tuple(replace(c, port=0) if c.port in taken else c for c in route.components)
+        routes.append(replace(route, components=kept))
+    return replace(table, routes=tuple(routes)), tuple(refusals)
+
+
 def _claims(route: TableRoute) -> tuple[str, ...]:
-    return (f"name {route.name}", f"path {route.path_prefix}", *(h.lower() for h in route.hosts))
+    ports = (f"port {c.port}" for c in route.components if c.port)
+    return (f"name {route.name}", f"path {route.path_prefix}", *_hosts(route), *ports)
+
+
+def _hosts(route: TableRoute) -> tuple[str, ...]:
+    """The hosts of a service and of its components."""
+    hosts = (*route.hosts, *(host for part in route.components for host in part.hosts))
+    return tuple(host.lower() for host in hosts)
 
 
 def _cluster_mistakes(cluster: Cluster, seen: dict[str, Cluster]) -> Iterator[str]:
@@ -79,13 +110,14 @@ def _route_mistakes(
         yield f'route name "{route.name}" is not of the form "namespace/name"'
     if not _PATH.fullmatch(route.path_prefix) or route.path_prefix.endswith("/"):
         yield f'path prefix "{route.path_prefix}" must start with "/" and not end with it'
-    for host in (h.lower() for h in route.hosts):
+    for host in _hosts(route):
         if not _HOST.fullmatch(host) or host in RESERVED_HOSTS:
             yield f'host "{host}" of route "{route.name}" is reserved or not a host name'
     for claim in _claims(route):
         if claim in claims:
             yield f'"{claim}" of route "{route.name}" is already taken by "{claims[claim]}"'
-    for shares in filter(None, (route.shares, route.grpc_shares)):
+    parts: tuple[TableRoute | ComponentRoute, ...] = (route, *route.components)
+    for shares in filter(None, (s for part in parts for s in (part.shares, part.grpc_shares))):
         total = sum(share.weight for share in shares)
         if total != 100 or any(share.weight < 0 for share in shares):
             yield f'shares of route "{route.name}" sum to {total}; they must sum to 100'

@@ -1,16 +1,16 @@
 """The way of a template to Ready, link by link, as it was observed.
 
-download, environment, process, load, ready, route. Each link is about the template that the plan
-asks for; replicas of an older template may serve meanwhile. Status, events and explanations all
-read the same chain, so they never disagree.
+download, environment, process, load, ready of each component, the predictor first, then route. Each
+link is about the template that the plan asks for; replicas of an older template may serve
+meanwhile. Status, events and explanations all read the same chain, so they never disagree.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sampan.plan.observed import Exit, Link, LinkState, Observed, ObservedReplica, ObservedWorkload
-from sampan.plan.types import Plan, Workload
+from sampan.plan.types import Component, Plan, Role, Workload
 
 BACK_OFF = "CrashLoopBackOff"
 NOT_READY = "ReplicaNotReady"
@@ -21,12 +21,16 @@ _PLAIN_ENDS = frozenset({"Error", "Completed", "ContainerStatusUnknown"})
 
 @dataclass(frozen=True, slots=True)
 class ChainLink:
-    """One named link. `replica` and `exit` are those that the link speaks of, where it does."""
+    """One named link. `replica` and `exit` are those that the link speaks of, where it does.
+
+    `component` is whose way it is a part of; the route's is the predictor, which every service has.
+    """
 
     name: str
     link: Link
     replica: str = ""
     exit: Exit | None = None
+    component: Component = Component.PREDICTOR
 
     @property
     def state(self) -> LinkState:
@@ -35,21 +39,40 @@ class ChainLink:
 
 
 def derive_chain(plan: Plan, observed: Observed) -> tuple[ChainLink, ...]:
-    """Return the six links of the plan's first workload, none when nothing is to run."""
+    """Return five links of each component and the route, none when nothing is to run."""
     if not plan.workloads:
         return ()
-    wanted = plan.workloads[0]
+    links = (link for w in stable_workloads(plan) for link in derive_component_chain(w, observed))
+    first = plan.workloads[0]
+    known = _seen_of(first, observed) is not None
+    return (*links, ChainLink("route", observed.route if known else Link()))
+
+
+def derive_component_chain(wanted: Workload, observed: Observed) -> tuple[ChainLink, ...]:
+    """Return the five links of one component's workload."""
+    seen = _seen_of(wanted, observed)
+    if seen is None:
+        names = ("download", "environment", "process", "load", "ready")
+        links: tuple[ChainLink, ...] = tuple(ChainLink(name, Link()) for name in names)
+    else:
+        replicas = current_replicas(seen, wanted.template_hash)
+        links = (
+            ChainLink("download", seen.download),
+            ChainLink("environment", seen.environment),
+            *_replica_links(replicas, wanted),
+        )
+    return tuple(replace(link, component=wanted.component) for link in links)
+
+
+def stable_workloads(plan: Plan) -> tuple[Workload, ...]:
+    """Return the workload of each component that answers for it, the predictor's first."""
+    return tuple(w for w in plan.workloads if w.role is Role.STABLE)
+
+
+def _seen_of(wanted: Workload, observed: Observed) -> ObservedWorkload | None:
+    """What was seen of a workload's newest template."""
     seen = find_workload(observed, wanted.name)
-    if seen is None or seen.template_hash != wanted.template_hash:
-        names = ("download", "environment", "process", "load", "ready", "route")
-        return tuple(ChainLink(name, Link()) for name in names)
-    replicas = current_replicas(seen, wanted.template_hash)
-    return (
-        ChainLink("download", seen.download),
-        ChainLink("environment", seen.environment),
-        *_replica_links(replicas, wanted),
-        ChainLink("route", observed.route),
-    )
+    return seen if seen is not None and seen.template_hash == wanted.template_hash else None
 
 
 def first_open(chain: tuple[ChainLink, ...]) -> ChainLink | None:

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from sampan.api.condition_set import ConditionStatus, decode_conditions, find
-from sampan.api.inferenceservice.conditions import INGRESS_READY, READY
-from sampan.plan.chain import derive_chain, first_open
+from sampan.api.inferenceservice.conditions import COMPONENT_READY, INGRESS_READY, READY
+from sampan.plan.chain import ChainLink, derive_chain, first_open
 from sampan.plan.conditions import condition_status
 from sampan.plan.observed import LinkState, Observed
-from sampan.plan.types import Plan
+from sampan.plan.types import Component, Plan
 
 NORMAL, WARNING = "Normal", "Warning"
 
@@ -74,7 +74,7 @@ def _failures(
     opened = first_open(derive_chain(plan, observed))
     if opened is None or opened.state is not LinkState.FAILED:
         return ()
-    same = _same_route(old, new) if opened.name == "route" else _same_failure(old, new)
+    same = _is_told(old, new, opened)
     return () if same else (PlannedEvent(WARNING, opened.link.reason, opened.link.message),)
 
 
@@ -84,9 +84,17 @@ def _same_failure(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     return all(before.get(k) == model.get(k) for k in ("lastFailureInfo", "transitionStatus"))
 
 
-def _same_route(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
-    """Whether the way in is as it was told before."""
-    before, now = (find(decode_conditions(s.get("conditions")), INGRESS_READY) for s in (old, new))
+def _is_told(old: Mapping[str, Any], new: Mapping[str, Any], opened: ChainLink) -> bool:
+    """Whether a failed link is as it was told before; a model's failures are dated."""
+    if opened.name == "route":
+        return _same_condition(old, new, INGRESS_READY)
+    if opened.component is Component.PREDICTOR:
+        return _same_failure(old, new)
+    return _same_condition(old, new, COMPONENT_READY[opened.component.value])
+
+
+def _same_condition(old: Mapping[str, Any], new: Mapping[str, Any], name: str) -> bool:
+    before, now = (find(decode_conditions(s.get("conditions")), name) for s in (old, new))
     return before == now
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sampan.plan.candidates import Rejection
-from sampan.plan.chain import ChainLink, derive_chain, first_open
+from sampan.plan.chain import ChainLink, derive_chain, first_open, stable_workloads
 from sampan.plan.events import derive_events
 from sampan.plan.mends import MENDS, make_mend
 from sampan.plan.observed import Link, LinkState, Observed
 from sampan.plan.select import select_runtime
-from sampan.plan.types import Plan, Snapshot
+from sampan.plan.types import Component, Plan, Snapshot
 
 __all__ = [
     "Diagnosis",
@@ -36,9 +36,9 @@ class Diagnosis:
     """The answer of `why`.
 
     `link` names the first link that is not done: `stopped`, `decision` (the plan is blocked), one
-    of the chain's six, or empty when the service is ready. `lines` are the last lines of the
-    replica's log, oldest first. `serving`: a replica, perhaps of an older template, still answers.
-    `rejected` tells why each runtime was not taken, where none was.
+    of the chain's, or empty when the service is ready; `component` is whose link it is. `lines` are
+    the last lines of the replica's log, oldest first. `serving`: a replica, perhaps of an older
+    template, still answers. `rejected` tells why each runtime was not taken, where none was.
     """
 
     link: str
@@ -51,6 +51,7 @@ class Diagnosis:
     serving: bool = False
     chain: tuple[ChainLink, ...] = ()
     rejected: tuple[Rejection, ...] = ()
+    component: Component = Component.PREDICTOR
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +92,12 @@ def why(snapshot: Snapshot, plan: Plan, observed: Observed) -> Diagnosis:
         state=link.state,
         reason=link.reason,
         message=link.message or f"{opened.name} is {link.state.value}",
-        mend=make_mend(opened.name, link.reason, name) if told else _WAIT,
+        mend=make_mend(opened.name, link.reason, name, opened.component) if told else _WAIT,
         lines=_last_lines(opened),
         replica=opened.replica,
         serving=serving,
         chain=chain,
+        component=opened.component,
     )
 
 
@@ -107,9 +109,11 @@ def explain_selection(snapshot: Snapshot) -> RuntimeChoice:
 
 def _first_reason(plan: Plan, chain: tuple[ChainLink, ...]) -> ChainLink | None:
     """Without replicas every link is done and nothing answers."""
-    if plan.workloads and plan.workloads[0].replicas == 0:
-        message = "spec.predictor.minReplicas is 0, so no replica runs"
-        return ChainLink("ready", Link(LinkState.WAITING, "NoReplicas", message))
+    empty = next((w.component for w in stable_workloads(plan) if w.replicas == 0), None)
+    if empty is not None:
+        message = f"spec.{empty.value}.minReplicas is 0, so no replica runs"
+        link = Link(LinkState.WAITING, "NoReplicas", message)
+        return ChainLink("ready", link, component=empty)
     return first_open(chain)
 
 

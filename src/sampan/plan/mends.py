@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from sampan.plan.types import Component
+
 _DECISION = {
     "Stopped": "remove the annotation serving.kserve.io/stop, or set it to false",
     "RuntimeNotRecognized": "apply the runtime, or name an installed one in "
@@ -20,8 +22,6 @@ _DECISION = {
     "InvalidPredictorSpec": "change the field that the message names",
     "DeploymentModeNotSupported": "delete it and apply it again with the annotation "
     "serving.kserve.io/deploymentMode set to Standard",
-    "TransformerNotSupported": "remove spec.transformer",
-    "ExplainerNotSupported": "remove spec.explainer",
     "CanaryNotSupported": "remove the canary",
     "MultiNodeNotSupported": "remove spec.predictor.workerSpec",
     "GraphStepNotReady": "apply the service that the message names, and see that it is Ready",
@@ -155,7 +155,26 @@ _LINK_MENDS = {
 """For reasons that are not ours: a container may leave one in its termination message."""
 
 
-def make_mend(link: str, reason: str, name: str) -> str:
-    """Return what to do about a reason, or else about a link, for the service of this name."""
-    mend = MENDS.get(reason) or _LINK_MENDS.get(link, "change what the message names")
-    return mend.format(name=name)
+def make_mend(link: str, reason: str, name: str, component: Component = Component.PREDICTOR) -> str:
+    """Return what to do about a reason, or else about a link, for the service of this name.
+
+    The fields named are those of the component whose link it is.
+    """
+    mend = (MENDS.get(reason) or _LINK_MENDS.get(link, "change what the message names")).format(
+        name=name
+    )
+    if component is Component.PREDICTOR:
+        return mend
+    for field, place in _ELSEWHERE.items():
+        mend = mend.replace(field, f"spec.{component.value}.{place}")
+    return mend.replace(f"sampan logs {name}", f"sampan logs {name} --component {component.value}")
+
+
+_ELSEWHERE = MappingProxyType(
+    {
+        "spec.predictor.model.storageUri": "containers[0].env STORAGE_URI",
+        "spec.predictor.model.": "containers[0].",
+        "spec.predictor.": "",
+    }
+)
+"""Where what is said of a predictor's field stands in another component, the longest first."""

@@ -12,7 +12,13 @@ from typing import Any
 
 from sampan.machinery.registry import JsonObject
 from sampan.machinery.timestamps import rfc3339
-from sampan.plan.chain import ChainLink, derive_chain, find_workload, first_open, is_plain
+from sampan.plan.chain import (
+    ChainLink,
+    derive_component_chain,
+    find_workload,
+    first_open,
+    is_plain,
+)
 from sampan.plan.observed import LinkState, Observed
 from sampan.plan.types import Blocked, Plan
 
@@ -37,7 +43,6 @@ _STATES = {
     ("load", LinkState.RUNNING): LOADING,
     ("load", LinkState.FAILED): FAILED_TO_LOAD,
 }
-_MODEL_LINKS = frozenset({"download", "environment", "process", "load", "ready"})
 # As much of a log as Kubernetes keeps of a terminated container.
 _MESSAGE_LENGTH = 2048
 
@@ -50,7 +55,7 @@ def derive_model_status(
         return {"transitionStatus": ""}
     if plan.blocked:
         return _blocked(before, plan.blocked, now)
-    opened = first_open(tuple(c for c in derive_chain(plan, observed) if c.name in _MODEL_LINKS))
+    opened = first_open(derive_component_chain(plan.workloads[0], observed))
     state = _derive_state(before, opened)
     active = LOADED if state == LOADED else (before.get("states") or {}).get("activeModelState", "")
     status: JsonObject = {

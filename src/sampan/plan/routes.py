@@ -1,8 +1,9 @@
 """Under which names clients reach a service.
 
 Each service answers at the platform's own name (`iris.default.localhost`), at KServe's (the form
-with dots, and the operator's domain template), at those of its predictor, and under a path that
-needs no name resolution (KServe, Standard ingress).
+with dots, and the operator's domain template), at those of its components, and under a path that
+needs no name resolution (KServe, Standard mode with the Gateway API). Its own names lead to the
+transformer where there is one, else to the predictor; `:explain` leads to the explainer.
 """
 
 from __future__ import annotations
@@ -14,8 +15,16 @@ from typing import Any
 
 from sampan.api.config import Config
 from sampan.plan.placeholders import PlaceholderError, make_metadata_root, render_text
-from sampan.plan.service import component_name, component_spec, service_key
-from sampan.plan.types import Backend, Blocked, Component, Gateway, Route, ServiceKey
+from sampan.plan.service import component_name, component_spec, components_of, service_key
+from sampan.plan.types import (
+    Backend,
+    Blocked,
+    Component,
+    ComponentRoute,
+    Gateway,
+    Route,
+    ServiceKey,
+)
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
@@ -33,32 +42,61 @@ class Routing:
 def make_route(
     service: Mapping[str, Any], workload: str, gateway: Gateway, config: Config
 ) -> Routing:
-    """Return the route of a service whose every request goes to one workload."""
-    key = service_key(service)
-    names = (key.name, component_name(service, Component.PREDICTOR))
+    """Return the route of a service; `workload` is the predictor's."""
+    key, present = service_key(service), components_of(service)
+    names = {c: component_name(service, c) for c in present}
+    backends = {c: (Backend(workload if c is Component.PREDICTOR else names[c]),) for c in present}
     try:
-        hosts = dict.fromkeys(
-            host for name in names for host in _hosts(name, service, gateway, config)
-        )
+        own = tuple(_hosts(key.name, service, gateway, config))
+        hosts = {c: tuple(_hosts(names[c], service, gateway, config)) for c in present}
     except PlaceholderError as error:
         text = f'domainTemplate "{config.domain_template}": {error}'
         return Routing(blocked=Blocked("InvalidDomainTemplate", text))
-    wrong = next((host for host in hosts if not _HOST.fullmatch(host)), None)
+    wrong = _first_wrong((*own, *(host for found in hosts.values() for host in found)))
     if wrong is not None:
-        text = (
-            f'"{wrong}" is no host name; it is made of the service\'s name and namespace by the '
-            "domain settings of inferenceservice-config, change those"
-        )
-        return Routing(blocked=Blocked("InvalidDomainTemplate", text))
-    timeout = component_spec(service, Component.PREDICTOR).get("timeout")
+        return Routing(blocked=wrong)
+    alone = len(present) == 1
+    told = set(own)  # a template without the name gives one host to several; the first keeps it
+    front = Component.TRANSFORMER if Component.TRANSFORMER in present else Component.PREDICTOR
     return Routing(
         Route(
-            hosts=tuple(hosts),
+            hosts=_each_once((*own, *(hosts[front] if alone else ()))),
             path_prefix=make_path_prefix(key),
-            backends=(Backend(workload),),
-            timeout_seconds=int(timeout) if timeout is not None else None,
+            backends=backends[front],
+            timeout_seconds=_timeout(service, front),
+            components=tuple(
+                ComponentRoute(c, _new(hosts[c], told), backends[c], _timeout(service, c))
+                for c in (() if alone else present)
+            ),
         )
     )
+
+
+def _first_wrong(hosts: tuple[str, ...]) -> Blocked | None:
+    wrong = next((host for host in hosts if not _HOST.fullmatch(host)), None)
+    if wrong is None:
+        return None
+    text = (
+        f'"{wrong}" is no host name; it is made of the service\'s name and namespace by the '
+        "domain settings of inferenceservice-config, change those"
+    )
+    return Blocked("InvalidDomainTemplate", text)
+
+
+def _each_once(hosts: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(hosts))
+
+
+def _new(hosts: tuple[str, ...], told: set[str]) -> tuple[str, ...]:
+    """Return the hosts that nobody has yet, and note that they are taken."""
+    found = tuple(host for host in _each_once(hosts) if host not in told)
+    told.update(found)
+    return found
+
+
+def _timeout(service: Mapping[str, Any], component: Component) -> int | None:
+    timeout = component_spec(service, component).get("timeout")
+    return int(timeout) if timeout is not None else None
 
 
 def _hosts(

@@ -35,6 +35,18 @@ def component_spec(service: Mapping[str, Any], component: Component) -> Mapping[
     return service["spec"].get(component.value) or {}
 
 
+def components_of(service: Mapping[str, Any]) -> tuple[Component, ...]:
+    """Return the components that a service has, the predictor first."""
+    return (
+        Component.PREDICTOR,
+        *(
+            component
+            for component in (Component.TRANSFORMER, Component.EXPLAINER)
+            if service["spec"].get(component.value) is not None
+        ),
+    )
+
+
 def predictor(service: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return `spec.predictor`."""
     return component_spec(service, Component.PREDICTOR)

@@ -12,21 +12,27 @@ from typing import Any
 
 from sampan.api.condition_set import Condition, ConditionStatus
 from sampan.api.inferenceservice.conditions import (
+    COMPONENT_READY,
     INGRESS_READY,
-    PREDICTOR_READY,
     REASON_MINIMUM_REPLICAS_UNAVAILABLE,
     REASON_NEW_REPLICA_SET_AVAILABLE,
     REASON_STOPPED,
     STOPPED,
 )
 from sampan.machinery.registry import JsonObject
-from sampan.plan.chain import ChainLink, derive_chain, find_workload, first_open
+from sampan.plan.chain import (
+    ChainLink,
+    derive_component_chain,
+    find_workload,
+    first_open,
+    stable_workloads,
+)
 from sampan.plan.conditions import condition_status, derive_conditions
 from sampan.plan.model_status import derive_model_status
 from sampan.plan.observed import Link, LinkState, Observed
 from sampan.plan.routes import make_address, make_url
-from sampan.plan.service import component_name, deployment_mode
-from sampan.plan.types import Blocked, Component, Plan, RuntimeScope, Snapshot
+from sampan.plan.service import component_name, components_of, deployment_mode
+from sampan.plan.types import Blocked, Component, Plan, RuntimeScope, Snapshot, Workload
 
 # Kubernetes's default for a rolling update: a quarter of the replicas may be missing.
 _MAX_UNAVAILABLE_PERCENT = 25
@@ -51,7 +57,7 @@ def derive_status(snapshot: Snapshot, plan: Plan, observed: Observed) -> JsonObj
             snapshot.now,
         ),
         "conditions": derive_conditions(
-            before.get("conditions") or (), _make_conditions(before, plan, observed), snapshot.now
+            before.get("conditions") or (), _make_conditions(snapshot, plan, observed), snapshot.now
         ),
     }
     status |= _make_runtime(before, plan)
@@ -74,11 +80,11 @@ def _make_urls(
     snapshot: Snapshot, before: Mapping[str, Any], plan: Plan, status: Mapping[str, Any]
 ) -> JsonObject:
     """URLs appear with the first readiness and stay (KServe, URL fields)."""
-    predictor = dict((before.get("components") or {}).get("predictor") or {})
+    components = {
+        component.value: _make_component(snapshot, before, status, component)
+        for component in components_of(snapshot.service)
+    }
     urls: JsonObject = {k: before[k] for k in ("url", "address") if before.get(k)}
-    if condition_status(status, PREDICTOR_READY) is ConditionStatus.TRUE:
-        name = component_name(snapshot.service, Component.PREDICTOR)
-        predictor["url"] = make_url(name, plan.service.namespace, snapshot.gateway)
     if condition_status(status, INGRESS_READY) is ConditionStatus.TRUE:
         urls = {
             "url": plan.url,
@@ -86,61 +92,80 @@ def _make_urls(
         }
     if plan.blocked and not before.get("components"):
         return urls
-    return {**urls, "components": {"predictor": predictor}}
+    return {**urls, "components": components}
 
 
-def _make_conditions(
-    before: Mapping[str, Any], plan: Plan, observed: Observed
-) -> tuple[Condition, ...]:
+def _make_component(
+    snapshot: Snapshot,
+    before: Mapping[str, Any],
+    status: Mapping[str, Any],
+    component: Component,
+) -> JsonObject:
+    known = dict((before.get("components") or {}).get(component.value) or {})
+    if condition_status(status, COMPONENT_READY[component.value]) is ConditionStatus.TRUE:
+        name = component_name(snapshot.service, component)
+        namespace = str(snapshot.service["metadata"].get("namespace") or "default")
+        known["url"] = make_url(name, namespace, snapshot.gateway)
+    return known
+
+
+def _make_conditions(snapshot: Snapshot, plan: Plan, observed: Observed) -> tuple[Condition, ...]:
+    before = snapshot.service.get("status") or {}
     if plan.stopped:
+        present = components_of(snapshot.service)
+        stopped = (*(COMPONENT_READY[c.value] for c in present), INGRESS_READY)
         return (
-            Condition(PREDICTOR_READY, ConditionStatus.FALSE, REASON_STOPPED),
-            Condition(INGRESS_READY, ConditionStatus.FALSE, REASON_STOPPED),
+            *(Condition(name, ConditionStatus.FALSE, REASON_STOPPED) for name in stopped),
             Condition(STOPPED, ConditionStatus.TRUE),
         )
-    predictor = (
-        _derive_blocked_predictor(plan.blocked, observed)
+    components = (
+        tuple(_derive_blocked(c, plan.blocked, observed) for c in _seen_components(observed))
         if plan.blocked
-        else _derive_predictor(plan, observed)
+        else tuple(_derive_component(w, observed) for w in stable_workloads(plan))
     )
-    ingress = _derive_ingress(predictor, observed.route)
+    ingress = _derive_ingress(components, observed.route)
     if plan.blocked and condition_status(before, STOPPED) is None:
-        return (predictor, ingress)
-    return (predictor, ingress, Condition(STOPPED, ConditionStatus.FALSE))
+        return (*components, ingress)
+    return (*components, ingress, Condition(STOPPED, ConditionStatus.FALSE))
 
 
-def _derive_blocked_predictor(blocked: Blocked, observed: Observed) -> Condition:
+def _seen_components(observed: Observed) -> tuple[Component, ...]:
+    """The predictor, and each other component of which something is there."""
+    seen = {w.component for w in observed.workloads}
+    others = (c for c in (Component.TRANSFORMER, Component.EXPLAINER) if c.value in seen)
+    return (Component.PREDICTOR, *others)
+
+
+def _derive_blocked(component: Component, blocked: Blocked, observed: Observed) -> Condition:
     """What ran before the block stays, and is as ready as it is."""
-    wanted = sum(w.replicas_wanted or 1 for w in observed.workloads)
-    ready = sum(_serving(observed, w.name) for w in observed.workloads)
+    kind = COMPONENT_READY[component.value]
+    seen = tuple(w for w in observed.workloads if w.component == component.value)
+    wanted = sum(w.replicas_wanted or 1 for w in seen)
+    ready = sum(_serving(observed, w.name) for w in seen)
     if wanted and ready >= _least(wanted):
         text = "the replicas of the last valid spec serve"
-        return Condition(PREDICTOR_READY, ConditionStatus.TRUE, "MinimumReplicasAvailable", text)
+        return Condition(kind, ConditionStatus.TRUE, "MinimumReplicasAvailable", text)
     status = ConditionStatus.FALSE if wanted else ConditionStatus.UNKNOWN
-    return Condition(PREDICTOR_READY, status, blocked.reason, blocked.message)
+    return Condition(kind, status, blocked.reason, blocked.message)
 
 
-def _derive_predictor(plan: Plan, observed: Observed) -> Condition:
-    workload = plan.workloads[0]
+def _derive_component(workload: Workload, observed: Observed) -> Condition:
+    """Return the condition of a component, by the workload that answers for it."""
+    kind, component = COMPONENT_READY[workload.component.value], workload.component.value
     if workload.replicas == 0:
-        return Condition(
-            PREDICTOR_READY,
-            ConditionStatus.FALSE,
-            "NoReplicas",
-            "spec.predictor.minReplicas is 0 and nothing starts a replica; set it to 1 or more",
+        text = (
+            f"spec.{component}.minReplicas is 0 and nothing starts a replica; set it to 1 or more"
         )
-    chain = derive_chain(plan, observed)
-    opened = first_open(tuple(link for link in chain if link.name != "route"))
+        return Condition(kind, ConditionStatus.FALSE, "NoReplicas", text)
+    opened = first_open(derive_component_chain(workload, observed))
     if opened is None:
         text = f'all replicas of template "{workload.template_hash}" are ready'
-        return Condition(
-            PREDICTOR_READY, ConditionStatus.TRUE, REASON_NEW_REPLICA_SET_AVAILABLE, text
-        )
+        return Condition(kind, ConditionStatus.TRUE, REASON_NEW_REPLICA_SET_AVAILABLE, text)
     if _serving(observed, workload.name) >= _least(workload.replicas):
         text = f'enough replicas serve while template "{workload.template_hash}" is rolled out'
-        return Condition(PREDICTOR_READY, ConditionStatus.TRUE, "MinimumReplicasAvailable", text)
+        return Condition(kind, ConditionStatus.TRUE, "MinimumReplicasAvailable", text)
     reason, text = _describe(opened)
-    return Condition(PREDICTOR_READY, ConditionStatus.FALSE, reason, text)
+    return Condition(kind, ConditionStatus.FALSE, reason, text)
 
 
 def _describe(opened: ChainLink) -> tuple[str, str]:
@@ -166,12 +191,17 @@ def _least(replicas: int) -> int:
     return replicas - replicas * _MAX_UNAVAILABLE_PERCENT // 100
 
 
-def _derive_ingress(predictor: Condition, route: Link) -> Condition:
-    """The route is there only while a real request passes."""
-    if predictor.status is ConditionStatus.UNKNOWN:
+def _derive_ingress(components: tuple[Condition, ...], route: Link) -> Condition:
+    """The route is there only while a real request passes, and every component is ready.
+
+    The reason for one that is not is KServe's: `Transformer ingress not created`.
+    """
+    if components[0].status is ConditionStatus.UNKNOWN:
         return Condition(INGRESS_READY, ConditionStatus.UNKNOWN)
-    if predictor.status is ConditionStatus.FALSE:
-        return Condition(INGRESS_READY, ConditionStatus.FALSE, "Predictor ingress not created")
+    missing = next((c for c in components if c.status is not ConditionStatus.TRUE), None)
+    if missing is not None:
+        reason = f"{missing.type.removesuffix('Ready')} ingress not created"
+        return Condition(INGRESS_READY, ConditionStatus.FALSE, reason)
     if route.state is LinkState.DONE:
         return Condition(INGRESS_READY, ConditionStatus.TRUE)
     waiting = "the gateway does not pass a request yet"

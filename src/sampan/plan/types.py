@@ -152,17 +152,30 @@ class Backend:
 
 
 @dataclass(frozen=True, slots=True)
+class ComponentRoute:
+    """Who answers for the names of one component of a service that has several."""
+
+    component: Component
+    hosts: tuple[str, ...]
+    backends: tuple[Backend, ...]
+    timeout_seconds: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     """Who answers for which names.
 
     `hosts` without port (`iris.default.localhost`); `path_prefix` is the form that needs no name
-    resolution (`/serving/default/iris`), stripped before the request goes on.
+    resolution (`/serving/default/iris`), stripped before the request goes on. `components` has a
+    route for each component where there are several, none where the predictor is alone; an
+    explainer among them also takes the service's own `:explain`.
     """
 
     hosts: tuple[str, ...]
     path_prefix: str
     backends: tuple[Backend, ...]
     timeout_seconds: int | None = None
+    components: tuple[ComponentRoute, ...] = ()
 
 
 class RuntimeScope(StrEnum):

@@ -12,16 +12,24 @@ from typing import Any, TypeAlias
 from sampan.api.config import Config
 from sampan.plan.model import has_storage, storage_of
 from sampan.plan.scaling import AUTOSCALER_CLASS
-from sampan.plan.service import annotations_of, deployment_mode, labels_of, model, predictor
-from sampan.plan.types import Blocked, Component
+from sampan.plan.service import (
+    annotations_of,
+    component_spec,
+    components_of,
+    deployment_mode,
+    labels_of,
+    model,
+    predictor,
+)
+from sampan.plan.types import Blocked
 
 Warnings: TypeAlias = tuple[tuple[str, str], ...]
 """`(path, sentence)` pairs."""
 
 _NO_SCALING = "autoscaling is not built yet; the number of replicas stays at minReplicas"
 
-# Of spec.predictor: what is said when the field is set.
-_PREDICTOR_FIELDS = {
+# Of a component: what is said when the field is set.
+_COMPONENT_FIELDS = {
     "scaleTarget": _NO_SCALING,
     "scaleMetric": _NO_SCALING,
     "scaleMetricType": _NO_SCALING,
@@ -62,24 +70,25 @@ def make_warnings(service: Mapping[str, Any], config: Config) -> Warnings:
 
 
 def _warn_fields(service: Mapping[str, Any]) -> Warnings:
-    spec = predictor(service)
     return tuple(
-        (f"spec.predictor.{name}", sentence)
-        for name, sentence in _PREDICTOR_FIELDS.items()
-        if spec.get(name) is not None
+        (f"spec.{component.value}.{name}", sentence)
+        for component in components_of(service)
+        for name, sentence in _COMPONENT_FIELDS.items()
+        if component_spec(service, component).get(name) is not None
     )
 
 
 def _warn_scale(service: Mapping[str, Any]) -> Warnings:
-    spec, found = predictor(service), []
+    found = []
     autoscaler = annotations_of(service).get(AUTOSCALER_CLASS, "hpa")
-    minimum, maximum = spec.get("minReplicas"), spec.get("maxReplicas") or 0
-    if minimum == 0 and autoscaler != "none":
-        found.append(
-            ("spec.predictor.minReplicas", "scale to zero is not built yet; one replica is kept")
-        )
-    if maximum > max(1 if minimum is None else int(minimum), 1):
-        found.append(("spec.predictor.maxReplicas", _NO_SCALING))
+    for component in components_of(service):
+        spec, root = component_spec(service, component), f"spec.{component.value}"
+        minimum, maximum = spec.get("minReplicas"), spec.get("maxReplicas") or 0
+        if minimum == 0 and autoscaler != "none":
+            text = "scale to zero is not built yet; one replica is kept"
+            found.append((f"{root}.minReplicas", text))
+        if maximum > max(1 if minimum is None else int(minimum), 1):
+            found.append((f"{root}.maxReplicas", _NO_SCALING))
     if AUTOSCALER_CLASS in annotations_of(service) and autoscaler in ("hpa", "keda"):
         path = f'metadata.annotations["{AUTOSCALER_CLASS}"]'
         found.append((path, f'autoscaling by "{autoscaler}" is not built yet'))
@@ -87,13 +96,14 @@ def _warn_scale(service: Mapping[str, Any]) -> Warnings:
 
 
 def _warn_rollout(service: Mapping[str, Any]) -> Warnings:
-    strategy = predictor(service).get("deploymentStrategy") or {}
-    if not strategy.get("rollingUpdate"):
-        return ()
     sentence = (
         "maxSurge and maxUnavailable are not acted on; an old replica stops once a new one is ready"
     )
-    return (("spec.predictor.deploymentStrategy.rollingUpdate", sentence),)
+    return tuple(
+        (f"spec.{component.value}.deploymentStrategy.rollingUpdate", sentence)
+        for component in components_of(service)
+        if (component_spec(service, component).get("deploymentStrategy") or {}).get("rollingUpdate")
+    )
 
 
 def _warn_annotations(service: Mapping[str, Any]) -> Warnings:
@@ -149,25 +159,6 @@ def _block_mode(service: Mapping[str, Any], config: Config) -> Blocked | None:
         # The mode of an existing service is fixed, so that editing it would not help.
         'deployment mode "ModelMesh" is not built yet; delete the service and apply it again with '
         'the annotation serving.kserve.io/deploymentMode set to "Standard"',
-    )
-
-
-def _block_transformer(service: Mapping[str, Any], _: Config) -> Blocked | None:
-    return _block_component(service, Component.TRANSFORMER)
-
-
-def _block_explainer(service: Mapping[str, Any], _: Config) -> Blocked | None:
-    return _block_component(service, Component.EXPLAINER)
-
-
-def _block_component(service: Mapping[str, Any], component: Component) -> Blocked | None:
-    if service["spec"].get(component.value) is None:
-        return None
-    return Blocked(
-        f"{component.value.capitalize()}NotSupported",
-        f"spec.{component.value} is set and {component.value}s are not built yet, so requests "
-        f"would not pass through it; remove spec.{component.value}",
-        component,
     )
 
 
@@ -232,8 +223,6 @@ def _block_confidential(service: Mapping[str, Any], _: Config) -> Blocked | None
 
 _BLOCKS: tuple[Callable[[Mapping[str, Any], Config], Blocked | None], ...] = (
     _block_mode,
-    _block_transformer,
-    _block_explainer,
     _block_canary,
     _block_traffic,
     _block_workers,

@@ -295,12 +295,12 @@ RUNTIMES = [
         "decision", "InvalidPredictorSpec", ("{{.Nonsense}}",), "field that the message names",
     ),
     Fault(
-        "a transformer",
+        "a transformer whose image does not run here",
         lambda w: {
             **sklearn(str(w.iris)),
             "transformer": {"containers": [{"name": "t", "image": "t/t"}]},
         },
-        "decision", "TransformerNotSupported", ("spec.transformer",), "remove spec.transformer",
+        "environment", "ImageNotRunnable", ('"t/t"', "images.yaml"), "images.yaml",
     ),
     Fault(
         "a version that the runtime cannot be had in",

@@ -51,6 +51,9 @@ _KEPT = (
 handed on: a shell's tokens and cloud credentials are not a model's business."""
 
 
+_OWN_HOSTS = "127.0.0.1,localhost"
+
+
 @dataclass(frozen=True, slots=True)
 class Pod:
     """What the downward API tells of a replica."""
@@ -66,6 +69,14 @@ class Pod:
 def select_inherited(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the part of a user's environment that replicas get."""
     return {name: environ[name] for name in _KEPT if name in environ}
+
+
+def select_no_proxy(env: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that keep a proxy of the user's out of calls between components."""
+    given = {name for name in ("HTTP_PROXY", "http_proxy") if env.get(name)}
+    names = {"HTTP_PROXY": "NO_PROXY", "http_proxy": "no_proxy"}
+    wanted = (names[name] for name in given)
+    return {name: ",".join(filter(None, (env.get(name), _OWN_HOSTS))) for name in wanted}
 
 
 def make_entries(container: Mapping[str, Any], pod: Pod) -> tuple[Entry, ...]:

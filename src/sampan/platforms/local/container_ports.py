@@ -47,6 +47,13 @@ def select_ports(container: Mapping[str, Any], command: LocalCommand | None) -> 
     return Ports(tuple(dict.fromkeys([first, *numbers, *named])), first, names)
 
 
+def serves_grpc(container: Mapping[str, Any]) -> bool:
+    """Tell whether the port that serves is one of gRPC, by its name."""
+    serving = select_ports(container, None).http
+    ports = container.get("ports") or ()
+    return any(p.get("containerPort") == serving and _is_grpc(p) for p in ports)
+
+
 def make_port_argument(command: LocalCommand, args: Sequence[str], ports: Ports) -> list[str]:
     """Return the argument that a known server needs when its args leave the port to its default."""
     if not command.port_flags or _flag_ports(list(args), command, command.port_flags[:1]):

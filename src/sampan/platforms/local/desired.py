@@ -43,6 +43,8 @@ class DesiredWorkload:
     model_name: str = ""
     capacity: Mapping[str, str] = field(default_factory=dict)
     """What `LocalCommand.capacity_arguments` speak of, as far as the service sets it."""
+    hosts: Mapping[str, str] = field(default_factory=dict)
+    """Addresses (`host:port`) of the service's components, by their names in a cluster."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from sampan.gateway.table import Cluster, Endpoint, TableRoute
+from sampan.gateway.table import Cluster, Endpoint, Share, TableRoute
 from sampan.plan.observed import Link, LinkState, Observed, ObservedReplica, ObservedWorkload
 from sampan.platforms.base import Difference
 from sampan.platforms.local.desired import (
@@ -139,8 +139,7 @@ def _as_restamped(observed: Observed, steps: Mapping[str, Restamp]) -> Observed:
 
 def _pair(desired: Desired, observed: Observed) -> list[_Workload]:
     seen = {w.name: w for w in observed.workloads}
-    shares = desired.route.shares if desired.route else ()
-    routed = {share.cluster for share in shares}
+    routed = {share.cluster for share in _shares(desired.route)}
     return [
         _Workload(
             want,
@@ -252,8 +251,17 @@ def make_clusters(
     endpoints, path = select_endpoints(replicas), workload.health_path
     yield Cluster(cluster_name(desired.service, workload.name), endpoints, path)
     name = grpc_cluster_name(desired.service, workload.name)
-    if desired.route is not None and name in {s.cluster for s in desired.route.grpc_shares}:
+    if name in {share.cluster for share in _shares(desired.route, grpc=True)}:
         yield Cluster(name, endpoints, path, http2=True)
+
+
+def _shares(route: TableRoute | None, *, grpc: bool = False) -> Iterator[Share]:
+    """Yield the shares of a service's route and of its components'."""
+    if route is None:
+        return
+    yield from route.grpc_shares if grpc else route.shares
+    for part in route.components:
+        yield from part.grpc_shares if grpc else part.shares
 
 
 def _hold(desired: Desired, observed: Observed) -> Iterator[LocalStep]:

@@ -43,6 +43,11 @@ class Layout:
         """What the gateway was last given, so that a new daemon goes on from there."""
         return self.state / "routes.json"
 
+    @property
+    def addresses(self) -> Path:
+        """The ports at which components answer each other."""
+        return self.state / "addresses.json"
+
     def prepared(self, service: ServiceKey, workload: str) -> Path:
         """Return the record of what was fetched and built for a workload."""
         return self.state / "prepared" / service.namespace / service.name / f"{workload}.json"

@@ -17,6 +17,7 @@ from sampan.machinery.errors import ApiError
 from sampan.plan.observed import Link, LinkState, Observed, ObservedReplica, ObservedWorkload
 from sampan.plan.types import Plan, ServiceKey
 from sampan.platforms.base import Difference
+from sampan.platforms.local.addresses import Addresses
 from sampan.platforms.local.changes import Changes
 from sampan.platforms.local.container_env import select_inherited
 from sampan.platforms.local.desired import Desired, DesiredWorkload
@@ -31,7 +32,8 @@ from sampan.platforms.local.process import ProcessSpec, ProcessState
 from sampan.platforms.local.process_spec import Machine, Process, make_process, make_replica_name
 from sampan.platforms.local.publishing import Door, Publisher
 from sampan.platforms.local.references import References, gather_values
-from sampan.platforms.local.render import render
+from sampan.platforms.local.render import render, select_addressed
+from sampan.platforms.local.route_record import read_routes, select_served_ports
 from sampan.platforms.local.steps import (
     BuildEnvironment,
     Fetch,
@@ -133,6 +135,7 @@ class LocalPlatform:
             changes.notify,
         )  # fmt: skip
         self._publisher = Publisher(parts.gateway, settings.layout, parts.clock, changes.notify)
+        self._addresses = Addresses(settings.layout.addresses)
         self._refused: dict[str, _Refused] = {}
         self._clearing: set[asyncio.Task[None]] = set()
 
@@ -146,6 +149,7 @@ class LocalPlatform:
         states = await self._launcher.adopt()
         collect_folders(self._layout, {s.spec.replica for s in states})
         alive = {_endpoint(s) for s in states if s.running and s.ports}
+        self._addresses.load(select_served_ports(read_routes(self._layout)) if alive else ())
         await self._publisher.start(alive)
         waiting = {s.spec.replica for s in states if s.running and not s.draining}
         deadline = self._clock.now() + _ADOPTION_SECONDS
@@ -165,7 +169,7 @@ class LocalPlatform:
 
     def render(self, plan: Plan) -> Desired:
         """Return what should exist here for the plan."""
-        return render(plan, self._settings.images())
+        return render(plan, self._settings.images(), self._assign(plan))
 
     def warnings(self, plan: Plan) -> tuple[tuple[str, str], ...]:
         """Return `(path, sentence)` for each field of the plan not honoured here."""
@@ -219,6 +223,12 @@ class LocalPlatform:
     def changes(self) -> AsyncIterator[ServiceKey]:
         """Yield a service whenever something observed of it changed."""
         return aiter(self._changes)
+
+    def _assign(self, plan: Plan) -> Mapping[str, int]:
+        """Return the ports of components; those of a blocked plan stay as they are."""
+        if plan.blocked is not None:
+            return {}
+        return self._addresses.assign(plan.service, select_addressed(plan))
 
     def _states(self, service: ServiceKey) -> list[ProcessState]:
         return [s for s in self._launcher.states() if s.spec.service == service]

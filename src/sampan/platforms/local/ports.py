@@ -59,6 +59,10 @@ class PortPool:
             "stop some service or choose a wider range"
         )
 
+    def is_free(self, port: int) -> bool:
+        """Return whether a port is in the range, not handed out, and nobody listens on it."""
+        return self.first <= port <= self.last and port not in self.taken and is_free(port)
+
     def reserve(self, ports: Iterable[int]) -> None:
         """Keep ports that adopted replicas already use."""
         self.taken.update(ports)

@@ -11,8 +11,16 @@ from typing import Any
 
 from sampan.kserve import LATE
 from sampan.machinery.registry import JsonObject
+from sampan.platforms.local.addresses import rewrite_hosts
 from sampan.platforms.local.capacity import make_capacity_arguments
-from sampan.platforms.local.container_env import Entry, Literal, Pod, make_entries, quantity_value
+from sampan.platforms.local.container_env import (
+    Entry,
+    Literal,
+    Pod,
+    make_entries,
+    quantity_value,
+    select_no_proxy,
+)
 from sampan.platforms.local.container_paths import FileSystem, rewrite_paths, select_file_system
 from sampan.platforms.local.container_ports import (
     Ports,
@@ -70,7 +78,7 @@ def make_process(workload: DesiredWorkload, replica: str, here: Machine) -> Proc
 
     def local(text: str) -> str:
         path = rewrite_paths(text, files, here.layout, (workload.service, replica))
-        return rewrite_ports(path, ports)
+        return rewrite_ports(rewrite_hosts(path, workload.hosts), ports)
 
     argv, zygote = _make_argv(workload, container, ports, here)
     spec = ProcessSpec(
@@ -141,6 +149,7 @@ def _base_entries(container: Mapping[str, Any], spec: ProcessSpec, here: Machine
     env = dict(here.inherited)
     env["HOSTNAME"] = spec.replica
     env["PYTHONUNBUFFERED"] = "1"  # a log line is there when it is written, not 8 KiB later
+    env |= select_no_proxy(env)
     env["PYTHONNOUSERSITE"] = "1"  # the environment is all that there is, as in an image
     if here.python:
         folder = here.python.rpartition("/")[0]

@@ -67,6 +67,11 @@ class _Entry:
     def endpoints(self) -> frozenset[Endpoint]:
         return frozenset(e for c in self.clusters for e in c.endpoints)
 
+    def front(self) -> tuple[Cluster, ...]:
+        """The clusters that answer for the service's own names."""
+        names = {share.cluster for share in self.route.shares} if self.route else set()
+        return tuple(c for c in self.clusters if c.name in names)
+
 
 class Publisher:
     """Keeps the gateway's table, of all services, and watches that requests pass."""
@@ -231,7 +236,8 @@ class Publisher:
             self._notify(service)
         if not known and self._clock.now() - entry.link.since < _FIRST_CHECK_SECONDS:
             return  # a request has just passed, and the gateway's own check has yet to
-        if not found and entry.endpoints() and entry.link.state is LinkState.DONE:
+        unhealthy = select_unhealthy(entry.clusters, health)
+        if unhealthy and entry.link.state is LinkState.DONE:
             entry.verified = frozenset()
             self._set(
                 service, entry, LinkState.FAILED, "EndpointsUnhealthy",
@@ -247,10 +253,11 @@ class Publisher:
         """Send a request through the gateway until one passes, at most a few times."""
         for delay in _RETRY_SECONDS:
             entry = self._entries.get(service)
-            if entry is None or entry.route is None or not entry.endpoints():
+            front = [c for c in entry.front() if c.endpoints] if entry else []
+            if entry is None or entry.route is None or not front:
                 return
             asked = entry.endpoints()
-            path = next((c.health_path for c in entry.clusters if c.endpoints), "")
+            path = front[0].health_path
             verdict = await self._door.verify(entry.route, path or "/")
             if self._entries.get(service) is not entry:
                 return
@@ -304,6 +311,23 @@ def select_healthy(clusters: Collection[Cluster], health: Health) -> frozenset[E
         for cluster in clusters
         for seen in health.get(cluster.name, ())
         if seen.healthy and seen.endpoint in cluster.endpoints
+    )
+
+
+def select_unhealthy(clusters: Collection[Cluster], health: Health) -> tuple[str, ...]:
+    """Return the clusters with endpoints of which the gateway finds none healthy. Pure.
+
+    Where there are several (a transformer and its predictor) one that has just been published may
+    not be known to the gateway yet: then nothing is said of it.
+    """
+    healthy = select_healthy(clusters, health)
+    if not healthy:
+        return tuple(c.name for c in clusters if c.endpoints)
+    known = {seen.endpoint for found in health.values() for seen in found}
+    return tuple(
+        c.name
+        for c in clusters
+        if c.endpoints and not healthy.intersection(c.endpoints) and known.intersection(c.endpoints)
     )
 
 

@@ -8,62 +8,47 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
-from sampan.gateway.table import Share, TableRoute
-from sampan.plan.types import Plan, Route, ServiceKey, Workload
+from sampan.plan.types import Plan, Role, ServiceKey, Workload
 from sampan.platforms.local.capacity import make_capacity
-from sampan.platforms.local.container_ports import select_ports
-from sampan.platforms.local.desired import (
-    Desired,
-    DesiredWorkload,
-    Problem,
-    cluster_name,
-    grpc_cluster_name,
-)
+from sampan.platforms.local.container_ports import select_ports, serves_grpc
+from sampan.platforms.local.desired import Desired, DesiredWorkload, Problem
 from sampan.platforms.local.images import ImageTable, make_requirements
+from sampan.platforms.local.routing import Routing, make_route
 
+LOOPBACK = "127.0.0.1"
 KSERVE_CONTAINER = "kserve-container"
 TRANSFORMER_CONTAINER = "transformer-container"
 
 
-def render(plan: Plan, images: ImageTable) -> Desired:
-    """Return what should exist for a plan."""
+def render(
+    plan: Plan, images: ImageTable, ports: Mapping[str, int] = MappingProxyType({})
+) -> Desired:
+    """Return what should exist for a plan.
+
+    `ports` are those at which components answer each other, by the names of `select_addressed`.
+    """
     if plan.blocked is not None:
         return Desired(plan.service, hold=True)
     if plan.stopped:
         return Desired(plan.service)
-    workloads = tuple(render_workload(plan.service, w, images) for w in plan.workloads)
-    speakers = frozenset(w.name for w in workloads if w.command is not None and w.command.http2)
-    return Desired(plan.service, workloads, make_route(plan.service, plan.route, speakers))
-
-
-def make_route(
-    service: ServiceKey, route: Route | None, speakers: frozenset[str] = frozenset()
-) -> TableRoute | None:
-    """Return the gateway's form of a route. `speakers` are the workloads that speak HTTP/2.
-
-    gRPC needs HTTP/2 all the way, so it goes to clusters of its own; REST stays on HTTP/1.1.
-    """
-    if route is None:
-        return None
-    shares = tuple(Share(cluster_name(service, b.workload), b.weight) for b in route.backends)
-    grpc_shares = tuple(
-        Share(grpc_cluster_name(service, b.workload), b.weight)
-        for b in route.backends
-        if all(backend.workload in speakers for backend in route.backends)
+    namespace = plan.service.namespace
+    hosts = {f"{name}.{namespace}": f"{LOOPBACK}:{port}" for name, port in ports.items()}
+    workloads = tuple(
+        replace(render_workload(plan.service, w, images), hosts=hosts) for w in plan.workloads
     )
-    name = f"{service.namespace}/{service.name}"
-    return TableRoute(
-        name=name,
-        hosts=route.hosts,
-        path_prefix=route.path_prefix,
-        shares=shares,
-        grpc_shares=grpc_shares,
-        timeout_seconds=route.timeout_seconds,
-        unavailable=f'InferenceService "{name}" has no replica that is ready; '
-        f'"sampan why {service.name} -n {service.namespace}" tells what it waits for',
-    )
+    speakers = frozenset(w.name for w in workloads if speaks_http2(w))
+    routing = Routing(plan.service, speakers, ports)
+    return Desired(plan.service, workloads, make_route(routing, plan.route))
+
+
+def select_addressed(plan: Plan) -> tuple[str, ...]:
+    """Return the components that need an address for each other: where there are several."""
+    if plan.route is None or not plan.route.components:
+        return ()
+    return tuple(w.name for w in plan.workloads if w.role is Role.STABLE)
 
 
 def render_workload(service: ServiceKey, workload: Workload, images: ImageTable) -> DesiredWorkload:
@@ -100,6 +85,16 @@ def render_workload(service: ServiceKey, workload: Workload, images: ImageTable)
     if own_command:
         return replace(desired, program=own_command[0], health_path=probed)
     return replace(desired, problem=_image_problem(image, images))
+
+
+def speaks_http2(workload: DesiredWorkload) -> bool:
+    """Return whether a workload takes gRPC at the port that serves.
+
+    A known server says so itself; of any other its container's port does, by KServe's names.
+    """
+    if workload.command is not None:
+        return workload.command.http2
+    return serves_grpc(main_container(workload.template))
 
 
 def main_container(template: Mapping[str, Any]) -> Mapping[str, Any]:

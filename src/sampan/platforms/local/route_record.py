@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, TypeAlias
 
-from sampan.gateway.table import Cluster, Endpoint, Share, TableRoute
+from sampan.gateway.table import Cluster, ComponentRoute, Endpoint, Share, TableRoute
 from sampan.plan.types import ServiceKey
 from sampan.platforms.local.layout import Layout
 from sampan.platforms.local.private_file import write_private_file
@@ -38,6 +38,13 @@ def read_routes(layout: Layout) -> dict[ServiceKey, Published]:
         return {}
 
 
+def select_served_ports(routes: Mapping[ServiceKey, Published]) -> frozenset[int]:
+    """Return the ports at which components answer each other. Pure."""
+    return frozenset(
+        component.port for route, _ in routes.values() if route for component in route.components
+    )
+
+
 def _decode(told: Mapping[str, Any]) -> Published:
     clusters = tuple(
         Cluster(**{**c, "endpoints": tuple(Endpoint(**e) for e in c["endpoints"])})
@@ -46,5 +53,10 @@ def _decode(told: Mapping[str, Any]) -> Published:
     route = told["route"]
     if route is None:
         return None, clusters
+    parts = tuple(ComponentRoute(**_decode_part(c)) for c in route.get("components") or ())
+    return TableRoute(**{**_decode_part(route), "components": parts}), clusters
+
+
+def _decode_part(route: Mapping[str, Any]) -> dict[str, Any]:
     shares = {k: tuple(Share(**s) for s in route[k]) for k in ("shares", "grpc_shares")}
-    return TableRoute(**{**route, "hosts": tuple(route["hosts"]), **shares}), clusters
+    return {**route, "hosts": tuple(route["hosts"]), **shares}

@@ -1,0 +1,66 @@
+"""From a plan's route to the gateway's: the names of workloads become those of clusters. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sampan.gateway.table import ComponentRoute, Share, TableRoute
+from sampan.plan import types as plan
+from sampan.plan.types import Backend, Component, Route, ServiceKey
+from sampan.platforms.local.desired import cluster_name, grpc_cluster_name
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """What is known of a service's workloads: those that speak HTTP/2, and their ports.
+
+    `ports` are those at which components answer each other.
+    """
+
+    service: ServiceKey
+    speakers: frozenset[str] = frozenset()
+    ports: Mapping[str, int] = field(default_factory=dict)
+
+
+def make_route(routing: Routing, route: Route | None) -> TableRoute | None:
+    """Return the gateway's form of a route."""
+    if route is None:
+        return None
+    service = routing.service
+    name = f"{service.namespace}/{service.name}"
+    return TableRoute(
+        name=name,
+        hosts=route.hosts,
+        path_prefix=route.path_prefix,
+        shares=_make_shares(routing, route.backends),
+        grpc_shares=_make_grpc_shares(routing, route.backends),
+        timeout_seconds=route.timeout_seconds,
+        unavailable=f'InferenceService "{name}" has no replica that is ready; '
+        f'"sampan why {service.name} -n {service.namespace}" tells what it waits for',
+        components=tuple(_make_component(routing, c) for c in route.components),
+    )
+
+
+def _make_component(routing: Routing, route: plan.ComponentRoute) -> ComponentRoute:
+    ports = (routing.ports.get(backend.workload, 0) for backend in route.backends)
+    return ComponentRoute(
+        name=route.component.value,
+        hosts=route.hosts,
+        shares=_make_shares(routing, route.backends),
+        grpc_shares=_make_grpc_shares(routing, route.backends),
+        timeout_seconds=route.timeout_seconds,
+        port=next(filter(None, ports), 0),
+        explains=route.component is Component.EXPLAINER,
+    )
+
+
+def _make_shares(routing: Routing, backends: tuple[Backend, ...]) -> tuple[Share, ...]:
+    return tuple(Share(cluster_name(routing.service, b.workload), b.weight) for b in backends)
+
+
+def _make_grpc_shares(routing: Routing, backends: tuple[Backend, ...]) -> tuple[Share, ...]:
+    """gRPC needs HTTP/2 all the way, so it goes to clusters of its own; REST stays on HTTP/1.1."""
+    if not all(backend.workload in routing.speakers for backend in backends):
+        return ()
+    return tuple(Share(grpc_cluster_name(routing.service, b.workload), b.weight) for b in backends)
