@@ -93,8 +93,11 @@ def current_replicas(seen: ObservedWorkload, template_hash: str) -> tuple[Observ
 def _replica_links(
     replicas: tuple[ObservedReplica, ...], wanted: Workload
 ) -> tuple[ChainLink, ChainLink, ChainLink]:
-    """Process, load and ready, told by the replica that is worst off."""
-    worst = min(replicas, key=_well_being, default=None)
+    """Process, load and ready, told by the replica that is worst off of those that are required."""
+    needed = replicas
+    if wanted.scale is not None:  # what an autoscaler adds is not on the way to Ready
+        needed = tuple(sorted(replicas, key=_well_being)[-max(1, wanted.required) :])
+    worst = min(needed, key=_well_being, default=None)
     ready = _ready_link(replicas, wanted)
     if worst is None:
         return (ChainLink("process", Link()), ChainLink("load", Link()), ready)
@@ -146,7 +149,7 @@ def _ended(replica: ObservedReplica, ended: Exit) -> Link:
 
 
 def _ready_link(replicas: tuple[ObservedReplica, ...], wanted: Workload) -> ChainLink:
-    if sum(r.ready for r in replicas) >= wanted.replicas:
+    if sum(r.ready for r in replicas) >= wanted.required:
         return ChainLink("ready", Link(LinkState.DONE))
     lost = [r for r in replicas if r.running and not r.ready and r.load.state is LinkState.DONE]
     if not lost:

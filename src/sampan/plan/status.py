@@ -161,7 +161,7 @@ def _derive_component(workload: Workload, observed: Observed) -> Condition:
     if opened is None:
         text = f'all replicas of template "{workload.template_hash}" are ready'
         return Condition(kind, ConditionStatus.TRUE, REASON_NEW_REPLICA_SET_AVAILABLE, text)
-    if _serving(observed, workload.name) >= _least(workload.replicas):
+    if _serving(observed, workload.name) >= _least(workload.required):
         text = f'enough replicas serve while template "{workload.template_hash}" is rolled out'
         return Condition(kind, ConditionStatus.TRUE, "MinimumReplicasAvailable", text)
     reason, text = _describe(opened)

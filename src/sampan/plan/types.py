@@ -138,6 +138,15 @@ class Workload:
     scale: Scale | None = None
 
     @property
+    def required(self) -> int:
+        """How many replicas must serve before the component is ready: what an autoscaler adds
+        beyond its minimum is more than that.
+        """
+        if self.scale is None:
+            return self.replicas
+        return min(self.replicas, max(1, self.scaling.minimum or 1))
+
+    @property
     def idle(self) -> bool:
         """Whether it sleeps: nothing runs, and a request that comes wakes it."""
         return self.replicas == 0 and self.scale is not None and self.scale.held
