@@ -14,13 +14,18 @@ VERBS: dict[str, str] = {
     "apply": "sampan.cli.apply:apply",
     "get": "sampan.cli.get:get",
     "describe": "sampan.cli.describe:describe",
+    "events": "sampan.cli.events:events",
     "why": "sampan.cli.why:why",
     "predict": "sampan.cli.predict:predict",
     "logs": "sampan.cli.logs:logs",
+    "edit": "sampan.cli.edit:edit",
     "delete": "sampan.cli.delete:delete",
+    "export": "sampan.cli.export:export",
     "lint": "sampan.cli.lint:lint",
+    "diff": "sampan.cli.diff:diff",
     "render": "sampan.cli.render:render",
     "serve": "sampan.cli.serve:serve",
+    "route": "sampan.cli.route:route",
     "doctor": "sampan.cli.doctor:doctor",
     "version": "sampan.cli.version:version",
     "completion": "sampan.cli.completion:completion",
@@ -33,7 +38,7 @@ COMPLETE = "_SAMPAN_COMPLETE"
 _SHORT_EQUALS = re.compile(r"^(-[A-Za-z])=")
 """`-o=yaml`, which kubectl takes for `-o yaml`."""
 
-PASS_THROUGH = {"serve"}
+PASS_THROUGH = {"serve", "route"}
 """Verbs whose arguments are another program's: read as they are."""
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from enum import IntEnum
 from typing import NoReturn
 
@@ -82,6 +83,7 @@ class Http1(asyncio.Protocol):
         self._taking = False
         self._expects = False
         self._pump: Pump | None = None  # while an answer is sent piece by piece
+        self._when_gone: Callable[[], None] | None = None  # told if the current one's peer leaves
         # ending
         self._read_paused = False
         self._blocked_since = -1.0  # the peer does not read its answers
@@ -107,6 +109,9 @@ class Http1(asyncio.Protocol):
         self._waiting.clear()
         self._pieces = []
         self._host.closed(self)
+        gone, self._when_gone = self._when_gone, None
+        if gone is not None:
+            gone()
 
     def pause_writing(self) -> None:
         """Take no further request while the peer does not read its answers."""
@@ -126,10 +131,11 @@ class Http1(asyncio.Protocol):
         """Half-closed: answer what has arrived whole, then close.
 
         In the middle of a streamed answer it means that the peer has left: it would otherwise be
-        noticed at the next piece only, and a model may work minutes for one.
+        noticed at the next piece only, and a model may work minutes for one. The same holds for an
+        answer that others are asked for (`when_gone`): they would work for nobody.
         """
         self._eof = True
-        if self._pump is not None:
+        if self._pump is not None or self._when_gone is not None:
             return False
         return self._current is not None or bool(self._waiting)
 
@@ -307,11 +313,17 @@ class Http1(asyncio.Protocol):
         """
         return self._transport is None or self._eof or request is not self._current
 
+    def watch(self, request: Request, gone: Callable[[], None]) -> None:
+        """Have `gone` called if the peer leaves before this request is answered."""
+        if request is self._current and self._pump is None:
+            self._when_gone = gone
+
     def _reply(self, request: Request, response: Response) -> None:
         transport = self._transport
         if request is not self._current or transport is None or self._pump is not None:
             discard(response)
             return
+        self._when_gone = None
         last = not self._waiting and (self._eof or (self._host.draining and self._between()))
         close = last or not request.keep_alive
         if response.chunks is not None:
@@ -478,6 +490,9 @@ class _Answer:
 
     def gone(self) -> bool:
         return self._connection.has_left(self._request)
+
+    def when_gone(self, callback: Callable[[], None]) -> None:
+        self._connection.watch(self._request, callback)
 
 
 def _late(part: str, seconds: float) -> Refused:

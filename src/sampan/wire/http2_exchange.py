@@ -80,6 +80,11 @@ class Exchange:
         """
         return self.answered or self.left
 
+    def when_gone(self, callback: Cancel) -> None:
+        """Have this called if the peer leaves before the answer is given."""
+        if not self.answered:
+            self.cancel = callback
+
     @property
     def progress(self) -> Progress:
         """What is known of the sending; made when it is first looked at."""

@@ -1,0 +1,104 @@
+"""The router of an InferenceGraph, as a process. Wiring only.
+
+Exit codes: 0 asked to stop, 1 the graph cannot be run, 2 usage, 3 the system (port taken).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import signal
+import socket
+import sys
+
+from sampan.app.route_arguments import Options, parse
+from sampan.app.serve_observation import make_log_formatter
+from sampan.app.serve_socket import Address, bind
+from sampan.router.graph import Graph, InvalidGraph
+from sampan.server.graph_calls import Caller
+from sampan.server.graph_front import GraphFront
+from sampan.wire.limits import Limits
+from sampan.wire.listener import Listener
+from sampan.wire.upstream import Upstreams
+from sampan.wire.upstream_answer import UpstreamLimits
+
+logger = logging.getLogger("sampan.route")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Route until a signal comes; return the exit code. `argv` without the program's name."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(make_log_formatter("text"))
+    logging.basicConfig(level="INFO", handlers=[handler])
+    try:
+        options = parse(sys.argv[1:] if argv is None else argv)
+    except InvalidGraph as error:
+        logger.error("%s", error)  # noqa: TRY400  # the user's mistake: no trace of ours
+        return 1
+    for warning in options.warnings:
+        logger.warning("%s", warning)
+    try:
+        sock = bind(Address(), options.host, options.port)
+    except OSError as error:
+        place = f"port {options.port} on {options.host}"
+        why = error.strerror or error
+        logger.error("%s cannot be had (%s); choose another with --port", place, why)  # noqa: TRY400  # told whole
+        return 3
+    return _run(options, sock)
+
+
+def fork_main(argv: list[str]) -> int:
+    """Route in a child forked from a zygote: the modules are there, the loop is made anew."""
+    return main(argv)
+
+
+def _run(options: Options, sock: socket.socket) -> int:
+    try:
+        import uvloop
+    except ImportError:  # not made for this system; asyncio's own loop serves, slower
+        return asyncio.run(_serve(options, sock))
+    return uvloop.run(_serve(options, sock))
+
+
+async def _serve(options: Options, sock: socket.socket) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    upstreams = Upstreams(loop, UpstreamLimits(body_bytes=options.max_body_bytes))
+    try:
+        caller = Caller(options.graph, upstreams)
+    except InvalidGraph as error:
+        logger.error("%s", error)  # noqa: TRY400  # the user's mistake: no trace of ours
+        return 1
+    draw = random.Random().randrange  # noqa: S311  # shares of traffic, no secret
+    front = GraphFront(options.graph, caller, options.patterns, lambda: draw(100))
+    listener = Listener(front.submit, _make_limits(options.graph, options.max_body_bytes))
+    await listener.listen_on(sock)
+    logger.info("listening on http://%s:%s", *listener.address)
+    await stop.wait()
+    front.stopping = True
+    await asyncio.sleep(options.shutdown_delay)
+    logger.info("draining, at most %s seconds", options.grace_period)
+    cut_off = await listener.drain(options.grace_period)
+    upstreams.close()
+    if cut_off:
+        logger.warning("%s connections were cut off after the grace period", cut_off)
+    return 0
+
+
+def _make_limits(graph: Graph, body_bytes: int) -> Limits:
+    timeouts = graph.timeouts
+    return Limits(
+        body_bytes=body_bytes,
+        idle_seconds=timeouts.server_idle,
+        http2_idle_seconds=timeouts.server_idle,
+        header_seconds=timeouts.server_read,
+        body_seconds=timeouts.server_read,
+        write_seconds=timeouts.server_write,
+    )
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

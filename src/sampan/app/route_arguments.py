@@ -1,0 +1,103 @@
+"""The router's arguments: upstream's `--graph-json`, and what an installation may choose."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from sampan.router.graph import Graph, InvalidGraph, parse_graph
+from sampan.router.headers import Pattern, parse_patterns
+
+PROPAGATE_HEADERS = "PROPAGATE_HEADERS"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Parsed arguments and variables. `warnings` are sentences about what has no effect."""
+
+    graph: Graph
+    port: int
+    host: str
+    max_body_bytes: int
+    shutdown_delay: float
+    grace_period: float
+    patterns: tuple[Pattern, ...]
+    warnings: tuple[str, ...]
+
+
+def parse(argv: list[str]) -> Options:
+    """Return the options; a wrong argument ends the process with 2, a wrong graph raises
+    InvalidGraph."""
+    parser = make_parser()
+    known, rest = parser.parse_known_args(argv)
+    if bool(known.graph_json) == bool(known.graph_file):
+        parser.error("give the graph's spec, as JSON with --graph-json or in a --graph-file")
+    patterns, problems = parse_patterns(os.environ.get(PROPAGATE_HEADERS, ""))
+    return Options(
+        graph=parse_graph(known.graph_json or read_graph(known.graph_file)),
+        port=known.port,
+        host=known.host,
+        max_body_bytes=known.max_body_bytes,
+        shutdown_delay=known.shutdown_delay,
+        grace_period=known.grace_period,
+        patterns=patterns,
+        warnings=(
+            *(f'argument "{word}" is not known and has no effect' for word in rest),
+            *(f"{PROPAGATE_HEADERS}: {problem}" for problem in problems),
+        ),
+    )
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the router's arguments."""
+    parser = argparse.ArgumentParser(
+        prog="sampan route",
+        description="Serve an InferenceGraph: one address, and its steps behind it.",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("--graph-json", default="", help="spec of the graph, as JSON; steps have a serviceUrl")
+    add("--graph-file", default="", help="the same from a file; an InferenceGraph in YAML, too")
+    add("--port", type=_port, default=8080, help="where to listen; 0: a free one")
+    add("--host", default="127.0.0.1", help="the address to listen on; in a pod 0.0.0.0")
+    add("--max-body-bytes", type=_positive, default=64 * 1024 * 1024,
+        help="of a request, and of a step's answer")  # fmt: skip
+    add("--shutdown-delay", type=float, default=30.0,
+        help="seconds of being not ready before connections are closed")  # fmt: skip
+    add("--grace-period", type=float, default=30.0, help="seconds for requests under way")
+    return parser
+
+
+def read_graph(name: str) -> str:
+    """Return a graph's spec as JSON from a file; raise InvalidGraph."""
+    import orjson
+
+    from sampan.api.yamlfile import YamlError, parse_documents
+
+    try:
+        text = Path(name).read_text()
+        documents = parse_documents(text, name)
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidGraph(f'"{name}" cannot be read: {error}') from None
+    except YamlError as error:
+        raise InvalidGraph(str(error)) from None
+    if len(documents) != 1:
+        raise InvalidGraph(f'"{name}" holds {len(documents)} documents; give one InferenceGraph')
+    found = documents[0].obj
+    return orjson.dumps(found.get("spec") or found).decode()
+
+
+def _port(text: str) -> int:
+    number = int(text)
+    if not 0 <= number <= 65535:
+        raise argparse.ArgumentTypeError(f'"{text}" is no port; use 0 to 65535')
+    return number
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f'"{text}" is not a number of bytes from 1 on')
+    return number

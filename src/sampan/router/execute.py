@@ -1,0 +1,48 @@
+"""A request's way through a graph. Pure: each kind of node has a file of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import TypeAlias
+
+from sampan.router.ensemble import ensemble
+from sampan.router.graph import Node, Step
+from sampan.router.sequence import sequence
+from sampan.router.splitter import splitter
+from sampan.router.steps import Call, Go, Outcome, RouterError, Walk, Way
+from sampan.router.switch import switch
+
+Router: TypeAlias = Callable[[Node, bytes, Walk, Go], Way]
+
+ROUTERS: Mapping[str, Router] = MappingProxyType(
+    {"Sequence": sequence, "Switch": switch, "Ensemble": ensemble, "Splitter": splitter}
+)
+"""By routerType: how a node's steps are taken."""
+
+
+def execute(walk: Walk, body: bytes) -> Way:
+    """Return the way of a request through the whole graph."""
+    return _enter(walk.graph.root, body, walk)
+
+
+def _enter(node: Node, body: bytes, walk: Walk) -> Way:
+    router = ROUTERS.get(node.router_type)
+    if router is None:
+        raise RouterError(f"invalid route type: {node.router_type}")
+    return (yield from router(node, body, walk, _go))
+
+
+def _go(step: Step, body: bytes, walk: Walk) -> Way:
+    """Take one step: ask its service, or enter its node.
+
+    What is a 404 of the root is a 500 of any node below it (KServe, router).
+    """
+    if not step.node_name:
+        answer: Outcome = yield Call(step, body)
+        return answer
+    try:
+        return (yield from _enter(walk.graph.nodes[step.node_name], body, walk))
+    except RouterError as error:
+        error.status = 500
+        raise

@@ -1,0 +1,38 @@
+"""Sequence: one step after the other.
+
+KServe, router. A step is given the node's request, or with `data: $response` the answer before it.
+A condition is asked of the answer before; where it finds nothing, that answer is the node's, with
+status 200. A `Hard` step that fails ends the node; any other failure is an answer like any other.
+"""
+
+from __future__ import annotations
+
+import orjson
+
+from sampan.gjson.find import exists
+from sampan.gjson.path import Path
+from sampan.router.graph import Node, Step
+from sampan.router.mapping import map_predictions
+from sampan.router.steps import Go, Outcome, RouterError, Walk, Way
+
+
+def sequence(node: Node, body: bytes, walk: Walk, go: Go) -> Way:
+    """Return the outcome of the last step that was taken."""
+    last = Outcome(200, b"")
+    for index, step in enumerate(node.steps):
+        given = last.body if step.takes_response and index else body
+        if step.maps_predictions:
+            given = map_predictions(given)
+        if step.condition is not None and not _holds(step, step.condition, last.body):
+            return Outcome(200, last.body)
+        last = yield from go(step, given, walk)
+        if step.hard and not last.is_success:
+            return last
+    return last
+
+
+def _holds(step: Step, condition: Path, answer: bytes) -> bool:
+    try:
+        return exists(orjson.loads(answer), condition)
+    except ValueError:
+        raise RouterError("invalid response", step=step) from None

@@ -1,0 +1,79 @@
+"""The words between a node's way and whoever makes its calls.
+
+A way is a generator: it yields `Call` and is sent the `Outcome`, or yields `Together` and is sent
+the outcomes of all its ways. It ends with its own outcome, or raises `RouterError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeAlias
+
+from sampan.router.graph import Graph, Step
+
+JSON = b"application/json"
+
+
+class Outcome(NamedTuple):
+    """What a step, or a node, answered."""
+
+    status: int
+    body: bytes
+    content_type: bytes = b""
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the status is a 2xx."""
+        return 200 <= self.status < 300
+
+
+class Call(NamedTuple):
+    """A step's service is to be asked with a body."""
+
+    step: Step
+    body: bytes
+
+
+class Together(NamedTuple):
+    """Several ways are to be gone at once.
+
+    Outcomes are looked at in the order of the ways. The first that `settles` calls off the rest,
+    which then have no outcome: the list that is sent back ends with it.
+    """
+
+    ways: tuple[Way, ...]
+    settles: Callable[[int, Outcome], bool]
+
+
+Way: TypeAlias = Generator[Call | Together, Any, Outcome]
+Go: TypeAlias = Callable[[Step, bytes, "Walk"], Way]
+"""Takes one step with a body: how nodes hold each other without knowing each other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """What a request's ways share: the graph, and a die that falls on 0 to 99."""
+
+    graph: Graph
+    draw: Callable[[], int]
+
+
+class RouterError(Exception):
+    """The graph has no answer. `answered` is the status of the step's answer, 0 where none came."""
+
+    def __init__(
+        self,
+        cause: str,
+        *,
+        status: int = 500,
+        node: str = "",
+        step: Step | None = None,
+        answered: int = 0,
+    ) -> None:
+        super().__init__(cause)
+        self.cause = cause
+        self.status = status
+        self.node = node or (step.node if step else "")
+        self.step = step
+        self.answered = answered

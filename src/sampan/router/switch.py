@@ -1,0 +1,32 @@
+"""Switch: the first step whose condition finds something in the request.
+
+KServe, router. A step without condition is never taken, and where none is, the answer is a 404.
+"""
+
+from __future__ import annotations
+
+import orjson
+
+from sampan.gjson.find import exists
+from sampan.router.graph import Node, Step
+from sampan.router.steps import Go, RouterError, Walk, Way
+
+NO_MATCH = "None of the routes matched with the switch condition"
+
+
+def switch(node: Node, body: bytes, walk: Walk, go: Go) -> Way:
+    """Return the outcome of the step that is taken."""
+    step = select_step(node, body)
+    if step is None:
+        raise RouterError(NO_MATCH, status=404, node=node.name)
+    return (yield from go(step, body, walk))
+
+
+def select_step(node: Node, body: bytes) -> Step | None:
+    """Return the step that takes a request; None where none does, or the body is no JSON."""
+    try:
+        value = orjson.loads(body)
+    except ValueError:
+        return None
+    fitting = (s for s in node.steps if s.condition is not None and exists(value, s.condition))
+    return next(fitting, None)

@@ -1,0 +1,158 @@
+"""Running a way: calls are made as it asks for them, and it goes on as they are answered.
+
+Knows neither sockets nor time: `ask` makes a call and tells its outcome, at once or later. No task
+and no future: a request that makes three calls costs three callbacks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from sampan.router.steps import Call, Outcome, RouterError, Together, Way
+
+Result: TypeAlias = Outcome | RouterError
+Done: TypeAlias = Callable[[Result], None]
+Cancel: TypeAlias = Callable[[], None]
+Ask: TypeAlias = Callable[[Call, Done], Cancel]
+"""Makes a call and tells what came of it, once; what is returned calls it off."""
+
+
+class Run:
+    """One way on its way. `done` is told its result once, unless it is called off before."""
+
+    __slots__ = ("_ask", "_cancel", "_done", "_over", "_turn", "_way")
+
+    def __init__(self, way: Way, ask: Ask, done: Done) -> None:
+        self._way = way
+        self._ask = ask
+        self._done = done
+        self._cancel: Cancel | None = None
+        self._over = False
+        self._turn = 0
+
+    @property
+    def over(self) -> bool:
+        """Whether it has its result, or was called off."""
+        return self._over
+
+    def start(self) -> None:
+        """Begin. What is answered at once may end it before this returns."""
+        self._advance(None)
+
+    def cancel(self) -> None:
+        """Call off whatever is under way; `done` is told nothing."""
+        if self._over:
+            return
+        self._over = True
+        if self._cancel is not None:
+            self._cancel()
+        self._way.close()
+
+    def _advance(self, told: Outcome | list[Outcome] | None) -> None:
+        try:
+            wanted = self._way.send(told)
+        except StopIteration as end:
+            self._end(end.value)
+        except RouterError as error:
+            self._end(error)
+        except Exception as error:  # noqa: BLE001  # a client gets an answer whatever broke
+            self._end(_broken(error))
+        else:
+            self._go(wanted)
+
+    def _fail(self, error: RouterError) -> None:
+        try:
+            wanted = self._way.throw(error)
+        except StopIteration as end:
+            self._end(end.value)
+        except RouterError as raised:
+            self._end(raised)
+        except Exception as broken:  # noqa: BLE001  # the same
+            self._end(_broken(broken))
+        else:
+            self._go(wanted)
+
+    def _go(self, wanted: Call | Together) -> None:
+        self._turn += 1
+        turn = self._turn
+        if isinstance(wanted, Call):
+            cancel = self._ask(wanted, self._answered)
+        else:
+            several = Several(wanted, self._ask, self._answered)
+            several.start()
+            cancel = several.cancel
+        if turn == self._turn:  # else it was answered at once, and the next call is under way
+            self._cancel = cancel
+
+    def _answered(self, result: Result | list[Outcome]) -> None:
+        if self._over:
+            return
+        if isinstance(result, RouterError):
+            self._fail(result)
+        else:
+            self._advance(result)
+
+    def _end(self, result: Result) -> None:
+        self._over = True
+        self._done(result)
+
+
+class Several:
+    """Several ways at once; `done` is told the outcomes in order, or the first error in order."""
+
+    __slots__ = ("_done", "_next", "_over", "_results", "_runs", "_settles")
+
+    def __init__(
+        self, wanted: Together, ask: Ask, done: Callable[[list[Outcome] | RouterError], None]
+    ) -> None:
+        self._done = done
+        self._settles = wanted.settles
+        self._results: list[Result | None] = [None] * len(wanted.ways)
+        self._next = 0
+        self._over = False
+        self._runs = [Run(way, ask, self._teller(index)) for index, way in enumerate(wanted.ways)]
+
+    def start(self) -> None:
+        """Begin all."""
+        for run in self._runs:
+            if not self._over:
+                run.start()
+        if not self._runs:
+            self._end([])
+
+    def cancel(self) -> None:
+        """Call off those that are under way."""
+        self._over = True
+        for run in self._runs:
+            run.cancel()
+
+    def _teller(self, index: int) -> Done:
+        def tell(result: Result) -> None:
+            self._results[index] = result
+            if index == self._next and not self._over:
+                self._look()
+
+        return tell
+
+    def _look(self) -> None:
+        """Go over what is there in the order of the ways, up to the first that is not."""
+        while self._next < len(self._results):
+            result = self._results[self._next]
+            if result is None:
+                return
+            self._next += 1
+            if isinstance(result, RouterError):
+                self._end(result)
+                return
+            if self._settles(self._next - 1, result):
+                break
+        self._end([r for r in self._results[: self._next] if isinstance(r, Outcome)])
+
+    def _end(self, result: list[Outcome] | RouterError) -> None:
+        self.cancel()
+        self._done(result)
+
+
+def _broken(error: Exception) -> RouterError:
+    return RouterError(f"the router broke on this request: {type(error).__name__}: {error}")

@@ -1,0 +1,57 @@
+"""The front of a graph's router: requests in, the graph's answers out.
+
+KServe, router: any path and any method goes through the graph, but `/readyz`, which is asked
+whether the router serves.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from sampan.router.answers import error_body, select_content_type
+from sampan.router.execute import execute
+from sampan.router.graph import Graph
+from sampan.router.headers import Pattern, select_headers
+from sampan.router.steps import RouterError, Walk
+from sampan.router.walk import Result, Run
+from sampan.server.graph_calls import Caller
+from sampan.wire.message import Reply, Request, Response
+
+logger = logging.getLogger("sampan.route")
+
+_READY = Response(200, b"", b"")
+_STOPPING = Response(503, b"shutting down", b"text/plain; charset=utf-8")
+
+
+class GraphFront:
+    """The application that a wire submits requests to. Set `stopping` to be no longer ready."""
+
+    def __init__(
+        self, graph: Graph, caller: Caller, patterns: Sequence[Pattern], draw: Callable[[], int]
+    ) -> None:
+        self._walk = Walk(graph, draw)
+        self._caller = caller
+        self._patterns = patterns
+        self.stopping = False
+
+    def submit(self, request: Request, reply: Reply) -> None:
+        """Answer a request, now or later; a client that leaves calls its steps off."""
+        if request.target.partition(b"?")[0] == b"/readyz":
+            reply(_STOPPING if self.stopping else _READY)
+            return
+        ask = self._caller.make_ask(select_headers(request.headers, self._patterns))
+        run = Run(execute(self._walk, request.body), ask, partial(_answer, reply))
+        run.start()
+        watch = getattr(reply, "when_gone", None)
+        if watch is not None and not run.over:
+            watch(run.cancel)
+
+
+def _answer(reply: Reply, result: Result) -> None:
+    if isinstance(result, RouterError):
+        logger.warning("%s", result.cause)
+        reply(Response(result.status, error_body(result)))
+    else:
+        reply(Response(result.status, result.body, select_content_type(result)))

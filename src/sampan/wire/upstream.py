@@ -1,0 +1,257 @@
+"""Calling servers: a pool of connections an origin, and a call as a callback.
+
+A call takes an idle connection or opens one; no task and no future while one is there. Nothing is
+sent twice: a call fails where its connection does, and whoever made it decides what then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import TypeAlias
+
+from sampan.machinery.addresses import parse_ip
+from sampan.machinery.web_address import Origin, is_loopback_name, refuse_ip
+from sampan.wire.upstream_answer import Answer, CallDone, CallFailed, UpstreamLimits
+from sampan.wire.upstream_connection import UpstreamConnection
+
+Cancel: TypeAlias = Callable[[], None]
+
+
+class Upstreams:
+    """Calls any origin. Made and used on its loop's thread."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, limits: UpstreamLimits | None = None
+    ) -> None:
+        self._loop = loop
+        self._limits = limits or UpstreamLimits()
+        self._pools: dict[Origin, Pool] = {}
+
+    def pool(self, origin: Origin) -> Pool:
+        """Return the connections to an origin."""
+        found = self._pools.get(origin)
+        if found is None:
+            found = self._pools[origin] = Pool(origin, self._loop, self._limits)
+        return found
+
+    def close(self) -> None:
+        """Close what is idle, and fail what waits."""
+        for pool in self._pools.values():
+            pool.close()
+
+
+class PendingCall:
+    """A call under way: it waits for a connection, has one, or is over."""
+
+    __slots__ = ("_connection", "_done", "_timer", "body", "head", "over")
+
+    def __init__(self, head: bytes, body: bytes, done: CallDone) -> None:
+        self.head = head
+        self.body = body
+        self.over = False
+        self._done = done
+        self._connection: UpstreamConnection | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def limit(self, loop: asyncio.AbstractEventLoop, seconds: float, name: str) -> None:
+        """End the call after so many seconds."""
+        text = f'"{name}" did not answer within {seconds:g} seconds'
+        self._timer = loop.call_later(seconds, self._expire, text)
+
+    def take(self, connection: UpstreamConnection) -> None:
+        """Send the call on a connection."""
+        self._connection = connection
+        connection.send(self.head, self.body, self.tell)
+
+    def tell(self, result: Answer | CallFailed) -> None:
+        """Tell what came of it, once."""
+        if self.over:
+            return
+        self.over = True
+        self._connection = None
+        if self._timer is not None:
+            self._timer.cancel()
+        self._done(result)
+
+    def cancel(self) -> None:
+        """Call it off; nothing is told."""
+        if self.over:
+            return
+        self.over = True
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._connection is not None:
+            self._connection.cancel()
+
+    def _expire(self, text: str) -> None:
+        connection = self._connection
+        sent = connection is not None
+        if connection is not None:
+            connection.cancel()
+        self.tell(CallFailed("Timeout", text, sent=sent))
+
+
+class Pool:
+    """The connections to one origin. The one used last goes first, so that few stay open."""
+
+    def __init__(
+        self, origin: Origin, loop: asyncio.AbstractEventLoop, limits: UpstreamLimits
+    ) -> None:
+        self.limits = limits
+        self._origin = origin
+        self._loop = loop
+        self.name = str(origin)
+        self._idle: list[UpstreamConnection] = []
+        self._open = 0
+        self._waiting: deque[PendingCall] = deque()
+        self._connecting: set[asyncio.Task[None]] = set()
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._tls: ssl.SSLContext | None = None
+
+    def call(self, head: bytes, body: bytes, seconds: float | None, done: CallDone) -> Cancel:
+        """Send a request (`head` ends with its blank line); what is returned calls it off."""
+        call = PendingCall(head, body, done)
+        if seconds is not None:
+            call.limit(self._loop, seconds, self.name)
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.is_open:
+                call.take(connection)
+                return call.cancel
+        self._waiting.append(call)
+        if self._open < self.limits.connections:
+            self._open += 1
+            task = self._loop.create_task(self._connect())
+            self._connecting.add(task)
+            task.add_done_callback(self._connecting.discard)
+        return call.cancel
+
+    def freed(self, connection: UpstreamConnection) -> None:
+        """Use a connection again: for who waits, else when asked."""
+        while self._waiting:
+            call = self._waiting.popleft()
+            if not call.over:
+                call.take(connection)
+                return
+        connection.idle_since = self._loop.time()
+        self._idle.append(connection)
+        if self._sweeper is None:
+            self._sweeper = self._loop.call_later(self.limits.idle_seconds / 2, self._sweep)
+
+    def lost(self, connection: UpstreamConnection) -> None:
+        """Forget a connection; whoever waited for it needs another."""
+        self._open -= 1
+        if connection in self._idle:
+            self._idle.remove(connection)
+        self._replace()
+
+    def close(self) -> None:
+        """Close what is idle, and let nobody wait."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        for connection in tuple(self._idle):
+            connection.close()
+        for task in tuple(self._connecting):
+            task.cancel()
+        while self._waiting:
+            self._waiting.popleft().tell(CallFailed("Stopping", "the router is stopping"))
+
+    def _replace(self) -> None:
+        while self._waiting and self._waiting[0].over:
+            self._waiting.popleft()
+        if self._waiting and len(self._connecting) < len(self._waiting):
+            self._open += 1
+            task = self._loop.create_task(self._connect())
+            self._connecting.add(task)
+            task.add_done_callback(self._connecting.discard)
+
+    def _sweep(self) -> None:
+        """Close what has been idle for long: its server may be about to."""
+        self._sweeper = None
+        oldest = self._loop.time() - self.limits.idle_seconds
+        for connection in [c for c in self._idle if c.idle_since < oldest]:
+            self._idle.remove(connection)
+            connection.close()
+        if self._idle:
+            self._sweeper = self._loop.call_later(self.limits.idle_seconds / 2, self._sweep)
+
+    async def _connect(self) -> None:
+        try:
+            async with asyncio.timeout(self.limits.connect_seconds):
+                connection = await self._open_one()
+        except CallFailed as failure:
+            self._give_up(failure)
+        except TimeoutError:
+            text = (
+                f'"{self.name}" took no connection within {self.limits.connect_seconds:g} seconds'
+            )
+            self._give_up(CallFailed("ConnectTimeout", text))
+        except OSError as error:
+            why = error.strerror or str(error)
+            text = f'"{self.name}" takes no connection ({why}); see that its service is ready'
+            self._give_up(CallFailed("ConnectionRefused", text))
+        else:
+            self.freed(connection)
+
+    def _give_up(self, failure: CallFailed) -> None:
+        """Fail the call that waited longest: one attempt to connect is one call's."""
+        self._open -= 1
+        while self._waiting:
+            call = self._waiting.popleft()
+            if not call.over:
+                call.tell(failure)
+                return
+
+    async def _open_one(self) -> UpstreamConnection:
+        """Connect to the first address that takes it; raise CallFailed or the last OSError."""
+        failure: OSError = OSError("no address is known")
+        make = partial(UpstreamConnection, self, self.name)
+        host, tls = self._origin.host, self._origin.scheme == "https"
+        if tls and self._tls is None:
+            self._tls = ssl.create_default_context()
+        for address in await self._resolve():
+            try:
+                _, connection = await self._loop.create_connection(
+                    make,
+                    address,
+                    self._origin.port,
+                    ssl=self._tls,
+                    server_hostname=host if tls else None,
+                )
+            except OSError as error:
+                failure = error
+            else:
+                return connection
+        raise failure
+
+    async def _resolve(self) -> list[str]:
+        """Return the addresses of the origin that may be called; raise CallFailed for none.
+
+        They are looked at after resolving: a name may lead to any address, and change its mind.
+        """
+        host = self._origin.host
+        found = [host]
+        if is_loopback_name(host):
+            found = ["127.0.0.1", "::1"]
+        elif not _is_address(host):
+            infos = await self._loop.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+            found = list(dict.fromkeys(str(info[4][0]) for info in infos))
+        refusals = {address: refuse_ip(address) for address in found}
+        good = [address for address, refusal in refusals.items() if not refusal]
+        if not good:
+            why = next(iter(refusals.values()), "it has no address")
+            raise CallFailed("AddressRefused", f'"{self.name}" is not called: {why}')
+        return good
+
+
+def _is_address(host: str) -> bool:
+    try:
+        parse_ip(host)
+    except ValueError:
+        return False
+    return True
