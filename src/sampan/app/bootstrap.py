@@ -62,6 +62,12 @@ def _stamped(runtime: JsonObject) -> JsonObject:
     return {**runtime, "metadata": {**metadata, "annotations": annotations}}
 
 
+def is_shipped(runtime: JsonObject) -> bool:
+    """Whether a runtime is one of Sampan's own, as it was shipped."""
+    stamp = (runtime["metadata"].get("annotations") or {}).get(SHIPPED)
+    return stamp is not None and bool(stamp == _hash(runtime["spec"]))
+
+
 async def _apply_runtime(store: Store, shipped: JsonObject) -> None:
     key = Key(CLUSTER_RUNTIMES, "", shipped["metadata"]["name"])
     try:
@@ -69,9 +75,7 @@ async def _apply_runtime(store: Store, shipped: JsonObject) -> None:
     except NotFound:
         await _create(store, CLUSTER_RUNTIMES, shipped)
         return
-    stamp = found["metadata"].get("annotations", {}).get(SHIPPED)
-    untouched = stamp == _hash(found["spec"])
-    if untouched and found["spec"] != shipped["spec"]:
+    if is_shipped(found) and found["spec"] != shipped["spec"]:
         await store.update(
             CLUSTER_RUNTIMES, {**found, **shipped, "metadata": _merged(found, shipped)}
         )

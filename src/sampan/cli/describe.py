@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from base64 import b64decode
 from typing import Annotated, Any
 
 import typer
 
 from sampan.cli.client import ApiClient, JsonObject
 from sampan.cli.daemon import connect
+from sampan.cli.events import event_age
 from sampan.cli.get import formatted
 from sampan.cli.output import CliError, say, table
 from sampan.cli.targets import Target, find_targets
@@ -39,10 +41,17 @@ def described(client: ApiClient, target: Target, namespace: str, name: str) -> s
         parts.append(f"Namespace:  {metadata['namespace']}")
     parts.append(f"Kind:       {obj['kind']} ({obj['apiVersion']})")
     parts += [_section(k, metadata[k]) for k in ("labels", "annotations") if metadata.get(k)]
-    parts += [_section(k, v) for k, v in obj.items() if k not in OWN_LINES]
+    own = {k: v for k, v in obj.items() if k not in OWN_LINES}
+    parts += [_section(k, v) for k, v in (_sizes(own) if obj["kind"] == "Secret" else own).items()]
     parts += _status(obj.get("status") or {})
     parts.append(_events(client, metadata.get("namespace", ""), obj))
     return "\n".join(parts)
+
+
+def _sizes(secret: JsonObject) -> JsonObject:
+    """Return the fields of a Secret with the sizes of its values in their place."""
+    data = {key: f"{len(b64decode(value))} bytes" for key, value in secret.get("data", {}).items()}
+    return {**secret, "data": data} if data else secret
 
 
 def _status(status: JsonObject) -> list[str]:
@@ -68,23 +77,17 @@ def _events(client: ApiClient, namespace: str, obj: JsonObject) -> str:
     if not items:
         return "Events:     none"
     items.sort(key=lambda e: e.get("lastTimestamp") or "")
-    rows = [[e.get("type", ""), e.get("reason", ""), _age(e), e.get("message", "")] for e in items]
+    now = time.time()
+    rows = [
+        [e.get("type", ""), e.get("reason", ""), event_age(e, now), e.get("message", "")]
+        for e in items
+    ]
     return f"Events:\n{_indented(table(['TYPE', 'REASON', 'AGE', 'MESSAGE'], rows))}"
 
 
-def _age(event: JsonObject) -> str:
-    from sampan.machinery.timestamps import seconds
-
-    stamp = event.get("lastTimestamp")
-    if not stamp:
-        return ""
-    age = max(0, int(time.time() - seconds(stamp)))
-    count = event.get("count", 1)
-    told = f"{age}s" if age < 120 else f"{age // 60}m"
-    return f"{told} (x{count})" if count > 1 else told
-
-
 def _section(name: str, value: Any) -> str:
+    if not isinstance(value, dict | list):
+        return f"{name.capitalize() + ':':<12}{value}"
     return f"{name.capitalize()}:\n{_indented(formatted(value, 'yaml'))}"
 
 

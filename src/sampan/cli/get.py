@@ -36,8 +36,10 @@ def get(
     query = {"labelSelector": selector, "fieldSelector": field_selector}
     query = {k: v for k, v in query.items() if v}
     targets = find_targets(client, what)
-    for target in targets:
-        _show(client, target, where, output, query)
+    if len(targets) > 1:
+        _show_several(client, targets, where, output, query)
+    else:
+        _show(client, targets[0], where, output, query)
     if watch:
         if len(targets) != 1:
             raise CliError("--watch follows one kind at a time", 2)
@@ -72,23 +74,69 @@ def _show(
 ) -> None:
     if output in {"yaml", "json", "name"}:
         objects = list(_objects(client, target, where, query))
-        if output == "name":
-            for obj in objects:
-                say(object_name(obj))
-            return
-        single = len(target.names) == 1 and len(objects) == 1
-        listed = {"apiVersion": "v1", "kind": "List", "metadata": {}, "items": objects}
-        say(formatted(objects[0] if single else listed, output))
+        _say_objects(objects, output, single=len(target.names) == 1)
         return
+    text = _table(client, target, where, query, wide=output == "wide", several=False)
+    if text:
+        say(text)
+    else:
+        _note_nothing(where)
+
+
+def _show_several(
+    client: ApiClient, targets: list[Target], where: str, output: str, query: dict[str, str]
+) -> None:
+    """Show kinds one below the other, those without objects left out, as kubectl does."""
+    if output in {"yaml", "json", "name"}:
+        found = [obj for target in targets for obj in _objects(client, target, where, query)]
+        _say_objects(found, output, single=False)
+        return
+    wide = output == "wide"
+    tables = [_table(client, t, where, query, wide=wide, several=True) for t in targets]
+    if any(tables):
+        say("\n\n".join(filter(None, tables)))
+    else:
+        _note_nothing(where)
+
+
+def _note_nothing(where: str) -> None:
+    note(f"No resources found{f' in {where} namespace' if where else ''}.")
+
+
+def _say_objects(objects: list[JsonObject], output: str, *, single: bool) -> None:
+    if output == "name":
+        for obj in objects:
+            say(object_name(obj))
+        return
+    listed = {"apiVersion": "v1", "kind": "List", "metadata": {}, "items": objects}
+    say(formatted(objects[0] if single and len(objects) == 1 else listed, output))
+
+
+def _table(
+    client: ApiClient,
+    target: Target,
+    where: str,
+    query: dict[str, str],
+    *,
+    wide: bool,
+    several: bool,
+) -> str:
+    """Return the table of a kind, "" where it has no objects; among `several`, kinds are named."""
     tables = [
         client.request("GET", target.path(where, name), query=query, accept=TABLE).body
         for name in target.names or ("",)
     ]
     rows = [row for t in tables for row in t["rows"]]
     if not rows:
-        note(f"No resources found{f' in {where} namespace' if where else ''}.")
-        return
-    say(rendered(tables[0]["columnDefinitions"], rows, wide=output == "wide", every=not where))
+        return ""
+    if several:
+        kind = object_name({**_head(target), "metadata": {"name": ""}})
+        rows = [{**row, "cells": [f"{kind}{row['cells'][0]}", *row["cells"][1:]]} for row in rows]
+    return rendered(tables[0]["columnDefinitions"], rows, wide=wide, every=not where)
+
+
+def _head(target: Target) -> JsonObject:
+    return {"apiVersion": target.resource["groupVersion"], "kind": target.resource["kind"]}
 
 
 def rendered(columns: list[JsonObject], rows: list[JsonObject], *, wide: bool, every: bool) -> str:
@@ -118,11 +166,7 @@ def _objects(
         return
     listed = client.get(target.path(where), query)
     for item in listed["items"]:
-        yield {
-            "apiVersion": target.resource["groupVersion"],
-            "kind": target.resource["kind"],
-            **item,
-        }
+        yield {**_head(target), **item}
 
 
 def _follow(

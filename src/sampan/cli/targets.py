@@ -58,10 +58,27 @@ def find_targets(client: ApiClient, words: Sequence[str]) -> list[Target]:
         raise CliError("which kind of object? for example `sampan get isvc`", 2)
     if any("/" in word for word in words):
         return [_slashed(client, word) for word in words]
-    kinds = [find_resource(client, w) for w in words[0].split(",") if w]
+    kinds = [kind for w in words[0].split(",") if w for kind in _kinds(client, w)]
     if len(kinds) > 1 and len(words) > 1:
         raise CliError("names cannot be given for several kinds at once; use kind/name", 2)
     return [Target(kind, tuple(words[1:])) for kind in kinds]
+
+
+def _kinds(client: ApiClient, word: str) -> list[JsonObject]:
+    """Return the resources of a category (`all`), else the one resource that the word means."""
+    found = [r for r in client.resources() if word in r.get("categories", ())]
+    return found or [find_resource(client, word)]
+
+
+def find_named(client: ApiClient, words: Sequence[str]) -> list[Target]:
+    """Return what `iris`, `isvc iris`, `ig/chain` mean: a word alone names an InferenceService."""
+    if len(words) == 1 and "/" not in words[0]:
+        return [Target(find_resource(client, "inferenceservices"), (words[0],))]
+    targets = find_targets(client, words)
+    for target in targets:
+        if not target.names:
+            raise CliError(f"which {target.resource['name']}? give a name", 2)
+    return targets
 
 
 def _slashed(client: ApiClient, word: str) -> Target:
