@@ -1,4 +1,4 @@
-"""scikit-learn: estimators saved with joblib or pickle."""
+"""scikit-learn: estimators saved with joblib, pickle or skops."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from sampan.protocol.errors import InferenceError, InvalidInput
+from sampan.protocol.errors import InferenceError
+from sampan.protocol.tensors import InferRequest
 from sampan.runtimes.declaration import (
     SERVER_PRELOAD,
     SERVER_REQUIREMENTS,
@@ -19,9 +20,12 @@ from sampan.runtimes.declaration import (
 )
 from sampan.runtimes.model_files import open_model_file, select_model_file
 from sampan.runtimes.pickles import Untrusted, load_restricted, parse_names
+from sampan.runtimes.sklearn_blame import blame, make_columns
 from sampan.runtimes.sklearn_quick import make_quick_predict
 from sampan.runtimes.sklearn_rows import is_row_wise
+from sampan.runtimes.sklearn_skops import load_skops
 from sampan.runtimes.sklearn_types import UNKNOWN, Tensors, observe_types
+from sampan.runtimes.tabular_columns import Columns
 from sampan.server.load_failure import LoadFailure
 from sampan.server.model import Headers, Model
 from sampan.server.payloads import get_predict_input, get_predict_response
@@ -35,8 +39,14 @@ RUNTIME = Runtime(
     protocol_versions=("v1", "v2"),
     images=("kserve/sklearnserver", "kserve-sklearnserver"),
     model="sampan.runtimes.sklearn:SKLearnModel",
-    extensions=(".joblib", ".pkl", ".pickle"),
-    requirements=(*SERVER_REQUIREMENTS, "scikit-learn>=1.4", "joblib>=1.4"),
+    extensions=(".joblib", ".pkl", ".pickle", ".skops"),
+    requirements=(
+        *SERVER_REQUIREMENTS,
+        "scikit-learn>=1.4",
+        "joblib>=1.4",
+        "pandas>=2.2",
+        "skops>=0.13",
+    ),
     package="scikit-learn",
     preload=(
         *SERVER_PRELOAD,
@@ -87,6 +97,7 @@ class SKLearnModel(Model):
         self._predict: Any = None
         self._width = 0
         self._types = UNKNOWN
+        self._columns: Columns | None = None
 
     def load(self) -> bool:
         """Load the one model file of the folder; LoadFailure tells what is wrong with it."""
@@ -103,14 +114,17 @@ class SKLearnModel(Model):
         if self._predict == getattr(estimator, "predict", None):
             self._predict = make_quick_predict(estimator) or self._predict
         self._width = getattr(estimator, "n_features_in_", 0)
+        if hasattr(estimator, "feature_names_in_"):  # its columns by place are as good as by name
+            warnings.filterwarnings("ignore", "X does not have valid feature names", UserWarning)
         self._types = observe_types(self._predict, self._width)
+        self._columns = make_columns(estimator, numeric=bool(self._types.inputs))
         self.row_wise = is_row_wise(estimator)
         self.ready = True
         return self.ready
 
     def warm_up(self) -> None:
         """Predict a row of zeros: libraries that load and allocate late do it now."""
-        if self._width:
+        if self._types.inputs:
             for _ in range(_WARM_ROUNDS):
                 self.predict({"instances": [[0.0] * self._width]})
 
@@ -158,11 +172,13 @@ class SKLearnModel(Model):
         return estimator
 
     def _unpickle(self, path: Path) -> Any:
+        allowed = parse_names(_ALLOWED_FILE.read_text()) | self._allowed
+        if path.suffix == ".skops":
+            return load_skops(path, allowed, trust=self._trust)
         if self._trust:
             import joblib
 
             return joblib.load(path)
-        allowed = parse_names(_ALLOWED_FILE.read_text()) | self._allowed
         with open_model_file(path) as file:
             return load_restricted(file, allowed)
 
@@ -174,14 +190,21 @@ class SKLearnModel(Model):
     ) -> Any:
         """Answer a V1 or V2 payload. What scikit-learn finds wrong with the values is a 400."""
         del headers, response_headers
-        instances = get_predict_input(payload)
+        rows = _make_rows(payload)
         try:
-            result = self._predict(instances)
+            result = self._predict(rows)
         except (ValueError, TypeError) as error:
-            raise InvalidInput(str(error)) from error
+            raise blame(payload, error, self._columns) from error
         except Exception as error:
             raise InferenceError(str(error)) from error
         return get_predict_response(payload, result, self.name)
+
+
+def _make_rows(payload: Any) -> Any:
+    """Return what the payload asks about; a tensor a column is a DataFrame, said so or not."""
+    if isinstance(payload, InferRequest) and len(payload.inputs) > 1:
+        return payload.as_dataframe()
+    return get_predict_input(payload)
 
 
 def _select_predict(estimator: Any, path: Path) -> Any:
