@@ -11,10 +11,11 @@ import typer
 
 from sampan.cli.client import ApiClient
 from sampan.cli.daemon import connect
-from sampan.cli.output import CliError
+from sampan.cli.output import USAGE, CliError
 from sampan.cli.targets import service_name, service_path
 
 LABEL = "serving.kserve.io/inferenceservice"
+COMPONENTS = ("predictor", "transformer", "explainer")
 
 
 def logs(
@@ -23,11 +24,17 @@ def logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines come")] = False,
     tail: Annotated[int, typer.Option(help="Lines from the end; -1 for all")] = -1,
     previous: Annotated[bool, typer.Option("--previous", "-p", help="Before its restart")] = False,
+    component: Annotated[str, typer.Option(help="Only predictor, transformer or explainer")] = "",
     timestamps: Annotated[bool, typer.Option(help="Begin each line with its time")] = False,
 ) -> None:
     """Print the logs of a service's replicas; several are told apart by their names."""
+    if component not in ("", *COMPONENTS):
+        raise CliError(
+            f'--component "{component}": choose {", ".join(COMPONENTS[:-1])} or {COMPONENTS[-1]}',
+            USAGE,
+        )
     client = connect()
-    replicas = find_replicas(client, namespace, service_name(name))
+    replicas = find_replicas(client, namespace, service_name(name), component)
     query = {"follow": str(follow).lower(), "previous": str(previous).lower()}
     query |= {"timestamps": "true"} if timestamps else {}
     query |= {"tailLines": str(tail)} if tail >= 0 else {}
@@ -48,11 +55,10 @@ def logs(
         job.join()
 
 
-def find_replicas(client: ApiClient, namespace: str, name: str) -> list[str]:
-    """Return the replicas of a service, or the one replica with that name."""
-    listed = client.get(
-        f"/api/v1/namespaces/{namespace}/pods", {"labelSelector": f"{LABEL}={name}"}
-    )
+def find_replicas(client: ApiClient, namespace: str, name: str, component: str = "") -> list[str]:
+    """Return the replicas of a service or of its component, or the one replica with that name."""
+    selector = f"{LABEL}={name}" + (f",component={component}" if component else "")
+    listed = client.get(f"/api/v1/namespaces/{namespace}/pods", {"labelSelector": selector})
     names = [item["metadata"]["name"] for item in listed["items"]]
     if names:
         return names
@@ -60,7 +66,8 @@ def find_replicas(client: ApiClient, namespace: str, name: str) -> list[str]:
     if name in {pod["metadata"]["name"] for pod in pods}:
         return [name]
     client.get(service_path(namespace, name))  # no such service: says so
-    raise CliError(f'"{name}" has no replica yet; see `sampan why {name} -n {namespace}`')
+    whose = f'the {component} of "{name}"' if component else f'"{name}"'
+    raise CliError(f"{whose} has no replica yet; see `sampan why {name} -n {namespace}`")
 
 
 def _copy(client: ApiClient, path: str, prefix: bytes, lock: threading.Lock) -> None:
