@@ -20,7 +20,9 @@ _CARRIERS = frozenset(
         "terminate_with",
     )
 )  # fmt: skip
-_CONDITION_TYPES = frozenset(("Ready", "PredictorReady", "IngressReady", "Stopped"))
+_CONDITION_TYPES = frozenset(
+    ("Ready", "PredictorReady", "IngressReady", "Stopped", "ScalingLimited")
+)
 _PACKAGES = ("app", "gateway", "plan", "platforms", "runtimes", "server", "storage")
 _REASON = re.compile(r"[A-Z][a-z]+([A-Z]+[a-z]*)+|Unhealthy|Stopped|Completed|Error|OOMKilled")
 

@@ -98,6 +98,8 @@ _LOAD = {
 }
 _READY = {
     "ReplicaNotReady": "the process runs and its readiness probe does not pass",
+    "InsufficientMemory": "condition `ScalingLimited`: more replicas are wanted than the memory of "
+    "this machine holds; those that fit serve",
     "NoReplicas": "`minReplicas` is 0, and nothing starts a replica",
 }
 _ROUTE = {
@@ -128,6 +130,8 @@ _UNDER_WAY = {
     "InferenceServiceReady": "event: the service became Ready",
     "InferenceServiceNotReady": "event: the service is no longer Ready",
     "FieldNotHonoured": "event: a field of the service has no effect here",
+    "SuccessfulRescale": "event: an autoscaler changed the number of replicas, with its numbers",
+    "NoTraffic": "no request came for a whole window, so no replica is wanted",
 }
 _GROUPS: Mapping[str, Mapping[str, str]] = {
     "Decision": _DECISION,

@@ -175,3 +175,16 @@ COMPUTED: Mapping[str, tuple[ComputedColumn, ...]] = {
     "resourcequotas": QUOTAS,
 }
 """By resource id; every other resource has the columns of its registry entry."""
+
+
+def _replicas(obj: JsonObject, _: float) -> str | None:
+    """The replicas that answer and those that are wanted, as the controller notes them."""
+    notes = (obj.get("status") or {}).get("annotations") or {}
+    told = notes.get("serving.sampan.dev/replicas")
+    return str(told) if told is not None else None
+
+
+ADDED: Mapping[str, Mapping[str, ComputedColumn]] = {
+    "inferenceservices.serving.kserve.io": {"Ready": ComputedColumn("Replicas", _replicas)},
+}
+"""By resource id and the column that it stands behind: columns that KServe's CRDs do not have."""

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from sampan.apiserver.columns import COMPUTED, ComputedColumn
+from sampan.apiserver.columns import ADDED, COMPUTED, ComputedColumn
 from sampan.apiserver.durations import render_age
 from sampan.apiserver.jsonpath import find
 from sampan.machinery.registry import Column, JsonObject, Resource
@@ -37,8 +37,13 @@ def columns_of(resource: Resource) -> tuple[ComputedColumn, ...]:
     """Return the columns of a resource, its name first."""
     if resource.id in COMPUTED:
         return COMPUTED[resource.id]
-    declared = resource.columns or (_AGE,)
-    return (COMPUTED["pods"][0], *(_computed(column) for column in declared))
+    added = ADDED.get(resource.id, {})
+    columns = [COMPUTED["pods"][0]]
+    for column in resource.columns or (_AGE,):
+        columns.append(_computed(column))
+        if column.name in added:
+            columns.append(added[column.name])
+    return tuple(columns)
 
 
 def make_partial(obj: JsonObject) -> JsonObject:

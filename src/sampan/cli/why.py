@@ -37,6 +37,7 @@ def rendered(told: JsonObject) -> str:
     """Return the explanation for people."""
     lines = [f"{told['name']} is {_readiness(told)}"]
     lines += list(chain_lines(told["links"]))
+    lines += list(replica_lines(told.get("replicas") or []))
     if told.get("lastLines"):
         lines += ["", "last lines of its log:"]
         lines += [f"  {line}" for line in told["lastLines"]]
@@ -64,6 +65,13 @@ def chain_lines(links: list[JsonObject]) -> Iterator[str]:
             yield f"  {paint(component, '1')}"
         before = component
         yield ("  " if component else "") + chain_line(link)
+
+
+def replica_lines(workloads: list[JsonObject]) -> Iterator[str]:
+    """Yield how many replicas each workload has that has an autoscaler, with its numbers."""
+    for told in workloads:
+        if told["reason"]:
+            yield f"  {told['workload']} {told['replicas']}, {told['reason']}"
 
 
 def chain_line(link: dict[str, Any]) -> str:

@@ -11,8 +11,9 @@ from sampan.plan.chain import ChainLink
 from sampan.plan.conditions import condition_status
 from sampan.plan.explain import Diagnosis, why
 from sampan.plan.observed import LinkState
+from sampan.plan.replicas import render_replicas
 from sampan.plan.status import derive_status
-from sampan.plan.types import Plan, ServiceKey, Snapshot
+from sampan.plan.types import Plan, ServiceKey, Snapshot, Workload
 
 SOON_SECONDS = 5.0
 """A failed link that is tried again sooner than this is still under way for who waits for it."""
@@ -23,7 +24,7 @@ async def explain(sources: Sources, service: ServiceKey) -> JsonObject:
 
     `links` is the chain, each with `name`, `component` ("" where it is the service's), `state`,
     `reason`, `message`, `since`, `done`, `total`; `final` tells that nothing will change soon by
-    itself.
+    itself. `replicas` tells of each workload how many answer and are wanted, and why.
     """
     gathered = await gather(sources, service)
     if gathered is None:
@@ -43,7 +44,19 @@ async def explain(sources: Sources, service: ServiceKey) -> JsonObject:
         **_diagnosis(diagnosis),
         "final": _is_final(snapshot, plan, diagnosis),
         "links": [_link(link) for link in diagnosis.chain] or [_decision(diagnosis)],
+        "replicas": [_replicas(w, snapshot) for w in plan.workloads],
         "warnings": [f"{path}: {text}" for path, text in plan.warnings],
+    }
+
+
+def _replicas(workload: Workload, snapshot: Snapshot) -> JsonObject:
+    """How many replicas a workload has, and by which numbers of its autoscaler, if it has one."""
+    scale = workload.scale
+    return {
+        "workload": workload.name,
+        "replicas": render_replicas(workload, snapshot.observed),
+        "reason": scale.reason if scale else "",
+        "limited": scale.limited if scale else "",
     }
 
 

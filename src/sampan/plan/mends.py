@@ -110,6 +110,8 @@ _LOAD = {
     "NotReady": "wait while it loads; if it stays so, correct the readinessProbe or read its log: "
     "sampan logs {name}",
     "ReplicaNotReady": "read its log: sampan logs {name}",
+    "InsufficientMemory": "free memory of this machine, or set maxReplicas of the component to "
+    "what it holds",
     "NoReplicas": "set spec.predictor.minReplicas to 1 or more",
 }
 _ROUTE = {
@@ -137,7 +139,7 @@ UNDER_WAY = frozenset(
         "Adopted", "BuildingEnvironment", "Downloading", "Loading", "NoReadyReplica", "NotNeeded",
         "NotVerified", "RouteNotReady", "Starting", "MinimumReplicasAvailable",
         "MinimumReplicasUnavailable", "NewReplicaSetAvailable", "InferenceServiceReady",
-        "InferenceServiceNotReady", "FieldNotHonoured",
+        "InferenceServiceNotReady", "FieldNotHonoured", "NoTraffic", "SuccessfulRescale",
     }
 )  # fmt: skip
 """Reasons of what goes on, or is told beside a reason that has a mend: nothing to do."""
