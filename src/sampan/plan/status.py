@@ -30,6 +30,7 @@ from sampan.plan.chain import (
 from sampan.plan.conditions import condition_status, derive_conditions
 from sampan.plan.model_status import derive_model_status
 from sampan.plan.observed import Link, LinkState, Observed
+from sampan.plan.replicas import REPLICAS, derive_scaling, render_replicas
 from sampan.plan.routes import make_address, make_url
 from sampan.plan.service import component_name, components_of, deployment_mode
 from sampan.plan.types import Blocked, Component, Plan, RuntimeScope, Snapshot, Workload
@@ -61,6 +62,8 @@ def derive_status(snapshot: Snapshot, plan: Plan, observed: Observed) -> JsonObj
         ),
     }
     status |= _make_runtime(before, plan)
+    if plan.workloads and not plan.stopped:
+        status["annotations"] = {REPLICAS: render_replicas(plan.workloads[0], observed)}
     return status if plan.stopped else status | _make_urls(snapshot, before, plan, status)
 
 
@@ -126,7 +129,7 @@ def _make_conditions(snapshot: Snapshot, plan: Plan, observed: Observed) -> tupl
     ingress = _derive_ingress(components, observed.route)
     if plan.blocked and condition_status(before, STOPPED) is None:
         return (*components, ingress)
-    return (*components, ingress, Condition(STOPPED, ConditionStatus.FALSE))
+    return (*components, ingress, *derive_scaling(plan), Condition(STOPPED, ConditionStatus.FALSE))
 
 
 def _seen_components(observed: Observed) -> tuple[Component, ...]:
