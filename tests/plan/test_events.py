@@ -167,8 +167,9 @@ def fields(events):
 
 
 def test_each_field_that_is_not_acted_on_is_told_once_a_generation(story, make):
-    here = story(make.service(scaleTarget=1, logger={}))
-    assert fields(here.look(NOTHING)) == ["spec.predictor.scaleTarget", "spec.predictor.logger"]
+    here = story(make.service(scaleMetricType="Value", logger={}))
+    first = ["spec.predictor.scaleMetricType", "spec.predictor.logger"]
+    assert fields(here.look(NOTHING)) == first
     assert fields(here.look(NOTHING)) == []
     here.edit(make.service(logger={}, generation=2))
     assert fields(here.look(NOTHING)) == ["spec.predictor.logger"]

@@ -21,15 +21,11 @@ def test_a_plain_service_gives_no_warning_and_no_block(make):
 
 
 FIELDS = {
-    "a target of scaling": {"scaleTarget": 80},
-    "a metric of scaling": {"scaleMetric": "cpu"},
-    "its type": {"scaleMetricType": "Utilization"},
-    "metrics": {"autoScaling": {"metrics": []}},
+    "the type of a metric": {"scaleMetricType": "Utilization"},
     "a share for the newest revision": {"canaryTrafficPercent": 10},
     "a logger": {"logger": {"mode": "all"}},
     "a storage container": {"storageContainerName": "x"},
     "scale to zero": {"minReplicas": 0},
-    "more replicas at most than at least": {"minReplicas": 2, "maxReplicas": 3},
 }
 
 
@@ -43,6 +39,10 @@ SILENT = {
     "as many replicas at most as at least": {"minReplicas": 2, "maxReplicas": 2},
     "no upper limit": {"minReplicas": 2, "maxReplicas": 0},
     "one replica at most": {"maxReplicas": 1},
+    "more replicas at most than at least": {"minReplicas": 2, "maxReplicas": 3},
+    "a target of scaling": {"scaleTarget": 80},
+    "a metric of scaling": {"scaleMetric": "cpu"},
+    "metrics": {"autoScaling": {"metrics": []}},
     "a timeout, which is kept": {"timeout": 5},
     "a limit on concurrency, which the platform is told": {"containerConcurrency": 1},
     "a batcher, which the platform is told": {"batcher": {"maxBatchSize": 8}},
@@ -71,8 +71,6 @@ NAMED_ANNOTATIONS = [
     ("serving.kserve.io/enable-prometheus-scraping", "true"),
     ("serving.kserve.io/storageSecretName", "mine"),
     ("serving.kserve.io/nodegroup", "workers"),
-    ("serving.kserve.io/autoscalerClass", "hpa"),
-    ("serving.kserve.io/autoscalerClass", "keda"),
 ]
 
 
@@ -87,6 +85,8 @@ def test_the_annotation_is_named(make, key, value):
         ("serving.kserve.io/disable-auto-update", "false"),
         ("serving.kserve.io/autoscalerClass", "none"),
         ("serving.kserve.io/autoscalerClass", "external"),
+        ("serving.kserve.io/autoscalerClass", "hpa"),
+        ("serving.kserve.io/autoscalerClass", "keda"),
     ],
 )
 def test_the_annotation_asks_for_nothing_that_is_missing(make, key, value):
@@ -106,7 +106,7 @@ def test_a_service_for_the_cluster_alone_is_named(make):
 def test_knative_mode_is_named(make):
     service = make.service(meta_annotations={"serving.kserve.io/deploymentMode": "Serverless"})
     ((_, sentence),) = make_warnings(service, STANDARD)
-    assert sentence == "Knative mode is not built yet; the service runs in Standard mode"
+    assert sentence.startswith("revisions are not built yet; it scales as in Knative mode")
 
 
 def test_a_model_without_a_place_is_named(make):
@@ -168,7 +168,7 @@ def test_what_would_answer_wrongly_blocks(make, case):
 
 
 def test_a_field_is_named_in_whichever_component_it_stands(make):
-    fields = {"minReplicas": 0, "maxReplicas": 3, "logger": {}, "scaleTarget": 5,
+    fields = {"minReplicas": 0, "logger": {}, "scaleMetricType": "Value",
               "deploymentStrategy": {"rollingUpdate": {"maxSurge": 1}}}  # fmt: skip
     paths = warned(make.service(transformer=fields, explainer=fields))
     for component in ("transformer", "explainer"):

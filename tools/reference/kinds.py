@@ -44,8 +44,11 @@ _READ = {
     "serving.kserve.io/stop": "`true`: nothing runs until it is removed",
     "serving.kserve.io/deploymentMode": "`Standard`; `Knative` runs as Standard and is *warned*; "
     "`ModelMesh` is *blocked*",
-    "serving.kserve.io/autoscalerClass": "`none` takes `minReplicas` as it is, 0 included; `hpa` "
-    "and `keda` are *warned*: autoscaling is not built yet",
+    "serving.kserve.io/autoscalerClass": "`none` and `external` take `minReplicas` as it is, 0 "
+    "included; with `hpa` and `keda` the number follows what is used, see "
+    "[scale with the load](../how-to/scale-with-the-load.md)",
+    "autoscaling.knative.dev/...": "how the number of replicas follows the requests, see "
+    "[autoscaling](autoscaling.md)",
     "serving.sampan.dev/trust": "`true`: the model may run code when it is loaded",
 }
 _DEFAULTS = {"minReplicas": "1", "protocolVersion": "by the runtime", "mountPath": "/mnt/models"}

@@ -5,15 +5,12 @@ The rules are `sampan.autoscaler.hpa`'s; here is what they keep between two look
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sampan.autoscaler.hpa import PERIOD, Advice, Measure, Past, Rules, advise
 from sampan.autoscaler.outcome import Outcome, Seen
 from sampan.autoscaler.policy import ByResources, Target
-from sampan.autoscaler.values import AutoscalerValueError
-
-UNITS = {"cpu": "cores", "memory": "bytes"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +69,11 @@ def make_measures(targets: Sequence[Target], use: Use) -> list[Measure]:
     return found
 
 
-def validate_targets(targets: Sequence[Target], requested: Mapping[str, float]) -> None:
-    """Raise AutoscalerValueError for a share of what a container does not request."""
+def find_unrequested(targets: Sequence[Target], requested: Mapping[str, float]) -> Iterator[str]:
+    """Yield a sentence for each share of what a container does not request."""
     for target in targets:
         if target.percent and not requested.get(target.resource):
-            raise AutoscalerValueError(
+            yield (
                 f'the container requests no "{target.resource}", so {target.percent:g} % of it '
                 f'cannot be measured; set "resources.requests.{target.resource}"'
             )

@@ -13,7 +13,7 @@ from sampan.autoscaler.outcome import Outcome, Seen
 from sampan.autoscaler.reason import render_reason
 from sampan.autoscaler.settings import Settings
 from sampan.autoscaler.signal import Signal, Traffic
-from sampan.autoscaler.zero import Activity, derive_activity, let_idle
+from sampan.autoscaler.zero import Activity, Phase, derive_activity, let_idle
 
 
 class RequestScaler:
@@ -21,18 +21,20 @@ class RequestScaler:
 
     `ready` replicas that are there at the start are not taken away before a whole stable window
     has shown that they are not needed: whoever decided before may have seen what this one has not.
+    `asleep`: it is known to have none because nobody needs one, and stays so.
     """
 
-    def __init__(self, settings: Settings, ready: int, now: float) -> None:
+    def __init__(self, settings: Settings, ready: int, now: float, *, asleep: bool = False) -> None:
         self.settings = settings
         self._signal = Signal(settings.metric, now)
         self._meter = Meter(settings)
         self._memory = start_memory(ready, now)
-        self._activity = Activity("Active" if ready else "Activating", now)
-        self._initialised = ready >= ready_minimum(settings, initialised=False)
+        self._activity = Activity(_begin(ready, asleep=asleep), now)
+        self._initialised = asleep or ready >= ready_minimum(settings, initialised=False)
         self._busy_at = now
         standing = Standing(initialised=self._initialised)
-        self.current = max(ready, minimum(settings, standing), min(settings.initial, 1))
+        least = 0 if asleep else min(settings.initial, 1)
+        self.current = max(ready, minimum(settings, standing), least)
 
     def add(self, now: float, traffic: Traffic) -> None:
         """Take a reading of the workload's counters."""
@@ -90,3 +92,10 @@ class RequestScaler:
         if seen.loading and replicas < self.current:
             replicas = self.current
         return Outcome(replicas, reason, hold=idle.hold)
+
+
+def _begin(ready: int, *, asleep: bool) -> Phase:
+    """Return the phase of a workload at the first look."""
+    if ready:
+        return "Active"
+    return "Inactive" if asleep else "Activating"

@@ -87,16 +87,19 @@ class Autoscaling:
 
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
-        self._defaults = Defaults()
+        self.defaults = Defaults()
+        """What `config-autoscaler` says."""
         self._workloads: dict[str, ScaledWorkload] = {}
+        self._named: dict[ServiceKey, set[str]] = {}
         self._decided_at = self._busy_at = float("-inf")
         self._before: Mapping[str, Traffic] = {}
         self._woken: set[str] = set()
+        self._hurried: set[str] = set()
         self._wake = asyncio.Event()
 
     def configure(self, defaults: Defaults) -> None:
-        """Take what `config-autoscaler` says now; every service is to be noted anew by then."""
-        self._defaults = defaults
+        """Take what `config-autoscaler` says now; a service follows when it is noted again."""
+        self.defaults = defaults
 
     def scales(self, service: ServiceKey) -> Mapping[str, Scale]:
         """Return what is decided for each workload of a service that scales."""
@@ -110,7 +113,7 @@ class Autoscaling:
         if plan.blocked is None:
             named = {w.name for w in plan.workloads}
             for gone in [w.key for w in self._of(plan.service) if w.name not in named]:
-                del self._workloads[gone]
+                self._forget(plan.service, gone)
         for workload in plan.workloads:
             if workload.role is Role.STABLE:
                 self._note_workload(plan.service, workload, observed, mode)
@@ -136,32 +139,62 @@ class Autoscaling:
         if any(isinstance(w.scaler, RequestScaler) for w in self._workloads.values()):
             await self._read(now)
         woken, self._woken = self._woken, set()
+        hurried, self._hurried = self._hurried | woken, set()
         due = now - self._decided_at >= TICK - 0.05  # a timer that fires a hair early counts
         if due:
             self._decided_at = now
         for key, workload in tuple(self._workloads.items()):
             if key in woken and isinstance(workload.scaler, RequestScaler):
                 workload.scaler.poke(now)
-            if due or key in woken:
+            if due or key in hurried:
                 await self._decide(workload, now)
 
     def _of(self, service: ServiceKey) -> Iterator[ScaledWorkload]:
-        return (w for w in self._workloads.values() if w.service == service)
+        return (self._workloads[key] for key in sorted(self._named.get(service, ())))
+
+    def _forget(self, service: ServiceKey, key: str) -> None:
+        if self._workloads.pop(key, None) is not None:
+            self._named[service].discard(key)
+            if not self._named[service]:
+                del self._named[service]
 
     def _note_workload(
         self, service: ServiceKey, workload: Workload, observed: Observed, mode: str
     ) -> None:
         key = workload_key(service, workload.name)
-        policy = select_policy(make_component(workload, mode), self._defaults)
+        policy = select_policy(make_component(workload, mode), self.defaults)
         replicas = select_replicas(observed, workload.name)
         known = self._workloads.get(key)
         if policy is None:
-            self._workloads.pop(key, None)
+            self._forget(service, key)
         elif known is None or known.policy != policy:
             now = self._tools.clock.now()
-            self._workloads[key] = make_scaled(service, workload, policy, replicas, now)
+            held = workload.name in observed.held
+            made = make_scaled(service, workload, policy, replicas, now, held=held)
+            made.proven = known.proven if known else workload.template_hash if held else ""
+            self._workloads[key] = made
+            self._named.setdefault(service, set()).add(key)
         else:
-            known.replicas = replicas
+            known.replicas, known.template_hash = replicas, workload.template_hash
+        if key in self._workloads:
+            self._note_sleep(self._workloads[key])
+
+    def _note_sleep(self, workload: ScaledWorkload) -> None:
+        """Look at once at one that sleeps and must not, or need not be held any more."""
+        if any(r.template_hash == workload.template_hash for r in workload.ready()):
+            workload.proven = workload.template_hash
+        if not workload.scale.held:
+            return
+        holder, asleep = self._tools.holder, workload.scale.replicas == 0
+        # A template that never ran is tried before anybody asks for it (Knative's initial scale).
+        wanted = workload.proven != workload.template_hash or (
+            holder is not None and holder.waiting(workload.key)
+        )
+        if asleep and wanted:
+            self.wake(workload.key)
+        elif not asleep and workload.ready():
+            self._hurried.add(workload.key)
+            self._wake.set()
 
     async def _pause(self) -> None:
         now = self._tools.clock.now()
@@ -210,8 +243,15 @@ class Autoscaling:
         before = workload.scale
         workload.scaler.take(outcome)
         limited = before.limited if before.limited and outcome.limited else outcome.limited
-        workload.scale = Scale(outcome.replicas, outcome.hold, outcome.reason, limited)
-        if before.replicas != outcome.replicas:
-            await self._tools.announce(workload)
+        held = outcome.hold or self._queues(workload)
+        waking = held and outcome.replicas > 0 and workload.proven == workload.template_hash
+        workload.scale = Scale(outcome.replicas, held, outcome.reason, limited, waking)
         if replace(before, reason="") != replace(workload.scale, reason=""):
             self._tools.notify(workload.service)
+        if before.replicas != outcome.replicas:
+            await self._tools.announce(workload)
+
+    def _queues(self, workload: ScaledWorkload) -> bool:
+        """Tell whether requests that came while it slept wait still: later ones stand behind."""
+        holder = self._tools.holder
+        return workload.scale.held and holder is not None and holder.waiting(workload.key) > 0

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from sampan.controllers.autoscaling import Autoscaling
 from sampan.controllers.gather import SERVICES, Gathered, Sources, gather
+from sampan.controllers.scaling_settings import gather_defaults, scaling_warnings
 from sampan.machinery.controller import Result
 from sampan.machinery.errors import Conflict, NotFound
 from sampan.machinery.events import EventRecorder
@@ -51,6 +52,7 @@ class InferenceServiceController:
         return await self._converge(service, gathered)
 
     async def _converge(self, service: ServiceKey, gathered: Gathered) -> Result:
+        self._autoscaling.configure(await gather_defaults(self._store))
         gathered, plan = self._plan(gathered)
         wake_at = await self._step(service, plan, gathered.snapshot)
         observed = await self._platform.observe(service)
@@ -90,7 +92,8 @@ class InferenceServiceController:
                 await self._store.update_status(SERVICES, changed)
             except (Conflict, NotFound):
                 return  # changed meanwhile: that change is reconciled next
-        warnings = plan.warnings + self._platform.warnings(plan)
+        scaling = scaling_warnings(snapshot, plan, self._autoscaling.defaults)
+        warnings = (*scaling, *self._platform.warnings(plan))
         for event in derive_events(before, after, plan, observed, warnings):
             await self._recorder.record(snapshot.service, event)
 

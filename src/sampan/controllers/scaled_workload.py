@@ -22,7 +22,10 @@ PATIENCE_SECONDS = 600.0
 
 @dataclass(slots=True)
 class ScaledWorkload:
-    """The autoscaler of one workload. `requested` is what a replica requests: cores, bytes."""
+    """The autoscaler of one workload. `requested` is what a replica requests: cores, bytes.
+
+    `template_hash` is the newest template's, `proven` that of the last one which has served.
+    """
 
     service: ServiceKey
     name: str
@@ -31,6 +34,8 @@ class ScaledWorkload:
     scale: Scale
     requested: Mapping[str, float]
     replicas: tuple[ObservedReplica, ...] = ()
+    template_hash: str = ""
+    proven: str = ""
 
     @property
     def key(self) -> str:
@@ -72,12 +77,18 @@ def make_scaled(
     policy: Policy,
     replicas: tuple[ObservedReplica, ...],
     now: float,
+    *,
+    held: bool = False,
 ) -> ScaledWorkload:
-    """Return the autoscaler of a workload; it begins with what runs already."""
+    """Return the autoscaler of a workload; it begins with what runs already.
+
+    `held`: its requests wait at the activator; where nothing runs it sleeps, and goes on to.
+    """
     staying = [r for r in replicas if r.running and not r.draining]
     scaler: RequestScaler | ResourceScaler
     if isinstance(policy, ByRequests):
-        scaler = RequestScaler(policy.settings, len(staying), now)
+        asleep = held and not staying and policy.settings.minimum == 0
+        scaler = RequestScaler(policy.settings, len(staying), now, asleep=asleep)
     else:
         scaler = ResourceScaler(policy, len(staying), now)
     return ScaledWorkload(
@@ -85,9 +96,10 @@ def make_scaled(
         workload.name,
         policy,
         scaler,
-        Scale(scaler.current),
+        Scale(scaler.current, held=held),
         make_requested(workload.template),
         replicas,
+        workload.template_hash,
     )
 
 

@@ -26,14 +26,10 @@ from sampan.plan.types import Blocked
 Warnings: TypeAlias = tuple[tuple[str, str], ...]
 """`(path, sentence)` pairs."""
 
-_NO_SCALING = "autoscaling is not built yet; the number of replicas stays at minReplicas"
-
 # Of a component: what is said when the field is set.
 _COMPONENT_FIELDS = {
-    "scaleTarget": _NO_SCALING,
-    "scaleMetric": _NO_SCALING,
-    "scaleMetricType": _NO_SCALING,
-    "autoScaling": _NO_SCALING,
+    "scaleMetricType": "is not read, by KServe's controllers neither; scaleTarget is a percentage "
+    "of cpu or memory, and a number of requests of concurrency or rps",
     "canaryTrafficPercent": "has no effect in Standard mode; all traffic goes to the newest model",
     "logger": "payload logging is not built yet; no request or answer is logged",
     "storageContainerName": "its image is not run here; the built-in fetcher is used",
@@ -63,9 +59,11 @@ def make_warnings(service: Mapping[str, Any], config: Config) -> Warnings:
     found = [warning for check in checks for warning in check(service)]
     found += _warn_config(config)
     if deployment_mode(service, config.default_deployment_mode) == "Knative":
-        found.append(
-            ("spec.predictor", "Knative mode is not built yet; the service runs in Standard mode")
+        text = (
+            "revisions are not built yet; it scales as in Knative mode, and is updated in place "
+            "as in Standard mode"
         )
+        found.append(("spec.predictor", text))
     return tuple(found)
 
 
@@ -83,15 +81,9 @@ def _warn_scale(service: Mapping[str, Any]) -> Warnings:
     autoscaler = annotations_of(service).get(AUTOSCALER_CLASS, "hpa")
     for component in components_of(service):
         spec, root = component_spec(service, component), f"spec.{component.value}"
-        minimum, maximum = spec.get("minReplicas"), spec.get("maxReplicas") or 0
-        if minimum == 0 and autoscaler != "none":
+        if spec.get("minReplicas") == 0 and autoscaler != "none":
             text = "scale to zero is not built yet; one replica is kept"
             found.append((f"{root}.minReplicas", text))
-        if maximum > max(1 if minimum is None else int(minimum), 1):
-            found.append((f"{root}.maxReplicas", _NO_SCALING))
-    if AUTOSCALER_CLASS in annotations_of(service) and autoscaler in ("hpa", "keda"):
-        path = f'metadata.annotations["{AUTOSCALER_CLASS}"]'
-        found.append((path, f'autoscaling by "{autoscaler}" is not built yet'))
     return tuple(found)
 
 
