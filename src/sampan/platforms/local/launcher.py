@@ -75,6 +75,7 @@ class Launcher:
             on_change=on_change,
         )
         self._replicas: dict[str, Replica] = {}
+        self._by_service: dict[ServiceKey, dict[str, Replica]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
 
@@ -137,6 +138,11 @@ class Launcher:
         """Return what is known of every replica, by name."""
         return tuple(self._replicas[name].state for name in sorted(self._replicas))
 
+    def states_of(self, service: ServiceKey) -> tuple[ProcessState, ...]:
+        """Return what is known of a service's replicas, by name, whatever others there are."""
+        found = self._by_service.get(service, {})
+        return tuple(found[name].state for name in sorted(found))
+
     def state(self, replica: str) -> ProcessState:
         """Return what is known of one replica; raise NotFound."""
         try:
@@ -170,12 +176,17 @@ class Launcher:
 
     def _keep(self, replica: Replica) -> None:
         self._replicas[replica.spec.replica] = replica
+        self._by_service.setdefault(replica.spec.service, {})[replica.spec.replica] = replica
         self._spawn(self._collect(replica))
 
     async def _collect(self, replica: Replica) -> None:
         await replica.stopped()
         if self._replicas.get(replica.spec.replica) is replica:
             del self._replicas[replica.spec.replica]
+            siblings = self._by_service[replica.spec.service]
+            del siblings[replica.spec.replica]
+            if not siblings:
+                del self._by_service[replica.spec.service]
             self._around.on_change(replica.spec.service)
 
     async def _warm(self, spec: ProcessSpec) -> None:

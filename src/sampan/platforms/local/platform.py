@@ -75,6 +75,9 @@ class ProcessLauncher(Protocol):
         """Return what is known of every replica."""
 
     def warm(self, spec: ProcessSpec) -> None:
+    def states_of(self, service: ServiceKey) -> tuple[ProcessState, ...]:
+        """Return what is known of a service's replicas."""
+
         """Prepare for such a replica ahead of its start."""
 
 
@@ -230,8 +233,8 @@ class LocalPlatform:
             return {}
         return self._addresses.assign(plan.service, select_addressed(plan))
 
-    def _states(self, service: ServiceKey) -> list[ProcessState]:
-        return [s for s in self._launcher.states() if s.spec.service == service]
+    def _states(self, service: ServiceKey) -> tuple[ProcessState, ...]:
+        return self._launcher.states_of(service)
 
     def _observe_replicas(self, service: ServiceKey) -> tuple[ObservedReplica, ...]:
         found = []

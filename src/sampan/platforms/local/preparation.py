@@ -79,7 +79,7 @@ class Preparations:
     def __init__(self, tools: Tools, notify: Callable[[ServiceKey], None]) -> None:
         self._tools = tools
         self._notify = notify
-        self._all: dict[tuple[ServiceKey, str], Preparation] = {}
+        self._all: dict[ServiceKey, dict[str, Preparation]] = {}
 
     def load(self) -> None:
         """Take up the records of an earlier daemon; those whose models are gone are dropped."""
@@ -87,22 +87,22 @@ class Preparations:
             with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
                 found = _decode(json.loads(path.read_text()))
                 if all(Path(folder).exists() for folder in found.models.values()):
-                    self._all[found.service, found.workload] = found
+                    self._all.setdefault(found.service, {})[found.workload] = found
 
     def of(self, service: ServiceKey) -> list[Preparation]:
         """Return the preparations of a service."""
-        return [p for p in self._all.values() if p.service == service]
+        return list(self._all.get(service, {}).values())
 
     def services(self) -> Iterator[ServiceKey]:
         """Yield every service that something is prepared for."""
-        return (p.service for p in list(self._all.values()))
+        return iter(list(self._all))
 
     def take(self, workload: DesiredWorkload) -> Sequence[str] | None:
         """Return the folders of a workload's models, or None when something is not there any more.
 
         Caches may be emptied at any time: what has gone is prepared again.
         """
-        found = self._all.get((workload.service, workload.name))
+        found = self._all.get(workload.service, {}).get(workload.name)
         if found is None or found.template_hash != workload.template_hash:
             return None
         folders = [found.models.get(m.uri, "") for m in workload.models]
@@ -126,14 +126,18 @@ class Preparations:
 
     async def forget(self, service: ServiceKey, workload: str) -> None:
         """End what runs for a workload and drop its record."""
-        found = self._all.pop((service, workload), None)
+        prepared = self._all.get(service, {})
+        found = prepared.pop(workload, None)
+        if not prepared:
+            self._all.pop(service, None)
         if found is not None:
             await _cancel(found.tasks.values())
         self._tools.layout.prepared(service, workload).unlink(missing_ok=True)
 
     async def close(self) -> None:
         """End everything that runs; records stay."""
-        await _cancel(task for p in self._all.values() for task in p.tasks.values())
+        everything = [p for prepared in self._all.values() for p in prepared.values()]
+        await _cancel(task for p in everything for task in p.tasks.values())
 
     def _run(
         self,
@@ -151,12 +155,12 @@ class Preparations:
         )
 
     def _current(self, workload: DesiredWorkload) -> Preparation:
-        key = (workload.service, workload.name)
-        found = self._all.get(key)
+        prepared = self._all.setdefault(workload.service, {})
+        found = prepared.get(workload.name)
         if found is None or found.template_hash != workload.template_hash:
             for task in found.tasks.values() if found else ():
                 task.cancel()
-            found = self._all[key] = Preparation(
+            found = prepared[workload.name] = Preparation(
                 workload.service, workload.name, workload.component, workload.template_hash
             )
         return found

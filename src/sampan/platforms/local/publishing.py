@@ -31,6 +31,10 @@ _HEALTH_SECONDS = 0.5
 VERIFY_AGAIN_SECONDS = 10.0
 """A route that passes is tried again this often; Envoy's own checks tell the rest."""
 _RETRY_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0)
+VERIFY_EACH_SECONDS = 0.2
+"""Of many routes one is tried this often: else a thousand at rest would cost a tenth of a core."""
+_YOUNG_SECONDS = 5.0
+"""What changed this short ago is compared at each look, though the gateway tells nothing new."""
 _STILL_SERVING = frozenset({"ConfigRejected", "ConfigNotTaken"})
 _BACKEND_MISSING = frozenset({502, 503, 504})
 
@@ -63,6 +67,7 @@ class _Entry:
     verified: frozenset[Endpoint] = frozenset()
     verified_at: float = 0.0
     verifying: asyncio.Task[None] | None = field(default=None, compare=False)
+    changed_at: float = 0.0
 
     def endpoints(self) -> frozenset[Endpoint]:
         return frozenset(e for c in self.clusters for e in c.endpoints)
@@ -86,7 +91,7 @@ class Publisher:
         self._entries: dict[ServiceKey, _Entry] = {}
         self._not_taken: dict[ServiceKey, GatewayError] = {}
         self._lock = asyncio.Lock()
-        self._wanted: RouteTable | None = None
+        self._seen: Health | None = None
         self._watcher: asyncio.Task[None] | None = None
 
     async def start(self, alive: Collection[Endpoint]) -> None:
@@ -166,6 +171,7 @@ class Publisher:
                 self._set(service, entry, LinkState.FAILED, error.reason, error.message)
             return
         self._not_taken.pop(service, None)
+            self._seen = None
         self._note(service, refusals)
 
     def _note(self, service: ServiceKey, refusals: tuple[Refusal, ...]) -> None:
@@ -181,6 +187,7 @@ class Publisher:
         entry.verified &= entry.endpoints()
         if not entry.healthy and not entry.verified:  # all are new: nothing is known of them
             self._set(service, entry, LinkState.WAITING, "NotVerified", "no request has passed yet")
+        entry.changed_at = self._clock.now()
         self._verify(service)
 
     async def _apply(self) -> tuple[Refusal, ...]:
@@ -217,11 +224,10 @@ class Publisher:
             return
         now = self._clock.now()
         for service, entry in self._entries.items():
-            self._take_health(service, entry, health)
-            if (
-                entry.link.state is not LinkState.DONE
-                or now - entry.verified_at > VERIFY_AGAIN_SECONDS
-            ):
+            if news or now - entry.changed_at < _YOUNG_SECONDS:
+                self._take_health(service, entry, health)
+            passing = entry.link.state is LinkState.DONE
+            if entry.endpoints() and not (passing and now - entry.verified_at <= again):
                 self._verify(service)
 
     def _fail_all(self, reason: str, message: str) -> None:
@@ -229,6 +235,8 @@ class Publisher:
             entry.healthy = entry.verified = frozenset()
             self._set(service, entry, LinkState.FAILED, reason, message)
 
+        again = max(VERIFY_AGAIN_SECONDS, VERIFY_EACH_SECONDS * len(self._entries))
+        news, self._seen = health is not self._seen, health
     def _take_health(self, service: ServiceKey, entry: _Entry, health: Health) -> None:
         found, known = select_healthy(entry.clusters, health), bool(entry.healthy)
         if found != entry.healthy:
@@ -238,6 +246,7 @@ class Publisher:
             return  # a request has just passed, and the gateway's own check has yet to
         unhealthy = select_unhealthy(entry.clusters, health)
         if unhealthy and entry.link.state is LinkState.DONE:
+        self._seen = None
             entry.verified = frozenset()
             self._set(
                 service, entry, LinkState.FAILED, "EndpointsUnhealthy",
@@ -288,7 +297,8 @@ class Publisher:
         link = entry.link
         if (link.state, link.reason, link.message) == (state, reason, message):
             return
-        since = link.since if link.state is state else self._clock.now()
+        entry.changed_at = self._clock.now()
+        since = link.since if link.state is state else entry.changed_at
         entry.link = Link(state, reason, message, since)
         self._notify(service)
 

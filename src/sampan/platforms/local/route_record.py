@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any, TypeAlias
+
+import orjson
 
 from sampan.gateway.table import Cluster, ComponentRoute, Endpoint, Share, TableRoute
 from sampan.plan.types import ServiceKey
@@ -21,18 +21,18 @@ def write_routes(layout: Layout, routes: Mapping[ServiceKey, Published]) -> None
         {
             "namespace": service.namespace,
             "name": service.name,
-            "route": asdict(route) if route else None,
-            "clusters": [asdict(cluster) for cluster in clusters],
+            "route": route,
+            "clusters": clusters,
         }
         for service, (route, clusters) in routes.items()
     ]
-    write_private_file(layout.routes, json.dumps(told).encode())
+    write_private_file(layout.routes, orjson.dumps(told))
 
 
 def read_routes(layout: Layout) -> dict[ServiceKey, Published]:
     """Return what was recorded; nothing where there is no record that can be read."""
     try:
-        told = json.loads(layout.routes.read_text())
+        told = orjson.loads(layout.routes.read_bytes())
         return {ServiceKey(t["namespace"], t["name"]): _decode(t) for t in told}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
