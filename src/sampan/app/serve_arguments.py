@@ -105,6 +105,12 @@ def parse(argv: list[str], *, with_models: bool = False) -> Options:
         parser.error(f"--reload watches a model's file; give the model as {FORM}")
     values["middleware"] = tuple(values["middleware"] or ())
     values["capacity"] = take_capacity(values)
+    runtime = values["runtime"]
+    if values["capacity"].workers > 1 and runtime and not get_runtime(runtime).forks:
+        parser.error(
+            f'Workers cannot be greater than 1: a model of "{runtime}" does not outlive a fork; '
+            "leave out --workers"
+        )
     if known.reload and values["capacity"].workers > 1:
         parser.error("--reload works in one process; leave out --workers")
     try:

@@ -15,6 +15,8 @@ RUNTIMES = {
     "sklearn": "sampan.runtimes.sklearn:RUNTIME",
     "xgboost": "sampan.runtimes.xgboost:RUNTIME",
     "lightgbm": "sampan.runtimes.lightgbm:RUNTIME",
+    "catboost": "sampan.runtimes.catboost:RUNTIME",
+    "pmml": "sampan.runtimes.pmml:RUNTIME",
     "onnx": "sampan.runtimes.onnx:RUNTIME",
 }
 """Runtime by its short name (`--runtime`): where its declaration is."""

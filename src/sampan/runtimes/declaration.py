@@ -102,6 +102,8 @@ class Runtime:
     multi_model: bool = True
     options: tuple[str, ...] = ()
     """Arguments of the server that the model takes as keywords: `nthread`."""
+    forks: bool = True
+    """Whether a loaded model lives on in forked workers; else there is one process."""
     arguments: str = ""
     server: str = ""
     container: Container = Container()

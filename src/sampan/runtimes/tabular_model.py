@@ -6,6 +6,7 @@ batching, and errors that name the feature.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +14,10 @@ from typing import Any, ClassVar
 
 from sampan.protocol.errors import InferenceError, InvalidInput
 from sampan.runtimes.model_files import select_model_file
-from sampan.runtimes.sklearn_types import UNKNOWN, Tensors, observe_types
+from sampan.runtimes.sklearn_types import UNKNOWN, Tensors, Types, make_outputs, observe_types
 from sampan.runtimes.tabular_columns import Columns
-from sampan.runtimes.tabular_rows import Matrix, make_matrix
+from sampan.runtimes.tabular_rows import make_matrix
+from sampan.runtimes.tabular_values import DATATYPES, Field, make_values
 from sampan.server.load_failure import LoadFailure
 from sampan.server.model import Headers, Model
 from sampan.server.payloads import get_predict_response
@@ -32,9 +34,17 @@ class Table:
     """
 
     columns: Columns
-    predict: Callable[[Matrix], Any]
+    predict: Callable[[Any], Any]
     refusals: tuple[type[Exception], ...] = (ValueError, TypeError)
     row_wise: bool = False
+    fields: tuple[Field, ...] = ()
+    """The columns' kinds where not all are numbers; `predict` then gets a list of rows."""
+
+    def zeros(self) -> Any:
+        """Return one row of nothing: zeros, and empty texts."""
+        if not self.fields:
+            return [[0.0] * self.columns.width]
+        return [[0.0 if field.kind == "number" else "" for field in self.fields]]
 
 
 class TabularModel(Model):
@@ -75,8 +85,9 @@ class TabularModel(Model):
                 "ModelCorrupt", f'model file "{path.name}" is empty; save the model again'
             )
         self._table = table = self.read(path, self._nthread)
-        self._types = observe_types(table.predict, table.columns.width, "FP32")
+        self._types = _observe(table)
         self.row_wise = table.row_wise
+        self.takes_arrays = not table.fields  # joined as one array, whole numbers may turn real
         self.ready = True
         return self.ready
 
@@ -90,12 +101,12 @@ class TabularModel(Model):
 
     def warm_up(self) -> None:
         """Predict a row of zeros: libraries that load and allocate late do it now."""
-        if self._table is not None:
+        if self._table is not None and self._types.outputs:
             for _ in range(_WARM_ROUNDS):
-                self.predict({"instances": [[0.0] * self._table.columns.width]})
+                self.predict({"instances": self._table.zeros()})
 
     def get_input_types(self) -> Tensors:
-        """Return the matrix that it takes."""
+        """Return the matrix that it takes; of columns that differ in kind, a tensor each."""
         return self._types.inputs
 
     def get_output_types(self) -> Tensors:
@@ -113,7 +124,10 @@ class TabularModel(Model):
         table = self._table
         if table is None:
             raise InferenceError("the model is not loaded")
-        rows = make_matrix(payload, table.columns)
+        if table.fields:
+            rows = [list(row) for row in zip(*make_values(payload, table.fields), strict=True)]
+        else:
+            rows = make_matrix(payload, table.columns)
         try:
             result = table.predict(rows)
         except table.refusals as error:
@@ -121,3 +135,21 @@ class TabularModel(Model):
         except Exception as error:
             raise InferenceError(str(error)) from error
         return get_predict_response(payload, result, self.name)
+
+
+def wants_probabilities() -> bool:
+    """Whether PREDICT_PROBA asks for probabilities in the place of classes (KServe's variable)."""
+    return os.environ.get("PREDICT_PROBA", "").lower() == "true"
+
+
+def _observe(table: Table) -> Types:
+    if not table.fields:
+        return observe_types(table.predict, table.columns.width, "FP32")
+    inputs = [
+        {"name": field.name, "datatype": DATATYPES[field.kind], "shape": [-1]}
+        for field in table.fields
+    ]
+    try:
+        return Types(inputs, make_outputs(table.predict(table.zeros())))
+    except table.refusals:
+        return Types(inputs, [])
