@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from onnx import ModelProto, TensorProto, helper
 
-FLOAT, INT64, STRING = TensorProto.FLOAT, TensorProto.INT64, TensorProto.STRING
+FLOAT, INT32, INT64 = TensorProto.FLOAT, TensorProto.INT32, TensorProto.INT64
+STRING = TensorProto.STRING
 WEIGHTS = np.arange(12, dtype=np.float32).reshape(4, 3)
 BIAS = np.array([0.5, -1.0, 2.0], dtype=np.float32)
 

@@ -103,7 +103,7 @@ def _serve_forked(options: Options, make: MakeServed, sockets: Sockets) -> int:
     loads = Metrics()
     try:
         served = make(options)
-        failure = _load_here(served.repository, options, loads)
+        failure = _load_here(served.repository, _is_fatal(served, options), loads)
     except (LoadFailure, ValueError, OSError) as error:
         failure = describe_failure(error)
     if failure is not None:
@@ -123,8 +123,13 @@ def _serve_forked(options: Options, make: MakeServed, sockets: Sockets) -> int:
         return supervisor.run()
 
 
-def _load_here(repository: ModelRepository, options: Options, loads: Metrics) -> LoadFailure | None:
-    """Load on this thread and count it; return why the only model cannot be served."""
+def _is_fatal(served: Served, options: Options) -> bool:
+    """Whether a model that does not load ends the server: the only one does, of several none."""
+    return served.strict or (len(served.repository.names()) == 1 and not options.multi_model)
+
+
+def _load_here(repository: ModelRepository, fatal: bool, loads: Metrics) -> LoadFailure | None:
+    """Load on this thread and count it; return why a model cannot be served where it is fatal."""
     names = repository.names()
     for name in names:
         entry = repository.get(name)
@@ -140,7 +145,7 @@ def _load_here(repository: ModelRepository, options: Options, loads: Metrics) ->
             loads.observe_load(name, perf_counter() - began, success=False)
             logger.error('model "%s" does not load: %s', name, failure.message)  # noqa: TRY400
             entry.reason = failure.message
-            if len(names) == 1 and not options.multi_model:
+            if fatal:
                 return failure
     return None
 
@@ -172,7 +177,7 @@ async def _serve(
     apply_capacity(dataplane, options.capacity)
     extended = Extended(served.extensions)
     observation = make_observation(options)
-    listeners = make_listeners(dataplane, options, extended, observation)
+    listeners = make_listeners(dataplane, options, extended, observation, served.api)
     try:
         certificate = Certificate(options.address) if options.address.ssl_certfile else None
     except (OSError, ssl.SSLError) as error:
@@ -181,7 +186,7 @@ async def _serve(
     beside = _start_beside(dataplane, certificate, worker, stop)
     try:
         async with extended.lifespan():
-            failure = await _load(dataplane, workers, options, stop)
+            failure = await _load(dataplane, workers, _is_fatal(served, options), stop)
             if failure is None:
                 await _until(stop, Reloader(repository, workers, files) if files else None)
                 logger.info("draining, at most %s seconds", options.grace_period)
@@ -241,11 +246,11 @@ async def _until(stop: asyncio.Event, reloader: Reloader | None) -> None:
 
 
 async def _load(
-    dataplane: DataPlane, workers: Workers, options: Options, stop: asyncio.Event
+    dataplane: DataPlane, workers: Workers, fatal: bool, stop: asyncio.Event
 ) -> LoadFailure | None:
     """Load every registered model on a thread while health is answered already.
 
-    Return why the only model cannot be served; of several, those that cannot stay not ready.
+    Return why a model cannot be served where that is fatal; else it stays not ready.
     """
     repository = dataplane.repository
     names = repository.names()
@@ -268,7 +273,7 @@ async def _load(
         failure = describe_failure(error)
         logger.error('model "%s" does not load: %s', name, failure.message)
         entry.reason = failure.message
-        if len(names) == 1 and not options.multi_model:
+        if fatal:
             return failure
     for name in names:
         await _warm_up(repository.get(name).model, workers)

@@ -16,8 +16,9 @@ from sampan.app.serve_extensions import add_extension_arguments
 from sampan.app.serve_observation import add_arguments as add_observation
 from sampan.app.serve_socket import Address, add_address_arguments, take_address
 from sampan.app.targets import FORM, Target, parse_target
-from sampan.runtimes import RUNTIMES, get_runtime
+from sampan.runtimes import RUNTIMES, get_runtime, resolve
 from sampan.runtimes.model_files import sub_folders
+from sampan.runtimes.serving import Translated
 
 _NOT_HONOURED = {
     "--max_threads": "gRPC calls run on the threads of --max_asyncio_workers",
@@ -75,6 +76,8 @@ class Options:
     enable_grpc: bool = True
     grpc_max_receive_message_length: int = _MESSAGE_BYTES
     grpc_max_send_message_length: int = _MESSAGE_BYTES
+    server_options: tuple[str, ...] = ()
+    """NAME=VALUE each: options of the server that the runtime stands for."""
     nthread: int = 1
     """Threads of one prediction, where the runtime says that it takes them."""
 
@@ -86,6 +89,10 @@ def parse(argv: list[str], *, with_models: bool = False) -> Options:
     neither a folder nor a target is needed.
     """
     parser = _make_parser()
+    try:
+        argv, notes = _translate(argv)
+    except ValueError as error:
+        parser.error(str(error))
     first = next((i for i, word in enumerate(argv) if word.startswith("-")), len(argv))
     known, rest = parser.parse_known_args(argv[first:])
     values = vars(known)
@@ -104,6 +111,7 @@ def parse(argv: list[str], *, with_models: bool = False) -> Options:
     if known.reload and not values["targets"]:
         parser.error(f"--reload watches a model's file; give the model as {FORM}")
     values["middleware"] = tuple(values["middleware"] or ())
+    values["server_options"] = tuple(values.pop("server_option") or ())
     values["capacity"] = take_capacity(values)
     runtime = values["runtime"]
     if values["capacity"].workers > 1 and runtime and not get_runtime(runtime).forks:
@@ -119,7 +127,18 @@ def parse(argv: list[str], *, with_models: bool = False) -> Options:
         values["log_level"] = _log_level(os.environ.get(LEVEL_VARIABLE, "INFO"))
     except ValueError as error:
         parser.error(str(error))
-    return Options(**values, warnings=tuple(_warnings(rest)))
+    return Options(**values, warnings=(*notes, *_warnings(rest)))
+
+
+def _translate(argv: list[str]) -> tuple[list[str], tuple[str, ...]]:
+    """Return the arguments of another server in ours, where the runtime stands for one."""
+    named = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    named.add_argument("--runtime", default="")
+    known, _ = named.parse_known_args(argv)
+    if known.runtime not in RUNTIMES or not get_runtime(known.runtime).arguments:
+        return argv, ()
+    translated: Translated = resolve(get_runtime(known.runtime).arguments)(argv)
+    return list(translated.argv), translated.warnings
 
 
 def _log_level(value: str) -> str:
@@ -156,6 +175,8 @@ def _make_parser() -> argparse.ArgumentParser:
     add("--allow_classes", default="", help="file of further allowed names, module:class a line")
     add("--multi_model", action="store_true", help="each sub-folder is a model")
     add("--nthread", type=_positive, default=1, help="threads of one prediction; default 1")
+    text = "an option of the server that the runtime stands for, as Triton's load-model"
+    add("--server_option", action="append", type=_option, metavar="NAME=VALUE", help=text)
     add("--reload", action="store_true", help="serve an edited model file without a restart")
     return parser
 
@@ -185,7 +206,8 @@ def select_runtime(model_dir: str) -> str:
 def _is_multi_model(model_dir: str, runtime: str) -> bool:
     """Whether the folder holds no model file but folders (KServe's multi-model mode)."""
     folder = Path(model_dir)
-    if not get_runtime(runtime).multi_model or not sub_folders(folder):
+    declared = get_runtime(runtime)
+    if not declared.multi_model or declared.server or not sub_folders(folder):
         return False
     return not any(
         path.is_file() and path.name.endswith(get_runtime(runtime).extensions)
@@ -219,6 +241,12 @@ def _truth(value: str) -> bool:
         return strtobool(value)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _option(value: str) -> str:
+    if not value.partition("=")[1]:
+        raise argparse.ArgumentTypeError(f'"{value}" sets nothing; write NAME=VALUE')
+    return value
 
 
 def _port(value: str) -> int:

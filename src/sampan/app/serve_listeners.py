@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+from typing import Any
 
 from sampan.app.serve_arguments import Options
 from sampan.app.serve_extensions import Extended
@@ -25,7 +26,11 @@ class PortTaken(Exception):
 
 
 def make_listeners(
-    dataplane: DataPlane, options: Options, extended: Extended, observation: Observation
+    dataplane: DataPlane,
+    options: Options,
+    extended: Extended,
+    observation: Observation,
+    api: Any = None,
 ) -> dict[int, Listener]:
     """Return a listener a port, the HTTP port first."""
     limits = Limits(
@@ -33,7 +38,7 @@ def make_listeners(
         idle_seconds=float(options.timeout_keep_alive),
         message_bytes=options.grpc_max_receive_message_length,
     )
-    rest = Rest(dataplane, observation, extended.fallback)
+    rest = Rest(dataplane, observation, extended.fallback, api)
     submit = extended.wrap(rest.submit)
     grpc = None
     if options.enable_grpc:
@@ -42,6 +47,7 @@ def make_listeners(
             options.grpc_max_receive_message_length,
             options.grpc_max_send_message_length,
             observation,
+            api,
         )
     return {port: Listener(submit, limits, grpc) for port in _ports(options)}
 

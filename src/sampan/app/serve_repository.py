@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sampan.app.serve_arguments import Options
 from sampan.app.serve_extensions import Extensions, load_extensions
@@ -11,6 +12,7 @@ from sampan.app.targets import make_model
 from sampan.runtimes import get_runtime, resolve
 from sampan.runtimes.model_files import sub_folders
 from sampan.runtimes.pickles import parse_names
+from sampan.runtimes.serving import Offer, Order
 from sampan.server.load_failure import LoadFailure
 from sampan.server.model import Model
 from sampan.server.repository import ModelRepository
@@ -22,12 +24,42 @@ class Served:
 
     repository: ModelRepository
     extensions: Extensions
+    api: Any = None
+    """The interface of another server, where the runtime stands for one (`runtimes.serving`)."""
+    strict: bool = False
+    """Whether one model that does not load at the start ends the server."""
 
 
 def make_served(options: Options) -> Served:
     """Return what the arguments name, no model loaded; LoadFailure, ValueError, OSError."""
-    repository = _make_repository(options)
-    return Served(repository, load_extensions(options))
+    offer = _make_offer(options)
+    return Served(offer.repository, load_extensions(options), offer.api, offer.strict)
+
+
+def _make_offer(options: Options) -> Offer:
+    """Return what the runtime makes of a folder; of targets and plain runtimes, their models."""
+    server = "" if options.targets else get_runtime(options.runtime).server
+    if not server:
+        return Offer(_make_repository(options))
+    given: dict[str, list[str]] = {}
+    for name, _, value in (option.partition("=") for option in options.server_options):
+        given.setdefault(name, []).append(value)
+    order = Order(
+        options.model_name,
+        Path(options.model_dir),
+        options.trust,
+        _allowed(options),
+        {name: ",".join(values) for name, values in given.items()},
+    )
+    offer: Offer = resolve(server)(order)
+    return offer
+
+
+def _allowed(options: Options) -> frozenset[str]:
+    """Return the further names that pickles may hold."""
+    if not options.allow_classes:
+        return frozenset()
+    return parse_names(Path(options.allow_classes).read_text())
 
 
 def _make_repository(options: Options) -> ModelRepository:
@@ -39,9 +71,7 @@ def _make_repository(options: Options) -> ModelRepository:
         return repository
     runtime = get_runtime(options.runtime)
     model_class = resolve(runtime.model)
-    allowed = frozenset[str]()
-    if options.allow_classes:
-        allowed = parse_names(Path(options.allow_classes).read_text())
+    allowed = _allowed(options)
     root = Path(options.model_dir)
     own = {name: getattr(options, name) for name in runtime.options}
 

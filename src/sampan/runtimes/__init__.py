@@ -18,6 +18,7 @@ RUNTIMES = {
     "catboost": "sampan.runtimes.catboost:RUNTIME",
     "pmml": "sampan.runtimes.pmml:RUNTIME",
     "onnx": "sampan.runtimes.onnx:RUNTIME",
+    "triton": "sampan.runtimes.triton.runtime:RUNTIME",
 }
 """Runtime by its short name (`--runtime`): where its declaration is."""
 

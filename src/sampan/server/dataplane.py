@@ -56,6 +56,8 @@ class DataPlane:
         """The metrics of the server's other processes."""
         self._workers = workers
         self._tasks: set[asyncio.Task[None]] = set()
+        self.on_end: Callable[[Job, str], None] | None = None
+        """Told of each inference that has ended, and of its HTTP status."""
         self.started = False
         """Set when the first loading is over: until then the server is not ready."""
 
@@ -134,7 +136,7 @@ class DataPlane:
         entry.queue = BatchQueue(
             BatchModel.of(entry.model, tagged=self.batch_limits.tagged),
             entry.pace,
-            self.batch_limits,
+            entry.model.batch_limits or self.batch_limits,
             self._workers,
             (self._settle, partial(self.metrics.observe_batch, name)),
         )
@@ -178,6 +180,8 @@ class DataPlane:
         failed = isinstance(outcome, Exception)
         code = str(status_of(outcome)) if failed else "200"
         job.counts.end(job.ran, perf_counter() - job.begun, code)
+        if self.on_end is not None:
+            self.on_end(job, code)
         if failed and not isinstance(outcome, (ServingError, NotImplementedError)):
             headers, name = job.inference.headers, job.inference.model_name
             request_id = headers.get("x-request-id", "-")

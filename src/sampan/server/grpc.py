@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from sampan.machinery.registry import JsonObject
 from sampan.protocol.errors import ServerNotReady, ServingError
@@ -45,6 +45,17 @@ class Unary(NamedTuple):
     act: Callable[[JsonObject], Answered]
 
 
+Method: TypeAlias = "Callable[[bytes], bytes | Coroutine[Any, Any, bytes]]"
+"""A method of another server's interface: a message in, a message out."""
+
+
+class Api(Protocol):
+    """Another server's interface, beside KServe's and before it where both have a method."""
+
+    def methods(self, dataplane: DataPlane) -> Mapping[bytes, Method]:
+        """Return its methods by path."""
+
+
 class Grpc:
     """The `Calls` of a wire. `most_received` and `most_sent` are bytes of a message."""
 
@@ -54,8 +65,10 @@ class Grpc:
         most_received: int = MESSAGE_BYTES,
         most_sent: int = MESSAGE_BYTES,
         observation: Observation | None = None,
+        api: Api | None = None,
     ) -> None:
         self._dataplane = dataplane
+        self._methods = {} if api is None else api.methods(dataplane)
         self._tracing = observation.tracing if observation is not None else None
         self._observed = observation.of_answers() if observation is not None else None
         self._make_exchange = Exchange if self._tracing is None else self._tracing.make_exchange
@@ -144,6 +157,14 @@ class Grpc:
     # -- methods of small messages -----------------------------------------------------------
 
     def _act(self, target: bytes, message: bytes, call: Call) -> None:
+        own = self._methods.get(target)
+        if own is not None:
+            made = own(message)
+            if isinstance(made, bytes):
+                call.settle(answer(made))
+            else:
+                self._await(made, call)
+            return
         method = self._unary.get(target)
         if method is None:
             raise RpcError(Status.UNIMPLEMENTED, _UNKNOWN)
@@ -151,7 +172,10 @@ class Grpc:
         if isinstance(answered, dict):
             call.settle(answer(messages.encode(method.gives, answered)))
             return
-        task = asyncio.get_running_loop().create_task(_await(answered, method.gives, call))
+        self._await(_encoded(answered, method.gives), call)
+
+    def _await(self, made: Coroutine[Any, Any, bytes], call: Call) -> None:
+        task = asyncio.get_running_loop().create_task(_settle(made, call))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -192,9 +216,13 @@ class Grpc:
         return {"model_name": name, "isUnloaded": True}
 
 
-async def _await(answered: Coroutine[Any, Any, JsonObject], gives: str, call: Call) -> None:
+async def _encoded(answered: Coroutine[Any, Any, JsonObject], gives: str) -> bytes:
+    return messages.encode(gives, await answered)
+
+
+async def _settle(made: Coroutine[Any, Any, bytes], call: Call) -> None:
     try:
-        call.settle(answer(messages.encode(gives, await answered)))
+        call.settle(answer(await made))
     except Exception as error:  # noqa: BLE001  # becomes the answer
         _log(error)
         call.settle(error)

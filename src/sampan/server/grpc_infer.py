@@ -50,6 +50,7 @@ def make_inference(
         partial(_fill, received, caller),
         partial(answer_inference, raw=received.is_raw, most=most, stamp=exchange.stamp),
         gone=caller.gone,
+        version=received.request.model_version or "",
     )
     exchange.inference = inference
     return inference

@@ -36,6 +36,8 @@ class Inference:
     encode: Callable[[Any, Headers], Any]
     verb: InferenceVerb = InferenceVerb.PREDICT
     gone: Callable[[], bool] = _stays
+    version: str = ""
+    """The model's version that is asked for; empty: whatever is served."""
     ran: Ran | None = None
     """What its job measures: there once the data plane has taken it in."""
 
@@ -69,3 +71,7 @@ class Job:
         self.outcome: Any = None
         self.settled = False
         self.begun = perf_counter()
+
+    def seconds(self) -> float:
+        """Return the time since it was taken in."""
+        return perf_counter() - self.begun

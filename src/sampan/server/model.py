@@ -6,6 +6,7 @@ from enum import Enum
 from typing import Any, TypeAlias
 
 from sampan.protocol import v1
+from sampan.server.batching import BatchLimits
 
 Headers: TypeAlias = "dict[str, str]"
 """Request headers as a model sees them: names in lower case."""
@@ -37,6 +38,9 @@ class Model:
 
     takes_arrays = False
     """Whether `instances` of a batch may be a NumPy array instead of lists."""
+
+    batch_limits: BatchLimits | None = None
+    """How its requests are gathered, where that is not the server's way."""
 
     platform = ""
     """What runs it, for V2's metadata."""

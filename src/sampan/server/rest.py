@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import traceback
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from functools import partial
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import orjson
 
@@ -21,6 +21,7 @@ from sampan.server.pages import make_docs, make_openapi
 from sampan.server.reading import Reading, read
 from sampan.server.rest_calls import V1Call, blame_encoding, make_generate, make_v2
 from sampan.server.routes import DOCS, ROUTES, RouteTable
+from sampan.server.routes import Route as Pattern
 from sampan.server.streaming import Streaming, start
 from sampan.server.streaming import answer as answer_stream
 from sampan.wire.message import Reply, Request, Response, Submit
@@ -31,6 +32,13 @@ _PREDICT = InferenceVerb.PREDICT  # looked up so often that an Enum's way is fel
 
 Parameters: TypeAlias = "dict[str, str]"
 Handler: TypeAlias = "Callable[[Request, Exchange, Route], None]"
+
+
+class Api(Protocol):
+    """Another server's interface, beside KServe's and before it where both have a path."""
+
+    def routes(self, rest: Rest) -> Iterable[tuple[Pattern, Handler]]:
+        """Return its routes, each with a handler name of its own."""
 
 
 class Route(NamedTuple):
@@ -56,6 +64,7 @@ class Rest:
         dataplane: DataPlane,
         observation: Observation | None = None,
         fallback: Submit | None = None,
+        api: Api | None = None,
     ) -> None:
         self._dataplane = dataplane
         self._observation = observation or Observation()
@@ -63,7 +72,9 @@ class Rest:
         tracing = self._observation.tracing
         self._make_exchange = Exchange if tracing is None else tracing.make_exchange
         self._fallback = fallback
-        self._table = RouteTable((*ROUTES, DOCS) if self._observation.docs else ROUTES)
+        own = () if api is None else tuple(api.routes(self))
+        routes = (*(route for route, _ in own), *ROUTES)
+        self._table = RouteTable((*routes, DOCS) if self._observation.docs else routes)
         self._handlers: dict[str, Handler] = {
             "live_v1": _always(_LIVE_V1),
             "live_v2": _always(_LIVE_V2),
@@ -84,9 +95,15 @@ class Rest:
             "load": self._load,
             "unload": self._unload,
         }
+        self._handlers |= {route.handler: handler for route, handler in own}
         if self._observation.docs:
             self._handlers["docs"] = _always(make_docs())
         self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def dataplane(self) -> DataPlane:
+        """What answers for the models."""
+        return self._dataplane
 
     def submit(self, request: Request, reply: Reply) -> None:
         """Answer a request, now or later."""
@@ -182,22 +199,22 @@ class Rest:
 
     def _predict(self, request: Request, reply: Exchange, route: Route) -> None:
         call = V1Call(request, route.parameters["name"], route.reading, reply.stamp)
-        self._begin(call.make_inference(_PREDICT), reply)
+        self.begin(call.make_inference(_PREDICT), reply)
 
     def _explain(self, request: Request, reply: Exchange, route: Route) -> None:
         call = V1Call(request, route.parameters["name"], route.reading, reply.stamp)
-        self._begin(call.make_inference(InferenceVerb.EXPLAIN), reply)
+        self.begin(call.make_inference(InferenceVerb.EXPLAIN), reply)
 
     def _infer(self, request: Request, reply: Exchange, route: Route) -> None:
-        self._begin(make_v2(request, route.parameters["name"], reply.stamp), reply)
+        self.begin(make_v2(request, route.parameters["name"], reply.stamp), reply)
 
     def _generate(self, request: Request, reply: Exchange, route: Route) -> None:
-        self._begin(make_generate(request, route.parameters["name"], events=False), reply)
+        self.begin(make_generate(request, route.parameters["name"], events=False), reply)
 
     def _generate_stream(self, request: Request, reply: Exchange, route: Route) -> None:
-        self._begin(make_generate(request, route.parameters["name"], events=True), reply)
+        self.begin(make_generate(request, route.parameters["name"], events=True), reply)
 
-    def _begin(self, inference: Inference, reply: Exchange) -> None:
+    def begin(self, inference: Inference, reply: Exchange) -> None:
         """Start an inference; its answer is a response, a stream, or what was raised."""
         reply.inference = inference
         gone = reply.gone()
@@ -249,7 +266,7 @@ class Rest:
     def _load(self, request: Request, reply: Exchange, route: Route) -> None:
         del request
         name = route.parameters["name"]
-        self._start(reply, self._dataplane.load(name), {"name": name, "load": True})
+        self.answer_with(reply, self._dataplane.load(name), {"name": name, "load": True})
 
     def _unload(self, request: Request, reply: Exchange, route: Route) -> None:
         del request
@@ -257,9 +274,11 @@ class Rest:
         self._dataplane.repository.unload(name)
         reply(_json({"name": name, "unload": True}))
 
-    def _start(
+    def answer_with(
         self, reply: Exchange, work: Coroutine[Any, Any, None], answer: dict[str, Any]
     ) -> None:
+        """Answer with this once the work is done, or with what it raises."""
+
         async def answered() -> None:
             try:
                 await work

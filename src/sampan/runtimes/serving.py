@@ -1,0 +1,45 @@
+"""How a runtime that stands for a whole server is asked to make what it serves. Plain values.
+
+`Runtime.arguments` names a function from that server's arguments to ours; `Runtime.server` one from
+an `Order` to an `Offer`. What a native argument has no name for travels as an option.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sampan.server.repository import ModelRepository
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is asked for: a folder, the name for a lone model, and the foreign server's options."""
+
+    model_name: str
+    folder: Path
+    trust: bool = False
+    allowed: frozenset[str] = frozenset()
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What is served. `api` has `routes` (`server.rest.Api`) and `methods` (`server.grpc.Api`).
+
+    `strict`: a model that does not load at the start ends the server, however many others do.
+    """
+
+    repository: ModelRepository
+    api: Any = None
+    strict: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Translated:
+    """A foreign command line in our arguments, with a sentence for each that has no effect."""
+
+    argv: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
