@@ -286,3 +286,20 @@ async def test_nghttp_is_answered(start, tmp_path):
     body.write_bytes(b"z" * 300_000)
     out = await run("nghttp", "-d", str(body), "http://{}:{}/p".format(*wire.listener.address))
     assert len(out) == 300_003
+
+
+@pytest.mark.parametrize("when", ["before the end", "after the end"])
+async def test_who_sends_no_more_and_opened_no_window_is_let_go_at_once(connect, when):
+    wire, client = await connect(held=True)
+    client.h2.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 1})
+    stream = await client.request()
+    await wire.until(lambda: bool(wire.replies))
+    await client.until(h2.events.SettingsAcknowledged)
+    if when == "before the end":
+        wire.replies[0](Response(200, b"held"))
+    client.say_no_more()
+    if when == "after the end":
+        await wire.until(wire.replies[0].gone)
+        wire.replies[0](Response(200, b"held"))
+    assert (await client.until(h2.events.StreamReset)).stream_id == stream
+    assert await client.until(h2.events.ConnectionTerminated) is None

@@ -128,7 +128,15 @@ class Http2(asyncio.Protocol):
             else:
                 self._refuse_new()
 
+    def _give_up_stuck(self) -> None:
+        """Give up what waits for a window of a peer that sends no more: it will never open one."""
+        for stream in self._connection.outbound.stuck():
+            self._connection.reset(stream, Code.CANCEL)
+            self._gone(stream)
+
     def _flush(self) -> None:
+        if self._eof:
+            self._give_up_stuck()
         data = self._connection.outbound.take()
         transport = self._transport
         if transport is None:

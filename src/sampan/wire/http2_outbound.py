@@ -152,6 +152,10 @@ class Outbound:
             self._close(stream)
         return True
 
+    def stuck(self) -> tuple[Stream, ...]:
+        """Return the streams that wait for the peer to open a window."""
+        return () if self._held else tuple(self.waiting.values())
+
     def take(self) -> bytes:
         """Return what is to be sent, once."""
         out, self._out = self._out, []
