@@ -6,8 +6,10 @@ the phase, and the number that was decided last. The simulator runs the very sam
 
 from __future__ import annotations
 
-from sampan.autoscaler.bounds import Standing, bound, minimum, ready_minimum
-from sampan.autoscaler.decide import decide, start_memory
+from dataclasses import replace
+
+from sampan.autoscaler.bounds import Bounded, Standing, bound, minimum, ready_minimum
+from sampan.autoscaler.decide import Decision, Reading, decide, start_memory
 from sampan.autoscaler.meter import Meter
 from sampan.autoscaler.outcome import Outcome, Seen
 from sampan.autoscaler.reason import render_reason
@@ -66,9 +68,11 @@ class RequestScaler:
         reading = self._meter.read(now, seen.ready)
         decision, self._memory = decide(self.settings, reading, self._memory, now)
         bounded = bound(self.settings, decision.desired, Standing(initialised=self._initialised))
-        reason = render_reason(self.settings, reading, decision, bounded)
         if bounded.replicas == 0:
-            return self._let_idle(now, seen, reason)
+            idle = self._let_idle(now, seen)
+            bounded = Bounded(idle.replicas)
+            return replace(idle, reason=self._reason(reading, decision, bounded) + idle.reason)
+        reason = self._reason(reading, decision, bounded)
         least = ready_minimum(self.settings, initialised=self._initialised)
         was = self._activity.phase
         self._activity = derive_activity(self._activity, bounded.replicas, seen.ready, least, now)
@@ -83,15 +87,20 @@ class RequestScaler:
         """Note what was made of a decision."""
         self.current = outcome.replicas
 
-    def _let_idle(self, now: float, seen: Seen, reason: str) -> Outcome:
+    def _reason(self, reading: Reading, decision: Decision, bounded: Bounded) -> str:
+        return render_reason(self.settings, reading, decision, bounded)
+
+    def _let_idle(self, now: float, seen: Seen) -> Outcome:
+        """Return what becomes of a workload that nobody asks; the reason is only what is added."""
         if not seen.can_hold:
-            return Outcome(1, f"{reason}; one is kept, for nothing would hold its requests")
+            return Outcome(1, "; one is kept, for nothing would hold its requests")
         idle = let_idle(self.settings, self._activity, now, confirmed=seen.held)
         self._activity = idle.activity
         replicas = min(self.current, 1) if idle.replicas is None else idle.replicas
         if seen.loading and replicas < self.current:
             replicas = self.current
-        return Outcome(replicas, reason, hold=idle.hold)
+        text = "; kept until none came for a whole window" if replicas else ""
+        return Outcome(replicas, text, hold=idle.hold)
 
 
 def _begin(ready: int, *, asleep: bool) -> Phase:

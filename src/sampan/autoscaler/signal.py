@@ -38,7 +38,10 @@ class Signal:
         self._total: int | None = None
 
     def add(self, now: float, traffic: Traffic) -> Iterator[tuple[float, float]]:
-        """Yield each second that is complete with this reading, as (second, value)."""
+        """Yield each second that is complete with this reading, as (its end, value).
+
+        It counts from its end on, as one that is read at that moment.
+        """
         came = self._arrivals(traffic.total)
         elapsed = now - self._at
         if elapsed <= 0 or elapsed > LONGEST_GAP:
@@ -47,7 +50,7 @@ class Signal:
         value = self._value(traffic.active, came, elapsed)
         while int(self._at) < int(now):
             end = int(self._at) + 1
-            yield float(end - 1), self._sum + value * (end - self._at)
+            yield float(end), self._sum + value * (end - self._at)
             self._at, self._sum = float(end), 0.0
         self._sum += value * (now - self._at)
         self._at = now
