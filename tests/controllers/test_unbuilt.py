@@ -18,8 +18,9 @@ from sampan.machinery.store_memory import MemoryStore
 
 Json = dict[str, Any]
 GRAPHS = "inferencegraphs.serving.kserve.io"
+SERVICES = "inferenceservices.serving.kserve.io"
 MODELS = "trainedmodels.serving.kserve.io"
-BUILT = {"InferenceService", "ServingRuntime", "ClusterServingRuntime"}
+BUILT = {"InferenceService", "InferenceGraph", "ServingRuntime", "ClusterServingRuntime"}
 
 
 def obj(kind: str, spec: Json, **more: Any) -> Json:
@@ -28,10 +29,6 @@ def obj(kind: str, spec: Json, **more: Any) -> Json:
     return {"apiVersion": version, "kind": kind, "metadata": meta, "spec": spec, **more}
 
 
-GRAPH = obj(
-    "InferenceGraph",
-    {"nodes": {"root": {"routerType": "Sequence", "steps": [{"serviceName": "a"}]}}},
-)
 MODEL = obj(
     "TrainedModel",
     {
@@ -48,13 +45,12 @@ def test_each_kind_of_ours_is_acted_on_or_says_that_it_is_not() -> None:
 
 def test_each_kind_whose_clients_wait_for_ready_gets_the_condition() -> None:
     waited_for = {r.id for r in REGISTRY if r.columns and any(c.name == "Ready" for c in r.columns)}
-    assert waited_for - {"inferenceservices.serving.kserve.io"} == set(CONDITIONS)
+    assert waited_for - {SERVICES, GRAPHS} == set(CONDITIONS)
 
 
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        (GRAPH, ["no router", "no address", 'its services "a"']),
         (MODEL, ['"p" does not get this one', 'storageUri "s3://m"']),
         (
             obj("ClusterStorageContainer", {"supportedUriFormats": [{"prefix": "x://"}]}),
@@ -81,7 +77,7 @@ def test_nothing_is_said_of_what_is_disabled_or_of_other_kinds() -> None:
     assert make_unbuilt_warnings(obj("InferenceService", {})) == []
 
 
-@pytest.mark.parametrize(("resource", "given"), [(GRAPHS, GRAPH), (MODELS, MODEL)])
+@pytest.mark.parametrize(("resource", "given"), [(MODELS, MODEL)])
 async def test_the_status_says_that_it_will_not_become_ready_and_is_written_once(
     resource: str, given: Json
 ) -> None:
@@ -101,4 +97,4 @@ async def test_the_status_says_that_it_will_not_become_ready_and_is_written_once
 async def test_an_object_that_is_gone_is_left_alone() -> None:
     store = MemoryStore(REGISTRY, SystemClock())
     controller = UnbuiltController(store, SystemClock())
-    assert await controller.reconcile(Key(GRAPHS, "default", "gone")) == Result()
+    assert await controller.reconcile(Key(MODELS, "default", "gone")) == Result()

@@ -30,6 +30,8 @@ _DECISION = {
     "CanaryNotSupported": "shares of traffic are not built yet",
     "MultiNodeNotSupported": "a model across several nodes is not built yet",
     "GraphStepNotReady": "a step of a graph names a service that is not there or has no address",
+    "InvalidGraph": "nodes of a graph lead nowhere, in a circle, or to too many calls",
+    "NameTaken": "a graph and a service of one namespace have the same name, and so one address",
     "InvalidWorkerSpecNotSet": "the runtime has no container for the workers of several nodes",
     "InvalidGPUAllocation": "head and workers have fewer GPUs than the model is spread over",
     "ConfidentialNotSupported": "opening encrypted models is not built yet",
@@ -64,8 +66,7 @@ _ENVIRONMENT = {
     "EnvironmentFailed": "the runtime's packages cannot be installed; the message has uv's words",
     "RuntimeVersionNotSupported": "the runtime's image stands for no such version here",
     "ImageNotRunnable": "no local command stands for the image",
-    "ContainerNotRunnable": "a transformer's container stands beside the predictor's; one "
-    "of the two cannot run here",
+    "PortTwiceInPod": "a transformer's container and the predictor's would listen on one port",
     "CommandNotFound": "the container's command is not on this machine",
 }
 _LOAD = {
@@ -127,6 +128,8 @@ _UNDER_WAY = {
     "BuildingEnvironment": "packages are being installed",
     "Downloading": "the model is being fetched",
     "NotNeeded": "nothing is fetched, for what should run cannot run here",
+    "InferenceGraphReady": "event: the graph became Ready",
+    "InferenceGraphNotReady": "event: the graph is no longer Ready",
     "InferenceServiceReady": "event: the service became Ready",
     "InferenceServiceNotReady": "event: the service is no longer Ready",
     "FieldNotHonoured": "event: a field of the service has no effect here",

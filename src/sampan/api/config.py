@@ -65,6 +65,7 @@ class Config:
     art_image: str = "kserve/art-explainer"
     art_version: str = "latest"
     storage_initializer_image: str = "kserve/storage-initializer:latest"
+    router_headers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -173,7 +173,7 @@ KEYS: Mapping[str, tuple[Setting, ...]] = MappingProxyType(
         "router": (
             *_texts("image"),
             *_amounts(),
-            Setting("headers.propagate", Form.TEXTS),
+            Setting("headers.propagate", Form.TEXTS, "router_headers"),
             Setting("imagePullPolicy", Form.PULL_POLICY),
             Setting("imagePullSecrets", Form.TEXTS),
         ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sampan.controllers.autoscaling import Autoscaling, Holder, Signals, Tools
 from sampan.controllers.gather import SERVICES
+from sampan.controllers.inferencegraph import GRAPHS
 from sampan.controllers.scaled_workload import ScaledWorkload
 from sampan.machinery.clock import SystemClock
 from sampan.machinery.errors import NotFound
@@ -27,7 +28,8 @@ def make_autoscaling(
     async def announce(workload: ScaledWorkload) -> None:
         service, scale = workload.service, workload.scale
         try:
-            obj = await store.get(Key(SERVICES, service.namespace, service.name))
+            resource = GRAPHS if service.kind == "InferenceGraph" else SERVICES
+            obj = await store.get(Key(resource, service.namespace, service.object_name))
         except NotFound:
             return
         text = f'New size of "{workload.name}": {scale.replicas}; reason: {scale.reason}'

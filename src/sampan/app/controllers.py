@@ -16,10 +16,12 @@ from sampan.controllers.gather import (
     STORAGE_CONTAINERS,
     Sources,
 )
+from sampan.controllers.inferencegraph import GRAPHS, Graphs, InferenceGraphController
 from sampan.controllers.inferenceservice import InferenceServiceController
+from sampan.controllers.scaling_settings import CONFIG_AUTOSCALER
 from sampan.controllers.unbuilt import CONDITIONS, UnbuiltController
 from sampan.machinery.collector import Collector
-from sampan.machinery.controller import Controller, Watch, key_of
+from sampan.machinery.controller import Controller, Reconcile, Watch, key_of
 from sampan.machinery.events import EventRecorder
 from sampan.machinery.registry import JsonObject
 from sampan.machinery.store import Key
@@ -73,7 +75,9 @@ async def run_controllers(
     store, clock = sources.store, sources.clock
     recorder = EventRecorder(store, clock, COMPONENT)
     reconciler = InferenceServiceController(sources, recorder, autoscaling)
-    await _look_at_all(sources, reconciler)
+    graph_reconciler = InferenceGraphController(sources, recorder, autoscaling)
+    await _look_at_all(sources, SERVICES, reconciler.reconcile)
+    await _look_at_all(sources, GRAPHS, graph_reconciler.reconcile)
     seen = Services()
     controller = Controller(
         store,
@@ -86,17 +90,20 @@ async def run_controllers(
             Watch(CLUSTER_RUNTIMES, seen.using),
             Watch(STORAGE_CONTAINERS, seen.every),
             Watch(CONFIG.resource, seen.configured, CONFIG.namespace),
+            Watch(CONFIG.resource, seen.every, CONFIG_AUTOSCALER.namespace),
         ),
     )
+    graphs = _make_graph_controller(sources, graph_reconciler)
     unbuilt = UnbuiltController(store, clock)
     tasks = [
         asyncio.create_task(controller.run(), name="controller"),
+        asyncio.create_task(graphs.run(), name="graphs"),
         *(
             asyncio.create_task(Controller(store, clock, r, unbuilt.reconcile).run(), name=r)
             for r in CONDITIONS
         ),
         asyncio.create_task(Collector(store, clock, REGISTRY).run(), name="collector"),
-        asyncio.create_task(_pass_on(changes, controller), name="changes"),
+        asyncio.create_task(_pass_on(changes, controller, graphs), name="changes"),
         asyncio.create_task(_sweep(recorder), name="sweep"),
         asyncio.create_task(autoscaling.run(), name="autoscaling"),
     ]
@@ -104,20 +111,35 @@ async def run_controllers(
     await controller.synced()
 
 
-async def _look_at_all(sources: Sources, reconciler: InferenceServiceController) -> None:
-    stored = await sources.store.list(SERVICES)
+def _make_graph_controller(sources: Sources, reconciler: InferenceGraphController) -> Controller:
+    graphs = Graphs()
+    watches = (
+        Watch(GRAPHS, graphs.note),
+        Watch(SERVICES, graphs.naming),
+        Watch(RUNTIMES, graphs.every),
+        Watch(CLUSTER_RUNTIMES, graphs.every),
+        Watch(CONFIG.resource, graphs.configured, CONFIG.namespace),
+    )
+    return Controller(sources.store, sources.clock, GRAPHS, reconciler.reconcile, watches=watches)
+
+
+async def _look_at_all(sources: Sources, resource: str, reconcile: Reconcile) -> None:
+    stored = await sources.store.list(resource)
     for obj in stored.items:
-        key = key_of(SERVICES, obj)
+        key = key_of(resource, obj)
         try:
-            await reconciler.reconcile(key)
+            await reconcile(key)
         except Exception:
             # The controller tries again; one bad service must not keep a daemon from starting.
             log.exception("%s/%s cannot be reconciled yet", key.namespace, key.name)
 
 
-async def _pass_on(changes: Changes, controller: Controller) -> None:
+async def _pass_on(changes: Changes, services: Controller, graphs: Controller) -> None:
     async for service in changes:
-        controller.enqueue(Key(SERVICES, service.namespace, service.name))
+        if service.kind == "InferenceGraph":
+            graphs.enqueue(Key(GRAPHS, service.namespace, service.object_name))
+        else:
+            services.enqueue(Key(SERVICES, service.namespace, service.name))
 
 
 async def _sweep(recorder: EventRecorder) -> None:

@@ -6,6 +6,9 @@ import argparse
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import orjson
 
 from sampan.router.graph import Graph, InvalidGraph, parse_graph
 from sampan.router.headers import Pattern, parse_patterns
@@ -70,23 +73,30 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def read_graph(name: str) -> str:
+def read_graph(name: str) -> bytes:
     """Return a graph's spec as JSON from a file; raise InvalidGraph."""
-    import orjson
+    try:
+        data = Path(name).read_bytes()
+    except OSError as error:
+        raise InvalidGraph(f'"{name}" cannot be read: {error}') from None
+    try:
+        found = orjson.loads(data)
+    except ValueError:
+        found = _read_yaml(name, data)
+    spec = found.get("spec") if isinstance(found, dict) else None
+    return orjson.dumps(found if spec is None else spec)
 
+
+def _read_yaml(name: str, data: bytes) -> Any:
     from sampan.api.yamlfile import YamlError, parse_documents
 
     try:
-        text = Path(name).read_text()
-        documents = parse_documents(text, name)
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidGraph(f'"{name}" cannot be read: {error}') from None
-    except YamlError as error:
+        documents = parse_documents(data.decode(), name)
+    except (UnicodeDecodeError, YamlError) as error:
         raise InvalidGraph(str(error)) from None
     if len(documents) != 1:
         raise InvalidGraph(f'"{name}" holds {len(documents)} documents; give one InferenceGraph')
-    found = documents[0].obj
-    return orjson.dumps(found.get("spec") or found).decode()
+    return documents[0].obj
 
 
 def _port(text: str) -> int:

@@ -17,7 +17,6 @@ from sampan.api.condition_set import (
     ConditionStatus,
     decode_conditions,
 )
-from sampan.api.inferencegraph.conditions import GRAPH_CONDITIONS
 from sampan.api.llminferenceservice.conditions import LLM_CONDITIONS
 from sampan.api.llminferenceserviceconfig.conditions import CONFIG_CONDITIONS
 from sampan.api.trainedmodel.conditions import MODEL_CONDITIONS
@@ -28,17 +27,6 @@ from sampan.machinery.registry import JsonObject
 from sampan.machinery.store import Key, Store
 
 REASON_NOT_BUILT_YET = "NotBuiltYet"
-
-
-def _graph_message(graph: Mapping[str, Any]) -> str:
-    nodes = ((graph.get("spec") or {}).get("nodes") or {}).values()
-    steps = [step for node in nodes for step in node.get("steps") or []]
-    names = dict.fromkeys(f'"{s["serviceName"]}"' for s in steps if s.get("serviceName"))
-    asked = f"its services {', '.join(names)}" if names else "its steps' addresses"
-    return (
-        "no router runs for an InferenceGraph yet, so it has no address; "
-        f"let the client ask {asked} in turn"
-    )
 
 
 def _model_message(model: Mapping[str, Any]) -> str:
@@ -99,7 +87,6 @@ def _llm_config_message(_: Mapping[str, Any]) -> str:
 
 MESSAGES: Mapping[str, Callable[[Mapping[str, Any]], str]] = MappingProxyType(
     {
-        "InferenceGraph": _graph_message,
         "TrainedModel": _model_message,
         "ClusterStorageContainer": _storage_message,
         "LocalModelCache": _cache_message,
@@ -114,7 +101,6 @@ MESSAGES: Mapping[str, Callable[[Mapping[str, Any]], str]] = MappingProxyType(
 
 CONDITIONS: Mapping[str, ConditionSet] = MappingProxyType(
     {
-        "inferencegraphs.serving.kserve.io": GRAPH_CONDITIONS,
         "trainedmodels.serving.kserve.io": MODEL_CONDITIONS,
         "llminferenceservices.serving.kserve.io": LLM_CONDITIONS,
         "llminferenceserviceconfigs.serving.kserve.io": CONFIG_CONDITIONS,

@@ -47,7 +47,7 @@ def _resolve(step: Mapping[str, Any], service: Find, runtime: Find) -> JsonObjec
         return _waits(name, "does not exist; apply it, or correct the step's serviceName")
     address = ((found.get("status") or {}).get("address") or {}).get("url")
     if not address:
-        return _waits(name, 'has no address yet; "sampan why" tells what it waits for')
+        return _waits(name, f'has no address yet; "sampan why {name}" tells what it waits for')
     protocol = _protocol(found, runtime)
     if protocol not in PATHS:
         spoken = f'speaks "{protocol}" and a graph asks by v1 or v2'

@@ -25,6 +25,8 @@ _DECISION = {
     "CanaryNotSupported": "remove the canary",
     "MultiNodeNotSupported": "remove spec.predictor.workerSpec",
     "GraphStepNotReady": "apply the service that the message names, and see that it is Ready",
+    "InvalidGraph": "correct the steps that the message names",
+    "NameTaken": "delete one of the two, and apply it again under another name",
     "InvalidWorkerSpecNotSet": "name a runtime for several nodes in spec.predictor.model.runtime",
     "InvalidGPUAllocation": "give the head or the workers more GPUs, or choose smaller parallel "
     "sizes",
@@ -71,7 +73,7 @@ _ENVIRONMENT = {
     "can be installed here: sampan doctor",
     "ImageNotRunnable": "give the container a command that is installed here, choose a runtime "
     "that runs here, or add the image to images.yaml",
-    "ContainerNotRunnable": "move the container to spec.transformer",
+    "PortTwiceInPod": "give one of the containers another port in its args",
     "RuntimeVersionNotSupported": "change spec.predictor.model.runtimeVersion",
     "CommandNotFound": "install the command, or name it by its absolute path",
 }
@@ -139,7 +141,8 @@ UNDER_WAY = frozenset(
         "Adopted", "BuildingEnvironment", "Downloading", "Loading", "NoReadyReplica", "NotNeeded",
         "NotVerified", "RouteNotReady", "Starting", "MinimumReplicasAvailable",
         "MinimumReplicasUnavailable", "NewReplicaSetAvailable", "InferenceServiceReady",
-        "InferenceServiceNotReady", "FieldNotHonoured", "NoTraffic", "SuccessfulRescale",
+        "InferenceServiceNotReady", "InferenceGraphReady", "InferenceGraphNotReady",
+        "FieldNotHonoured", "NoTraffic", "SuccessfulRescale",
     }
 )  # fmt: skip
 """Reasons of what goes on, or is told beside a reason that has a mend: nothing to do."""

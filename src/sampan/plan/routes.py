@@ -72,6 +72,22 @@ def make_route(
     )
 
 
+def make_plain_route(
+    obj: Mapping[str, Any], workload: str, gateway: Gateway, config: Config
+) -> Routing:
+    """Return the route of an object that answers at its own name alone, by one workload."""
+    key = service_key(obj)
+    try:
+        hosts = _each_once(tuple(_hosts(key.name, obj, gateway, config)))
+    except PlaceholderError as error:
+        text = f'domainTemplate "{config.domain_template}": {error}'
+        return Routing(blocked=Blocked("InvalidDomainTemplate", text))
+    timeout = obj["spec"].get("timeout")
+    seconds = int(timeout) if timeout is not None else None
+    route = Route(hosts, make_path_prefix(key), (Backend(workload),), seconds)
+    return Routing(route, _first_wrong(hosts))
+
+
 def _first_wrong(hosts: tuple[str, ...]) -> Blocked | None:
     wrong = next((host for host in hosts if not _HOST.fullmatch(host)), None)
     if wrong is None:

@@ -29,12 +29,31 @@ class Component(StrEnum):
     ROUTER = "router"
 
 
+GRAPH_SUFFIX = ".graph"
+"""Tells graphs from services of the same name; no name of an object of ours holds a dot."""
+
+
 @dataclass(frozen=True, slots=True)
 class ServiceKey:
-    """Which InferenceService."""
+    """Which InferenceService, or which InferenceGraph (`graph_key`)."""
 
     namespace: str
     name: str
+
+    @property
+    def kind(self) -> str:
+        """The kind of the object."""
+        return "InferenceGraph" if self.name.endswith(GRAPH_SUFFIX) else "InferenceService"
+
+    @property
+    def object_name(self) -> str:
+        """The name of the object."""
+        return self.name.removesuffix(GRAPH_SUFFIX)
+
+
+def graph_key(namespace: str, name: str) -> ServiceKey:
+    """Return which InferenceGraph this is."""
+    return ServiceKey(namespace, f"{name}{GRAPH_SUFFIX}")
 
 
 @dataclass(frozen=True, slots=True)

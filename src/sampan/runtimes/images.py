@@ -7,10 +7,24 @@ from typing import Any
 
 from sampan.runtimes.declaration import Runtime
 
+ROUTER: dict[str, Any] = {
+    "image": "kserve/router",
+    "argv": ["{python}", "-m", "sampan.app.route", "--shutdown-delay=0"],
+    "requirements": ["orjson>=3.10", "httptools>=0.6.4", "uvloop>=0.21", "hpack>=4.0"],
+    "preload": ["orjson", "httptools", "uvloop", "hpack", "sampan.app.route"],
+    "entry": "sampan.app.route:fork_main",
+    "entryArguments": ["--shutdown-delay=0"],
+    "healthPath": "/readyz",
+    "portFlags": ["--port"],
+}
+"""The router of an InferenceGraph, which serves no model. The gateway lets go of a replica before
+it stops, so none has to wait for that."""
+
 
 def render_images(runtimes: Iterable[Runtime]) -> dict[str, Any]:
     """Return the document `{"images": [...]}` that the local platform reads."""
-    return {"images": [_entry(runtime, image) for runtime in runtimes for image in runtime.images]}
+    known = [_entry(runtime, image) for runtime in runtimes for image in runtime.images]
+    return {"images": [*known, ROUTER]}
 
 
 def _entry(runtime: Runtime, image: str) -> dict[str, Any]:

@@ -7,12 +7,12 @@ it: taking a graph over starts no pod anew.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sampan.machinery.registry import JsonObject
 from sampan.plan.component import make_template_hash
+from sampan.plan.graph_json import make_graph_json
 from sampan.plan.pod_metadata import APP_LABEL
 from sampan.plan.scaling import make_scaling
 from sampan.plan.service import annotations_of, deployment_mode, is_stopped, labels_of
@@ -23,14 +23,6 @@ from sampan.platforms.kubernetes.source import Source
 
 GRAPH_LABEL = "serving.kserve.io/inferencegraph"
 KIND_LABEL = "serving.kserve.io/kind"
-_SPEC_ORDER = (
-    "nodes", "resources", "affinity", "timeout", "routerTimeouts", "minReplicas", "maxReplicas",
-    "scaleTarget", "scaleMetric", "tolerations", "nodeSelector", "nodeName", "serviceAccountName",
-)  # fmt: skip
-_STEP_ORDER = (
-    "name", "nodeName", "serviceName", "serviceUrl", "data", "mapPredictionsToInstances", "weight",
-    "condition", "dependency",
-)  # fmt: skip
 _POD_FIELDS = ("affinity", "tolerations", "nodeSelector", "nodeName", "serviceAccountName")
 _SECURITY: JsonObject = {
     "privileged": False,
@@ -87,23 +79,6 @@ def render_knative_router(source: Source, router: Workload) -> Iterator[JsonObje
         "metadata": {**metadata, **({"labels": dict(own)} if own else {})},
         "spec": {"template": {**template, "spec": spec}},
     }
-
-
-def make_graph_json(graph: Mapping[str, Any], nodes: Mapping[str, Any]) -> str:
-    """Return the graph's spec as one line, in the order and with the escapes of KServe's."""
-    spec = {**graph["spec"], "nodes": {name: _node(node) for name, node in nodes.items()}}
-    spec.setdefault("resources", {})
-    ordered = {key: spec[key] for key in _SPEC_ORDER if spec.get(key) is not None}
-    text = json.dumps(ordered, separators=(",", ":"), ensure_ascii=False)
-    # Go's JSON is safe to stand in a page: these three are never written as they are.
-    for character in "<>&":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return text
-
-
-def _node(node: Mapping[str, Any]) -> JsonObject:
-    steps = [{key: s[key] for key in _STEP_ORDER if s.get(key) is not None} for s in node["steps"]]
-    return {"routerType": node["routerType"], **({"steps": steps} if steps else {})}
 
 
 def _pod_spec(source: Source, nodes: Mapping[str, Any], *, named: bool) -> JsonObject:

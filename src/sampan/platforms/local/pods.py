@@ -27,7 +27,7 @@ def make_pod(state: ProcessState) -> JsonObject:
         "uid": str(uuid.uuid5(uuid.NAMESPACE_URL, f"sampan:{service.namespace}/{spec.replica}")),
         "creationTimestamp": rfc3339(state.created_at),
         "labels": {
-            "serving.kserve.io/inferenceservice": service.name,
+            f"serving.kserve.io/{service.kind.lower()}": service.object_name,
             "component": spec.component,
             "app": f"isvc.{spec.workload}",
         },

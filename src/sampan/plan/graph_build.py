@@ -1,0 +1,188 @@
+"""What should run for one InferenceGraph: a router that is told where each step leads.
+
+stopped? -> shape -> addresses of the steps -> router -> route
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from sampan.api.condition_set import ConditionStatus
+from sampan.api.config import Config
+from sampan.api.inferenceservice.conditions import READY
+from sampan.machinery.registry import JsonObject
+from sampan.plan.component import make_template_hash
+from sampan.plan.conditions import condition_status
+from sampan.plan.graph import STEP_NOT_READY, make_resolved_nodes
+from sampan.plan.graph_json import make_graph_json
+from sampan.plan.observed import Observed
+from sampan.plan.routes import make_plain_route, make_url
+from sampan.plan.scaling import Scale, Scaling, make_scaling
+from sampan.plan.service import annotations_of, is_stopped, labels_of
+from sampan.plan.types import Blocked, Component, Gateway, Plan, Workload, graph_key
+from sampan.router.shape import find_cycle, find_dangling, find_overflow
+
+INVALID_GRAPH = "InvalidGraph"
+NAME_TAKEN = "NameTaken"
+ROUTER_IMAGE = "kserve/router:latest"
+
+_FOLDER, _FILE = "/etc/sampan/graph", "graph.json"
+_GRAPH = "serving.sampan.dev/graph"
+_POD_FIELDS = ("affinity", "tolerations", "nodeSelector", "nodeName", "serviceAccountName")
+
+
+@dataclass(frozen=True, slots=True)
+class GraphSnapshot:
+    """All that a decision about one InferenceGraph may know.
+
+    `graph` is the stored object; `services` are the InferenceServices of its namespace, and
+    `runtimes` those that they may name, each by name. `now` is seconds since the epoch.
+    """
+
+    graph: Mapping[str, Any]
+    services: Mapping[str, JsonObject]
+    runtimes: Mapping[str, JsonObject]
+    config: Config
+    gateway: Gateway
+    observed: Observed
+    now: float
+    scales: Mapping[str, Scale] = field(default_factory=dict)
+
+
+def build_graph_plan(snapshot: GraphSnapshot) -> Plan:
+    """Return what should run. `blocked` names the first decision that cannot be taken."""
+    graph, name = snapshot.graph, str(snapshot.graph["metadata"]["name"])
+    namespace = str(graph["metadata"].get("namespace") or "default")
+    url = make_url(name, namespace, snapshot.gateway)
+    plan = Plan(service=graph_key(namespace, name), url=url)
+    if is_stopped(graph):
+        return replace(plan, stopped=True)
+    blocked = _find_block(snapshot, name)
+    if blocked:
+        return replace(plan, blocked=blocked)
+    nodes = make_resolved_nodes(graph, snapshot.services.get, snapshot.runtimes.get)
+    if isinstance(nodes, Blocked):
+        return replace(plan, blocked=replace(nodes, component=Component.ROUTER))
+    routing = make_plain_route(graph, name, snapshot.gateway, snapshot.config)
+    if routing.blocked:
+        return replace(plan, blocked=replace(routing.blocked, component=Component.ROUTER))
+    router = _make_router(snapshot, name, nodes)
+    return replace(plan, workloads=(router,), route=routing.route, labels=labels_of(graph))
+
+
+def service_names(graph: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the InferenceServices that a graph's steps name, each once."""
+    return tuple(dict.fromkeys(str(s["serviceName"]) for s in _steps(graph) if _is_named(s)))
+
+
+def find_unready(snapshot: GraphSnapshot) -> tuple[str, str] | None:
+    """Return the first service of a step that is not Ready, and its reason."""
+    for name in service_names(snapshot.graph):
+        status = (snapshot.services.get(name) or {}).get("status") or {}
+        if condition_status(status, READY) is not ConditionStatus.TRUE:
+            conditions = status.get("conditions") or ()
+            reason = next((c.get("reason") for c in conditions if c.get("type") == READY), "")
+            return name, str(reason or "")
+    return None
+
+
+def _find_block(snapshot: GraphSnapshot, name: str) -> Blocked | None:
+    if name in snapshot.services:
+        text = (
+            f'InferenceService "{name}" answers at the same address as this graph would; '
+            "give one of them another name"
+        )
+        return Blocked(NAME_TAKEN, text, Component.ROUTER)
+    looks: tuple[Callable[[Mapping[str, Any]], Any], ...] = (
+        find_dangling, find_cycle, find_overflow,
+    )  # fmt: skip
+    nodes = snapshot.graph["spec"]["nodes"]
+    problem = next(filter(None, (look(nodes) for look in looks)), None)
+    return Blocked(INVALID_GRAPH, problem.text, Component.ROUTER) if problem else None
+
+
+def _make_router(snapshot: GraphSnapshot, name: str, nodes: Mapping[str, Any]) -> Workload:
+    """Return the router's workload.
+
+    It is told the graph in a file: as an argument, a path or a port in it would be taken for the
+    container's own, and anyone on the machine could read it.
+    """
+    spec = snapshot.graph["spec"]
+    headers = ",".join(snapshot.config.router_headers)
+    container: JsonObject = {
+        "name": "kserve-container",
+        "image": ROUTER_IMAGE,
+        "args": ["--graph-file", f"{_FOLDER}/{_FILE}"],
+        **({"env": [{"name": "PROPAGATE_HEADERS", "value": headers}]} if headers else {}),
+        **({"resources": spec["resources"]} if spec.get("resources") else {}),
+        "volumeMounts": [{"name": "graph", "mountPath": _FOLDER, "readOnly": True}],
+    }
+    item = {"path": _FILE, "fieldRef": {"fieldPath": f"metadata.annotations['{_GRAPH}']"}}
+    template = {
+        "metadata": {
+            "labels": dict(labels_of(snapshot.graph)),
+            "annotations": {_GRAPH: make_graph_json(snapshot.graph, nodes)},
+        },
+        "spec": {
+            "containers": [container],
+            "volumes": [{"name": "graph", "downwardAPI": {"items": [item]}}],
+            **{key: spec[key] for key in _POD_FIELDS if spec.get(key)},
+        },
+    }
+    scaling = make_scaling(spec, annotations_of(snapshot.graph))
+    return _scaled(
+        Workload(
+            component=Component.ROUTER,
+            name=name,
+            template=template,
+            template_hash=make_template_hash(template, ()),
+            replicas=_replicas(scaling),
+            model_name="",
+            timeout_seconds=int(spec["timeout"]) if spec.get("timeout") is not None else None,
+            scaling=scaling,
+        ),
+        snapshot.scales.get(name),
+    )
+
+
+def _replicas(scaling: Scaling) -> int:
+    return max(1, scaling.minimum or 1)
+
+
+def _scaled(workload: Workload, scale: Scale | None) -> Workload:
+    """Return a workload with as many replicas as an autoscaler decided."""
+    if scale is None:
+        return workload
+    return replace(workload, replicas=scale.replicas, scale=scale)
+
+
+def _steps(graph: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    for node in graph["spec"]["nodes"].values():
+        yield from node.get("steps") or ()
+
+
+def _is_named(step: Mapping[str, Any]) -> bool:
+    return bool(step.get("serviceName")) and not step.get("serviceUrl")
+
+
+def make_not_ready(name: str, reason: str) -> str:
+    """Return the message about a service of a step that is not Ready."""
+    why = f" ({reason})" if reason else ""
+    return (
+        f'a step names InferenceService "{name}", which is not Ready{why}; "sampan why {name}" '
+        "tells what it waits for"
+    )
+
+
+__all__ = [
+    "INVALID_GRAPH",
+    "NAME_TAKEN",
+    "STEP_NOT_READY",
+    "GraphSnapshot",
+    "build_graph_plan",
+    "find_unready",
+    "make_not_ready",
+    "service_names",
+]
