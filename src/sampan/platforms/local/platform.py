@@ -74,10 +74,10 @@ class ProcessLauncher(Protocol):
     def states(self) -> tuple[ProcessState, ...]:
         """Return what is known of every replica."""
 
-    def warm(self, spec: ProcessSpec) -> None:
     def states_of(self, service: ServiceKey) -> tuple[ProcessState, ...]:
         """Return what is known of a service's replicas."""
 
+    def warm(self, spec: ProcessSpec) -> None:
         """Prepare for such a replica ahead of its start."""
 
 

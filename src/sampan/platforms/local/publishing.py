@@ -30,11 +30,11 @@ _HEALTH_SECONDS = 0.5
 """How long the gateway may take to tell its view; one that hangs is seen in about a second."""
 VERIFY_AGAIN_SECONDS = 10.0
 """A route that passes is tried again this often; Envoy's own checks tell the rest."""
-_RETRY_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0)
 VERIFY_EACH_SECONDS = 0.2
 """Of many routes one is tried this often: else a thousand at rest would cost a tenth of a core."""
 _YOUNG_SECONDS = 5.0
 """What changed this short ago is compared at each look, though the gateway tells nothing new."""
+_RETRY_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0)
 _STILL_SERVING = frozenset({"ConfigRejected", "ConfigNotTaken"})
 _BACKEND_MISSING = frozenset({502, 503, 504})
 
@@ -66,8 +66,8 @@ class _Entry:
     healthy: frozenset[Endpoint] = frozenset()
     verified: frozenset[Endpoint] = frozenset()
     verified_at: float = 0.0
-    verifying: asyncio.Task[None] | None = field(default=None, compare=False)
     changed_at: float = 0.0
+    verifying: asyncio.Task[None] | None = field(default=None, compare=False)
 
     def endpoints(self) -> frozenset[Endpoint]:
         return frozenset(e for c in self.clusters for e in c.endpoints)
@@ -165,13 +165,13 @@ class Publisher:
         try:
             refusals = await self._apply()
         except GatewayError as error:
+            self._seen = None
             self._not_taken[service] = error
             entry = self._entries.get(service)
             if entry is not None:
                 self._set(service, entry, LinkState.FAILED, error.reason, error.message)
             return
         self._not_taken.pop(service, None)
-            self._seen = None
         self._note(service, refusals)
 
     def _note(self, service: ServiceKey, refusals: tuple[Refusal, ...]) -> None:
@@ -181,13 +181,13 @@ class Publisher:
         mine = {entry.route.name, *(c.name for c in entry.clusters)}
         refused = next((r for r in refusals if r.name in mine), None)
         entry.healthy &= entry.endpoints()
+        entry.changed_at = self._clock.now()
         if refused is not None:
             self._set(service, entry, LinkState.FAILED, "RouteRefused", refused.message)
             return
         entry.verified &= entry.endpoints()
         if not entry.healthy and not entry.verified:  # all are new: nothing is known of them
             self._set(service, entry, LinkState.WAITING, "NotVerified", "no request has passed yet")
-        entry.changed_at = self._clock.now()
         self._verify(service)
 
     async def _apply(self) -> tuple[Refusal, ...]:
@@ -223,6 +223,8 @@ class Publisher:
             self._fail_all("GatewayNotAnswering", message)
             return
         now = self._clock.now()
+        again = max(VERIFY_AGAIN_SECONDS, VERIFY_EACH_SECONDS * len(self._entries))
+        news, self._seen = health is not self._seen, health
         for service, entry in self._entries.items():
             if news or now - entry.changed_at < _YOUNG_SECONDS:
                 self._take_health(service, entry, health)
@@ -231,12 +233,11 @@ class Publisher:
                 self._verify(service)
 
     def _fail_all(self, reason: str, message: str) -> None:
+        self._seen = None
         for service, entry in self._entries.items():
             entry.healthy = entry.verified = frozenset()
             self._set(service, entry, LinkState.FAILED, reason, message)
 
-        again = max(VERIFY_AGAIN_SECONDS, VERIFY_EACH_SECONDS * len(self._entries))
-        news, self._seen = health is not self._seen, health
     def _take_health(self, service: ServiceKey, entry: _Entry, health: Health) -> None:
         found, known = select_healthy(entry.clusters, health), bool(entry.healthy)
         if found != entry.healthy:
@@ -246,7 +247,6 @@ class Publisher:
             return  # a request has just passed, and the gateway's own check has yet to
         unhealthy = select_unhealthy(entry.clusters, health)
         if unhealthy and entry.link.state is LinkState.DONE:
-        self._seen = None
             entry.verified = frozenset()
             self._set(
                 service, entry, LinkState.FAILED, "EndpointsUnhealthy",
