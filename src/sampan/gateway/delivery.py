@@ -61,12 +61,16 @@ class Delivery:
 
     async def admin(self, path: str) -> JsonObject:
         """Return the JSON that Envoy's admin interface answers; raise OSError or TimeoutError."""
+        decoded: JsonObject = orjson.loads(await self.admin_text(path))
+        return decoded
+
+    async def admin_text(self, path: str) -> bytes:
+        """Return what Envoy's admin interface answers; raise OSError or TimeoutError."""
         address = Address(socket=self.folder.root / ADMIN)
         answer = await ask(address, path, "admin", _ADMIN_SECONDS)
         if answer.status != 200:
             raise ConnectionError(f"Envoy's admin interface answers {answer.status} to {path}")
-        decoded: JsonObject = orjson.loads(bytes(answer.body))
-        return decoded
+        return bytes(answer.body)
 
     async def active(self, cluster: str) -> int:
         """Return the requests under way to a cluster and its gRPC one; OSError or TimeoutError."""
