@@ -1,8 +1,8 @@
-"""Which InferenceGraphs are allowed, by KServe's rules and in their order.
+"""Which InferenceGraphs are allowed: KServe's rules in their order, then ours.
 
-Upstream: `inference_graph_validation.go`. What KServe lets through is let through here: a
-`nodeName` that leads nowhere, nodes that lead back to themselves, a Switch without conditions.
-The router answers for those.
+Upstream: `inference_graph_validation.go`. Ours refuse what can never work: nodes that lead back to
+themselves, a condition that is none, an address that is never called. What may yet become right is
+let through with a warning: a `nodeName` that leads nowhere, a Switch that takes no step.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ from sampan.api.admission import Mistake, judged, together, unreadable
 from sampan.api.schema.definitions import schema_of
 from sampan.api.schema.fields import completed_object
 from sampan.api.schema.violations import violations
+from sampan.gjson.parse import PathError, parse_path
 from sampan.machinery.registry import AdmissionContext, Admitted, JsonObject
+from sampan.machinery.web_address import InvalidAddress, parse_address
+from sampan.router.shape import find_cycle, find_dangling, find_overflow
 
 ROOT = "root"
 TARGETS = ("nodeName", "serviceName", "serviceUrl")
@@ -98,14 +101,70 @@ def _weights(graph: str, node: str, steps: list[JsonObject]) -> Iterator[Mistake
         yield Mistake(f"spec.nodes.{node}.steps", text)
 
 
+def comes_to_an_end(graph: JsonObject) -> Iterator[Mistake]:
+    """No node holds itself, however far down, and no request makes thousands of calls.
+
+    KServe's router follows a circle until it breaks.
+    """
+    nodes = _nodes(graph)
+    problem = find_cycle(nodes) or find_overflow(nodes)
+    if problem:
+        yield Mistake(f"{_path(problem.node, problem.step)}.nodeName", problem.text)
+
+
+def has_conditions_that_can_be_read(graph: JsonObject) -> Iterator[Mistake]:
+    """A condition is a gjson path. KServe's router finds nothing by one that is none."""
+    for node, index, step in _steps(graph):
+        try:
+            parse_path(str(step.get("condition") or ""))
+        except PathError as error:
+            text = f"{error}; write a gjson path, such as instances.#(id==1)"
+            yield Mistake(f"{_path(node, index)}.condition", text)
+
+
+def asks_addresses_that_are_called(graph: JsonObject) -> Iterator[Mistake]:
+    """A serviceUrl is http or https, and no address of the machine's own credentials."""
+    for node, index, step in _steps(graph):
+        url = step.get("serviceUrl")
+        try:
+            if url:
+                parse_address(str(url))
+        except InvalidAddress as error:
+            yield Mistake(f"{_path(node, index)}.serviceUrl", str(error))
+
+
 RULES: tuple[Rule, ...] = (
     has_a_fitting_name,
     has_a_root,
     names_steps_once,
     asks_one_target_a_step,
     splits_everything,
+    comes_to_an_end,
+    has_conditions_that_can_be_read,
+    asks_addresses_that_are_called,
 )
-"""Everything that is checked, in the order in which upstream looks."""
+"""Everything that is checked: what upstream looks at, in its order, then the rest."""
+
+
+def make_warnings(graph: JsonObject) -> Iterator[str]:
+    """Yield a sentence for each thing that is allowed and cannot be meant."""
+    problem = find_dangling(_nodes(graph))
+    if problem:
+        yield f"{_path(problem.node, problem.step)}.nodeName: {problem.text}"
+    for node, index, step in _steps(graph):
+        kind, path = _nodes(graph)[node].get("routerType"), _path(node, index)
+        if kind == "Switch" and not step.get("condition"):
+            yield (
+                f"{path}.condition: a step of a Switch without a condition is never taken; write "
+                'one, such as "@this" for the step that takes all the rest'
+            )
+        elif kind == "Sequence" and index == 0 and step.get("condition"):
+            yield (
+                f"{path}.condition: it is asked of the answer before, and the first step of a "
+                "Sequence has none, so that every request fails; move it to the next step"
+            )
+        elif kind in {"Ensemble", "Splitter"} and step.get("condition"):
+            yield f"{path}.condition: it has no effect in a node of type {kind}"
 
 
 def admit(obj: JsonObject, old: JsonObject | None, context: AdmissionContext) -> Admitted:
@@ -119,7 +178,7 @@ def admit(obj: JsonObject, old: JsonObject | None, context: AdmissionContext) ->
     mistakes = [mistake for rule in RULES for mistake in rule(shaped)]
     if broken:
         return Admitted(shaped, errors=together(broken, mistakes))
-    return judged(shaped, mistakes)
+    return judged(shaped, mistakes, make_warnings(shaped))
 
 
 def _name(graph: JsonObject) -> str:
