@@ -170,8 +170,8 @@ def test_the_predictor_is_asked_by_the_protocol_of_the_transformer_s_arguments(
     assert {p["metadata"]["name"] for p in pods(served, "predictor")} == before
 
 
-def pods(served, component: str) -> list[dict[str, Any]]:
-    selector = f"serving.kserve.io/inferenceservice%3Diris,component%3D{component}"
+def pods(served, component: str, name: str = "iris") -> list[dict[str, Any]]:
+    selector = f"serving.kserve.io/inferenceservice%3D{name},component%3D{component}"
     found = served.api(f"/api/v1/namespaces/default/pods?labelSelector={selector}")["items"]
     return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
 
@@ -228,3 +228,40 @@ def test_a_transformer_that_is_removed_leaves_the_predictor_in_front(served, iri
     body = {"instances": [[2 * value for value in row] for row in HALVES]}
     assert served.predict("iris", body) == (200, {"predictions": [1, 0]})
     assert pods(served, "transformer") == []
+
+
+def test_a_transformer_in_the_predictor_s_pod_is_a_process_of_the_same_replica(
+    served, iris, folder
+):
+    """And the replica is started again as a whole when one of its processes dies."""
+    service = json.loads(make_service(iris, folder, "--predictor_host=localhost:8085"))
+    (container,) = service["spec"].pop("transformer")["containers"]
+    del service["spec"]["explainer"]
+    container["args"] += ["--model_name=together", "--http_port=8080"]
+    container["name"] = "transformer-container"
+    service["metadata"]["name"] = "together"
+    service["spec"]["predictor"]["containers"] = [container]
+    service["spec"]["predictor"]["model"]["args"] = ["--http_port=8085"]
+    served.apply(json.dumps(service))
+    served.wait_ready("together")
+    asked = ("together", {"instances": HALVES})
+    assert served.predict(*asked) == (200, {"predictions": [1, 0]})
+    (pod,) = pods(served, "predictor", "together")
+    children = children_of(process_of(pod))
+    assert len(children) == 2
+    os.kill(children[1], signal.SIGKILL)
+
+    def back(told: dict[str, Any]) -> bool:
+        (found,) = pods(served, "predictor", "together")
+        return bool(told["ready"] and found["status"]["containerStatuses"][0]["restartCount"])
+
+    served.wait_for("together", back)
+    assert served.predict(*asked) == (200, {"predictions": [1, 0]})
+    said = served.cli("logs", "together", "--previous")
+    assert 'container "kserve-container" ended with exit code "137"' in said
+    served.cli("delete", "isvc", "together")
+
+
+def children_of(pid: int) -> list[int]:
+    """The children of a process, in the order of their start."""
+    return [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]

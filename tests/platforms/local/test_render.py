@@ -117,9 +117,13 @@ PROBLEMS = {
         {"image": "kserve/sklearnserver:0.24.1"}, {}, "RuntimeVersionNotSupported",
         ['"0.24.1"', "runtimeVersion"],
     ),
-    "a transformer beside the predictor": (
-        {}, {"containers": [{"name": "kserve-container"}, {"name": "transformer-container"}]},
-        "ContainerNotRunnable", ['"transformer-container"', "spec.transformer"],
+    "a transformer beside the predictor that listens where it does": (
+        {},
+        {"containers": [
+            {"name": "kserve-container", "command": ["serve"]},
+            {"name": "transformer-container", "command": ["serve"]},
+        ]},
+        "PortTwiceInPod", ['"transformer-container" and "kserve-container"', '"8080"', "args"],
     ),
 }  # fmt: skip
 

@@ -42,9 +42,17 @@ def select_ports(container: Mapping[str, Any], command: LocalCommand | None) -> 
     http = [int(p["containerPort"]) for p in declared if not _is_grpc(p)]
     named = _flag_ports(list(container.get("args") or ()), command)
     flags = command.port_flags[:1] if command else ()
-    own = _flag_ports(list(container.get("args") or ()), command, flags) if flags else numbers
+    # Of a flag that is given twice the last counts: a service's args follow its runtime's.
+    own = _flag_ports(list(container.get("args") or ()), command, flags)[-1:] if flags else numbers
     first = next(iter([*http, *own]), DEFAULT_PORT)
     return Ports(tuple(dict.fromkeys([first, *numbers, *named])), first, names)
+
+
+def join_ports(parts: Sequence[Ports]) -> Ports:
+    """Return the ports of containers that share one address; the first container serves."""
+    names = {name: port for part in reversed(parts) for name, port in part.names.items()}
+    everyone = dict.fromkeys(port for part in parts for port in part.all)
+    return Ports(tuple(everyone), parts[0].http, names)
 
 
 def serves_grpc(container: Mapping[str, Any]) -> bool:

@@ -45,6 +45,9 @@ class DesiredWorkload:
     """What `LocalCommand.capacity_arguments` speak of, as far as the service sets it."""
     hosts: Mapping[str, str] = field(default_factory=dict)
     """Addresses (`host:port`) of the service's components, by their names in a cluster."""
+    beside: tuple[DesiredWorkload, ...] = ()
+    """The other containers of its pods, as workloads of one container each: a collocated
+    transformer's predictor. They share ports and folder of the replica."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ the gateway and the background work, and what they know becomes `Observed`.
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -19,6 +20,7 @@ from sampan.plan.types import Plan, ServiceKey
 from sampan.platforms.base import Difference
 from sampan.platforms.local.addresses import Addresses
 from sampan.platforms.local.changes import Changes
+from sampan.platforms.local.collocation import make_replica_process
 from sampan.platforms.local.container_env import select_inherited
 from sampan.platforms.local.desired import Desired, DesiredWorkload
 from sampan.platforms.local.diff import diff
@@ -29,7 +31,7 @@ from sampan.platforms.local.pod_folder import ConfigError, collect_folders, make
 from sampan.platforms.local.preparation import Fetch as FetchFunction
 from sampan.platforms.local.preparation import Preparation, Preparations, Tools
 from sampan.platforms.local.process import ProcessSpec, ProcessState
-from sampan.platforms.local.process_spec import Machine, Process, make_process, make_replica_name
+from sampan.platforms.local.process_spec import Machine, Process, make_replica_name
 from sampan.platforms.local.publishing import Door, Publisher
 from sampan.platforms.local.references import References, gather_values
 from sampan.platforms.local.render import render, select_addressed
@@ -304,7 +306,8 @@ class LocalPlatform:
     def _make(self, workload: DesiredWorkload, replica: str) -> Process:
         requirements = workload.requirements
         python = "" if requirements is None else self._environments.python(requirements)
-        return make_process(workload, replica, Machine(self._layout, self._inherited, python))
+        here = Machine(self._layout, self._inherited, python, sys.executable)
+        return make_replica_process(workload, replica, here)
 
 
 def make_observed(found: Preparation, replicas: tuple[ObservedReplica, ...]) -> ObservedWorkload:

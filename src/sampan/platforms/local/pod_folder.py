@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
+from sampan.platforms.local.collocation import make_containers_env
 from sampan.platforms.local.container_env import field_value, resolve
 from sampan.platforms.local.container_paths import Mount, Volume, VolumeFile
 from sampan.platforms.local.layout import Layout
@@ -24,6 +25,8 @@ class ConfigError(Exception):
 
 def make_env(process: Process, values: Values) -> Mapping[str, str]:
     """Return the variables of a process. Raises ConfigError. Pure."""
+    if process.containers:
+        return make_containers_env(process, [make_env(one, values) for one in process.containers])
     env, missing = resolve(process.entries, values)
     if missing:
         raise ConfigError(missing)

@@ -212,14 +212,20 @@ class Preparations:
             found.download = Link(LinkState.DONE, "NotNeeded", since=now)
             failed = Link(LinkState.FAILED, problem.reason, problem.message, now)
             self._set(found, "environment", failed)
-        elif workload.requirements is not None:
+            return
+        if workload.requirements is not None:
             await self._tools.environments.build(
                 workload.requirements, lambda line: self._say(found, line)
             )
-        elif shutil.which(workload.program, path=self._tools.search_path) is None:
-            self._fail(found, "environment", "CommandNotFound",
-                       f'the command "{workload.program}" is not on the PATH of this machine; '
-                       "install it, or name it by its absolute path")  # fmt: skip
+        self._check_programs(workload, found)
+
+    def _check_programs(self, workload: DesiredWorkload, found: Preparation) -> None:
+        """Fail where a command of a container is not on this machine."""
+        for program in (part.program for part in (workload, *workload.beside)):
+            if program and shutil.which(program, path=self._tools.search_path) is None:
+                self._fail(found, "environment", "CommandNotFound",
+                           f'the command "{program}" is not on the PATH of this machine; '
+                           "install it, or name it by its absolute path")  # fmt: skip
 
     def _fail(
         self, found: Preparation, link: str, reason: str, message: str, *, retryable: bool = False

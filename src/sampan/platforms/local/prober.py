@@ -28,6 +28,22 @@ class Observer(Protocol):
         """Liveness or startup is lost: the replica must be ended, within `grace` if given."""
 
 
+class Together:
+    """Several readiness probes as one: all must pass. Tells the observer when that turns."""
+
+    def __init__(self, count: int, observer: Observer) -> None:
+        self._passing = [False] * count
+        self._ready: bool | None = None
+        self._observer = observer
+
+    def turn(self, place: int, *, ready: bool) -> None:
+        """Take what one of the probes has found."""
+        self._passing[place] = ready
+        if self._ready is not all(self._passing):
+            self._ready = all(self._passing)
+            self._observer.ready(ready=self._ready)
+
+
 @dataclass(frozen=True, slots=True)
 class Prober:
     """The probes of one running process, with where they go and when it was started."""
@@ -37,6 +53,8 @@ class Prober:
     started_at: float
     clock: Clock
     observer: Observer
+    beside: tuple[Probe, ...] = ()
+    """The readiness of the replica's other containers: it is ready when all are."""
 
     async def run(self) -> None:
         """Probe until cancelled, or until the replica is found unhealthy."""
@@ -45,10 +63,12 @@ class Prober:
             return
         readiness = self.probes.get(ProbeKind.READINESS)
         liveness = self.probes.get(ProbeKind.LIVENESS)
+        probes = (*([readiness] if readiness else ()), *self.beside)
+        together = Together(len(probes), self.observer)
         async with asyncio.TaskGroup() as group:
-            if readiness is not None:
-                group.create_task(self._readiness(readiness))
-            else:  # Kubernetes: without a probe a started container is ready
+            for place, probe in enumerate(probes):
+                group.create_task(self._readiness(probe, together, place))
+            if not probes:  # Kubernetes: without a probe a started container is ready
                 self.observer.ready(ready=True)
             if liveness is not None:
                 group.create_task(self._liveness(liveness))
@@ -75,14 +95,14 @@ class Prober:
             waited = next_wait(ProbeKind.STARTUP, probe, tally, waited)
             await self.clock.sleep(waited)
 
-    async def _readiness(self, probe: Probe) -> None:
+    async def _readiness(self, probe: Probe, together: Together, place: int) -> None:
         await self._delay(probe)
         tally, waited = Tally(), 0.0
         while True:
             finding = await check(probe.action, self.target, probe.timeout)
             before, tally = tally.passing, count(tally, probe, passed=not finding)
             if tally.passing is not None and tally.passing != before:
-                self.observer.ready(ready=tally.passing)
+                together.turn(place, ready=tally.passing)
             if finding and not tally.passing:
                 self.observer.unready_because(finding)
             if before and not tally.passing:

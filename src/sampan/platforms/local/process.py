@@ -36,7 +36,8 @@ class ProcessSpec:
     `readiness`, `liveness` and `startup` are Kubernetes probes (lossless JSON) whose ports are
     container ports. `grace_seconds` is the time between SIGTERM and SIGKILL. `container` and
     `image` are those of the pod template, for showing the replica as a pod. A replica that uses
-    more than `memory_limit` bytes is ended (0: no limit).
+    more than `memory_limit` bytes is ended (0: no limit). `beside` are the readiness probes of the
+    other containers of the replica, which must pass too.
     """
 
     service: ServiceKey
@@ -58,6 +59,7 @@ class ProcessSpec:
     container: str = "kserve-container"
     image: str = ""
     memory_limit: int = 0
+    beside: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import hashlib
 import math
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sampan.kserve import LATE
@@ -30,8 +30,8 @@ from sampan.platforms.local.container_ports import (
 )
 from sampan.platforms.local.desired import DesiredWorkload
 from sampan.platforms.local.layout import Layout
+from sampan.platforms.local.main_container import KSERVE_CONTAINER, main_container
 from sampan.platforms.local.process import ProcessSpec, Zygote
-from sampan.platforms.local.render import main_container
 
 _ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 """Kubernetes's alphabet of generated suffixes: no vowels, so that no words appear."""
@@ -39,21 +39,30 @@ _ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What a process has from this machine: folders, variables, and its environment's Python."""
+    """What a process has from this machine: folders, variables, and its environment's Python.
+
+    `own_python` is the interpreter of Sampan itself, which starts the containers of a replica that
+    has several.
+    """
 
     layout: Layout
     inherited: Mapping[str, str]
     python: str = ""
+    own_python: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A replica to start: the spec but for its variables, which `entries` give when resolved."""
+    """A replica to start: the spec but for its variables, which `entries` give when resolved.
+
+    `containers` are the processes that it is made of, where it has several containers.
+    """
 
     spec: ProcessSpec
     entries: tuple[Entry, ...]
     files: FileSystem
     pod: Pod
+    containers: tuple[Process, ...] = ()
 
 
 def make_replica_name(workload: DesiredWorkload, ordinal: int) -> str:
@@ -68,11 +77,18 @@ def make_replica_name(workload: DesiredWorkload, ordinal: int) -> str:
     return workload.name[: 63 - len(tail)] + tail
 
 
-def make_process(workload: DesiredWorkload, replica: str, here: Machine) -> Process:
-    """Return the process of a replica of a workload that has no problem."""
+def make_process(
+    workload: DesiredWorkload, replica: str, here: Machine, among: Ports | None = None
+) -> Process:
+    """Return the process of a replica of a workload that has no problem.
+
+    `among` are the ports of all containers of the replica, where it has several.
+    """
     pod_spec: Mapping[str, Any] = workload.template.get("spec") or {}
     container = main_container(workload.template)
     ports = select_ports(container, workload.command)
+    if among is not None:
+        ports = replace(among, http=ports.http)
     files = select_file_system(pod_spec, container, workload.models)
     pod = _make_pod(workload, replica)
 
@@ -103,6 +119,8 @@ def make_process(workload: DesiredWorkload, replica: str, here: Machine) -> Proc
         startup=_probe(container.get("startupProbe"), ports),
         grace_seconds=_grace_seconds(pod_spec),
         model_name=workload.model_name,
+        container=str(container.get("name") or KSERVE_CONTAINER),
+        image=str(container.get("image") or ""),
         memory_limit=_memory_limit(container),
     )
     own = (_localised(entry, local) for entry in make_entries(container, pod))

@@ -122,6 +122,7 @@ def _decode_spec(data: JsonObject) -> ProcessSpec:
     fields["service"] = ServiceKey(**fields["service"])
     fields["argv"] = tuple(fields["argv"])
     fields["ports"] = tuple(fields["ports"])
+    fields["beside"] = tuple(fields.get("beside") or ())
     zygote: Any = fields["zygote"]
     if zygote is not None:
         fields["zygote"] = Zygote(**{**zygote, "preload": tuple(zygote["preload"])})

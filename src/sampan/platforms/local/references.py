@@ -52,6 +52,7 @@ def decode_data(kind: str, obj: JsonObject) -> Data:
 async def gather_values(process: Process, references: References) -> Values:
     """Return the data of everything that a process refers to."""
     namespace = process.spec.service.namespace
-    wanted = {(e.kind, e.name) for e in process.entries if isinstance(e, ValueRef)}
+    entries = (e for one in (process, *process.containers) for e in one.entries)
+    wanted = {(e.kind, e.name) for e in entries if isinstance(e, ValueRef)}
     wanted |= {(f.kind, f.name) for v in process.files.volumes for f in v.files if f.kind}
     return {(k, n): await references.data(k, namespace, n) for k, n in sorted(wanted)}

@@ -16,11 +16,11 @@ from sampan.platforms.local.capacity import make_capacity
 from sampan.platforms.local.container_ports import select_ports, serves_grpc
 from sampan.platforms.local.desired import Desired, DesiredWorkload, Problem
 from sampan.platforms.local.images import ImageTable, make_requirements
+from sampan.platforms.local.main_container import main_container, split_template
+from sampan.platforms.local.pod_parts import join_parts
 from sampan.platforms.local.routing import Routing, make_route
 
 LOOPBACK = "127.0.0.1"
-KSERVE_CONTAINER = "kserve-container"
-TRANSFORMER_CONTAINER = "transformer-container"
 
 
 def render(
@@ -53,6 +53,17 @@ def select_addressed(plan: Plan) -> tuple[str, ...]:
 
 def render_workload(service: ServiceKey, workload: Workload, images: ImageTable) -> DesiredWorkload:
     """Return one workload, with the problem that keeps it from running here, if any."""
+    templates = split_template(workload.template)
+    first, *beside = (
+        _render_container(service, replace(workload, template=t), images) for t in templates
+    )
+    return join_parts(first, tuple(beside)) if beside else first
+
+
+def _render_container(
+    service: ServiceKey, workload: Workload, images: ImageTable
+) -> DesiredWorkload:
+    """Return a workload of one container."""
     desired = DesiredWorkload(
         service=service,
         name=workload.name,
@@ -69,9 +80,6 @@ def render_workload(service: ServiceKey, workload: Workload, images: ImageTable)
     image, own_command = str(container.get("image", "")), list(container.get("command") or ())
     known = images.find(image) if image else None
     probed = _probed_path(container)
-    crowd = _crowd_problem(workload.template)
-    if crowd is not None:
-        return replace(desired, problem=crowd)
     if known is not None:
         requirements, mismatch = make_requirements(known, image)
         problem = Problem("RuntimeVersionNotSupported", mismatch) if mismatch else None
@@ -97,14 +105,6 @@ def speaks_http2(workload: DesiredWorkload) -> bool:
     return serves_grpc(main_container(workload.template))
 
 
-def main_container(template: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the container that serves: `kserve-container`, else the first (KServe's rule)."""
-    containers = (template.get("spec") or {}).get("containers") or [{}]
-    named = [c for c in containers if c.get("name") == KSERVE_CONTAINER]
-    found: Mapping[str, Any] = named[0] if named else containers[0]
-    return found
-
-
 def _probed_path(container: Mapping[str, Any]) -> str:
     """Return the path of a readiness probe that asks the port which serves ("": none does)."""
     http = (container.get("readinessProbe") or {}).get("httpGet") or {}
@@ -112,18 +112,6 @@ def _probed_path(container: Mapping[str, Any]) -> str:
     if not http or ports.number(http.get("port")) != ports.http:
         return ""
     return "" if http.get("scheme") == "HTTPS" else str(http.get("path") or "/")
-
-
-def _crowd_problem(template: Mapping[str, Any]) -> Problem | None:
-    containers = (template.get("spec") or {}).get("containers") or ()
-    if any(c.get("name") == TRANSFORMER_CONTAINER for c in containers) and len(containers) > 1:
-        return Problem(
-            "ContainerNotRunnable",
-            f'the container "{TRANSFORMER_CONTAINER}" beside "{KSERVE_CONTAINER}" does not run on '
-            "this platform, and leaving it out would change the answers; "
-            'move it to "spec.transformer"',
-        )
-    return None
 
 
 def _image_problem(image: str, images: ImageTable) -> Problem:

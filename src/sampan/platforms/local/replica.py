@@ -303,6 +303,7 @@ class Replica:
             started_at=self.state.started_at,
             clock=self._around.clock,
             observer=self,
+            beside=tuple(make_probe(spec) for spec in self.spec.beside),
         )
 
     def _probes(self) -> Mapping[ProbeKind, Probe]:

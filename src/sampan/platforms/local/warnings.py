@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sampan.plan.types import Plan, Workload
@@ -11,7 +11,7 @@ from sampan.platforms.local.capacity import capacity_warnings
 from sampan.platforms.local.container_env import Pod, field_value
 from sampan.platforms.local.container_ports import has_named_port
 from sampan.platforms.local.images import ImageTable
-from sampan.platforms.local.render import main_container
+from sampan.platforms.local.main_container import main_container, serving_containers
 
 Named = tuple[str, str]
 
@@ -30,21 +30,36 @@ def workload_warnings(workload: Workload, images: ImageTable) -> Iterator[Named]
     root = f"spec.{workload.component.value}"
     pod = workload.template.get("spec") or {}
     yield from _object_warnings("PodSpec", pod, root)
-    served = main_container(workload.template)
+    served, running = main_container(workload.template), serving_containers(workload.template)
     stands_in = None if served.get("command") else images.find(str(served.get("image", "")))
     yield from capacity_warnings(workload, stands_in, root)
     for i, container in enumerate(pod.get("containers") or ()):
         path = f"{root}.containers[{i}]"
-        if container is not served and container != served:
+        if container not in running:
             name = container.get("name")
             yield path, f'the container "{name}" beside "{served.get("name")}" is not run here'
             continue
+        yield from _collocation_warnings(container, running, path)
         yield from _reference_warnings(container, path)
         if not has_named_port(container, images.find(str(container.get("image", "")))):
             yield (
                 f"{path}.ports",
                 "a replica has a port of its own here; let the command listen on $PORT",
             )
+
+
+def _collocation_warnings(
+    container: Mapping[str, Any], running: Sequence[Mapping[str, Any]], path: str
+) -> Iterator[Named]:
+    """Containers of one replica are watched by their readiness, and one for all by its liveness."""
+    if len(running) == 1:
+        return
+    if ((container.get("resources") or {}).get("limits") or {}).get("memory"):
+        yield f"{path}.resources.limits.memory", "containers of one replica are not limited here"
+    for probe in ("livenessProbe", "startupProbe") if container != running[0] else ():
+        if container.get(probe):
+            sentence = f'only that of "{running[0].get("name")}" is probed here'
+            yield f"{path}.{probe}", sentence
 
 
 def _object_warnings(kind: str, value: Any, path: str) -> Iterator[Named]:
