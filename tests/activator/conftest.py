@@ -121,7 +121,7 @@ async def bench(limit: int) -> AsyncIterator[Bench]:
             return f"{workload} will not"
 
         activator = Activator(World(woken.append, gateway.active, reason), limit)
-        gateway.on_reached = activator.reached
+        gateway.follower = activator
         listener = await serve(activator, gateway.activator_socket)
         url = f"http://127.0.0.1:{settings.port}"
         limits = httpx.Limits(max_connections=None)

@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from sampan.activator.queue import QUEUE_DEPTH, Queue, select_count
 from sampan.gateway.errors import GatewayError
-from sampan.gateway.table import RouteTable
+from sampan.gateway.table import RouteTable, select_shares
 
 PACE_SECONDS = 0.02
 """How often the requests under way are counted while a workload of limited concurrency has more
@@ -80,6 +80,7 @@ class Activator:
         self._world = world
         self._limit = limit
         self._reach: Mapping[str, _Reach] = {}
+        self._held: frozenset[str] = frozenset()
         self._holds: dict[str, _Hold] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -93,6 +94,15 @@ class Activator:
         self._reach = {c.name: _Reach(len(c.endpoints), c.concurrency) for c in table.clusters}
         for workload in tuple(self._holds):
             self._release(workload)
+
+    def routed(self, table: RouteTable) -> None:
+        """Take note of which routes Envoy holds from now on."""
+        shares = (share for route in table.routes for share in select_shares(route))
+        self._held = frozenset(share.held for share in shares if share.held)
+
+    def is_held(self, workload: str) -> bool:
+        """Tell whether requests for a workload come here first."""
+        return workload in self._held
 
     def hold(
         self, workload: str, answer: Answer, timeout: float = DEFAULT_TIMEOUT

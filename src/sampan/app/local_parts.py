@@ -16,6 +16,7 @@ from sampan.apiserver.certificates import apply_certificates
 from sampan.apiserver.server import ApiServer
 from sampan.apiserver.server import Settings as ApiSettings
 from sampan.apiserver.token import apply_token
+from sampan.app.activation import Activation
 from sampan.app.audit_settings import make_audit_trail
 from sampan.app.autoscaling import make_autoscaling
 from sampan.app.bootstrap import apply_bootstrap
@@ -98,14 +99,16 @@ async def started(settings: Settings, zygotes: ZygotePool) -> AsyncIterator[Daem
         launcher = Launcher(paths.state, clock, changed, zygotes=zygotes)
         gateway = Gateway(paths.state / "gateway", GatewaySettings(port=settings.port), clock)
         door = CountedDoor(gateway)
-        autoscaling = make_autoscaling(
-            store, LocalSignals(TrafficReader(paths.state / "gateway"), door.own, clock), changes
-        )
+        activation = Activation(gateway)
+        signals = LocalSignals(TrafficReader(paths.state / "gateway"), door.own, clock)
+        autoscaling = make_autoscaling(store, signals, changes, activation.activator)
+        activation.wake = autoscaling.wake
         platform = await _start_platform(
-            stack, settings, operator, (store, launcher, changes, gateway, door)
+            stack, settings, operator, (store, launcher, changes, activation, door)
         )
         address = GatewayAddress(port=settings.port)
         sources = Sources(store, platform, clock, address, _parse_config, autoscaling.scales)
+        activation.explain = partial(explain, sources)
         await run_controllers(stack, sources, changes, autoscaling)
         certificates = apply_certificates(paths.state / "certificates", clock.now())
         token = apply_token(paths.state / "token")
@@ -131,15 +134,14 @@ async def _start_platform(
     stack: AsyncExitStack,
     settings: Settings,
     operator: OperatorSettings,
-    parts: tuple[Store, Launcher, Changes, Gateway, CountedDoor],
+    parts: tuple[Store, Launcher, Changes, Activation, CountedDoor],
 ) -> LocalPlatform:
-    store, launcher, changes, gateway, door = parts
+    store, launcher, changes, activation, door = parts
     paths, clock = settings.paths, SystemClock()
     layout = Layout(paths.state, paths.cache, paths.volumes)
     # Stopped in this order: requests end at the gateway before the replicas behind it go.
     stack.push_async_callback(launcher.close, stop_all=True)
-    await gateway.start()
-    stack.push_async_callback(gateway.close)
+    await activation.start(stack)
     platform = LocalPlatform(
         LocalSettings(
             layout=layout,

@@ -7,7 +7,6 @@ Thin: which files there are is decided in `sampan.gateway.config`, which routes 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,6 +58,16 @@ class Verdict:
     message: str
 
 
+class Follower(Protocol):
+    """Who follows what Envoy serves (`sampan.activator.activator.Activator`)."""
+
+    def reached(self, table: RouteTable) -> None:
+        """Envoy has the clusters of a table, and its routes soon."""
+
+    def routed(self, table: RouteTable) -> None:
+        """Envoy has the routes of a table as well."""
+
+
 class Gateway:
     """The front door of the local platform.
 
@@ -75,8 +84,8 @@ class Gateway:
         self.settings = settings or GatewaySettings()
         self.restarts = 0
         """How often Envoy had to be started again."""
-        self.on_reached: Callable[[RouteTable], None] = _nobody
-        """Told of each table once Envoy has its clusters, before it has the routes."""
+        self.follower: Follower | None = None
+        """Who is told of each table as Envoy takes it."""
         self.last_error: GatewayError | None = None
         """Why Envoy could not be started again, while it cannot."""
         self._clock = clock or SystemClock()
@@ -140,6 +149,8 @@ class Gateway:
             # Nothing is known of what Envoy serves if this is cancelled or refused half-way.
             self._applied = None
             await self._hand_over(valid)
+            if self.follower:
+                self.follower.routed(valid)
             self._applied = (table, refusals)
             return refusals
 
@@ -241,7 +252,8 @@ class Gateway:
         """
         both = render_clusters(table, self.settings, self._folder.clusters())
         await self._delivery.deliver([both])
-        self.on_reached(table)
+        if self.follower:
+            self.follower.reached(table)
         doors = Doors(self._twins, make_component_listeners(table, self.settings))
         listeners = render_listeners(self.settings, str(self._folder.root), doors)
         await self._delivery.deliver([render_routes(table, self.settings), listeners])
@@ -289,10 +301,6 @@ class Gateway:
             "PortInUse",
             f"port {port} on {host} is taken by {by}; end it, or choose another port with --port",
         )
-
-
-def _nobody(_: RouteTable) -> None:
-    """Nobody waits for a table."""
 
 
 def _exited(code: int | None, log: str) -> GatewayError:

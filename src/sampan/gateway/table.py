@@ -84,6 +84,11 @@ class TableRoute:
     components: tuple[ComponentRoute, ...] = ()
 
 
+def select_shares(route: TableRoute) -> tuple[Share, ...]:
+    """Return the shares of a service's REST requests: its own and those of its components."""
+    return (*route.shares, *(share for part in route.components for share in part.shares))
+
+
 @dataclass(frozen=True, slots=True)
 class RouteTable:
     """Everything the gateway knows."""

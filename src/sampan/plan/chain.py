@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from sampan.plan.idle import make_idle_link
 from sampan.plan.observed import Exit, Link, LinkState, Observed, ObservedReplica, ObservedWorkload
 from sampan.plan.types import Component, Plan, Role, Workload
 
@@ -94,6 +95,9 @@ def _replica_links(
     replicas: tuple[ObservedReplica, ...], wanted: Workload
 ) -> tuple[ChainLink, ChainLink, ChainLink]:
     """Process, load and ready, told by the replica that is worst off of those that are required."""
+    if wanted.idle:
+        idle = make_idle_link(wanted)
+        return (ChainLink("process", idle), ChainLink("load", idle), ChainLink("ready", idle))
     needed = replicas
     if wanted.scale is not None:  # what an autoscaler adds is not on the way to Ready
         needed = tuple(sorted(replicas, key=_well_being)[-max(1, wanted.required) :])

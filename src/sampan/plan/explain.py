@@ -109,7 +109,9 @@ def explain_selection(snapshot: Snapshot) -> RuntimeChoice:
 
 def _first_reason(plan: Plan, chain: tuple[ChainLink, ...]) -> ChainLink | None:
     """Without replicas every link is done and nothing answers."""
-    empty = next((w.component for w in stable_workloads(plan) if w.replicas == 0), None)
+    empty = next(
+        (w.component for w in stable_workloads(plan) if w.replicas == 0 and not w.idle), None
+    )
     if empty is not None:
         message = f"spec.{empty.value}.minReplicas is 0, so no replica runs"
         link = Link(LinkState.WAITING, "NoReplicas", message)

@@ -94,13 +94,15 @@ class ObservedWorkload:
 class Observed:
     """All that a platform saw of one service. `route` is DONE only while a real request passes.
 
-    `published` identifies what the gateway was last given for it ("": nothing).
+    `published` identifies what the gateway was last given for it ("": nothing). `held` names the
+    workloads whose requests the gateway keeps at the activator now.
     """
 
     workloads: tuple[ObservedWorkload, ...] = ()
     route: Link = Link()
     warnings: tuple[tuple[str, str], ...] = field(default=())
     published: str = ""
+    held: frozenset[str] = frozenset()
 
 
 NOTHING = Observed()

@@ -39,13 +39,15 @@ class Scale:
     """What an autoscaler decided for a workload, and the numbers that made it so.
 
     `held`: its requests wait at the activator, for nothing may be running that could answer them.
-    `limited` tells why the machine holds fewer than are wanted ("": it holds them).
+    `limited` tells why the machine holds fewer than are wanted ("": it holds them). `waking`: a
+    request came while it slept, and this very template has served before.
     """
 
     replicas: int
     held: bool = False
     reason: str = ""
     limited: str = ""
+    waking: bool = False
 
 
 def make_scaling(component: Mapping[str, Any], annotations: Mapping[str, str]) -> Scaling:

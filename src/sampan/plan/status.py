@@ -28,6 +28,7 @@ from sampan.plan.chain import (
     stable_workloads,
 )
 from sampan.plan.conditions import condition_status, derive_conditions
+from sampan.plan.idle import derive_idle
 from sampan.plan.model_status import derive_model_status
 from sampan.plan.observed import Link, LinkState, Observed
 from sampan.plan.replicas import REPLICAS, derive_scaling, render_replicas
@@ -155,6 +156,9 @@ def _derive_blocked(component: Component, blocked: Blocked, observed: Observed) 
 def _derive_component(workload: Workload, observed: Observed) -> Condition:
     """Return the condition of a component, by the workload that answers for it."""
     kind, component = COMPONENT_READY[workload.component.value], workload.component.value
+    sleeping = derive_idle(workload, observed)
+    if sleeping is not None:
+        return sleeping
     if workload.replicas == 0:
         text = (
             f"spec.{component}.minReplicas is 0 and nothing starts a replica; set it to 1 or more"

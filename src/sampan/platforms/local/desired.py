@@ -50,6 +50,12 @@ class DesiredWorkload:
     transformer's predictor. They share ports and folder of the replica."""
 
 
+    @property
+    def concurrency(self) -> int:
+        """How many requests a replica takes at once, 0: as many as come."""
+        return int(self.capacity.get("containerConcurrency", 0))
+
+
 @dataclass(frozen=True, slots=True)
 class Desired:
     """What should exist for a service. `hold`: a decision is blocked, leave workloads as they are.

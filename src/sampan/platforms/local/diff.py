@@ -249,10 +249,12 @@ def make_clusters(
 ) -> Iterator[Cluster]:
     """Yield the clusters of a workload: one, and for gRPC another with the same endpoints."""
     endpoints, path = select_endpoints(replicas), workload.health_path
-    yield Cluster(cluster_name(desired.service, workload.name), endpoints, path)
+    places = workload.concurrency
+    first = cluster_name(desired.service, workload.name)
+    yield Cluster(first, endpoints, path, concurrency=places)
     name = grpc_cluster_name(desired.service, workload.name)
     if name in {share.cluster for share in _shares(desired.route, grpc=True)}:
-        yield Cluster(name, endpoints, path, http2=True)
+        yield Cluster(name, endpoints, path, http2=True, concurrency=places)
 
 
 def _shares(route: TableRoute | None, *, grpc: bool = False) -> Iterator[Share]:

@@ -25,6 +25,7 @@ from sampan.platforms.local.container_env import select_inherited
 from sampan.platforms.local.desired import Desired, DesiredWorkload
 from sampan.platforms.local.diff import diff
 from sampan.platforms.local.environments import EnvironmentCache
+from sampan.platforms.local.held import HELD_LINK, hold
 from sampan.platforms.local.images import ImageTable
 from sampan.platforms.local.layout import Layout
 from sampan.platforms.local.pod_folder import ConfigError, collect_folders, make_env, make_folder
@@ -174,7 +175,7 @@ class LocalPlatform:
 
     def render(self, plan: Plan) -> Desired:
         """Return what should exist here for the plan."""
-        return render(plan, self._settings.images(), self._assign(plan))
+        return hold(render(plan, self._settings.images(), self._assign(plan)), plan)
 
     def warnings(self, plan: Plan) -> tuple[tuple[str, str], ...]:
         """Return `(path, sentence)` for each field of the plan not honoured here."""
@@ -216,7 +217,8 @@ class LocalPlatform:
             for name in dict.fromkeys(names)
         )
         route = make_route_link(self._publisher.link(service), replicas)
-        return Observed(workloads, route, published=self._publisher.published(service))
+        published, held = self._publisher.published(service), self._publisher.held(service)
+        return Observed(workloads, route, published=published, held=held)
 
     async def services(self) -> tuple[ServiceKey, ...]:
         """Return every service of which something exists here."""
@@ -346,6 +348,8 @@ def make_observed_replica(state: ProcessState) -> ObservedReplica:
 
 def make_route_link(link: Link, replicas: tuple[ObservedReplica, ...]) -> Link:
     """Return the state of the way in: never DONE while no replica is ready to answer."""
+    if link == HELD_LINK:
+        return link
     if link.state is LinkState.DONE and not any(r.ready and not r.draining for r in replicas):
         message = "no replica is ready, so requests are answered 503 until one is"
         return Link(LinkState.WAITING, "NoReadyReplica", message, link.since)

@@ -21,6 +21,7 @@ from sampan.machinery.clock import Clock
 from sampan.plan.observed import Link, LinkState
 from sampan.plan.types import ServiceKey
 from sampan.platforms.local.diff import make_publication
+from sampan.platforms.local.held import HELD_LINK, select_held
 from sampan.platforms.local.layout import Layout
 from sampan.platforms.local.route_record import read_routes, write_routes
 from sampan.platforms.local.steps import Publish
@@ -137,6 +138,11 @@ class Publisher:
         error = self._not_taken.get(service)
         return error is not None and error.reason in _STILL_SERVING
 
+    def held(self, service: ServiceKey) -> frozenset[str]:
+        """Return the workloads of a service whose requests the gateway keeps at the activator."""
+        entry = self._entries.get(service)
+        return select_held(entry.route) if entry and service not in self._not_taken else frozenset()
+
     def link(self, service: ServiceKey) -> Link:
         """Return the state of a service's way in."""
         entry = self._entries.get(service)
@@ -184,6 +190,13 @@ class Publisher:
         entry.changed_at = self._clock.now()
         if refused is not None:
             self._set(service, entry, LinkState.FAILED, "RouteRefused", refused.message)
+            return
+        if select_held(entry.route):
+            entry.link = HELD_LINK  # asking would wake it
+            return
+        if entry.link == HELD_LINK:  # it goes on as it was until a request has told otherwise
+            entry.link = Link(LinkState.DONE, since=self._clock.now())
+            self._verify(service)
             return
         entry.verified &= entry.endpoints()
         if not entry.healthy and not entry.verified:  # all are new: nothing is known of them
@@ -265,6 +278,8 @@ class Publisher:
             front = [c for c in entry.front() if c.endpoints] if entry else []
             if entry is None or entry.route is None or not front:
                 return
+            if select_held(entry.route):
+                return
             asked = entry.endpoints()
             path = front[0].health_path
             verdict = await self._door.verify(entry.route, path or "/")
@@ -333,7 +348,7 @@ def select_unhealthy(clusters: Collection[Cluster], health: Health) -> tuple[str
     healthy = select_healthy(clusters, health)
     if not healthy:
         return tuple(c.name for c in clusters if c.endpoints)
-    known = {seen.endpoint for found in health.values() for seen in found}
+    known = {seen.endpoint for c in clusters for seen in health.get(c.name, ())}
     return tuple(
         c.name
         for c in clusters
