@@ -197,6 +197,9 @@ def select_runtime(model_dir: str) -> str:
     """Return the runtime whose extensions the folder's files have; the first one otherwise."""
     folder = Path(model_dir)
     names = [path.name for path in folder.iterdir()] if folder.is_dir() else [folder.name]
+    for name in RUNTIMES:  # a whole name says more than an ending
+        if any(file in get_runtime(name).extensions for file in names):
+            return name
     for name in RUNTIMES:
         if any(file.endswith(get_runtime(name).extensions) for file in names):
             return name

@@ -38,9 +38,12 @@ def make_served(options: Options) -> Served:
 
 def _make_offer(options: Options) -> Offer:
     """Return what the runtime makes of a folder; of targets and plain runtimes, their models."""
-    server = "" if options.targets else get_runtime(options.runtime).server
-    if not server:
+    if options.targets:
         return Offer(_make_repository(options))
+    runtime = get_runtime(options.runtime)
+    if not runtime.server:
+        api = resolve(runtime.api)() if runtime.api else None
+        return Offer(_make_repository(options), api)
     given: dict[str, list[str]] = {}
     for name, _, value in (option.partition("=") for option in options.server_options):
         given.setdefault(name, []).append(value)
@@ -51,7 +54,7 @@ def _make_offer(options: Options) -> Offer:
         _allowed(options),
         {name: ",".join(values) for name, values in given.items()},
     )
-    offer: Offer = resolve(server)(order)
+    offer: Offer = resolve(runtime.server)(order)
     return offer
 
 

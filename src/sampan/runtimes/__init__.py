@@ -17,6 +17,7 @@ RUNTIMES = {
     "lightgbm": "sampan.runtimes.lightgbm:RUNTIME",
     "catboost": "sampan.runtimes.catboost:RUNTIME",
     "pmml": "sampan.runtimes.pmml:RUNTIME",
+    "mlflow": "sampan.runtimes.mlflow:RUNTIME",
     "onnx": "sampan.runtimes.onnx:RUNTIME",
     "triton": "sampan.runtimes.triton.runtime:RUNTIME",
 }

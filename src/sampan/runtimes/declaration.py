@@ -34,6 +34,14 @@ SERVER_PRELOAD = (
 )
 """What a zygote imports before it forks. None of them starts a thread or a loop."""
 
+CAPACITY_ARGUMENTS = (
+    "--container_concurrency={containerConcurrency}",
+    "--enable_batcher={batcher}",
+    "--max_batch_size={maxBatchSize}",
+    "--max_latency={maxLatency}",
+)
+"""How our server is told what a service says of concurrency and batches."""
+
 
 @dataclass(frozen=True, slots=True)
 class ModelFormat:
@@ -92,16 +100,13 @@ class Runtime:
     port_flags: tuple[str, ...] = ("--http_port", "--grpc_port")
     http2: bool = True
     trust_arguments: tuple[str, ...] = ("--trust",)
-    capacity_arguments: tuple[str, ...] = (
-        "--container_concurrency={containerConcurrency}",
-        "--enable_batcher={batcher}",
-        "--max_batch_size={maxBatchSize}",
-        "--max_latency={maxLatency}",
-    )
+    capacity_arguments: tuple[str, ...] = CAPACITY_ARGUMENTS
     health_path: str = "/v2/health/ready"
     multi_model: bool = True
     options: tuple[str, ...] = ()
     """Arguments of the server that the model takes as keywords: `nthread`."""
+    api: str = ""
+    """Routes beside KServe's (`server.rest.Api`): the `module:attribute` of what makes them."""
     forks: bool = True
     """Whether a loaded model lives on in forked workers; else there is one process."""
     arguments: str = ""

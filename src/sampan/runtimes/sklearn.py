@@ -65,7 +65,7 @@ RUNTIME = Runtime(
     entry_arguments=("--runtime=sklearn", "--grpc_port=0"),
 )
 
-_ALLOWED_FILE = Path(__file__).with_name("sklearn_allowed.txt")
+ALLOWED_FILE = Path(__file__).with_name("sklearn_allowed.txt")
 # What a pickle holds around the version that BaseEstimator.__getstate__ saves: the key, an
 # optional memo opcode, the opcode of a string with its length, the text.
 _SAVED_VERSION = re.compile(
@@ -145,7 +145,7 @@ class SKLearnModel(Model):
             try:
                 estimator = self._unpickle(path)
             except Untrusted as untrusted:
-                raise _refusal(path, untrusted.name) from None
+                raise make_refusal(path, untrusted.name) from None
             except MemoryError:
                 raise
             except LoadFailure:
@@ -172,7 +172,7 @@ class SKLearnModel(Model):
         return estimator
 
     def _unpickle(self, path: Path) -> Any:
-        allowed = parse_names(_ALLOWED_FILE.read_text()) | self._allowed
+        allowed = parse_names(ALLOWED_FILE.read_text()) | self._allowed
         if path.suffix == ".skops":
             return load_skops(path, allowed, trust=self._trust)
         if self._trust:
@@ -220,7 +220,8 @@ def _select_predict(estimator: Any, path: Path) -> Any:
     return estimator.predict
 
 
-def _refusal(path: Path, name: str) -> LoadFailure:
+def make_refusal(path: Path, name: str) -> LoadFailure:
+    """Return the failure of a file that names what is not on the allow-list."""
     return LoadFailure(
         "ModelUntrusted",
         f'model file "{path.name}" names "{name}", which is not on the allow-list of classes; if '

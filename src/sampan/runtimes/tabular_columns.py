@@ -28,6 +28,10 @@ class Columns:
     names: tuple[str, ...] = ()
     missing: bool = True
     infinite: bool = True
+    optional: frozenset[str] = frozenset()
+    """Names of columns that may be left out altogether; their values are then missing."""
+    others: bool = False
+    """Whether a request may name columns besides, which are not looked at."""
 
     def describe(self, index: int) -> str:
         """Return a column as messages name it."""
@@ -57,13 +61,14 @@ def arrange(named: Mapping[str, Any], columns: Columns, where: str) -> list[Any]
             raise InvalidInput(f"{where} has {len(named)} features; give {columns.listed()}")
         return list(named.values())
     unknown = [name for name in named if name not in columns.names]
-    if unknown:
+    if unknown and not columns.others:
         hint = did_you_mean(unknown[0], columns.names)
         raise InvalidInput(
             f'{where} has "{unknown[0]}", which is no feature of this model{hint}; '
             f"give {columns.listed()}"
         )
-    lacking = [name for name in columns.names if name not in named]
+    wanted = (name for name in columns.names if name not in columns.optional)
+    lacking = [name for name in wanted if name not in named]
     if lacking:
         raise InvalidInput(f"{where} lacks the feature {quoted(lacking)}; give {columns.listed()}")
-    return [named[name] for name in columns.names]
+    return [named.get(name) for name in columns.names]

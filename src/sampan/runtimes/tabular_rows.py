@@ -48,7 +48,8 @@ def _from_tensors(request: InferRequest, columns: Columns) -> Matrix:
     inputs = request.inputs
     if not inputs:
         raise InvalidInput('Expected "inputs" to hold at least one tensor')
-    if len(inputs) > 1 or (request.parameters or {}).get("content_type") == "pd":
+    by_name = len(inputs) > 1 or inputs[0].name in columns.names
+    if by_name or (request.parameters or {}).get("content_type") == "pd":
         named = {tensor.name: _numbers_of(tensor).ravel() for tensor in inputs}
         return _joined(arrange(named, columns, "the request"), columns, "inputs")
     return checked(_numbers_of(inputs[0]), columns, inputs[0].name)

@@ -23,16 +23,18 @@ Values: TypeAlias = "list[list[Any]]"
 class Field:
     """A column: its name, and what its values are: a key of `DATATYPES`.
 
-    A `category` is text or a whole number.
+    A `category` is text or a whole number. One that is not `required` may be left out.
     """
 
     name: str
     kind: str = "any"
+    required: bool = True
 
 
 _FITS: Mapping[str, Callable[[Any], bool]] = {
     "number": lambda value: isinstance(value, (int, float)),
     "text": lambda value: isinstance(value, str),
+    "whole": lambda value: isinstance(value, int),
     "truth": lambda value: isinstance(value, (bool, int)) and value in (0, 1),
     "category": lambda value: isinstance(value, (str, int)),
     "any": lambda value: not isinstance(value, (list, dict)),
@@ -40,13 +42,16 @@ _FITS: Mapping[str, Callable[[Any], bool]] = {
 _TAKES = {
     "number": "numbers",
     "text": "text",
+    "whole": "whole numbers",
     "truth": "true and false",
     "category": "text and whole numbers",
     "any": "plain values",
 }
 
+_WHOLE = frozenset({"whole", "category"})
 DATATYPES = {
     "number": "FP64",
+    "whole": "INT64",
     "text": "BYTES",
     "truth": "BOOL",
     "category": "BYTES",
@@ -55,9 +60,16 @@ DATATYPES = {
 """V2's datatype of each kind of column, for metadata."""
 
 
-def make_values(payload: Any, fields: Sequence[Field], *, missing: bool = True) -> Values:
-    """Return the columns of a payload; None stands for null. InvalidInput names what is wrong."""
-    columns = Columns(len(fields), tuple(field.name for field in fields), missing)
+def make_values(
+    payload: Any, fields: Sequence[Field], *, missing: bool = True, others: bool = False
+) -> Values:
+    """Return the columns of a payload; None stands for null. InvalidInput names what is wrong.
+
+    `others`: columns that the model does not have are not looked at.
+    """
+    optional = frozenset(field.name for field in fields if not field.required)
+    names = tuple(field.name for field in fields)
+    columns = Columns(len(fields), names, missing, optional=optional, others=others)
     if isinstance(payload, InferRequest):
         values, where = _from_tensors(payload, columns)
     else:
@@ -82,7 +94,7 @@ def _check(field: Field, column: list[Any], where: str, *, missing: bool) -> Non
             raise InvalidInput(
                 f'"{where}"[{row}]: feature "{field.name}" is missing; this model needs a value'
             )
-        if field.kind == "category" and isinstance(value, float) and value.is_integer():
+        if field.kind in _WHOLE and isinstance(value, float) and value.is_integer():
             column[row] = int(value)  # it came in a tensor of numbers
         elif not fits(value):
             shown = f'"{value}"' if isinstance(value, str) else repr(value)
@@ -99,7 +111,8 @@ def _from_tensors(request: InferRequest, columns: Columns) -> tuple[Values, str]
     by_name = len(inputs) > 1 or (request.parameters or {}).get("content_type") == "pd"
     if by_name or (inputs[0].name in columns.names and columns.width == 1):
         named = {tensor.name: listed(tensor.as_numpy().ravel()) for tensor in inputs}
-        return _even(arrange(named, columns, "the request"), columns, "the request"), "inputs"
+        values = _filled(arrange(named, columns, "the request"))
+        return _even(values, columns, "the request"), "inputs"
     tensor = inputs[0]
     return _from_array(tensor.as_numpy(), tensor.name, columns), tensor.name
 
@@ -132,7 +145,7 @@ def _rows_of(instance: Any, where: str, columns: Columns) -> Values:
         parts = [_rows_of(one, where, columns) for one in instance]
         return [[v for part in parts for v in part[index]] for index in range(columns.width)]
     if isinstance(instance, dict):
-        return _even([_listed(v) for v in arrange(instance, columns, where)], columns, where)
+        return _even(_filled(arrange(instance, columns, where)), columns, where)
     if not isinstance(instance, list):
         raise InvalidInput(
             f"{where} is {instance!r:.80} and must be a row; give {columns.listed()}"
@@ -140,6 +153,12 @@ def _rows_of(instance: Any, where: str, columns: Columns) -> Values:
     if len(instance) != columns.width:
         raise InvalidInput(f"{where} has {len(instance)} features; give {columns.listed()}")
     return [[value] for value in instance]
+
+
+def _filled(values: list[Any]) -> Values:
+    """Return each column's values as a list; one that was left out is missing in every row."""
+    rows = max((len(_listed(value)) for value in values if value is not None), default=1)
+    return [[None] * rows if value is None else _listed(value) for value in values]
 
 
 def _listed(value: Any) -> list[Any]:
