@@ -25,7 +25,6 @@ FIELDS = {
     "a share for the newest revision": {"canaryTrafficPercent": 10},
     "a logger": {"logger": {"mode": "all"}},
     "a storage container": {"storageContainerName": "x"},
-    "scale to zero": {"minReplicas": 0},
 }
 
 
@@ -36,6 +35,7 @@ def test_the_predictor_s_field_is_named(make, spec):
 
 
 SILENT = {
+    "scale to zero": {"minReplicas": 0},
     "as many replicas at most as at least": {"minReplicas": 2, "maxReplicas": 2},
     "no upper limit": {"minReplicas": 2, "maxReplicas": 0},
     "one replica at most": {"maxReplicas": 1},

@@ -11,7 +11,6 @@ from typing import Any, TypeAlias
 
 from sampan.api.config import Config
 from sampan.plan.model import has_storage, storage_of
-from sampan.plan.scaling import AUTOSCALER_CLASS
 from sampan.plan.service import (
     annotations_of,
     component_spec,
@@ -50,7 +49,6 @@ def make_warnings(service: Mapping[str, Any], config: Config) -> Warnings:
     """Return a warning for each field that is set and not acted on."""
     checks = (
         _warn_fields,
-        _warn_scale,
         _warn_rollout,
         _warn_annotations,
         _warn_visibility,
@@ -74,17 +72,6 @@ def _warn_fields(service: Mapping[str, Any]) -> Warnings:
         for name, sentence in _COMPONENT_FIELDS.items()
         if component_spec(service, component).get(name) is not None
     )
-
-
-def _warn_scale(service: Mapping[str, Any]) -> Warnings:
-    found = []
-    autoscaler = annotations_of(service).get(AUTOSCALER_CLASS, "hpa")
-    for component in components_of(service):
-        spec, root = component_spec(service, component), f"spec.{component.value}"
-        if spec.get("minReplicas") == 0 and autoscaler != "none":
-            text = "scale to zero is not built yet; one replica is kept"
-            found.append((f"{root}.minReplicas", text))
-    return tuple(found)
 
 
 def _warn_rollout(service: Mapping[str, Any]) -> Warnings:
