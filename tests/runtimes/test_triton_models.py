@@ -78,7 +78,8 @@ def test_a_default_batch_size_can_be_set(tmp_path):
 
 
 def test_a_lone_onnx_file_is_a_model_of_the_services_name(tmp_path):
-    models.save(models.linear(), tmp_path / "model.onnx")
+    path = models.save(models.linear(), tmp_path / "model.onnx")
+    assert loaded(path, "lone").ready
     model = loaded(tmp_path, "lone")
     answer = model.predict({"instances": [[1.0, 2.0, 3.0, 4.0]]})
     assert answer["predictions"].shape == (1, 3)

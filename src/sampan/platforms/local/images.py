@@ -63,7 +63,7 @@ class LocalCommand:
     http2: bool = False
     capacity_arguments: tuple[str, ...] = ()
     """Added where the service sets what stands in their braces: `containerConcurrency`, `batcher`
-    (true), `maxBatchSize`, `maxLatency` (milliseconds)."""
+    (true), `maxBatchSize`, `maxLatency` (milliseconds); `modelName` always stands there."""
 
 
 class ImageTableError(ValueError):

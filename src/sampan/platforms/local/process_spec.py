@@ -140,7 +140,8 @@ def _make_argv(
     args += make_port_argument(command, args, ports)
     if any(model.trusted for model in workload.models):
         args += command.trust_arguments
-    args = [*make_capacity_arguments(command, workload.capacity), *args]  # the user's come last
+    told = {**workload.capacity, "modelName": workload.model_name}
+    args = [*make_capacity_arguments(command, told), *args]  # the user's come last
     program = [word.replace("{python}", here.python) for word in command.argv]
     if not command.entry:
         return [*program, *args], None

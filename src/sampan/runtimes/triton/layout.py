@@ -33,6 +33,8 @@ def gather_models(root: Path, flat_name: str) -> dict[str, Found]:
     A folder with a model file right in it is one model, of the name `flat_name`, version 1: what
     other runtimes take is taken here too.
     """
+    if root.is_file() and root.name.endswith(ONNX_FILES):
+        return {flat_name: Found(flat_name, root.parent, root)}
     if not root.is_dir():
         raise LoadFailure(
             "ModelMissing",

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sampan.runtimes.declaration import (
+    CAPACITY_ARGUMENTS,
     SERVER_PRELOAD,
     SERVER_REQUIREMENTS,
     Container,
@@ -48,6 +49,7 @@ RUNTIME = Runtime(
         "--allow-http=true",
     ),
     port_flags=("--http-port", "--grpc-port"),
+    capacity_arguments=(*CAPACITY_ARGUMENTS, "--model_name={modelName}"),
     arguments="sampan.runtimes.triton.arguments:translate",
     server="sampan.runtimes.triton.runtime:make_offer",
     container=Container(
