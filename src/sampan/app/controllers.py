@@ -21,7 +21,7 @@ from sampan.controllers.inferenceservice import InferenceServiceController
 from sampan.controllers.scaling_settings import CONFIG_AUTOSCALER
 from sampan.controllers.unbuilt import CONDITIONS, UnbuiltController
 from sampan.machinery.collector import Collector
-from sampan.machinery.controller import Controller, Reconcile, Watch, key_of
+from sampan.machinery.controller import Controller, Reconcile, Watch, WorkerOptions, key_of
 from sampan.machinery.events import EventRecorder
 from sampan.machinery.registry import JsonObject
 from sampan.machinery.store import Key
@@ -30,6 +30,10 @@ from sampan.platforms.local.changes import Changes
 log = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 60.0
+RECONCILERS = WorkerOptions(workers=64)
+"""Most of a reconcile is waiting, for the disk and for Envoy: those that wait together are written
+and published together, so that a thousand services at a start cost a few tables and not a thousand.
+"""
 COMPONENT = "sampan-controller"
 
 
@@ -92,6 +96,7 @@ async def run_controllers(
             Watch(CONFIG.resource, seen.configured, CONFIG.namespace),
             Watch(CONFIG.resource, seen.every, CONFIG_AUTOSCALER.namespace),
         ),
+        options=RECONCILERS,
     )
     graphs = _make_graph_controller(sources, graph_reconciler)
     unbuilt = UnbuiltController(store, clock)
@@ -124,14 +129,17 @@ def _make_graph_controller(sources: Sources, reconciler: InferenceGraphControlle
 
 
 async def _look_at_all(sources: Sources, resource: str, reconcile: Reconcile) -> None:
-    stored = await sources.store.list(resource)
-    for obj in stored.items:
-        key = key_of(resource, obj)
-        try:
-            await reconcile(key)
-        except Exception:
-            # The controller tries again; one bad service must not keep a daemon from starting.
-            log.exception("%s/%s cannot be reconciled yet", key.namespace, key.name)
+    keys = iter([key_of(resource, obj) for obj in (await sources.store.list(resource)).items])
+
+    async def look() -> None:
+        for key in keys:
+            try:
+                await reconcile(key)
+            except Exception:
+                # The controller tries again; one bad service must not keep a daemon from starting.
+                log.exception("%s/%s cannot be reconciled yet", key.namespace, key.name)
+
+    await asyncio.gather(*(look() for _ in range(RECONCILERS.workers)))
 
 
 async def _pass_on(changes: Changes, services: Controller, graphs: Controller) -> None:

@@ -29,6 +29,8 @@ from sampan.machinery.workers import Result, Workers
 
 log = logging.getLogger(__name__)
 
+_LOOKED_AT = ("name", "namespace", "uid", "resourceVersion", "ownerReferences")
+
 IGNORED = frozenset({"events"})
 """Many, short-lived and never owned: kube-controller-manager's collector leaves them out too."""
 
@@ -42,7 +44,7 @@ class Collector:
         self._workers = Workers(clock, self.collect)
         self._dependents: dict[str, set[Key]] = {}
         self._informers = [
-            Informer(store, clock, resource.id, self._listener(resource.id))
+            Informer(store, clock, resource.id, self._listener(resource.id), trim=_trimmed)
             for resource in registry
             if not resource.read_only and resource.id not in IGNORED
         ]
@@ -168,6 +170,12 @@ class Collector:
     def _note_leaving(self, owner: JsonObject) -> None:
         for dependent in self._dependents.get(owner["metadata"].get("uid", ""), ()):
             self._workers.queue.add(dependent)
+
+
+def _trimmed(obj: JsonObject) -> JsonObject:
+    """Return who an object is and whose: all that collecting looks at."""
+    metadata = obj["metadata"]
+    return {"metadata": {name: metadata[name] for name in _LOOKED_AT if name in metadata}}
 
 
 def _in_foreground(owner: Mapping[str, Any]) -> bool:

@@ -49,9 +49,13 @@ class Controller:
     ) -> None:
         self._workers = Workers(clock, reconcile, options)
         own = Watch(resource, lambda obj: (key_of(resource, obj),))
+        # What several watch is followed, decoded and held once.
+        followed: dict[tuple[str, str], list[Watch]] = {}
+        for watch in (own, *watches):
+            followed.setdefault((watch.resource, watch.namespace), []).append(watch)
         self._informers = [
-            Informer(store, clock, w.resource, self._listener(w), w.namespace)
-            for w in (own, *watches)
+            Informer(store, clock, followed_resource, self._listener(who), namespace)
+            for (followed_resource, namespace), who in followed.items()
         ]
 
     def enqueue(self, key: Key) -> None:
@@ -71,11 +75,12 @@ class Controller:
             await self.synced()
             group.create_task(self._workers.run())
 
-    def _listener(self, watch: Watch) -> Listener:
+    def _listener(self, watches: list[Watch]) -> Listener:
         def listen(before: JsonObject | None, after: JsonObject | None) -> None:
-            for obj in (before, after):
-                for key in watch.keys(obj) if obj is not None else ():
-                    self.enqueue(key)
+            for watch in watches:
+                for obj in (before, after):
+                    for key in watch.keys(obj) if obj is not None else ():
+                        self.enqueue(key)
 
         return listen
 

@@ -21,6 +21,9 @@ log = logging.getLogger(__name__)
 Listener: TypeAlias = Callable[[JsonObject | None, JsonObject | None], None]
 """`(before, after)`: before is None for a new object, after None for one that is gone."""
 
+Trim: TypeAlias = Callable[[JsonObject], JsonObject]
+"""`object -> what of it is kept`: its metadata must tell one version from the next."""
+
 PAUSE = 1.0
 """Seconds between tries when listing or watching raises: a store that is away is not hammered."""
 
@@ -28,11 +31,22 @@ _Place: TypeAlias = tuple[str, str]
 
 
 class Informer:
-    """Follows one resource in a namespace (empty: in all) and tells a listener of each change."""
+    """Follows one resource in a namespace (empty: in all) and tells a listener of each change.
+
+    `trim` returns what of an object is kept and told: a thousand decoded objects are megabytes.
+    """
 
     def __init__(
-        self, store: Store, clock: Clock, resource: str, listener: Listener, namespace: str = ""
+        self,
+        store: Store,
+        clock: Clock,
+        resource: str,
+        listener: Listener,
+        namespace: str = "",
+        *,
+        trim: Trim = lambda obj: obj,
     ) -> None:
+        self._trim = trim
         self._store = store
         self._clock = clock
         self._resource = resource
@@ -62,7 +76,7 @@ class Informer:
 
     async def _list(self) -> str:
         page = await self._store.list(self._resource, self._namespace)
-        found = {_place(obj): obj for obj in page.items}
+        found = {_place(obj): self._trim(obj) for obj in page.items}
         for place in [p for p in self._objects if p not in found]:
             self._tell(place, None)
         for place, obj in found.items():
@@ -82,7 +96,7 @@ class Informer:
                 if event.type is EventType.DELETED:
                     self._tell(_place(event.object), None)
                 elif event.type is not EventType.BOOKMARK:
-                    self._tell(_place(event.object), event.object)
+                    self._tell(_place(event.object), self._trim(event.object))
         finally:
             if isinstance(events, AsyncGenerator):
                 await events.aclose()

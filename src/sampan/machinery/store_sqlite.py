@@ -15,10 +15,10 @@ import asyncio
 import contextlib
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sampan.machinery.clock import Clock
 from sampan.machinery.errors import ApiError
@@ -118,12 +118,8 @@ class SqliteJournal:
                 "SELECT resource, namespace, name, data FROM objects"
             )
         }
-        changes = tuple(
-            Change(version, EventType(kind), Key(resource, namespace, name), data, previous)
-            for version, kind, resource, namespace, name, data, previous in (
-                self._connection.execute("SELECT * FROM changes ORDER BY version")
-            )
-        )
+        rows = self._connection.execute("SELECT * FROM changes ORDER BY version")
+        changes = tuple(_shared(rows, objects))
         return Contents(changes[-1].version if changes else FIRST_VERSION, objects, changes)
 
     def _append(self, changes: list[Change]) -> None:
@@ -154,6 +150,24 @@ class SqliteJournal:
             return work()
         except (sqlite3.Error, OSError) as error:
             raise StoreFault(_explained(self._path, error)) from error
+
+
+def _shared(rows: Iterable[tuple[Any, ...]], objects: dict[Key, bytes]) -> Iterator[Change]:
+    """Yield the changes of rows, with equal JSON held once, as while it was written.
+
+    A change's `previous` is the `data` of the one before, and an object that of its newest change:
+    read as they lie in the file they would take twice the memory.
+    """
+    last: dict[Key, bytes] = {}
+    for version, kind, resource, namespace, name, data, previous in rows:
+        key = Key(resource, namespace, name)
+        before = last.get(key)
+        last[key] = data
+        if objects.get(key) == data:
+            objects[key] = data
+        yield Change(
+            version, EventType(kind), key, data, before if before == previous else previous
+        )
 
 
 @contextlib.contextmanager
