@@ -28,7 +28,8 @@ def derive_graph_status(snapshot: GraphSnapshot, plan: Plan, observed: Observed)
     before = snapshot.graph.get("status") or {}
     stopped = ConditionStatus.TRUE if plan.stopped else ConditionStatus.FALSE
     conditions = decode_conditions(before.get("conditions"))
-    for condition in (_derive_ready(snapshot, plan, observed), Condition(STOPPED, stopped)):
+    # Ready last: it depends on no other, and marking one that is True would make it so.
+    for condition in (Condition(STOPPED, stopped), _derive_ready(snapshot, plan, observed)):
         conditions = GRAPH_CONDITIONS.mark(conditions, condition, snapshot.now)
     status: JsonObject = {
         "observedGeneration": int(snapshot.graph["metadata"].get("generation") or 0),

@@ -1,0 +1,136 @@
+"""InferenceGraphs from YAML on the laptop: kubectl's objects, status, URL through the gateway."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+IRIS = {"instances": [[6.8, 2.8, 4.8, 1.4], [6.0, 3.4, 4.5, 1.6]]}
+ANSWER = {"predictions": [1, 1]}
+
+GRAPH = """
+apiVersion: serving.kserve.io/v1alpha1
+kind: InferenceGraph
+metadata:
+  name: {name}
+spec:
+  nodes:
+    root:
+      routerType: {kind}
+      steps:
+{steps}
+"""
+
+
+def graph(name: str, kind: str, *steps: str) -> str:
+    return GRAPH.format(name=name, kind=kind, steps="\n".join(f"      - {step}" for step in steps))
+
+
+def ready_of(sampan: Any, name: str) -> dict[str, Any]:
+    status = sampan.api(
+        f"/apis/serving.kserve.io/v1alpha1/namespaces/default/inferencegraphs/{name}"
+    ).get("status", {})
+    found = next((c for c in status.get("conditions", ()) if c["type"] == "Ready"), {})
+    return {"url": status.get("url"), **found}
+
+
+def wait_until(look: Callable[[], Any], true: Callable[[Any], bool], seconds: float = 90) -> Any:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if true(seen := look()):
+            return seen
+        time.sleep(0.1)
+    raise AssertionError(f"after {seconds} s: {json.dumps(seen, indent=2)}")
+
+
+def wait_ready(sampan: Any, name: str) -> dict[str, Any]:
+    return wait_until(lambda: ready_of(sampan, name), lambda told: told.get("status") == "True")
+
+
+@pytest.fixture(scope="module")
+def served(sampan: Any, iris: Path, isvc: Callable[..., str]) -> Any:
+    for name in ("sklearn-iris", "xgboost-iris"):  # the names of KServe's samples
+        sampan.apply(isvc(name, iris))
+    for name in ("sklearn-iris", "xgboost-iris"):
+        sampan.wait_ready(name)
+    return sampan
+
+
+STEPS = ("serviceName: sklearn-iris\n        name: a", "serviceName: xgboost-iris\n        name: b")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("kind", "extra", "answer"),
+    [
+        pytest.param("Sequence", "", ANSWER, id="one after the other"),
+        pytest.param("Ensemble", "", {"a": ANSWER, "b": ANSWER}, id="all at once"),
+        pytest.param("Splitter", "\n        weight: 50", ANSWER, id="by shares"),
+        pytest.param("Switch", '\n        condition: "instances"', ANSWER, id="by condition"),
+    ],
+)
+def test_a_graph_of_each_type_answers_at_its_url(
+    served: Any, kind: str, extra: str, answer: Any
+) -> None:
+    name = kind.lower()
+    served.apply(graph(name, kind, *(step + extra for step in STEPS)))
+    told = wait_ready(served, name)
+    assert told["url"] == f"http://{name}.default.localhost:{served.port}"
+    assert served.predict(name, IRIS, path="/") == (200, answer)
+    served.cli("delete", "ig", name)
+
+
+@pytest.mark.slow
+def test_a_graph_waits_for_its_services_and_is_not_ready_without_them(
+    served: Any, iris: Path, isvc: Callable[..., str]
+) -> None:
+    served.apply(graph("late", "Sequence", "serviceName: tardy"))
+    told = wait_until(lambda: ready_of(served, "late"), lambda t: t.get("status") == "False")
+    assert told["reason"] == "GraphStepNotReady"
+    assert 'InferenceService "tardy", which does not exist' in told["message"]
+    served.apply(isvc("tardy", iris))
+    wait_ready(served, "late")
+    assert served.predict("late", IRIS, path="/") == (200, ANSWER)
+    served.cli("delete", "isvc", "tardy")
+    wait_until(lambda: ready_of(served, "late"), lambda t: t.get("reason") == "GraphStepNotReady")
+
+
+@pytest.mark.slow
+def test_a_graph_is_stopped_started_changed_and_deleted(served: Any) -> None:
+    served.apply(graph("life", "Sequence", "serviceName: sklearn-iris"))
+    wait_ready(served, "life")
+    pods = served.api("/api/v1/namespaces/default/pods")["items"]
+    labels = [p["metadata"]["labels"].get("serving.kserve.io/inferencegraph") for p in pods]
+    assert labels.count("life") == 1
+    stopped = graph("life", "Sequence", "serviceName: sklearn-iris").replace(
+        "  name: life", '  name: life\n  annotations: {serving.kserve.io/stop: "true"}'
+    )
+    served.apply(stopped)
+    told = wait_until(lambda: ready_of(served, "life"), lambda t: t.get("reason") == "Stopped")
+    assert told["url"] is None
+    served.apply(stopped.replace('"true"', '"false"'))
+    wait_ready(served, "life")
+    served.apply(graph("life", "Ensemble", "serviceName: sklearn-iris\n        name: only"))
+    wait_until(
+        lambda: served.predict("life", IRIS, path="/"), lambda got: got == (200, {"only": ANSWER})
+    )
+    served.cli("delete", "ig", "life")
+    wait_until(lambda: served.predict("life", IRIS, path="/")[0], lambda status: status == 404)
+
+
+@pytest.mark.slow
+def test_a_graph_that_leads_nowhere_says_so_and_a_name_that_is_taken_too(served: Any) -> None:
+    told = served.run("apply", "-f", "-", stdin=graph("lost", "Sequence", "nodeName: nowhere"))
+    assert 'leads to node "nowhere", which the graph does not have' in told.stdout + told.stderr
+    wait_until(lambda: ready_of(served, "lost"), lambda t: t.get("reason") == "InvalidGraph")
+    served.apply(graph("sklearn-iris", "Sequence", "serviceName: xgboost-iris"))
+    wait_until(lambda: ready_of(served, "sklearn-iris"), lambda t: t.get("reason") == "NameTaken")
+    assert served.predict("sklearn-iris", IRIS) == (200, ANSWER)
+    circle = served.run("apply", "-f", "-", stdin=graph("round", "Switch", "nodeName: root"))
+    assert circle.returncode == 1
+    assert 'nodes lead back to themselves: "root" -> "root"' in circle.stderr

@@ -1,0 +1,172 @@
+"""What a graph's status says of what was decided and seen, and which events follow."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from sampan.api.config import Config
+from sampan.plan.graph_build import GraphSnapshot, build_graph_plan
+from sampan.plan.graph_status import derive_graph_events, derive_graph_status
+from sampan.plan.observed import (
+    NOTHING,
+    Link,
+    LinkState,
+    Observed,
+    ObservedReplica,
+    ObservedWorkload,
+)
+from sampan.plan.types import Gateway
+
+Json = dict[str, Any]
+DONE = Link(LinkState.DONE)
+
+
+def graph(nodes: Json | None = None, **metadata: Any) -> Json:
+    root = {"root": {"routerType": "Sequence", "steps": [{"serviceName": "iris"}]}}
+    return {
+        "metadata": {"name": "g", "namespace": "default", "generation": 2, **metadata},
+        "spec": {"nodes": nodes or root},
+    }
+
+
+def service(name: str = "iris", ready: str = "True", **spec: Any) -> Json:
+    condition = {"type": "Ready", "status": ready, "reason": "" if ready == "True" else "Loading"}
+    return {
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": {"predictor": {"model": {"storageUri": "x", **spec}}},
+        "status": {"conditions": [condition], "address": {"url": f"http://gw/{name}"}},
+    }
+
+
+def snapshot(given: Json | None = None, *services: Json) -> GraphSnapshot:
+    known = {s["metadata"]["name"]: s for s in services or (service(),)}
+    return GraphSnapshot(given or graph(), known, {}, Config(), Gateway(), NOTHING, now=1000.0)
+
+
+def seen(given: GraphSnapshot, *, ready: bool = True, route: Link = DONE) -> Observed:
+    [workload] = build_graph_plan(given).workloads
+    load = DONE if ready else Link(LinkState.FAILED, "Unhealthy", "it does not answer")
+    replica = ObservedReplica(
+        "g-1", "g", workload.template_hash, running=True, ready=ready, load=load
+    )
+    made = ObservedWorkload("g", "router", workload.template_hash, DONE, DONE, (replica,))
+    return Observed((made,), route)
+
+
+def ready_of(status: Json) -> tuple[str, str, str]:
+    found = next(c for c in status["conditions"] if c["type"] == "Ready")
+    return found["status"], found.get("reason", ""), found.get("message", "")
+
+
+def status_of(given: GraphSnapshot, observed: Observed = NOTHING) -> Json:
+    return derive_graph_status(given, build_graph_plan(given), observed)
+
+
+def test_a_graph_that_passes_requests_is_ready_and_has_its_url() -> None:
+    given = snapshot()
+    status = status_of(given, seen(given))
+    assert ready_of(status) == ("True", "", "")
+    assert status["url"] == "http://g.default.localhost:8080"
+    assert (status["observedGeneration"], status["deploymentMode"]) == (2, "Standard")
+
+
+CIRCLE = {"root": {"routerType": "Switch", "steps": [{"nodeName": "root"}]}}
+LOST = {"root": {"routerType": "Switch", "steps": [{"nodeName": "x"}]}}
+
+
+@pytest.mark.parametrize(
+    ("given", "reason", "words"),
+    [
+        pytest.param(snapshot(graph(), service("other")), "GraphStepNotReady",
+                     'InferenceService "iris", which does not exist', id="a service is missing"),
+        pytest.param(snapshot(graph(), {**service(), "status": {}}), "GraphStepNotReady",
+                     "has no address yet", id="a service has no address"),
+        pytest.param(snapshot(graph(), service(protocolVersion="grpc-v2")), "GraphStepNotReady",
+                     'speaks "grpc-v2"', id="a service speaks what a graph does not"),
+        pytest.param(snapshot(graph(), service(), service("g")), "NameTaken",
+                     'InferenceService "g" answers at the same address', id="its name is taken"),
+        pytest.param(snapshot(graph(LOST)), "InvalidGraph", 'leads to node "x"', id="a lost node"),
+        pytest.param(snapshot(graph(CIRCLE)), "InvalidGraph", "back to themselves", id="a circle"),
+    ],
+)  # fmt: skip
+def test_a_decision_that_cannot_be_taken(given: GraphSnapshot, reason: str, words: str) -> None:
+    status, told, message = ready_of(status_of(given))
+    assert (status, told) == ("False", reason)
+    assert words in message
+    assert build_graph_plan(given).workloads == ()
+
+
+def test_a_graph_is_not_ready_while_a_service_of_it_is_not() -> None:
+    given = snapshot(graph(), service(ready="False"))
+    status, reason, message = ready_of(status_of(given, seen(given)))
+    assert (status, reason) == ("False", "GraphStepNotReady")
+    assert 'InferenceService "iris", which is not Ready (Loading); "sampan why iris"' in message
+
+
+@pytest.mark.parametrize(
+    ("ready", "route", "reason", "words"),
+    [
+        pytest.param(False, DONE, "Unhealthy", "load: it does not answer", id="a failed router"),
+        pytest.param(True, Link(LinkState.RUNNING), "MinimumReplicasUnavailable",
+                     "router: route is running", id="a route that is not there yet"),
+    ],
+)  # fmt: skip
+def test_a_router_that_does_not_serve(ready: bool, route: Link, reason: str, words: str) -> None:
+    given = snapshot()
+    told = ready_of(status_of(given, seen(given, ready=ready, route=route)))
+    assert told == ("False", reason, words)
+
+
+def test_a_stopped_graph_has_no_url_and_runs_nothing() -> None:
+    given = snapshot()
+    running = status_of(given, seen(given))
+    stopped = {**graph(annotations={"serving.kserve.io/stop": "true"}), "status": running}
+    given = snapshot(stopped)
+    status = status_of(given)
+    assert ready_of(status)[:2] == ("False", "Stopped")
+    assert "url" not in status
+    assert build_graph_plan(given).workloads == ()
+    types = {c["type"]: c["status"] for c in status["conditions"]}
+    assert types == {"Ready": "False", "Stopped": "True"}
+
+
+def test_deriving_twice_gives_the_same_status_and_no_event() -> None:
+    given = snapshot()
+    once = status_of(given, seen(given))
+    again = replace(given, graph={**graph(), "status": once}, now=2000.0)
+    assert status_of(again, seen(given)) == once
+    assert derive_graph_events("g", once, once) == ()
+
+
+def test_events_tell_of_becoming_ready_and_of_ceasing_to_be() -> None:
+    given = snapshot()
+    ready = status_of(given, seen(given))
+    [event] = derive_graph_events("g", {}, ready)
+    assert (event.type, event.reason) == ("Normal", "InferenceGraphReady")
+    lost = status_of(snapshot(graph(), service("other")))
+    told = derive_graph_events("g", ready, lost)
+    assert [e.reason for e in told] == ["InferenceGraphNotReady", "GraphStepNotReady"]
+
+
+def test_the_router_is_told_the_graph_in_a_file_with_each_step_s_address() -> None:
+    [router] = build_graph_plan(snapshot()).workloads
+    [text] = router.template["metadata"]["annotations"].values()
+    assert '"serviceUrl":"http://gw/iris/v1/models/iris:predict"' in text
+    container = router.template["spec"]["containers"][0]
+    assert container["args"] == ["--graph-file", "/etc/sampan/graph/graph.json"]
+    assert "env" not in container
+
+
+def test_headers_that_the_operator_propagates_are_passed_to_the_router() -> None:
+    given = replace(snapshot(), config=Config(router_headers=("Authorization", "X-*")))
+    [router] = build_graph_plan(given).workloads
+    env = router.template["spec"]["containers"][0]["env"]
+    assert env == [{"name": "PROPAGATE_HEADERS", "value": "Authorization,X-*"}]
+
+
+def test_a_graph_and_a_service_are_never_taken_for_each_other() -> None:
+    key = build_graph_plan(snapshot()).service
+    assert (key.kind, key.object_name, key.name) == ("InferenceGraph", "g", "g.graph")
