@@ -54,10 +54,19 @@ def apply_all(
     mistake of every file is reported, with its line.
     """
     placed = _place_all(client, loaded, namespace)
+    untried = _made_namespaces(placed)
     for _, path, obj in placed:
         before = _existing(client, path)
-        after = _send(client, path, obj, dry_run=dry_run).body
-        yield _verdict(before, after), after
+        answer = _send(client, path, obj, dry_run=dry_run)
+        if obj["metadata"].get("namespace") in untried:
+            for text in answer.warnings:
+                warn(text)
+        yield _verdict(before, answer.body), answer.body
+
+
+def _made_namespaces(placed: list[tuple[Loaded, str, JsonObject]]) -> set[str]:
+    """Return the namespaces that come with the objects: what is in them cannot be tried before."""
+    return {o["metadata"]["name"] for _, _, o in placed if o.get("kind") == "Namespace"}
 
 
 def _place_all(
@@ -96,7 +105,7 @@ def _refusals(
     client: ApiClient, placed: list[tuple[Loaded, str, JsonObject]]
 ) -> Iterator[tuple[Loaded, str]]:
     """Try every object without storing it; yield what is wrong with which, and tell warnings."""
-    made = {o["metadata"]["name"] for _, _, o in placed if o.get("kind") == "Namespace"}
+    made = _made_namespaces(placed)
     for one, path, obj in placed:
         if obj["metadata"].get("namespace") in made:
             continue  # its namespace comes with it: the real call is its check
