@@ -32,9 +32,16 @@ def test_an_example_gives_the_expected_answer(folder: Path, tmp_path: Path):
     work = tmp_path / folder.name
     shutil.copytree(folder, work, ignore=shutil.ignore_patterns("model"))
     if (work / "train.py").exists():
-        subprocess.run([sys.executable, "train.py"], cwd=work, check=True, capture_output=True)
+        subprocess.run(trainer(work / "train.py"), cwd=work, check=True, capture_output=True)
     answer = run_once(work, tmp_path)
     assert json.loads(answer) == json.loads((work / "expected.json").read_text())
+
+
+def trainer(script: Path) -> list[str]:
+    """Return how a script is run: by uv where it says what it needs, else as it is."""
+    if script.read_text().startswith("# /// script"):
+        return [str(Path(sys.executable).parent / "uv"), "run", "--quiet", script.name]
+    return [sys.executable, script.name]
 
 
 def run_once(work: Path, home: Path) -> str:
