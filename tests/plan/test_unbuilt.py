@@ -168,7 +168,7 @@ def test_what_would_answer_wrongly_blocks(make, case):
 
 
 def test_a_field_is_named_in_whichever_component_it_stands(make):
-    fields = {"minReplicas": 0, "logger": {}, "scaleMetricType": "Value",
+    fields = {"logger": {}, "scaleMetricType": "Value",
               "deploymentStrategy": {"rollingUpdate": {"maxSurge": 1}}}  # fmt: skip
     paths = warned(make.service(transformer=fields, explainer=fields))
     for component in ("transformer", "explainer"):
