@@ -6,6 +6,7 @@ Exit codes: 0 asked to stop, 1 the graph cannot be run, 2 usage, 3 the system (p
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import random
 import signal
@@ -77,6 +78,8 @@ async def _serve(options: Options, sock: socket.socket) -> int:
     listener = Listener(front.submit, _make_limits(options.graph, options.max_body_bytes))
     await listener.listen_on(sock)
     logger.info("listening on http://%s:%s", *listener.address)
+    gc.collect()
+    gc.freeze()  # what is there lives as long as the process: no collection looks at it again
     await stop.wait()
     front.stopping = True
     await asyncio.sleep(options.shutdown_delay)

@@ -8,7 +8,7 @@ belongs to. What belongs to a connection stays on it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 
 Pattern = re.Pattern[str]
@@ -48,21 +48,21 @@ def parse_patterns(text: str) -> tuple[tuple[Pattern, ...], tuple[str, ...]]:
     return tuple(patterns), tuple(problems)
 
 
-@lru_cache(maxsize=512)
 def canonical_name(name: bytes) -> str:
     """Return a header's name as Go writes it: `x-request-id` is `X-Request-Id`."""
     return "-".join(part.capitalize() for part in name.decode("latin-1").split("-"))
 
 
-def select_headers(headers: Iterable[Header], patterns: Sequence[Pattern]) -> tuple[Header, ...]:
-    """Return the headers that go on to every step, in the order in which they came."""
-    return tuple(h for h in headers if _goes_on(h[0], patterns))
+def make_selection(patterns: Sequence[Pattern]) -> Callable[[Iterable[Header]], list[Header]]:
+    """Return what selects the headers that go on to every step, in the order in which they came."""
 
+    @lru_cache(maxsize=1024)  # names are few, and clients may make up as many as they like
+    def goes_on(name: bytes) -> bool:
+        if name in TRACE:
+            return True
+        if name in OF_THE_CONNECTION:
+            return False
+        canonical = canonical_name(name)
+        return any(pattern.search(canonical) for pattern in patterns)
 
-def _goes_on(name: bytes, patterns: Sequence[Pattern]) -> bool:
-    if name in TRACE:
-        return True
-    if not patterns or name in OF_THE_CONNECTION:
-        return False
-    canonical = canonical_name(name)
-    return any(pattern.search(canonical) for pattern in patterns)
+    return lambda headers: [header for header in headers if goes_on(header[0])]

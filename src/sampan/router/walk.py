@@ -95,6 +95,7 @@ class Run:
 
     def _end(self, result: Result) -> None:
         self._over = True
+        self._cancel = None  # it leads back here: what is over is freed at once, not collected
         self._done(result)
 
 

@@ -5,7 +5,7 @@ KServe, router: every step is a POST of a body to its URL, whatever the client's
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -36,7 +36,7 @@ class Caller:
             id(step): _make_target(step, upstreams) for step in graph.steps() if step.url
         }
 
-    def make_ask(self, headers: Iterable[Header]) -> Callable[[Call, Done], Cancel]:
+    def make_ask(self, headers: Sequence[Header]) -> Callable[[Call, Done], Cancel]:
         """Return what makes the calls of one request, whose headers go on to every step."""
         return partial(self._ask, render_fields(headers))
 
@@ -47,8 +47,10 @@ class Caller:
         return pool.call(head, body, self._seconds, partial(_tell, step, done))
 
 
-def render_fields(headers: Iterable[Header]) -> bytes:
+def render_fields(headers: Sequence[Header]) -> bytes:
     """Return header lines; the content type is JSON where none of them says another."""
+    if not headers:
+        return _JSON_TYPE
     lines = [name + b": " + value + b"\r\n" for name, value in headers]
     if not any(line.startswith(b"content-type:") for line in lines):
         lines.append(_JSON_TYPE)

@@ -13,7 +13,7 @@ from functools import partial
 from sampan.router.answers import error_body, select_content_type
 from sampan.router.execute import execute
 from sampan.router.graph import Graph
-from sampan.router.headers import Pattern, select_headers
+from sampan.router.headers import Pattern, make_selection
 from sampan.router.steps import RouterError, Walk
 from sampan.router.walk import Result, Run
 from sampan.server.graph_calls import Caller
@@ -33,7 +33,7 @@ class GraphFront:
     ) -> None:
         self._walk = Walk(graph, draw)
         self._caller = caller
-        self._patterns = patterns
+        self._select = make_selection(patterns)
         self.stopping = False
 
     def submit(self, request: Request, reply: Reply) -> None:
@@ -41,7 +41,7 @@ class GraphFront:
         if request.target.partition(b"?")[0] == b"/readyz":
             reply(_STOPPING if self.stopping else _READY)
             return
-        ask = self._caller.make_ask(select_headers(request.headers, self._patterns))
+        ask = self._caller.make_ask(self._select(request.headers))
         run = Run(execute(self._walk, request.body), ask, partial(_answer, reply))
         run.start()
         watch = getattr(reply, "when_gone", None)

@@ -54,7 +54,7 @@ class PendingCall:
         self.head = head
         self.body = body
         self.over = False
-        self._done = done
+        self._done: CallDone | None = done
         self._connection: UpstreamConnection | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -76,7 +76,9 @@ class PendingCall:
         self._connection = None
         if self._timer is not None:
             self._timer.cancel()
-        self._done(result)
+        done, self._done = self._done, None  # freed at once: it leads back to who called
+        if done is not None:
+            done(result)
 
     def cancel(self) -> None:
         """Call it off; nothing is told."""

@@ -2,6 +2,10 @@
 
 Pure. An answer is taken whole. What follows it unasked is never taken for the next call's answer:
 `reusable` is false then, and the connection ends.
+
+A server repeats its heads but for date and length. A head that llhttp has read is known again where
+it is the same byte for byte and exactly its body follows; anything else goes through llhttp, so
+that there is one judge of what is sound (as for requests: `known_head`).
 """
 
 from __future__ import annotations
@@ -12,6 +16,8 @@ from sampan.wire.upstream_answer import Answer, CallFailed, UpstreamLimits
 
 _MEASURES = frozenset({b"content-length", b"transfer-encoding"})
 _PLAIN = frozenset({b"", b"identity"})
+_MOST_KNOWN = 32  # heads of a connection; a date makes new ones each second
+_MOST_BYTES = 1024  # of a head that is remembered
 
 
 class Incoming:
@@ -21,6 +27,8 @@ class Incoming:
         self._name = name
         self._limits = limits
         self._parser = httptools.HttpResponseParser(self)
+        self._known: dict[bytes, tuple[int, int, bytes]] = {}
+        self._idle = True
         self._reset()
 
     def _reset(self) -> None:
@@ -38,6 +46,27 @@ class Incoming:
 
     def feed(self, data: bytes) -> Answer | CallFailed | None:
         """Take bytes; return what came of the call, None while it is not known yet."""
+        end = data.find(b"\r\n\r\n", 0, _MOST_BYTES) + 4 if self._idle else 3
+        if end > 3:
+            known = self._known.get(data[:end])
+            if known is not None and len(data) == end + known[0]:
+                self.reusable = True
+                return Answer(known[1], data[end:], known[2])
+        result = self._parse(data)
+        if end > 3 and isinstance(result, Answer) and self.reusable:
+            self._learn(data[:end], len(data) - end, result)
+        self._idle = result is not None
+        return result
+
+    def _learn(self, head: bytes, length: int, answer: Answer) -> None:
+        """Remember a head whose answer was there whole, with its length and nothing after it."""
+        if length != len(answer.body) or b"content-length: %d\r\n" % length not in head.lower():
+            return  # chunked, or of a status that has no body
+        if len(self._known) >= _MOST_KNOWN:
+            self._known.clear()
+        self._known[head] = (length, answer.status, answer.content_type)
+
+    def _parse(self, data: bytes) -> Answer | CallFailed | None:
         if not self._framed:
             self._head += len(data)
         try:
