@@ -14,6 +14,7 @@ from pathlib import Path
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
 
 PAGES = (
+    "autoscaling",
     "capabilities",
     "cli",
     "configuration",
@@ -22,15 +23,19 @@ PAGES = (
     "reasons",
     "runtimes",
     "settings",
+    "what_runs_where",
 )
-"""Pages by name; `tools.reference.NAME.render()` makes `docs/reference/NAME.md`."""
+"""Pages by name; `tools.reference.NAME.render()` makes `docs/reference/NAME.md` (`page_of`)."""
+
+
+def page_of(name: str) -> Path:
+    """Return the path of a page."""
+    return FOLDER / f"{name.replace('_', '-')}.md"
 
 
 def render_pages() -> dict[Path, str]:
     """Return the text of every page by its path."""
-    return {
-        FOLDER / f"{name}.md": import_module(f"tools.reference.{name}").render() for name in PAGES
-    }
+    return {page_of(name): import_module(f"tools.reference.{name}").render() for name in PAGES}
 
 
 def main(arguments: list[str]) -> int:

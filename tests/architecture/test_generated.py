@@ -43,7 +43,7 @@ def reference_pages() -> list[str]:
 @pytest.mark.parametrize("name", reference_pages())
 def test_each_generated_page_of_the_reference_follows_the_code(name: str):
     text = importlib.import_module(f"tools.reference.{name}").render()
-    assert (ROOT / "docs" / "reference" / f"{name}.md").read_text("utf-8") == text, MEND
+    assert tool("generate_reference").page_of(name).read_text("utf-8") == text, MEND
 
 
 def test_every_generator_of_a_page_stands_in_the_table():

@@ -230,6 +230,42 @@ def test_standard_input_is_read_and_an_unknown_form_refused(
     assert missing.stderr == b'error: the path "nothing.yaml" does not exist\n'
 
 
+IN_A_CLUSTER = [
+    pytest.param("minReplicas: 0", "minReplicas", id="an HPA keeps one replica"),
+    pytest.param("scaleMetric: rps", "scaleMetric", id="an HPA does not count requests"),
+    pytest.param("timeout: 5", "timeout", id="a plain Ingress has no place for a timeout"),
+    pytest.param("containerConcurrency: 5", "containerConcurrency", id="what Knative alone reads"),
+    pytest.param("batcher: {timeout: 5}", "batcher.timeout", id="what nobody reads"),
+]
+
+
+@pytest.mark.parametrize(("line", "field"), IN_A_CLUSTER)
+def test_what_no_object_of_a_cluster_would_show_is_named(
+    folder: Path, cli: Callable[..., Any], line: str, field: str
+) -> None:
+    (folder / "f.yaml").write_text(IRIS + f"    {line}\n" + MODEL)
+    told = json.loads(cli("lint", "f.yaml", "--platform", "kubernetes", "-o", "json").out)
+    assert [f["field"] for f in told["findings"]] == [f"spec.predictor.{field}"]
+
+
+def test_a_cluster_with_keda_and_routes_of_the_gateway_api_honours_more(
+    folder: Path, cli: Callable[..., Any]
+) -> None:
+    keda = 'annotations: {"serving.kserve.io/autoscalerClass": keda}'
+    text = IRIS.replace("name: iris\n", f"name: iris\n  {keda}\n", 1)
+    behavior = "autoScaling: {behavior: {scaleUp: {stabilizationWindowSeconds: 5}}}"
+    (folder / "f.yaml").write_text(
+        f"{text}    minReplicas: 0\n    timeout: 5\n    {behavior}\n{MODEL}"
+    )
+    (folder / "config.yaml").write_text(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: inferenceservice-config, "
+        'namespace: kserve}\ndata:\n  deploy: \'{"defaultDeploymentMode": "Standard"}\'\n'
+        '  ingress: \'{"enableGatewayApi": true, "kserveIngressGateway": "a/b", '
+        '"ingressGateway": "a/b"}\'\n'
+    )
+    assert cli("lint", ".", "--platform", "kubernetes").out == ""
+
+
 @pytest.mark.slow
 def test_every_sample_gets_the_verdict_and_the_words_that_the_server_gives(
     here: Path, cli: Callable[..., Any]
@@ -244,7 +280,8 @@ def test_every_sample_gets_the_verdict_and_the_words_that_the_server_gives(
         applied = cli("apply", "--dry-run", "server", "-f", "f.yaml")
         found = cli("lint", "f.yaml", "-o", "json")
         messages = "\n".join(f["message"] for f in json.loads(found.out)["findings"])
-        unsaid = [line for line in _refused(applied) if line not in messages]
+        said = [*_refused(applied), *re.findall(r"^warning: (.*)", applied.err, re.MULTILINE)]
+        unsaid = [line for line in said if line not in messages]
         if applied.code != found.code or unsaid:
             different[path.name] = (applied.code, found.code, unsaid)
     assert different == {}

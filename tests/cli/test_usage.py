@@ -20,6 +20,7 @@ UNUSABLE = [
     (("apply", "-f", "x", "-o", "fancy"), 'error: -o "fancy": choose yaml, json or name'),
     (("apply", "-f", "x", "--dry-run", "maybe"), 'error: --dry-run "maybe": choose none, server'),
     (("lint",), "Missing argument"),
+    (("lint", "x", "--platform", "moon"), 'error: --platform "moon": choose local or kubernetes'),
     (("diff",), "Missing option '--filename'"),
     (("events", "-o", "name"), 'error: -o "name": choose yaml or json'),
     (("events", "--types", "Bad"), 'error: --types "Bad": choose Normal or Warning'),

@@ -70,7 +70,8 @@ def lint(texts: Sequence[Text], effects: Effects, stored: Sequence[JsonObject] =
     findings += _twice(entries)
     for entry in entries:
         findings += [_mistake(entry, error) for error in entry.judged.errors]
-        findings += [_admission_warning(entry, text) for text in entry.judged.warnings]
+        told = filter(effects.concerns, entry.judged.warnings)
+        findings += [_admission_warning(entry, text) for text in told]
     admitted = [(e, e.judged.obj) for e in entries if e.judged.obj is not None]
     for (entry, _), said in zip(admitted, effects.of([o for _, o in admitted]), strict=True):
         findings += [_effect(entry, effect) for effect in said]
@@ -167,8 +168,7 @@ def _admission_warning(entry: _Entry, text: str) -> Finding:
 
 def _effect(entry: _Entry, effect: Effect) -> Finding:
     place = place_of(entry.document, effect.path)
-    text = f"{effect.path}: {effect.text}" if effect.shows_path else effect.text
-    return Finding(place, Severity.WARNING, effect.rule, text, entry.about, effect.path)
+    return Finding(place, Severity.WARNING, effect.rule, effect.text, entry.about, effect.path)
 
 
 def _less_of_the_broken(findings: Sequence[Finding]) -> Iterator[Finding]:

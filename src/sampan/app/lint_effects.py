@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, cast
 
-from sampan.api.config import parse_config
-from sampan.app.bootstrap import CONFIGURATION, shipped_runtimes
+from sampan.api.config import Config, parse_config
+from sampan.api.scheme import REGISTRY
+from sampan.app.bootstrap import apply_bootstrap
 from sampan.app.offline_admission import select_configuration
-from sampan.controllers.unbuilt import REASON_NOT_BUILT_YET, make_unbuilt_warnings
+from sampan.controllers.gather import Sources, gather_for
+from sampan.controllers.inferencegraph import gather_graph
+from sampan.controllers.unbuilt import REASON_NOT_BUILT_YET
+from sampan.controllers.unhonoured import unhonoured
+from sampan.machinery.clock import SystemClock
+from sampan.machinery.errors import ApiError
 from sampan.machinery.registry import JsonObject
+from sampan.machinery.store_memory import MemoryStore
 from sampan.plan.build import build_plan
-from sampan.plan.observed import NOTHING
-from sampan.plan.types import Gateway, Plan, Snapshot
+from sampan.plan.fields.cluster_silences import cluster_silences
+from sampan.plan.fields.table import make_field_warnings
+from sampan.plan.fields.verdicts import Where
+from sampan.plan.graph_build import build_graph_plan
+from sampan.plan.service import deployment_mode
+from sampan.plan.types import Blocked, Gateway, Plan
+from sampan.platforms.base import Platform
+from sampan.platforms.kubernetes.settings import ClusterSettings, parse_settings
 from sampan.platforms.local.images import ImageTable
 from sampan.platforms.local.warnings import plan_warnings
 
-SERVICE = "InferenceService"
+SERVICE, GRAPH = "InferenceService", "InferenceGraph"
+_OF_THIS_MACHINE = "is not honoured here"
+"""In a warning of `inferenceservice-config`, whose settings a cluster's objects do honour."""
 NOT_HONOURED = "FieldNotHonoured"
 _MODEL = "spec.predictor.model"
 _FIELDS = {
@@ -28,6 +45,9 @@ _FIELDS = {
 }
 """The fields of reasons whose words, which are KServe's, name none."""
 _FIELD = re.compile(r"(?:spec|metadata)(?:\.[\w-]+|\[[^\]]*\])+")
+_LED = re.compile(
+    r'((?:spec|metadata)(?:\.[^\s:."[\]]+|\["[^"]*"\]|\[\d+\])+[^\s:]*): (.*)', re.DOTALL
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +57,13 @@ class Effect:
     rule: str
     path: str
     text: str
-    shows_path: bool = True
 
 
 class Effects(Protocol):
     """A platform's word on objects."""
+
+    def concerns(self, warning: str) -> bool:
+        """Whether a warning of admission is about this platform."""
 
     def of(self, objects: Sequence[JsonObject]) -> list[list[Effect]]:
         """Return what is to be said of each object, which has been admitted."""
@@ -49,60 +71,104 @@ class Effects(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LocalEffects:
-    """This machine's. `images` is the table of images and the commands that stand for them."""
+    """This machine's: asked as the daemon asks it, of a store that holds nothing but the objects.
+
+    `images` is the table of images and the commands that stand for them.
+    """
 
     images: Callable[[], ImageTable]
 
+    def concerns(self, warning: str) -> bool:  # noqa: ARG002  # all do: it is what admits here
+        """Return True."""
+        return True
+
     def of(self, objects: Sequence[JsonObject]) -> list[list[Effect]]:
         """Return what of each object this machine does not honour, or does not run."""
-        around = _around(objects)
-        return [self._of(obj, around) for obj in objects]
+        return asyncio.run(self._of_all(objects))
 
-    def _of(self, obj: JsonObject, around: Callable[[JsonObject], Snapshot]) -> list[Effect]:
-        if obj["kind"] != SERVICE:
-            found = make_unbuilt_warnings(obj)
-            return [Effect(REASON_NOT_BUILT_YET, "", text, shows_path=False) for text in found]
-        plan = build_plan(around(obj))
-        named = dict.fromkeys((*plan.warnings, *plan_warnings(plan, self.images())))
-        effects = [Effect(NOT_HONOURED, path, text) for path, text in named]
-        return [*effects, *_blocks(plan)]
+    async def _of_all(self, objects: Sequence[JsonObject]) -> list[list[Effect]]:
+        async with _sources(objects, self) as sources:
+            return [
+                [*map(_effect, await unhonoured(sources, obj)), *await _blocks(sources, obj)]
+                for obj in objects
+            ]
 
-
-def _blocks(plan: Plan) -> list[Effect]:
-    if plan.blocked is None:
-        return []
-    reason, message = plan.blocked.reason, plan.blocked.message
-    named = _FIELD.search(message)
-    field = named[0] if named else _FIELDS.get(reason, "")
-    return [Effect(reason, field, f"it would not run: {message}", shows_path=False)]
+    def warnings(self, plan: Plan) -> tuple[tuple[str, str], ...]:
+        """Return what the platform says of a plan, as `sampan.platforms.base.Platform`."""
+        return plan_warnings(plan, self.images())
 
 
-def _around(objects: Sequence[JsonObject]) -> Callable[[JsonObject], Snapshot]:
-    """Return what makes the snapshot of a service among the objects and what is shipped."""
-    own = _of_kind(objects, "ClusterServingRuntime")
-    names = {o["metadata"]["name"] for o in own}
-    shipped = [o for o in shipped_runtimes() if o["metadata"]["name"] not in names]
-    config = parse_config(select_configuration(objects, CONFIGURATION["data"])).config
-    containers = tuple(_of_kind(objects, "ClusterStorageContainer"))
+@asynccontextmanager
+async def _sources(objects: Sequence[JsonObject], platform: LocalEffects) -> AsyncIterator[Sources]:
+    clock = SystemClock()
+    store = MemoryStore(REGISTRY, clock)
+    for obj in objects:
+        resource = REGISTRY.for_object(obj)
+        if resource is not None and obj["metadata"].get("name"):
+            with suppress(ApiError):  # one that is there twice has a finding of its own
+                await store.create(resource.id, obj)
+    await apply_bootstrap(store)
 
-    def snapshot(service: JsonObject) -> Snapshot:
-        namespace = service["metadata"]["namespace"]
-        runtimes = _of_kind(objects, "ServingRuntime")
-        near = tuple(r for r in runtimes if r["metadata"]["namespace"] == namespace)
-        return Snapshot(
-            service,
-            near,
-            (*own, *shipped),
-            config,
-            Gateway(),
-            NOTHING,
-            now=0.0,
-            # None in the files says nothing of those that are installed.
-            storage_containers=containers or None,
-        )
+    def parse(found: JsonObject | None) -> Any:
+        return parse_config((found or {}).get("data")).config
 
-    return snapshot
+    # Only what it says of a plan is asked: nothing is started, nothing observed.
+    asked = cast("Platform[Any, Any]", platform)
+    try:
+        yield Sources(store, asked, clock, Gateway(), parse)
+    finally:
+        await store.close()
 
 
-def _of_kind(objects: Sequence[JsonObject], kind: str) -> list[JsonObject]:
-    return [o for o in objects if isinstance(o, Mapping) and o.get("kind") == kind]
+def _effect(text: str) -> Effect:
+    led = _LED.match(text)
+    rule = REASON_NOT_BUILT_YET if f" {REASON_NOT_BUILT_YET}: " in text[:80] else NOT_HONOURED
+    return Effect(rule, led[1] if led else "", text)
+
+
+async def _blocks(sources: Sources, obj: JsonObject) -> list[Effect]:
+    """Return why nothing of a service or graph would start."""
+    if obj["kind"] == SERVICE:
+        blocked = build_plan(await gather_for(sources, obj)).blocked
+    elif obj["kind"] == GRAPH:
+        blocked = build_graph_plan(await gather_graph(sources, obj)).blocked
+    else:
+        blocked = None
+    return [] if blocked is None else [_block(blocked)]
+
+
+def _block(blocked: Blocked) -> Effect:
+    named = _FIELD.search(blocked.message)
+    field = named[0] if named else _FIELDS.get(blocked.reason, "")
+    return Effect(blocked.reason, field, f"it would not run: {blocked.message}")
+
+
+@dataclass(frozen=True, slots=True)
+class KubernetesEffects:
+    """A cluster's, as far as the objects that `sampan render` makes decide it."""
+
+    def concerns(self, warning: str) -> bool:
+        """Return whether it is not about this machine."""
+        return _OF_THIS_MACHINE not in warning
+
+    def of(self, objects: Sequence[JsonObject]) -> list[list[Effect]]:
+        """Return what of each object no object of a cluster shows."""
+        data = select_configuration(objects, {})
+        config, settings = parse_config(data or None).config, parse_settings(data)
+        return [
+            [
+                Effect(NOT_HONOURED, path, f"{path}: {sentence}")
+                for path, sentence in _on_a_cluster(obj, config, settings)
+            ]
+            for obj in objects
+        ]
+
+
+def _on_a_cluster(
+    obj: JsonObject, config: Config, settings: ClusterSettings
+) -> Iterator[tuple[str, str]]:
+    kind = str(obj["kind"])
+    mode = deployment_mode(obj, config.default_deployment_mode) if kind in (SERVICE, GRAPH) else ""
+    yield from make_field_warnings(kind, obj, Where.KUBERNETES, mode)
+    if kind == SERVICE:
+        yield from cluster_silences(obj, mode, gateway_api=settings.ingress.gateway_api)

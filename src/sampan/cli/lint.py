@@ -15,17 +15,23 @@ if TYPE_CHECKING:
     from sampan.app.lint import Text
 
 FORMS = ("text", "json", "sarif")
+PLATFORMS = ("local", "kubernetes")
 
 
 def lint(
     files: Annotated[list[str], typer.Argument(help="Files, folders or - for standard input")],
     output: Annotated[str, typer.Option("--output", "-o", help="text, json or sarif")] = "text",
+    platform: Annotated[
+        str, typer.Option(help="Where it is meant to run: local or kubernetes")
+    ] = "local",
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 on warnings too")] = False,
 ) -> None:
     """Say what is wrong with files, all at once, without a server. Exits with 1 on mistakes."""
     if output not in FORMS:
         raise CliError(f'-o "{output}": choose text, json or sarif', USAGE)
-    report = _looked_at(files)
+    if platform not in PLATFORMS:
+        raise CliError(f'--platform "{platform}": choose {" or ".join(PLATFORMS)}', USAGE)
+    report = _looked_at(files, platform)
     from sampan.app.findings import Severity
     from sampan.cli.lint_forms import as_json, as_sarif, as_text, summary
 
@@ -39,18 +45,21 @@ def lint(
         raise SystemExit(USER)
 
 
-def _looked_at(files: list[str]) -> Report:
+def _looked_at(files: list[str], platform: str) -> Report:
     from dataclasses import replace
 
     from sampan.app.bootstrap import shipped_runtimes
     from sampan.app.lint import lint as look_at
-    from sampan.app.lint_effects import LocalEffects
+    from sampan.app.lint_effects import KubernetesEffects, LocalEffects
     from sampan.app.paths import find_paths
     from sampan.platforms.local.image_table import read_image_table
 
     texts, unreadable = _texts(files)
-    effects = LocalEffects(read_image_table(find_paths().images_file))
-    report = look_at(texts, effects, shipped_runtimes())
+    if platform == "local":
+        effects = LocalEffects(read_image_table(find_paths().images_file))
+        report = look_at(texts, effects, shipped_runtimes())
+    else:
+        report = look_at(texts, KubernetesEffects())
     return replace(
         report,
         findings=(*unreadable, *report.findings),

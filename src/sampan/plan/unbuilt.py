@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from sampan.api.config import Config
+from sampan.plan.fields.table import make_field_warnings
+from sampan.plan.fields.verdicts import Where
 from sampan.plan.model import has_storage, storage_of
 from sampan.plan.service import (
     annotations_of,
@@ -62,7 +64,9 @@ def make_warnings(service: Mapping[str, Any], config: Config) -> Warnings:
             "as in Standard mode"
         )
         found.append(("spec.predictor", text))
-    return tuple(found)
+    told = {path for path, _ in found}
+    listed = make_field_warnings("InferenceService", service, Where.LOCAL)
+    return (*found, *(warning for warning in listed if warning[0] not in told))
 
 
 def _warn_fields(service: Mapping[str, Any]) -> Warnings:

@@ -1,0 +1,53 @@
+"""Values of a service that the objects of a cluster have no place for, mode by mode.
+
+KServe takes them without a word (its raw deployments keep one replica where 0 is asked for); here
+who applies them is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from sampan.plan.scaling import AUTOSCALER_CLASS, HPA
+from sampan.plan.service import annotations_of, component_spec, components_of
+
+_KEDA = f"{AUTOSCALER_CLASS}: keda"
+_BY_REQUESTS = ("concurrency", "rps")
+
+
+def cluster_silences(
+    service: Mapping[str, Any], mode: str, *, gateway_api: bool
+) -> Iterator[tuple[str, str]]:
+    """Yield `(path, sentence)` for each. `gateway_api`: routes are those of the Gateway API."""
+    for component in components_of(service):
+        spec, root = component_spec(service, component), f"spec.{component.value}"
+        if mode == "Knative":
+            yield from _by_knative(spec, root)
+        elif mode == "Standard":
+            yield from _by_hpa(service, spec, root)
+            if spec.get("timeout") is not None and not gateway_api:
+                text = "a plain Ingress has no place for it; routes of the Gateway API have"
+                yield f"{root}.timeout", text
+
+
+def _by_knative(spec: Mapping[str, Any], root: str) -> Iterator[tuple[str, str]]:
+    if spec.get("autoScaling"):
+        text = "is not read in Knative mode; write scaleMetric and scaleTarget"
+        yield f"{root}.autoScaling", text
+
+
+def _by_hpa(
+    service: Mapping[str, Any], spec: Mapping[str, Any], root: str
+) -> Iterator[tuple[str, str]]:
+    annotations = {**annotations_of(service), **(spec.get("annotations") or {})}
+    if annotations.get(AUTOSCALER_CLASS, HPA) != HPA:
+        return
+    if spec.get("minReplicas") == 0:
+        yield f"{root}.minReplicas", f'an HPA keeps one replica; annotate it "{_KEDA}"'
+    if spec.get("scaleMetric") in _BY_REQUESTS:
+        text = f'an HPA does not know "{spec["scaleMetric"]}"; Knative mode does'
+        yield f"{root}.scaleMetric", text
+    if (spec.get("autoScaling") or {}).get("behavior"):
+        text = f'an HPA is made without it, as KServe makes it; annotate the service "{_KEDA}"'
+        yield f"{root}.autoScaling.behavior", text

@@ -1,0 +1,72 @@
+"""Rows of the annotations and labels by which KServe is told things."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sampan.plan.fields.verdicts import YES, Honoured, Partly, Row, Warned, everywhere
+
+_KSERVE = "serving.kserve.io/"
+_OFF = ("", "false", "False", "FALSE")
+
+
+def _annotation(key: str) -> str:
+    return f'annotations["{key}"]'
+
+
+def _label(key: str) -> str:
+    return f'labels["{key}"]'
+
+
+SERVICE_ANNOTATIONS: Mapping[str, Row] = {
+    _annotation(f"{_KSERVE}stop"): everywhere(Honoured("true: nothing runs until it is removed")),
+    _annotation(f"{_KSERVE}deploymentMode"): Row(
+        Partly("Standard; ModelMesh blocks", "Knative runs as Standard, without revisions"), YES
+    ),
+    _annotation(f"{_KSERVE}autoscalerClass"): Row(
+        Honoured("hpa and keda scale; none and external keep minReplicas"), YES, example="hpa"
+    ),
+    _annotation("serving.sampan.dev/trust"): Row(
+        Honoured("true: the model may run code when it is loaded"),
+        Warned("is Sampan's own, and no image of KServe asks for it", _OFF),
+    ),
+    _annotation(f"{_KSERVE}disable-auto-update"): Row(
+        YES, Warned("objects are made by every change; nothing here holds them back", _OFF), "true"
+    ),
+    _annotation(f"{_KSERVE}enable-tag-routing"): Row(YES, Honoured("in Knative mode"), "true"),
+    _annotation(f"{_KSERVE}enable-metric-aggregation"): Row(YES, YES, "true"),
+    _annotation(f"{_KSERVE}enable-prometheus-scraping"): Row(YES, YES, "true"),
+    _annotation(f"{_KSERVE}storageSecretName"): Row(YES, YES, "abc"),
+    _annotation(f"{_KSERVE}nodegroup"): Row(
+        YES, Warned("caches of models are not used for what is rendered"), "abc"
+    ),
+    _annotation(f"{_KSERVE}gke-accelerator"): Row(
+        Warned("there is one machine, with the GPUs that it has"),
+        Honoured("as the pod's node selector"),
+    ),
+    _annotation(f"{_KSERVE}storage-initializer-uid"): Row(
+        Warned("models are fetched by the user who runs Sampan"),
+        Warned("the storage initializer runs as its image says; no mesh is asked"),
+    ),
+    _annotation(f"{_KSERVE}gpu-resource-types"): everywhere(Honoured("as what counts as a GPU")),
+    _annotation("storage.kserve.io/readonly"): Row(
+        Warned("files of fetched models are read-only by their own mode", ("true",)),
+        Honoured("false: a mount may be written to"),
+    ),
+    _annotation(f"{_KSERVE}metrics"): everywhere(
+        Warned("is read by nothing, in KServe neither; use scaleMetric")
+    ),
+    _annotation(f"{_KSERVE}targetUtilizationPercentage"): everywhere(
+        Warned("is read by nothing, in KServe neither; use scaleTarget")
+    ),
+}
+"""Below `metadata` of an InferenceService. Others are its author's own, and reach the replicas."""
+
+LABELS: Mapping[str, Row] = {
+    _label("networking.kserve.io/visibility"): Row(
+        YES, Honoured("cluster-local: nothing outside leads to it"), "cluster-local"
+    ),
+    _label("networking.knative.dev/visibility"): Row(
+        YES, Honoured("cluster-local: nothing outside leads to it"), "cluster-local"
+    ),
+}

@@ -1,0 +1,142 @@
+"""Rows of the kinds besides InferenceService.
+
+A kind on which nothing acts yet says so as a whole when it is applied
+(`sampan.controllers.unbuilt`), and that stands before its rows here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sampan.plan.fields.verdicts import (
+    YES,
+    Honoured,
+    Inside,
+    Partly,
+    Row,
+    Warned,
+    Written,
+    everywhere,
+)
+
+_STATUS = {"status": everywhere(Written())}
+_NO_MESH = Warned("has an effect in ModelMesh mode only, which is not built")
+_NO_OBJECTS = Warned("no objects are made of it on a cluster; KServe's own controller acts on it")
+_ON_PODS = Row(Honoured("on replicas"), Honoured("on pods"))
+_WHOLE_NAMESPACE = Partly("every object counts", "who sets it is told so when applying")
+_WORKERS = Row(Warned("several nodes are not built; such a runtime is not selected"), YES)
+
+RUNTIME: Mapping[str, Row] = {
+    **_STATUS,
+    "spec": everywhere(Inside("PodSpec")),
+    "spec.supportedModelFormats": everywhere(Honoured("as what it is selected for")),
+    "spec.protocolVersions": everywhere(Honoured("as what it is selected for")),
+    "spec.disabled": everywhere(Honoured("true: it is not selected")),
+    "spec.multiModel": everywhere(
+        Honoured("true: it is not selected for an InferenceService, as in KServe")
+    ),
+    "spec.labels": _ON_PODS,
+    "spec.annotations": _ON_PODS,
+    "spec.nodeSelector": everywhere(Inside("PodSpec")),
+    "spec.workerSpec": _WORKERS,
+    **{
+        f"spec.{name}": everywhere(_NO_MESH)
+        for name in (
+            "builtInAdapter",
+            "grpcDataEndpoint",
+            "grpcEndpoint",
+            "httpDataEndpoint",
+            "replicas",
+            "storageHelper",
+        )
+    },
+}
+
+GRAPH: Mapping[str, Row] = {
+    **_STATUS,
+    "spec.nodes": everywhere(Honoured("by the router")),
+    "spec.timeout": Row(Honoured("by the router"), Honoured("in Knative mode")),
+    "spec.routerTimeouts": everywhere(Honoured("by the router")),
+    "spec.resources": everywhere(Inside("ResourceRequirements")),
+    **{
+        f"spec.{name}": everywhere(Inside("PodSpec"))
+        for name in ("affinity", "tolerations", "nodeSelector", "nodeName", "serviceAccountName")
+    },
+    **{
+        f"spec.{name}": Row(Honoured("by the autoscaler"), Honoured("by the autoscaler"))
+        for name in ("minReplicas", "maxReplicas", "scaleTarget", "scaleMetric")
+    },
+}
+
+TRAINED_MODEL: Mapping[str, Row] = {
+    **_STATUS,
+    "spec": Row(Honoured("loaded into the server of its service"), _NO_OBJECTS),
+}
+
+STORAGE_CONTAINER: Mapping[str, Row] = {
+    "disabled": everywhere(Honoured("true: it fits no URI")),
+    "spec.supportedUriFormats": everywhere(Honoured("as what URIs are valid")),
+    "spec.supportsMultiModelDownload": Row(
+        Warned("the built-in fetcher fetches several models", (False, True)), YES
+    ),
+    "spec.workloadType": Row(Honoured("initContainer is looked at"), YES),
+    "spec.container": Row(
+        Warned("its image is not run here; the built-in fetcher is used"),
+        Honoured("merged over the storage initializer"),
+    ),
+}
+
+LOCAL_MODEL: Mapping[str, Row] = {
+    **_STATUS,
+    "spec": Row(Honoured("downloaded before it is used"), _NO_OBJECTS),
+}
+
+LLM: Mapping[str, Row] = {
+    **_STATUS,
+    "spec": Row(Warned("no engine is run by this field"), _NO_OBJECTS),
+}
+
+_ACCESS = Row(Honoured("by the API server"), Honoured("by the cluster"))
+ROLE: Mapping[str, Row] = {"rules": _ACCESS}
+CLUSTER_ROLE: Mapping[str, Row] = {"rules": _ACCESS, "aggregationRule": _ACCESS}
+BINDING: Mapping[str, Row] = {"roleRef": _ACCESS, "subjects": _ACCESS}
+
+QUOTA: Mapping[str, Row] = {
+    **_STATUS,
+    "spec.hard": Row(
+        Partly("counts, replicas, memory and devices", "others are told when applied"), YES
+    ),
+    "spec.scopes": Row(_WHOLE_NAMESPACE, YES),
+    "spec.scopeSelector": Row(_WHOLE_NAMESPACE, YES),
+}
+
+_DATA: Mapping[str, Row] = {
+    "data": everywhere(Honoured("in variables, volumes and credentials")),
+    "immutable": everywhere(Honoured("true: its data cannot be changed")),
+}
+CONFIG_MAP: Mapping[str, Row] = {**_DATA, "binaryData": everywhere(Honoured("in volumes"))}
+SECRET: Mapping[str, Row] = {
+    **_DATA,
+    "stringData": everywhere(Honoured("as data")),
+    "type": everywhere(Honoured("as it is written")),
+}
+
+ACCOUNT: Mapping[str, Row] = {
+    "secrets": Row(Warned("no storage credentials are read from it yet"), YES),
+    "imagePullSecrets": Row(Honoured("no image is pulled here"), YES),
+    "automountServiceAccountToken": Row(Honoured("no token is mounted here"), YES),
+}
+
+NAMESPACE: Mapping[str, Row] = {
+    **_STATUS,
+    "spec.finalizers": everywhere(Written()),
+}
+
+EVENT: Mapping[str, Row] = {
+    name: everywhere(Honoured("as it is written"))
+    for name in (
+        "action", "count", "eventTime", "firstTimestamp", "involvedObject", "lastTimestamp",
+        "message", "reason", "related", "reportingComponent", "reportingInstance", "series",
+        "source", "type",
+    )
+}  # fmt: skip
