@@ -92,6 +92,8 @@ class Publisher:
         self._entries: dict[ServiceKey, _Entry] = {}
         self._not_taken: dict[ServiceKey, GatewayError] = {}
         self._lock = asyncio.Lock()
+        self._entered = self._served = 0
+        self._left_out: tuple[Refusal, ...] = ()
         self._seen: Health | None = None
         self._watcher: asyncio.Task[None] | None = None
 
@@ -204,15 +206,23 @@ class Publisher:
         self._verify(service)
 
     async def _apply(self) -> tuple[Refusal, ...]:
-        # Whoever waits for the lock takes all that was entered meanwhile along.
+        # Whoever waits for the lock takes all that was entered meanwhile along, and who finds that
+        # another has taken its own along is done: of a thousand at once few make a table.
+        self._entered += 1
+        mine = self._entered
         async with self._lock:
+            if self._served >= mine:
+                return self._left_out
+            covered = self._entered
             entries = sorted(self._entries.items(), key=lambda item: _order(item[0]))
             table = RouteTable(
                 tuple(e.route for _, e in entries if e.route),
                 tuple(c for _, e in entries for c in e.clusters),
             )
             write_routes(self._layout, {s: (e.route, e.clusters) for s, e in entries})
-            return await self._door.apply(table)
+            self._left_out = await self._door.apply(table)
+            self._served = covered
+            return self._left_out
 
     async def _watch(self) -> None:
         while True:
