@@ -64,7 +64,7 @@ def render_files(runtimes: Sequence[Runtime]) -> Mapping[str, str]:
 
     made = {"images.json": json.dumps(render_images(runtimes), indent=2) + "\n"}
     made |= render_crd_files()
-    for runtime in (one for one in runtimes if one.images):
+    for runtime in (one for one in runtimes if one.images and one.formats):
         text = yaml.safe_dump(render_runtime(runtime), sort_keys=False)
         made[f"runtimes/{runtime.name}.yaml"] = _HEADER + text
     return made

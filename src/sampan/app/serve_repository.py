@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,10 @@ class Served:
 def make_served(options: Options) -> Served:
     """Return what the arguments name, no model loaded; LoadFailure, ValueError, OSError."""
     offer = _make_offer(options)
-    return Served(offer.repository, load_extensions(options), offer.api, offer.strict)
+    extensions = load_extensions(options)
+    if extensions.app is None and offer.app is not None:
+        extensions = replace(extensions, app=offer.app)
+    return Served(offer.repository, extensions, offer.api, offer.strict)
 
 
 def _make_offer(options: Options) -> Offer:

@@ -29,12 +29,14 @@ class Order:
 class Offer:
     """What is served. `api` has `routes` (`server.rest.Api`) and `methods` (`server.grpc.Api`).
 
+    `app` is an ASGI application for paths that no route has.
     `strict`: a model that does not load at the start ends the server, however many others do.
     """
 
     repository: ModelRepository
     api: Any = None
     strict: bool = False
+    app: Any = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from sampan.runtimes import all_runtimes
 
 FOLDER = Path(sampan.manifests.__file__).parent
 GOLDEN = Path(__file__).parents[4] / "shared/golden/installed"
-SHIPPED = [runtime for runtime in all_runtimes() if runtime.images]
+SHIPPED = [runtime for runtime in all_runtimes() if runtime.images and runtime.formats]
 
 
 def test_the_files_are_what_make_generate_would_write():
