@@ -237,6 +237,55 @@ def test_every_kind_can_be_described_and_a_secret_shows_no_value(
             assert f"Kind:       {resource.kind} ({resource.api_version})" in told.out
 
 
+# -- why -----------------------------------------------------------------------------------------
+
+
+def test_why_speaks_of_every_kind_and_says_who_uses_what(
+    here: Path, cli: Callable[..., Any], moss: str
+) -> None:
+    until(lambda: moss in cli("why", f"servingruntime/{moss}").out)
+    runtime = cli("why", "servingruntime", moss)
+    assert (runtime.code, runtime.out.splitlines()[0]) == (
+        0,
+        f'ServingRuntime "{moss}" is in order',
+    )
+    assert f'Secret "{moss}-keys" is there' in runtime.out
+    assert f'InferenceService "{moss}"' in runtime.out
+    secret = json.loads(cli("why", f"secret/{moss}-keys", "-o", "json").out)
+    assert (secret["about"], secret["ready"]) == ("Secret", True)
+    assert secret["links"][-1]["message"] == f'ServingRuntime "{moss}"'
+
+
+def test_a_graph_says_which_of_its_services_is_not_there(
+    here: Path, cli: Callable[..., Any]
+) -> None:
+    (here / "graph.yaml").write_text(
+        "apiVersion: serving.kserve.io/v1alpha1\nkind: InferenceGraph\nmetadata: {name: chain}\n"
+        "spec: {nodes: {root: {routerType: Sequence, steps: [{serviceName: nobody}]}}}\n"
+    )
+    assert cli("apply", "-f", "graph.yaml").code == 0
+    until(lambda: "Ready " in cli("why", "ig/chain").out)
+    done = cli("why", "ig/chain")
+    assert done.code == 1
+    assert 'InferenceService "nobody" is named and is not there' in done.out
+    assert "to mend it: " in done.out
+    assert cli("delete", "ig", "chain").code == 0
+
+
+def test_every_kind_has_an_answer(here: Path, cli: Callable[..., Any], moss: str) -> None:
+    from sampan.api.scheme import REGISTRY
+
+    for resource in REGISTRY:
+        listed = json.loads(cli("get", resource.plural, "-A", "-o", "json").out)
+        for obj in listed["items"][:1]:
+            if resource.plural == "events":
+                continue
+            name, namespace = obj["metadata"]["name"], obj["metadata"].get("namespace", "default")
+            done = cli("why", f"{resource.plural}/{name}", "-n", namespace)
+            assert (done.code in (0, 1), done.err) == (True, "")
+            assert " is " in done.out.splitlines()[0]
+
+
 # -- edit ----------------------------------------------------------------------------------------
 
 

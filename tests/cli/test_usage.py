@@ -37,7 +37,7 @@ UNUSABLE = [
     (("delete",), "error: nothing to delete: name a KIND NAME, --all, or a file with -f"),
     (("delete", "isvc"), "error: which inferenceservices? give names, or --all"),
     (("why",), "Missing argument"),
-    (("why", "cm/x"), 'error: "cm/x" is not an InferenceService; name one as NAME or isvc/NAME'),
+    (("why", "cm/"), 'error: "cm/": give every argument as kind/name'),
     (("logs",), "Missing argument"),
     (("predict",), "Missing argument"),
     (("predict", "iris"), "error: give the request with -f FILE (or -f -), or with -d JSON"),

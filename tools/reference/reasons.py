@@ -29,6 +29,7 @@ _DECISION = {
     "DeploymentModeNotSupported": "the deployment mode is not built yet",
     "CanaryNotSupported": "shares of traffic are not built yet",
     "MultiNodeNotSupported": "a model across several nodes is not built yet",
+    "ReferenceNotFound": "the object names another one that is not there (told by `sampan why`)",
     "GraphStepNotReady": "a step of a graph names a service that is not there or has no address",
     "InvalidGraph": "nodes of a graph lead nowhere, in a circle, or to too many calls",
     "NameTaken": "a graph and a service of one namespace have the same name, and so one address",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-NAMESPACE_SUBRESOURCES = frozenset({"status", "finalize"})
+NAMESPACE_SUBRESOURCES = frozenset({"status", "finalize", "why"})
 """What may follow a namespace's name and is not the plural of a resource inside it."""
 
 OUTSIDE = frozenset({".", ".."})

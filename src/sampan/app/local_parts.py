@@ -13,7 +13,7 @@ from functools import partial
 from sampan.api.config import Config, parse_cached
 from sampan.api.scheme import REGISTRY
 from sampan.apiserver.certificates import apply_certificates
-from sampan.apiserver.server import ApiServer
+from sampan.apiserver.server import Answers, ApiServer
 from sampan.apiserver.server import Settings as ApiSettings
 from sampan.apiserver.token import apply_token
 from sampan.app.activation import Activation
@@ -28,6 +28,7 @@ from sampan.app.replicas import Replicas
 from sampan.controllers.gather import SERVICES, Sources
 from sampan.controllers.unhonoured import unhonoured
 from sampan.controllers.why import explain
+from sampan.controllers.why_object import explain_any
 from sampan.gateway.listener import Gateway
 from sampan.gateway.settings import GatewaySettings
 from sampan.gateway.traffic import TrafficReader
@@ -120,7 +121,7 @@ async def started(settings: Settings, zygotes: ZygotePool) -> AsyncIterator[Daem
             partial(unhonoured, sources),
             ApiSettings(
                 clock=clock,
-                answers={(SERVICES, "why"): partial(_why, sources)},
+                answers=_make_answers(sources),
                 account_key=apply_token(paths.state / "account-key").encode(),
                 metrics=ReplicaUsage(launcher, clock),
                 audit=make_audit_trail(paths.state / "audit.log", settings.environ),
@@ -166,6 +167,17 @@ async def _start_platform(
 
 def _parse_config(config_map: JsonObject | None) -> Config:
     return parse_cached((config_map or {}).get("data")).config
+
+
+def _make_answers(sources: Sources) -> Answers:
+    """Return who answers `why` of each kind: services have a chain of their own."""
+    others = (r.id for r in REGISTRY if r.id not in (SERVICES, "events"))
+    answers = {(resource, "why"): partial(_why_any, sources, resource) for resource in others}
+    return {**answers, (SERVICES, "why"): partial(_why, sources)}
+
+
+async def _why_any(sources: Sources, resource: str, key: Key) -> JsonObject:
+    return await explain_any(sources, Key(resource, key.namespace, key.name))
 
 
 async def _why(sources: Sources, key: Key) -> JsonObject:

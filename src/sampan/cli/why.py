@@ -1,4 +1,4 @@
-"""`sampan why`: the chain from download to route, the first link that fails, and the mend."""
+"""`sampan why`: what stands between an object and Ready, link by link, and the mend."""
 
 from __future__ import annotations
 
@@ -11,20 +11,25 @@ import typer
 from sampan.cli.client import ApiClient, JsonObject
 from sampan.cli.daemon import connect
 from sampan.cli.output import paint, say
-from sampan.cli.targets import service_name, service_path
+from sampan.cli.targets import find_named, service_path
 
 MARKS = {"done": ("✓", "32"), "running": ("…", "33"), "waiting": ("·", "2"), "failed": ("✗", "31")}
 
 
 def why(
-    name: Annotated[str, typer.Argument(help="The InferenceService")],
+    what: Annotated[list[str], typer.Argument(help="NAME (an InferenceService), or KIND/NAME")],
     namespace: Annotated[str, typer.Option("--namespace", "-n")] = "default",
     output: Annotated[str, typer.Option("--output", "-o", help="json")] = "",
 ) -> None:
-    """Say why a service is, or is not, Ready. Exits 0 only when it is."""
-    told = ask(connect(), namespace, service_name(name))
-    say(json.dumps(told, indent=2) if output == "json" else rendered(told))
-    if not told["ready"]:
+    """Say why an object is, or is not, Ready. Exits 0 only when it is."""
+    client = connect()
+    named = [(target, name) for target in find_named(client, what) for name in target.names]
+    found = [client.get(f"{target.path(namespace, name)}/why") for target, name in named]
+    if output == "json":
+        say(json.dumps(found[0] if len(found) == 1 else found, indent=2))
+    else:
+        say("\n\n".join(map(rendered, found)))
+    if not all(told["ready"] for told in found):
         raise SystemExit(1)
 
 
@@ -35,7 +40,8 @@ def ask(client: ApiClient, namespace: str, name: str) -> JsonObject:
 
 def rendered(told: JsonObject) -> str:
     """Return the explanation for people."""
-    lines = [f"{told['name']} is {_readiness(told)}"]
+    about = f'{told["about"]} "{told["name"]}"' if told.get("about") else told["name"]
+    lines = [f"{about} is {_readiness(told)}"]
     lines += list(chain_lines(told["links"]))
     lines += list(replica_lines(told.get("replicas") or []))
     if told.get("lastLines"):
@@ -43,15 +49,17 @@ def rendered(told: JsonObject) -> str:
         lines += [f"  {line}" for line in told["lastLines"]]
     if told.get("mend"):
         lines += ["", f"{paint('to mend it:', '1')} {told['mend']}"]
-    if told["ready"]:
+    if told["ready"] and told["url"]:
         lines += ["", f"url: {told['url']}"]
     return "\n".join(lines)
 
 
 def _readiness(told: JsonObject) -> str:
+    if told.get("about") and not any(link["name"] == "Ready" for link in told["links"]):
+        return "in order" if told["ready"] else "not in order"
     if not told["ready"]:
         return "not Ready"
-    behind = any(link["state"] != "done" for link in told["links"])
+    behind = any(link["state"] != "done" for link in told["links"]) and not told.get("about")
     return "Ready, by replicas of the previous template" if behind else "Ready"
 
 

@@ -24,6 +24,7 @@ _DECISION = {
     "serving.kserve.io/deploymentMode set to Standard",
     "CanaryNotSupported": "remove the canary",
     "MultiNodeNotSupported": "remove spec.predictor.workerSpec",
+    "ReferenceNotFound": "apply the object that the message names, or name another",
     "GraphStepNotReady": "apply the service that the message names, and see that it is Ready",
     "InvalidGraph": "correct the steps that the message names",
     "NameTaken": "delete one of the two, and apply it again under another name",
