@@ -15,7 +15,7 @@ from sampan.autoscaler.outcome import Outcome, Seen
 from sampan.autoscaler.reason import render_reason
 from sampan.autoscaler.settings import Settings
 from sampan.autoscaler.signal import Signal, Traffic
-from sampan.autoscaler.zero import Activity, Phase, derive_activity, let_idle
+from sampan.autoscaler.zero import Activity, Phase, derive_activity, let_idle, turn
 
 
 class RequestScaler:
@@ -94,7 +94,10 @@ class RequestScaler:
         """Return what becomes of a workload that nobody asks; the reason is only what is added."""
         if not seen.can_hold:
             return Outcome(1, "; one is kept, for nothing would hold its requests")
-        idle = let_idle(self.settings, self._activity, now, confirmed=seen.held)
+        activity = self._activity
+        if activity.phase == "Activating" and seen.ready:  # up, and nobody came meanwhile
+            activity = turn(activity, "Active", now)
+        idle = let_idle(self.settings, activity, now, confirmed=seen.held)
         self._activity = idle.activity
         replicas = min(self.current, 1) if idle.replicas is None else idle.replicas
         if seen.loading and replicas < self.current:

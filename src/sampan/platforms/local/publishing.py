@@ -266,6 +266,8 @@ class Publisher:
         if found != entry.healthy:
             entry.healthy = found
             self._notify(service)
+        if select_held(entry.route):
+            return  # who asks now waits at the activator, for which no endpoint is the best of news
         if not known and self._clock.now() - entry.link.since < _FIRST_CHECK_SECONDS:
             return  # a request has just passed, and the gateway's own check has yet to
         unhealthy = select_unhealthy(entry.clusters, health)
