@@ -65,10 +65,18 @@ def make_parser() -> argparse.ArgumentParser:
     add("--graph-file", default="", help="the same from a file; an InferenceGraph in YAML, too")
     add("--port", type=_port, default=8080, help="where to listen; 0: a free one")
     add("--host", default="127.0.0.1", help="the address to listen on; in a pod 0.0.0.0")
-    add("--max-body-bytes", type=_positive, default=64 * 1024 * 1024,
-        help="of a request, and of a step's answer")  # fmt: skip
-    add("--shutdown-delay", type=float, default=30.0,
-        help="seconds of being not ready before connections are closed")  # fmt: skip
+    add(
+        "--max-body-bytes",
+        type=_positive,
+        default=64 * 1024 * 1024,
+        help="of a request, and of a step's answer",
+    )
+    add(
+        "--shutdown-delay",
+        type=float,
+        default=_usual_delay(),
+        help="seconds of being not ready before it closes connections; 30 in a pod, else 0",
+    )
     add("--grace-period", type=float, default=30.0, help="seconds for requests under way")
     return parser
 
@@ -97,6 +105,11 @@ def _read_yaml(name: str, data: bytes) -> Any:
     if len(documents) != 1:
         raise InvalidGraph(f'"{name}" holds {len(documents)} documents; give one InferenceGraph')
     return documents[0].obj
+
+
+def _usual_delay() -> float:
+    """KServe's router waits: a cluster goes on sending until every node knows of the end."""
+    return 30.0 if "KUBERNETES_SERVICE_HOST" in os.environ else 0.0
 
 
 def _port(text: str) -> int:

@@ -12,14 +12,14 @@ import typer
 from sampan.cli.client import ApiClient
 from sampan.cli.daemon import connect
 from sampan.cli.output import USAGE, CliError
-from sampan.cli.targets import service_name, service_path
+from sampan.cli.targets import GRAPH, service_name, service_path
 
-LABEL = "serving.kserve.io/inferenceservice"
+LABELS = "serving.kserve.io"
 COMPONENTS = ("predictor", "transformer", "explainer")
 
 
 def logs(
-    name: Annotated[str, typer.Argument(help="An InferenceService, or a replica of one")],
+    name: Annotated[str, typer.Argument(help="An InferenceService, ig/GRAPH, or a replica of one")],
     namespace: Annotated[str, typer.Option("--namespace", "-n")] = "default",
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines come")] = False,
     tail: Annotated[int, typer.Option(help="Lines from the end; -1 for all")] = -1,
@@ -57,7 +57,10 @@ def logs(
 
 def find_replicas(client: ApiClient, namespace: str, name: str, component: str = "") -> list[str]:
     """Return the replicas of a service or of its component, or the one replica with that name."""
-    selector = f"{LABEL}={name}" + (f",component={component}" if component else "")
+    kind = "inferencegraph" if name.startswith(GRAPH) else "inferenceservice"
+    selector = f"{LABELS}/{kind}={name.removeprefix(GRAPH)}" + (
+        f",component={component}" if component else ""
+    )
     listed = client.get(f"/api/v1/namespaces/{namespace}/pods", {"labelSelector": selector})
     names = [item["metadata"]["name"] for item in listed["items"]]
     if names:

@@ -21,13 +21,15 @@ from sampan.cli.prediction import (
     read_body,
     stream,
 )
-from sampan.cli.targets import service_name, service_path
+from sampan.cli.targets import GRAPH, service_name, service_path
 
 _PROTOCOLS = ("v1", "v2", "generate")
 
 
 def predict(
-    name: Annotated[str, typer.Argument(help="The InferenceService; with --url, the model")],
+    name: Annotated[
+        str, typer.Argument(help="The InferenceService, or ig/GRAPH; with --url, the model")
+    ],
     filename: Annotated[str, typer.Option("--filename", "-f", help="Request body: file or -")] = "",
     data: Annotated[str, typer.Option("--data", "-d", help="Request body as text")] = "",
     namespace: Annotated[str, typer.Option("--namespace", "-n")] = "default",
@@ -71,6 +73,7 @@ def predict(
         client = connect()
         client.get(service_path(namespace, name))
         server = select_service(client, (namespace, name), server)
+    path = path or _usual_path(name)
     question = Question(model or name, body, protocol, path, binary, output)
     write = sys.stdout.buffer.write
     if streamed:
@@ -84,20 +87,27 @@ def predict(
 
 def select_service(client: ApiClient, service: tuple[str, str], server: Server) -> Server:
     """Return the server with where the gateway answers for `(namespace, name)`."""
-    namespace, name = service
+    namespace, spoken = service
+    name = spoken.removeprefix(GRAPH)
     port = client.server.gateway_port
     return replace(
         server,
         url=f"http://{client.server.host}:{port}/serving/{namespace}/{name}",
         authority=f"{name}.{namespace}.localhost:{port}",
-        mend=f"; see `sampan why {name} -n {namespace}`",
+        mend=f"; see `sampan why {spoken} -n {namespace}`",
     )
 
 
 def send(client: ApiClient, service: tuple[str, str], body: bytes) -> str:
     """Return the answer of `(namespace, name)` as one line; raise CliError for a refusal."""
     server = select_service(client, service, Server(""))
-    return ask(server, Question(service[1], body)).decode().rstrip("\n")
+    question = Question(service[1], body, path=_usual_path(service[1]))
+    return ask(server, question).decode().rstrip("\n")
+
+
+def _usual_path(name: str) -> str:
+    """Return where a graph is asked, which has one path; a service is by its protocol's."""
+    return "/" if name.startswith(GRAPH) else ""
 
 
 def parse_headers(words: list[str]) -> dict[str, str]:

@@ -23,7 +23,7 @@ from sampan.cli.files import Loaded, load_objects
 from sampan.cli.output import USER, CliError, colourful, note, paint, say
 from sampan.cli.predict import send
 from sampan.cli.prediction import read_body
-from sampan.cli.targets import find_resource, object_path
+from sampan.cli.targets import GRAPH, find_resource, object_path
 from sampan.cli.why import ask, rendered
 
 REPORT_SECONDS = 0.05
@@ -103,19 +103,22 @@ def _clear(own: Paths) -> None:
 def applied(
     client: ApiClient, shared: bool, loaded: list[Loaded], namespace: str
 ) -> Iterator[list[tuple[str, str]]]:
-    """Apply objects and yield the services as `(namespace, name)`.
+    """Apply objects and yield the services as `(namespace, name)`, then the graphs.
 
     On a shared daemon what was created is deleted in the end; a daemon of our own ends whole.
     """
     created: list[JsonObject] = []
     services: list[tuple[str, str]] = []
+    graphs: list[tuple[str, str]] = []
     try:
         for verdict, obj in apply_all(client, loaded, namespace):
             if verdict == "created":
                 created.append(obj)
             if obj["kind"] == "InferenceService":
                 services.append((obj["metadata"]["namespace"], obj["metadata"]["name"]))
-        yield services
+            elif obj["kind"] == "InferenceGraph":
+                graphs.append((obj["metadata"]["namespace"], f"{GRAPH}{obj['metadata']['name']}"))
+        yield [*services, *graphs]
     finally:
         for obj in reversed(created) if shared else ():
             _remove(client, obj)
@@ -142,11 +145,18 @@ def follow_until_ready(client: ApiClient, service: tuple[str, str], seconds: flo
         if told["ready"]:
             reporter.finish()
             return
-        if told.get("final"):
+        if is_final(told):
             reporter.finish()
             raise CliError(rendered(told), USER)
         time.sleep(REPORT_SECONDS)
     raise CliError(f"{rendered(told)}\nnot Ready after {seconds:.0f} s", USER)
+
+
+def is_final(told: JsonObject) -> bool:
+    """Tell whether waiting is in vain. That a graph waits for its services passes."""
+    if not told.get("about"):
+        return bool(told.get("final"))
+    return told.get("link") == "decision" and told.get("reason") != "GraphStepNotReady"
 
 
 class Reporter:
@@ -186,16 +196,21 @@ def current(told: JsonObject) -> str:
 
 
 def tell(client: ApiClient, services: list[tuple[str, str]], body: bytes | None) -> None:
-    """Print each service's URL, the answer to the request, and what to type next."""
+    """Print each service's URL, the answer to the request, and what to type next.
+
+    Where there are graphs, the request is for them: services are their steps.
+    """
+    asked = [s for s in services if s[1].startswith(GRAPH)] or services
     for service in services:
         told = ask(client, *service)
         say(f"{paint(service[1], '1')} is ready at {told['url']}")
-        if body is not None:
+        if body is not None and service in asked:
             say(send(client, service, body))
     if services:
-        namespace, name = services[0]
+        namespace, name = asked[0]
         port = client.server.gateway_port
-        path = f"http://localhost:{port}/serving/{namespace}/{name}/v1/models/{name}:predict"
+        path = f"http://localhost:{port}/serving/{namespace}/{name.removeprefix(GRAPH)}/"
+        path += "" if name.startswith(GRAPH) else f"v1/models/{name}:predict"
         say("")
         say(f"next: curl {path} -d @REQUEST.json -H 'Content-Type: application/json'")
 

@@ -10,6 +10,9 @@ from sampan.cli.client import ApiClient, JsonObject
 from sampan.cli.output import CliError
 
 SERVICES = "/apis/serving.kserve.io/v1beta1"
+GRAPHS = "/apis/serving.kserve.io/v1alpha1"
+GRAPH = "ig/"
+"""Before the name of an InferenceGraph where a service's name may stand as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +43,17 @@ def object_name(obj: JsonObject) -> str:
 
 
 def service_path(namespace: str, name: str) -> str:
-    """Return the REST path of an InferenceService."""
+    """Return the REST path of an InferenceService, or of the InferenceGraph `ig/NAME`."""
+    if name.startswith(GRAPH):
+        return f"{GRAPHS}/namespaces/{namespace}/inferencegraphs/{name.removeprefix(GRAPH)}"
     return f"{SERVICES}/namespaces/{namespace}/inferenceservices/{name}"
 
 
 def service_name(word: str) -> str:
-    """Return the name in `NAME`, `isvc/NAME` or `inferenceservice/NAME`."""
+    """Return the name in `NAME`, `isvc/NAME` or `inferenceservice/NAME`; of a graph `ig/NAME`."""
     kind, slash, name = word.partition("/")
+    if slash and kind.lower() in {"ig", "inferencegraph", "inferencegraphs"}:
+        return f"{GRAPH}{name}"
     if slash and kind.lower() not in {"isvc", "inferenceservice", "inferenceservices"}:
         raise CliError(f'"{word}" is not an InferenceService; name one as NAME or isvc/NAME', 2)
     return name if slash else word

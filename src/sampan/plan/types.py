@@ -50,6 +50,11 @@ class ServiceKey:
         """The name of the object."""
         return self.name.removesuffix(GRAPH_SUFFIX)
 
+    @property
+    def spoken(self) -> str:
+        """What a person types for it on the command line."""
+        return f"ig/{self.object_name}" if self.kind == "InferenceGraph" else self.name
+
 
 def graph_key(namespace: str, name: str) -> ServiceKey:
     """Return which InferenceGraph this is."""

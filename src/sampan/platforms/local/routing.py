@@ -37,14 +37,10 @@ def make_route(routing: Routing, route: Route | None) -> TableRoute | None:
         grpc_shares=_make_grpc_shares(routing, route.backends),
         timeout_seconds=route.timeout_seconds,
         unavailable=f'{service.kind} "{service.namespace}/{service.object_name}" has no replica '
-        f'that is ready; "sampan {_ask(service)} -n {service.namespace}" tells what it waits for',
+        f'that is ready; "sampan why {service.spoken} -n {service.namespace}" tells what it waits '
+        "for",
         components=tuple(_make_component(routing, c) for c in route.components),
     )
-
-
-def _ask(service: ServiceKey) -> str:
-    asked = "describe ig" if service.kind == "InferenceGraph" else "why"
-    return f"{asked} {service.object_name}"
 
 
 def _make_component(routing: Routing, route: plan.ComponentRoute) -> ComponentRoute:
