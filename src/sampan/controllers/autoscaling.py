@@ -37,8 +37,8 @@ log = logging.getLogger(__name__)
 
 BUSY_SECONDS = 0.25
 """Between two readings while requests come: the shortest panic window is made of four a second."""
-QUIET_SECONDS = 1.0
-"""Between two readings while nothing moves: a second is the finest that a window knows."""
+QUIET_SECONDS = TICK
+"""Between two readings while nothing moves: there is nothing to be decided sooner."""
 _CALM_AFTER = 5.0
 
 
@@ -92,7 +92,7 @@ class Autoscaling:
         self._workloads: dict[str, ScaledWorkload] = {}
         self._named: dict[ServiceKey, set[str]] = {}
         self._decided_at = self._busy_at = float("-inf")
-        self._before: Mapping[str, Traffic] = {}
+        self._totals: dict[str, int] = {}
         self._woken: set[str] = set()
         self._hurried: set[str] = set()
         self._wake = asyncio.Event()
@@ -153,6 +153,7 @@ class Autoscaling:
         return (self._workloads[key] for key in sorted(self._named.get(service, ())))
 
     def _forget(self, service: ServiceKey, key: str) -> None:
+        self._totals.pop(key, None)
         if self._workloads.pop(key, None) is not None:
             self._named[service].discard(key)
             if not self._named[service]:
@@ -209,16 +210,25 @@ class Autoscaling:
         traffic = await self._tools.signals.traffic()
         if traffic is None:
             return
-        if traffic != self._before:
-            self._busy_at, self._before = now, traffic
         holder = self._tools.holder
         for key, workload in self._workloads.items():
             if isinstance(workload.scaler, RequestScaler):
                 told = traffic.get(key, Traffic(0, 0))
                 waiting = holder.waiting(key) if holder else 0
-                if told.active or waiting:
+                told = replace(told, active=told.active + waiting)
+                if self._has_moved(key, told):
                     self._busy_at = now
-                workload.scaler.add(now, replace(told, active=told.active + waiting))
+                workload.scaler.add(now, told)
+
+    def _has_moved(self, key: str, told: Traffic) -> bool:
+        """Tell whether requests are under way, or came since the last reading.
+
+        Our own are taken off a moment before or after the gateway counts them, so that a total may
+        seem to go back.
+        """
+        before = self._totals.get(key, told.total)
+        self._totals[key] = max(before, told.total)
+        return told.active > 0 or told.total > before
 
     async def _decide(self, workload: ScaledWorkload, now: float) -> None:
         holder, scaler = self._tools.holder, workload.scaler
