@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentParser
+
 from sampan.runtimes import RUNTIMES, get_runtime
 from sampan.runtimes.declaration import ModelFormat, Runtime
+from sampan.runtimes.explainers import EXPLAINERS, get_explainer
 from tools.reference.markdown import code, page, section, table
 
 _INTRODUCTION = """
@@ -17,7 +20,22 @@ whatever its registry and tag, runs as a local process; any other needs an entry
 
 def render() -> str:
     """Return the page."""
-    return page("Runtimes", _INTRODUCTION, *(_section(name) for name in RUNTIMES))
+    runtimes = (_section(name) for name in RUNTIMES)
+    explainers = (_explainer(name) for name in EXPLAINERS)
+    return page("Runtimes", _INTRODUCTION, *runtimes, *explainers)
+
+
+def _explainer(name: str) -> str:
+    explainer = get_explainer(name)
+    parser = ArgumentParser(add_help=False)
+    explainer.add_arguments(parser)
+    options = [str(action.option_strings[0]) for action in parser._actions]  # noqa: SLF001  # the only list
+    rows = [
+        ("images it stands for", _codes(explainer.images)),
+        ("arguments of its own", _codes(tuple(options))),
+        ("packages of its environment", _codes(explainer.requirements)),
+    ]
+    return section(f"Explainer {name}", table(("", ""), rows))
 
 
 def _section(name: str) -> str:

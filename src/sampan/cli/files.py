@@ -64,6 +64,9 @@ def resolve_relative(obj: JsonObject, folder: Path) -> JsonObject:
 
 
 def _resolve(value: JsonObject, folder: Path) -> JsonObject:
+    """Resolve the fields of an object; the variable `STORAGE_URI` is a `storageUri` too."""
+    if value.get("name") == "STORAGE_URI" and isinstance(value.get("value"), str):
+        return {**value, "value": _resolve_field(URI_FIELDS[0], value["value"], folder)}
     return {key: _resolve_field(key, inner, folder) for key, inner in value.items()}
 
 

@@ -17,6 +17,7 @@ VERBS: dict[str, str] = {
     "events": "sampan.cli.events:events",
     "why": "sampan.cli.why:why",
     "predict": "sampan.cli.predict:predict",
+    "explain": "sampan.cli.explain:explain",
     "logs": "sampan.cli.logs:logs",
     "edit": "sampan.cli.edit:edit",
     "delete": "sampan.cli.delete:delete",

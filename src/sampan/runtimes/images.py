@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from sampan.runtimes.declaration import Runtime
+from sampan.runtimes.explainers import all_explainers
+from sampan.runtimes.explainers.declaration import Explainer
 
 ROUTER: dict[str, Any] = {
     "image": "kserve/router",
@@ -24,7 +26,24 @@ it stops, so none has to wait for that."""
 def render_images(runtimes: Iterable[Runtime]) -> dict[str, Any]:
     """Return the document `{"images": [...]}` that the local platform reads."""
     known = [_entry(runtime, image) for runtime in runtimes for image in runtime.images]
-    return {"images": [*known, ROUTER]}
+    explaining = [_explainer(one, image) for one in all_explainers() for image in one.images]
+    return {"images": [*known, *explaining, ROUTER]}
+
+
+def _explainer(explainer: Explainer, image: str) -> dict[str, Any]:
+    own = [f"--explainer={explainer.name}", "--grpc_port=0", *explainer.arguments]
+    return {
+        "image": image,
+        "argv": ["{python}", "-m", "sampan.app.explain", *own],
+        "requirements": list(explainer.requirements),
+        "package": explainer.package,
+        "preload": list(explainer.preload),
+        "entry": "sampan.app.explain:fork_main",
+        "entryArguments": own,
+        "healthPath": "/v2/health/ready",
+        "portFlags": ["--http_port", "--grpc_port"],
+        "http2": True,
+    }
 
 
 def _entry(runtime: Runtime, image: str) -> dict[str, Any]:

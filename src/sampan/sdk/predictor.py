@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from sampan.client.forwarding import select_headers
 from sampan.client.predictor_protocol import PredictorProtocol
 from sampan.client.rest import InferenceRESTClient, RESTConfig
 from sampan.protocol.errors import InvalidInput
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
     import ssl
 
     from sampan.client.grpc import InferenceGRPCClient
-
-FORWARDED = ("x-request-id", "x-b3-traceid", "traceparent", "tracestate", "authorization")
-"""Request headers that go on to the predictor: KServe's, and W3C Trace Context's two."""
 
 
 class Predictor:
@@ -92,11 +90,6 @@ class Predictor:
                 retries=config.retries,
             )
         return self._grpc
-
-
-def select_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
-    """Return the headers of a request that go on to the predictor."""
-    return {name: headers[name] for name in FORWARDED if name in headers} if headers else {}
 
 
 def _trust() -> bool | ssl.SSLContext:
