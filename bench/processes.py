@@ -148,6 +148,17 @@ def running(command: Sequence[str], log: Path, **environment: str) -> Iterator[S
             _tell_guard("-", process.pid)
 
 
+@contextmanager
+def guarded(group: int) -> Iterator[None]:
+    """Have a process group ended as well when this process is killed meanwhile."""
+    _guard()
+    _tell_guard("+", group)
+    try:
+        yield
+    finally:
+        _tell_guard("-", group)
+
+
 def wait_first_answer(
     url: str,
     body: bytes,
