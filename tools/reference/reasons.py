@@ -135,6 +135,7 @@ _UNDER_WAY = {
     "InferenceServiceNotReady": "event: the service is no longer Ready",
     "FieldNotHonoured": "event: a field of the service has no effect here",
     "SuccessfulRescale": "event: an autoscaler changed the number of replicas, with its numbers",
+    "RequestsHeld": "requests wait at the activator until a replica is up to answer them",
     "NoTraffic": "no request came for a whole window, so no replica is wanted",
 }
 _GROUPS: Mapping[str, Mapping[str, str]] = {

@@ -143,7 +143,7 @@ UNDER_WAY = frozenset(
         "NotVerified", "RouteNotReady", "Starting", "MinimumReplicasAvailable",
         "MinimumReplicasUnavailable", "NewReplicaSetAvailable", "InferenceServiceReady",
         "InferenceServiceNotReady", "InferenceGraphReady", "InferenceGraphNotReady",
-        "FieldNotHonoured", "NoTraffic", "SuccessfulRescale",
+        "FieldNotHonoured", "RequestsHeld", "NoTraffic", "SuccessfulRescale",
     }
 )  # fmt: skip
 """Reasons of what goes on, or is told beside a reason that has a mend: nothing to do."""

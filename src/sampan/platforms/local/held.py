@@ -14,7 +14,9 @@ from sampan.plan.types import Plan
 from sampan.platforms.local.desired import Desired, cluster_name, grpc_cluster_name
 
 HELD_LINK = Link(
-    LinkState.DONE, "Held", "requests wait at the activator until a replica is up to answer them"
+    LinkState.DONE,
+    "RequestsHeld",
+    "requests wait at the activator until a replica is up to answer them",
 )
 """The state of a way in that is held: whoever asks is answered."""
 
