@@ -189,6 +189,30 @@ def test_settings_that_a_laptop_does_not_honour_are_a_cluster_s(cli: Any, writte
     assert [o["kind"] for o in yaml.safe_load_all(done.out)].count("HTTPRoute") == 2
 
 
+def test_a_field_that_no_object_shows_is_named_with_its_line(cli: Any, written: Any) -> None:
+    text = SERVICE.replace("    model:\n", "    batcher: {timeout: 5}\n    model:\n", 1)
+    done = cli("render", "-f", written(text))
+    assert done.code == 0
+    (line,) = done.err.splitlines()
+    assert "spec.predictor.batcher.timeout: is read by nothing" in line
+
+
+@pytest.mark.parametrize("data", ["[]", "{deploy: []}", "{deploy: null}", "a"])
+def test_a_configuration_that_is_no_text_is_told(cli: Any, written: Any, data: str) -> None:
+    config = CONFIG.partition("\ndata:")[0] + f"\ndata: {data}\n"
+    done = cli("render", "-f", written(SERVICE + config))
+    assert done.code == (0 if data == "{deploy: null}" else 1)
+    assert done.code == 0 or "data" in done.err
+
+
+@pytest.mark.parametrize("metadata", ["[a]", "a", "{name: [a]}", "null"])
+def test_metadata_of_a_wrong_shape_is_told(cli: Any, written: Any, metadata: str) -> None:
+    text = SERVICE.partition("metadata:")[0] + f"metadata: {metadata}\nspec: {{}}\n"
+    done = cli("render", "-f", written(text))
+    assert done.code == 1
+    assert done.err.startswith("error: ")
+
+
 def test_with_a_broken_configuration_nothing_is_made(cli: Any, written: Any) -> None:
     text = CONFIG.replace('{"enableGatewayApi"', "{enableGatewayApi").replace('"5"', '"soon"')
     done = cli("render", "-f", written(SERVICE + text))

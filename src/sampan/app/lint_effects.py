@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
-from sampan.api.config import Config, parse_config
+from sampan.api.config import parse_config
 from sampan.api.scheme import REGISTRY
 from sampan.app.bootstrap import apply_bootstrap
+from sampan.app.cluster_effects import GRAPH, SERVICE, cluster_warnings
 from sampan.app.offline_admission import select_configuration
 from sampan.controllers.gather import Sources, gather_for
 from sampan.controllers.inferencegraph import gather_graph
@@ -22,18 +23,13 @@ from sampan.machinery.errors import ApiError
 from sampan.machinery.registry import JsonObject
 from sampan.machinery.store_memory import MemoryStore
 from sampan.plan.build import build_plan
-from sampan.plan.fields.cluster_silences import cluster_silences
-from sampan.plan.fields.table import make_field_warnings
-from sampan.plan.fields.verdicts import Where
 from sampan.plan.graph_build import build_graph_plan
-from sampan.plan.service import deployment_mode
 from sampan.plan.types import Blocked, Gateway, Plan
 from sampan.platforms.base import Platform
-from sampan.platforms.kubernetes.settings import ClusterSettings, parse_settings
+from sampan.platforms.kubernetes.settings import parse_settings
 from sampan.platforms.local.images import ImageTable
 from sampan.platforms.local.warnings import plan_warnings
 
-SERVICE, GRAPH = "InferenceService", "InferenceGraph"
 _OF_THIS_MACHINE = "is not honoured here"
 """In a warning of `inferenceservice-config`, whose settings a cluster's objects do honour."""
 NOT_HONOURED = "FieldNotHonoured"
@@ -84,7 +80,7 @@ class LocalEffects:
 
     def of(self, objects: Sequence[JsonObject]) -> list[list[Effect]]:
         """Return what of each object this machine does not honour, or does not run."""
-        return asyncio.run(self._of_all(objects))
+        return asyncio.run(self._of_all(objects)) if objects else []
 
     async def _of_all(self, objects: Sequence[JsonObject]) -> list[list[Effect]]:
         async with _sources(objects, self) as sources:
@@ -158,17 +154,7 @@ class KubernetesEffects:
         return [
             [
                 Effect(NOT_HONOURED, path, f"{path}: {sentence}")
-                for path, sentence in _on_a_cluster(obj, config, settings)
+                for path, sentence in cluster_warnings(obj, config, settings)
             ]
             for obj in objects
         ]
-
-
-def _on_a_cluster(
-    obj: JsonObject, config: Config, settings: ClusterSettings
-) -> Iterator[tuple[str, str]]:
-    kind = str(obj["kind"])
-    mode = deployment_mode(obj, config.default_deployment_mode) if kind in (SERVICE, GRAPH) else ""
-    yield from make_field_warnings(kind, obj, Where.KUBERNETES, mode)
-    if kind == SERVICE:
-        yield from cluster_silences(obj, mode, gateway_api=settings.ingress.gateway_api)

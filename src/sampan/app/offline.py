@@ -7,13 +7,14 @@ that are shipped.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from sampan.api.config import CONFIG_MAP, Config, parse_config
 from sampan.api.scheme import REGISTRY
 from sampan.app.bootstrap import shipped_runtimes
+from sampan.app.cluster_effects import cluster_warnings
 from sampan.app.offline_graph import Neighbours, render_offline_graph
 from sampan.machinery.errors import Forbidden
 from sampan.machinery.registry import AdmissionContext, JsonObject
@@ -89,6 +90,7 @@ def render_offline(objects: Sequence[JsonObject], mode: str = "") -> Outcome:
         return outcome  # what would be made by another configuration is not what is asked for
     around = _surroundings(data, admitted.values())
     for number, obj in admitted.items():
+        outcome.notes += _without_effect(number, obj, around)
         if obj["kind"] == SERVICE:
             outcome.objects += _render(number, obj, around, outcome)
         elif obj["kind"] == GRAPH:
@@ -102,17 +104,21 @@ def render_offline(objects: Sequence[JsonObject], mode: str = "") -> Outcome:
 
 
 def _configuration(objects: Iterable[JsonObject], mode: str) -> dict[str, str]:
-    found = (
-        o.get("data") or {}
-        for o in objects
-        if o.get("kind") == "ConfigMap" and (o.get("metadata") or {}).get("name") == CONFIG_MAP
-    )
-    data = dict(next(found, {}))
+    maps = (o for o in objects if o.get("kind") == "ConfigMap")
+    found = next((o.get("data") for o in maps if _name(o) == CONFIG_MAP), None)
+    given = found if isinstance(found, dict) else {}
+    # What is no text is a mistake of the ConfigMap, which is told of it.
+    data = {key: text for key, text in given.items() if isinstance(text, str)}
     if mode:
         data["deploy"] = json.dumps({"defaultDeploymentMode": mode})
         # A ConfigMap without this key turns tokens off; where there is none at all they are on.
         data.setdefault("security", '{"autoMountServiceAccountToken": true}')
     return data
+
+
+def _name(obj: JsonObject) -> object:
+    metadata = obj.get("metadata")
+    return metadata.get("name") if isinstance(metadata, dict) else None
 
 
 def _in_mode(obj: JsonObject, mode: str) -> JsonObject:
@@ -155,6 +161,13 @@ def _admit(
         outcome.mistakes.append(Trouble(number, "", found.denied))
     outcome.notes += [Trouble(number, "", text) for text in found.warnings if _LOCAL not in text]
     return None if causes or found.denied else found.obj
+
+
+def _without_effect(number: int, obj: JsonObject, around: _Surroundings) -> Iterator[Trouble]:
+    """Tell of fields that no object shows; of a kind of which none is made that is told once."""
+    if obj["kind"] in (*_READ, GRAPH):
+        for path, sentence in cluster_warnings(obj, around.config, around.settings):
+            yield Trouble(number, path, f"{path}: {sentence}")
 
 
 def _surroundings(data: Mapping[str, str], objects: Iterable[JsonObject]) -> _Surroundings:

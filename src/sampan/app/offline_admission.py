@@ -58,11 +58,16 @@ def judge(
 def select_configuration(
     objects: Sequence[JsonObject], shipped: Mapping[str, str]
 ) -> Mapping[str, str]:
-    """Return the data of the `inferenceservice-config` among objects, else what is shipped."""
+    """Return the data of the `inferenceservice-config` among objects, else what is shipped.
+
+    One that is refused is none: a Sampan that is up would keep the one before.
+    """
     for obj in objects:
-        metadata, data = obj.get("metadata"), obj.get("data")
+        metadata = obj.get("metadata")
         named = isinstance(metadata, dict) and metadata.get("name") == CONFIG_MAP
-        if obj.get("kind") == "ConfigMap" and named and isinstance(data, dict):
+        stored = judge(obj, {}, strict=False).obj if named else None
+        if stored is not None and stored["kind"] == "ConfigMap":
+            data: Mapping[str, str] = stored.get("data") or {}
             return data
     return shipped
 

@@ -43,5 +43,6 @@ def render(
 
 def _located(one: Loaded, path: str, text: str) -> str:
     line = one.document.line_of(path) if path else one.document.line
-    kind, name = one.obj.get("kind"), (one.obj.get("metadata") or {}).get("name", "")
+    metadata = one.obj.get("metadata")
+    kind, name = one.obj.get("kind"), metadata.get("name", "") if isinstance(metadata, dict) else ""
     return f'{one.source}:{line}: {kind} "{name}": {text}'
