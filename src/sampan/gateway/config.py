@@ -32,6 +32,12 @@ LISTENERS_FILE = "listeners.json"
 ROUTES_FILE = "routes.json"
 CLUSTERS_FILE = "clusters.json"
 
+_CLUSTER_STATS = (
+    "upstream_rq_(active|pending_active|total|timeout|[1-5]xx)|upstream_cx_active"
+    "|membership_(healthy|total)|version_text"
+)
+"""What is counted of each cluster. All that Envoy knows to count takes 30 KB more a cluster."""
+_OTHER_STATS = ("cluster_manager.", "http.", "listener.", "listener_manager.", "server.")
 _MONITOR = "envoy.resource_monitors.global_downstream_max_connections"
 
 
@@ -71,9 +77,16 @@ def render_bootstrap(folder: str) -> bytes:
         },
         # Nobody is sent statistics; working them out each 5 s would only keep an idle CPU awake.
         "stats_flush_on_admin": True,
+        "stats_config": {"stats_matcher": {"inclusion_list": {"patterns": _make_patterns()}}},
         "overload_manager": {"resource_monitors": [monitor]},
     }
     return orjson.dumps(bootstrap, option=orjson.OPT_INDENT_2)
+
+
+def _make_patterns() -> list[JsonObject]:
+    """Return which statistics Envoy keeps."""
+    clusters = {"safe_regex": {"regex": rf"cluster\..*\.({_CLUSTER_STATS})"}}
+    return [clusters, *({"prefix": prefix} for prefix in _OTHER_STATS)]
 
 
 @dataclass(frozen=True, slots=True)
