@@ -19,13 +19,19 @@ The model server's own arguments, with KServe's names. An argument that is not k
 not honoured, is named in a warning when the server starts.
 """
 
+_ROUTE = """
+The router of one InferenceGraph, with upstream's argument and its variable `PROPAGATE_HEADERS`:
+regular expressions, comma-separated, of the headers that go on to every step.
+"""
+
 
 def render() -> str:
     """Return the page."""
     from sampan.cli.main import PASS_THROUGH, VERBS
 
+    programs = {"serve": _serve_section, "route": _route_section}
     sections = [
-        _serve_section(verb) if verb in PASS_THROUGH else _verb_section(verb, target)
+        programs[verb](verb) if verb in PASS_THROUGH else _verb_section(verb, target)
         for verb, target in VERBS.items()
     ]
     return page("The command line", _INTRODUCTION, *sections)
@@ -81,6 +87,13 @@ def _serve_section(verb: str) -> str:
     return section(
         f"sampan {verb}", _SERVE, table(("argument", "default", "meaning"), rows), _not_honoured()
     )
+
+
+def _route_section(verb: str) -> str:
+    from sampan.app.route_arguments import make_parser
+
+    rows = [_argument_row(a) for a in make_parser()._actions if a.dest != "help"]  # noqa: SLF001  # no other list
+    return section(f"sampan {verb}", _ROUTE, table(("argument", "default", "meaning"), rows))
 
 
 def _argument_row(action: argparse.Action) -> tuple[str, str, str]:
