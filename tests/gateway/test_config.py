@@ -34,6 +34,35 @@ def routes_of(table: RouteTable, *, starting: bool = False) -> dict[str, list[di
     return {host["name"]: host["routes"] for host in hosts}
 
 
+class TestHolding:
+    HELD = replace(ROUTE, shares=(Share(CLUSTER.name, 100, "default/iris"),))
+
+    def actions(self, route: TableRoute) -> list[dict]:
+        found = routes_of(RouteTable((route,), (CLUSTER,)))["default/iris"]
+        return [entry["route"] for entry in found]
+
+    def test_a_warm_route_names_no_filter(self) -> None:
+        assert "ext_authz" not in json.dumps(self.actions(ROUTE))
+
+    def test_a_held_share_names_its_workload_and_how_long_a_request_may_wait(self) -> None:
+        (action,) = self.actions(replace(self.HELD, timeout_seconds=7))
+        (share,) = action["weighted_clusters"]["clusters"]
+        (hold,) = share["typed_per_filter_config"].values()
+        context = hold["check_settings"]["context_extensions"]
+        assert context == {"workload": "default/iris", "timeout": "7"}
+
+    def test_silence_is_allowed_for_the_wait_and_for_the_answer(self) -> None:
+        assert self.actions(replace(self.HELD, timeout_seconds=7))[0]["idle_timeout"] == "14s"
+        assert self.actions(self.HELD)[0]["idle_timeout"] == "360s"
+        assert self.actions(replace(self.HELD, timeout_seconds=0))[0]["idle_timeout"] == "0s"
+
+    def test_the_filter_is_there_and_off(self) -> None:
+        listener = json.loads(config.render_listeners(SETTINGS, "/folder").body)["resources"][0]
+        manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
+        first = manager["http_filters"][0]
+        assert (first["name"], first["disabled"]) == ("envoy.filters.http.ext_authz", True)
+
+
 class TestRoutes:
     def test_a_service_is_found_by_its_hosts_on_any_port(self) -> None:
         rendered = make_routes(TABLE, SETTINGS, starting=False)
@@ -221,7 +250,8 @@ def tables(draw: st.DrawFn) -> RouteTable:
             health = draw(st.sampled_from(["", "/v2/health/ready", "/v1/models/a%20b"]))
             cluster = f"{namespace}/{name}/v{number}"
             clusters.append(Cluster(cluster, endpoints, health, draw(st.booleans())))
-            shares.append(Share(cluster, weight))
+            held = draw(st.sampled_from(("", cluster)))
+            shares.append(Share(cluster, weight, held))
         routes.append(
             TableRoute(
                 name=f"{namespace}/{name}",
