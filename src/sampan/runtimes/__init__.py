@@ -19,6 +19,7 @@ RUNTIMES = {
     "pmml": "sampan.runtimes.pmml:RUNTIME",
     "mlflow": "sampan.runtimes.mlflow:RUNTIME",
     "onnx": "sampan.runtimes.onnx:RUNTIME",
+    "pytorch": "sampan.runtimes.pytorch:RUNTIME",
     "mlserver": "sampan.runtimes.mlserver.runtime:RUNTIME",
     "triton": "sampan.runtimes.triton.runtime:RUNTIME",
 }

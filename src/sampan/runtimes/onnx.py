@@ -7,7 +7,8 @@ from typing import Any
 
 from sampan.runtimes.declaration import SERVER_PRELOAD, SERVER_REQUIREMENTS, Runtime
 from sampan.runtimes.model_files import select_model_file
-from sampan.runtimes.onnx_session import OnnxSession, is_row_wise
+from sampan.runtimes.onnx_session import OnnxSession
+from sampan.runtimes.row_trial import is_row_wise
 from sampan.runtimes.tensor_answers import make_answer
 from sampan.runtimes.tensor_specs import gather_arrays, make_zeros, select_outputs
 from sampan.server.model import Headers, Model

@@ -40,6 +40,7 @@ class Source:
 
 BACKENDS = {
     "onnxruntime": "sampan.runtimes.triton.backend_onnx:OnnxBackend",
+    "pytorch": "sampan.runtimes.triton.backend_pytorch:PytorchBackend",
     "python": "sampan.runtimes.triton.backend_python:PythonBackend",
 }
 

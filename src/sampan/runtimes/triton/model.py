@@ -169,11 +169,9 @@ class TritonModel(Model):
         version = self.select_version(asked or "")
         given = gather_arrays(payload, config.inputs)
         wanted = select_outputs(payload, config.outputs)
-        rows = _rows(given, config)
         arrays = self.infer_arrays(version, given, wanted, began)
         if isinstance(payload, InferRequest) and payload.request_outputs:
             arrays = classify(payload.request_outputs, arrays, self._labels)
-        del rows
         return make_answer(payload, arrays, self.name, str(version.number))
 
     def infer_arrays(
