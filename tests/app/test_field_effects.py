@@ -27,11 +27,13 @@ from sampan.app.lint_effects import KubernetesEffects, LocalEffects, _sources
 from sampan.app.offline import render_offline
 from sampan.app.offline_admission import judge
 from sampan.controllers.gather import gather_for
+from sampan.controllers.inferencegraph import gather_graph
 from sampan.machinery.errors import Forbidden
 from sampan.plan.build import build_plan
 from sampan.plan.fields.paths import parts_of
 from sampan.plan.fields.table import find_row
 from sampan.plan.fields.verdicts import Honoured, Partly, Rejected, Warned, Where
+from sampan.plan.graph_build import build_graph_plan
 from sampan.platforms.kubernetes.pods.mutate import mutate_pod
 from sampan.platforms.kubernetes.pods.settings import parse_pod_settings
 from sampan.platforms.kubernetes.pods.surroundings import Surroundings
@@ -319,3 +321,92 @@ def test_on_a_cluster_a_field_changes_the_objects_or_is_named(pair: tuple[str, s
         assert differs == [], "it has an effect; say which in its row"
     else:
         assert differs or told, "nothing comes of it and nobody is told"
+
+
+# -- graphs --------------------------------------------------------------------------------------
+
+
+def graph(path: str = "", value: Any = None) -> str:
+    step = {"serviceUrl": "http://a/x"}
+    root = {"routerType": "Sequence", "steps": [step]}
+    obj: dict[str, Any] = {
+        "apiVersion": "serving.kserve.io/v1alpha1",
+        "kind": "InferenceGraph",
+        "metadata": {"name": "g", "namespace": "default"},
+        "spec": {"minReplicas": 1, "maxReplicas": 4, "nodes": {"root": root}},
+    }
+    field = parts_of(path)[-1] if path else ""
+    if field == "routerType":
+        root["routerType"] = "Ensemble"
+    elif field in ("nodeName", "serviceName") and "steps" in path:
+        root["steps"] = [{field: value}]
+    elif "steps" in path:
+        root["steps"] = [{**step, field: value}]
+    elif path:
+        put(obj, path, value)
+    return json.dumps(obj)
+
+
+CORE_SAMPLES: dict[str, Any] = {
+    "Affinity": {"nodeAffinity": {}},
+    "ResourceRequirements": {"limits": {"cpu": "3"}},
+    "Toleration": {"key": "a", "operator": "Exists"},
+}
+
+
+def graph_fields() -> Iterator[tuple[str, Any]]:
+    for leaf in helper().leaves("InferenceGraph"):
+        if not leaf.path.startswith("status"):
+            url = "http://b/x" if leaf.path.endswith("serviceUrl") else None
+            yield leaf.path, url or CORE_SAMPLES.get(leaf.core) or sample(leaf.path, leaf.part)
+
+
+@cache
+def planned_graph(text: str) -> tuple[Any, ...]:
+    verdict = judge(json.loads(text), CONFIGURATION["data"])
+    if verdict.obj is None or verdict.errors:
+        return ("refused", verdict.errors)
+    plan = asyncio.run(_plan_graph(verdict.obj))
+    return (plan.blocked, repr(plan.workloads), repr(plan.route))
+
+
+async def _plan_graph(obj: dict[str, Any]) -> Any:
+    async with _sources([obj], LocalEffects(IMAGES)) as sources:
+        return build_graph_plan(await gather_graph(sources, obj))
+
+
+GRAPH_FIELDS = list(graph_fields())
+
+
+@pytest.mark.parametrize(("path", "value"), GRAPH_FIELDS, ids=[path for path, _ in GRAPH_FIELDS])
+def test_a_field_of_a_graph_changes_something_on_both_platforms(path: str, value: Any):
+    before, after = graph(), graph(path, value)
+    assert planned_graph(before)[0] is None
+    assert planned_graph(after) != planned_graph(before)
+    assert [m for m in MODES if rendered(before, *m) != rendered(after, *m)]
+
+
+def test_what_is_said_of_a_graph_names_its_own_fields():
+    text = graph("spec.nodeName", "abc")
+    assert "spec.nodeName" in warned_paths(LocalEffects(IMAGES), text)
+    devices = graph("spec.resources", {"limits": {"nvidia.com/gpu": 1}})
+    assert "spec.resources.limits.nvidia.com/gpu" in warned_paths(LocalEffects(IMAGES), devices)
+
+
+# -- runtimes ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "where", [LocalEffects(IMAGES), KubernetesEffects()], ids=["here", "there"]
+)
+def test_what_only_modelmesh_reads_of_a_runtime_is_named(where: Any):
+    container = {"name": "kserve-container", "image": "i"}
+    spec = {"supportedModelFormats": [{"name": "a"}], "containers": [container]}
+    mesh = {"grpcEndpoint": "port:8085", "replicas": 2, "storageHelper": {"disabled": True}}
+    runtime = {
+        "apiVersion": "serving.kserve.io/v1alpha1",
+        "kind": "ServingRuntime",
+        "metadata": {"name": "r", "namespace": "default"},
+        "spec": {**spec, **mesh},
+    }
+    assert warned_paths(where, json.dumps(runtime)) == {f"spec.{name}" for name in mesh}

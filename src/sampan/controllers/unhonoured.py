@@ -35,7 +35,14 @@ async def unhonoured(sources: Sources, obj: JsonObject) -> list[str]:
         plan = build_plan(snapshot)
         scaling = scaling_warnings(snapshot, plan, await gather_defaults(sources.store))
     warnings = (*plan.warnings, *scaling, *sources.platform.warnings(plan))
+    if obj.get("kind") == "InferenceGraph":
+        warnings = tuple((_path_in_graph(path), text) for path, text in warnings)
     return [f"{path}: {sentence}" for path, sentence in dict.fromkeys(warnings)]
+
+
+def _path_in_graph(path: str) -> str:
+    """A graph's spec holds what the pod and the container of its router are given."""
+    return path.replace("spec.router.containers[0].", "spec.").replace("spec.router.", "spec.")
 
 
 def make_kind_warnings(obj: JsonObject) -> list[str]:

@@ -55,7 +55,7 @@ RUNTIME: Mapping[str, Row] = {
 GRAPH: Mapping[str, Row] = {
     **_STATUS,
     "spec.nodes": everywhere(Honoured("by the router")),
-    "spec.timeout": Row(Honoured("by the router"), Honoured("in Knative mode")),
+    "spec.timeout": everywhere(Honoured("by the router")),
     "spec.routerTimeouts": everywhere(Honoured("by the router")),
     "spec.resources": everywhere(Inside("ResourceRequirements")),
     **{
