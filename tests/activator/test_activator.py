@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from .conftest import PATH, WORKLOAD, Bench, Server
+from .conftest import PATH, WORKLOAD, Bench, Server, make_table
 
 
 async def test_a_held_request_wakes_its_workload_and_goes_on_with_its_body(
@@ -49,6 +49,20 @@ async def test_what_can_be_reached_is_not_kept_though_its_route_is_still_held(
     await bench.open(server, held=WORKLOAD)
     answer = await bench.post()
     assert (answer.status_code, bench.woken) == (200, [])
+
+
+async def test_nobody_is_let_go_to_what_envoy_is_about_to_lose(
+    bench: Bench, server: Server
+) -> None:
+    await bench.open(server, held=WORKLOAD)
+    bench.activator.leaving(make_table(held=WORKLOAD))
+    asking = asyncio.create_task(bench.post())
+    await bench.until_waiting(1)
+    assert bench.woken == [WORKLOAD]
+    await bench.hold()
+    assert not asking.done()
+    await bench.open(server)
+    assert (await asking).status_code == 200
 
 
 async def test_a_client_that_leaves_is_dropped_and_its_request_never_sent(

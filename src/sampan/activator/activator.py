@@ -89,9 +89,17 @@ class Activator:
         hold = self._holds.get(workload)
         return len(hold.queue) if hold else 0
 
+    def leaving(self, table: RouteTable) -> None:
+        """Take note of what Envoy is about to lose: nobody is let go to it any more."""
+        coming = make_reach(table)
+        self._reach = {
+            workload: min(reach, coming.get(workload, _Reach()), key=lambda r: r.endpoints)
+            for workload, reach in self._reach.items()
+        }
+
     def reached(self, table: RouteTable) -> None:
         """Take note that Envoy has the endpoints of this table, and let go who may go."""
-        self._reach = {c.name: _Reach(len(c.endpoints), c.concurrency) for c in table.clusters}
+        self._reach = make_reach(table)
         for workload in tuple(self._holds):
             self._release(workload)
 
@@ -199,6 +207,11 @@ class Activator:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+
+def make_reach(table: RouteTable) -> Mapping[str, _Reach]:
+    """Return what can be reached by a table, by cluster. Pure."""
+    return {c.name: _Reach(len(c.endpoints), c.concurrency) for c in table.clusters}
 
 
 def _full(workload: str, limit: int) -> str:

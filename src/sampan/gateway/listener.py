@@ -61,6 +61,9 @@ class Verdict:
 class Follower(Protocol):
     """Who follows what Envoy serves (`sampan.activator.activator.Activator`)."""
 
+    def leaving(self, table: RouteTable) -> None:
+        """Envoy is about to be given a table, and may lose any endpoint that is not in it."""
+
     def reached(self, table: RouteTable) -> None:
         """Envoy has the clusters of a table, and its routes soon."""
 
@@ -251,6 +254,8 @@ class Gateway:
         at no moment does a route lead nowhere.
         """
         both = render_clusters(table, self.settings, self._folder.clusters())
+        if self.follower:
+            self.follower.leaving(table)
         await self._delivery.deliver([both])
         if self.follower:
             self.follower.reached(table)
