@@ -37,7 +37,7 @@ def select_content_type(outcome: Outcome) -> bytes:
 
     A step that says JSON is believed: reading a large body anew would tell nothing else.
     """
-    if outcome.content_type == JSON or not outcome.body:
+    if outcome.content_type == JSON or outcome.chunks is not None or not outcome.body:
         return outcome.content_type
     if outcome.content_type.partition(b";")[0].strip().lower() == JSON:
         return outcome.content_type

@@ -20,7 +20,7 @@ _KINDS = {list: "an array", str: "a string", bool: "a boolean", type(None): "nul
 def ensemble(node: Node, body: bytes, walk: Walk, go: Go) -> Way:
     """Return the answers by the names of their steps, or by their indexes where they have none."""
     steps = node.steps
-    ways = tuple(go(step, body, walk) for step in steps)
+    ways = tuple(go(step, body, walk.middle) for step in steps)
     outcomes: list[Outcome] = yield Together(
         ways, lambda index, outcome: _is_fatal(steps[index], outcome)
     )

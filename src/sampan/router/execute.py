@@ -39,7 +39,7 @@ def _go(step: Step, body: bytes, walk: Walk) -> Way:
     What is a 404 of the root is a 500 of any node below it (KServe, router).
     """
     if not step.node_name:
-        answer: Outcome = yield Call(step, body)
+        answer: Outcome = yield Call(step, body, walk.ends)
         return answer
     try:
         return (yield from _enter(walk.graph.nodes[step.node_name], body, walk))

@@ -18,14 +18,14 @@ from sampan.router.steps import Go, Outcome, RouterError, Walk, Way
 
 def sequence(node: Node, body: bytes, walk: Walk, go: Go) -> Way:
     """Return the outcome of the last step that was taken."""
-    last = Outcome(200, b"")
+    last, end = Outcome(200, b""), len(node.steps) - 1
     for index, step in enumerate(node.steps):
         given = last.body if step.takes_response and index else body
         if step.maps_predictions:
             given = map_predictions(given)
         if step.condition is not None and not _holds(step, step.condition, last.body):
             return Outcome(200, last.body)
-        last = yield from go(step, given, walk)
+        last = yield from go(step, given, walk if index == end else walk.middle)
         if step.hard and not last.is_success:
             return last
     return last

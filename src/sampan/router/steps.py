@@ -6,8 +6,8 @@ the outcomes of all its ways. It ends with its own outcome, or raises `RouterErr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Generator
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
 from sampan.router.graph import Graph, Step
@@ -16,11 +16,12 @@ JSON = b"application/json"
 
 
 class Outcome(NamedTuple):
-    """What a step, or a node, answered."""
+    """What a step, or a node, answered; where it is passed on as it comes, as `chunks`."""
 
     status: int
     body: bytes
     content_type: bytes = b""
+    chunks: AsyncIterator[bytes] | None = None
 
     @property
     def is_success(self) -> bool:
@@ -29,10 +30,14 @@ class Outcome(NamedTuple):
 
 
 class Call(NamedTuple):
-    """A step's service is to be asked with a body."""
+    """A step's service is to be asked with a body.
+
+    `ends`: its answer is the graph's, whatever it is, and may be passed on as it comes.
+    """
 
     step: Step
     body: bytes
+    ends: bool = False
 
 
 class Together(NamedTuple):
@@ -53,10 +58,20 @@ Go: TypeAlias = Callable[[Step, bytes, "Walk"], Way]
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """What a request's ways share: the graph, and a die that falls on 0 to 99."""
+    """What a request's ways share: the graph, and a die that falls on 0 to 99.
+
+    `ends`: the outcome of the way is the graph's as it is. `middle` is the walk of a way on which
+    more follows.
+    """
 
     graph: Graph
     draw: Callable[[], int]
+    ends: bool = True
+    middle: Walk = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        middle = Walk(self.graph, self.draw, ends=False) if self.ends else self
+        object.__setattr__(self, "middle", middle)
 
 
 class RouterError(Exception):

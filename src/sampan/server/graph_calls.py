@@ -41,10 +41,11 @@ class Caller:
         return partial(self._ask, render_fields(headers))
 
     def _ask(self, fields: bytes, call: Call, done: Done) -> Cancel:
-        step, body = call
+        step, body, ends = call
         pool, first = self._targets[id(step)]
         head = b"%b%bcontent-length: %d\r\n\r\n" % (first, fields, len(body))
-        return pool.call(head, body, self._seconds, partial(_tell, step, done))
+        told = partial(_tell, step, done)
+        return pool.call(head, body, self._seconds, told, streams=ends)
 
 
 def render_fields(headers: Sequence[Header]) -> bytes:
@@ -59,7 +60,7 @@ def render_fields(headers: Sequence[Header]) -> bytes:
 
 def _tell(step: Step, done: Done, result: Answer | CallFailed) -> None:
     if isinstance(result, Answer):
-        done(Outcome(result.status, result.body, result.content_type))
+        done(Outcome(*result))
     else:
         cause = f'step "{step.key}" of node "{step.node}": {result.message}'
         done(RouterError(cause, step=step))

@@ -54,4 +54,5 @@ def _answer(reply: Reply, result: Result) -> None:
         logger.warning("%s", result.cause)
         reply(Response(result.status, error_body(result)))
     else:
-        reply(Response(result.status, result.body, select_content_type(result)))
+        content_type = select_content_type(result)
+        reply(Response(result.status, result.body, content_type, chunks=result.chunks))

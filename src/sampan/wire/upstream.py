@@ -48,11 +48,12 @@ class Upstreams:
 class PendingCall:
     """A call under way: it waits for a connection, has one, or is over."""
 
-    __slots__ = ("_connection", "_done", "_timer", "body", "head", "over")
+    __slots__ = ("_connection", "_done", "_timer", "body", "head", "over", "streams")
 
-    def __init__(self, head: bytes, body: bytes, done: CallDone) -> None:
+    def __init__(self, head: bytes, body: bytes, done: CallDone, *, streams: bool) -> None:
         self.head = head
         self.body = body
+        self.streams = streams
         self.over = False
         self._done: CallDone | None = done
         self._connection: UpstreamConnection | None = None
@@ -66,7 +67,7 @@ class PendingCall:
     def take(self, connection: UpstreamConnection) -> None:
         """Send the call on a connection."""
         self._connection = connection
-        connection.send(self.head, self.body, self.tell)
+        connection.send(self.head, self.body, self.tell, streams=self.streams)
 
     def tell(self, result: Answer | CallFailed) -> None:
         """Tell what came of it, once."""
@@ -115,9 +116,21 @@ class Pool:
         self._sweeper: asyncio.TimerHandle | None = None
         self._tls: ssl.SSLContext | None = None
 
-    def call(self, head: bytes, body: bytes, seconds: float | None, done: CallDone) -> Cancel:
-        """Send a request (`head` ends with its blank line); what is returned calls it off."""
-        call = PendingCall(head, body, done)
+    def call(
+        self,
+        head: bytes,
+        body: bytes,
+        seconds: float | None,
+        done: CallDone,
+        *,
+        streams: bool = False,
+    ) -> Cancel:
+        """Send a request (`head` ends with its blank line); what is returned calls it off.
+
+        `streams`: an answer that is an event stream is told with its head, and its body comes;
+        `seconds` are until then.
+        """
+        call = PendingCall(head, body, done, streams=streams)
         if seconds is not None:
             call.limit(self._loop, seconds, self.name)
         while self._idle:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import NamedTuple, TypeAlias
 
 
 class Answer(NamedTuple):
-    """A whole answer, whatever its status."""
+    """A whole answer, whatever its status; or one whose body comes as `chunks`."""
 
     status: int
     body: bytes
     content_type: bytes = b""
+    chunks: AsyncIterator[bytes] | None = None
 
 
 class CallFailed(Exception):

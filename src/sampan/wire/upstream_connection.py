@@ -10,6 +10,7 @@ from typing import Protocol
 
 from sampan.wire.upstream_answer import Answer, CallDone, CallFailed, UpstreamLimits
 from sampan.wire.upstream_incoming import Incoming
+from sampan.wire.upstream_stream import StreamedBody, is_stream
 
 _COPY_BYTES = 64 * 1024  # up to here one joined write is cheaper than two buffers
 
@@ -34,6 +35,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._incoming = Incoming(name, owner.limits)
         self._transport: asyncio.Transport | None = None
         self._done: CallDone | None = None
+        self._streams = False  # the answer may be passed on as it comes
+        self._body: StreamedBody | None = None  # while it is
         self.idle_since = 0.0
 
     @property
@@ -41,13 +44,17 @@ class UpstreamConnection(asyncio.Protocol):
         """Whether a call may be sent."""
         return self._transport is not None and not self._transport.is_closing()
 
-    def send(self, head: bytes, body: bytes, done: CallDone) -> None:
-        """Send a request; `head` ends with its blank line. Only where the connection is open."""
+    def send(self, head: bytes, body: bytes, done: CallDone, *, streams: bool = False) -> None:
+        """Send a request; `head` ends with its blank line. Only where the connection is open.
+
+        `streams`: an answer that is an event stream is told with its head, and its body comes.
+        """
         transport = self._transport
         if transport is None:
             done(CallFailed("ConnectionLost", "the connection closed before anything was sent"))
             return
         self._done = done
+        self._streams = streams
         if len(body) > _COPY_BYTES:
             transport.writelines((head, body))
         else:
@@ -55,7 +62,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def cancel(self) -> None:
         """Forget the call. In HTTP/1.1 that takes the connection with it."""
-        self._done = None
+        self._done = self._body = None
         if self._transport is not None:
             self._transport.abort()
 
@@ -72,12 +79,17 @@ class UpstreamConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take a part of the answer; what nobody asked for ends the connection."""
+        if self._body is not None:
+            self._go_on(self._body, self._incoming.feed(data))
+            return
         if self._done is None:
             self.cancel()
             return
         result = self._incoming.feed(data)
         if result is not None:
             self._finish(result)
+        elif self._streams:
+            self._begin_stream()
 
     def eof_received(self) -> None:
         """Let go of it: a server that says no more takes no more."""
@@ -86,8 +98,40 @@ class UpstreamConnection(asyncio.Protocol):
         """Tell what came of the call that is under way."""
         self._transport = None
         self._owner.lost(self)
-        if self._done is not None:
+        if self._body is not None:
+            self._go_on(self._body, self._incoming.end(exc))
+        elif self._done is not None:
             self._finish(self._incoming.end(exc))
+
+    def pause(self) -> None:
+        """Read nothing more for now."""
+        if self._transport is not None:
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        """Read on."""
+        if self._transport is not None:
+            self._transport.resume_reading()
+
+    def _begin_stream(self) -> None:
+        head, done = self._incoming.head(), self._done
+        if head is None or done is None or not is_stream(head.content_type):
+            return
+        self._done = None
+        self._body = StreamedBody(self)
+        self._body.add(self._incoming.take())
+        done(head._replace(chunks=self._body))
+
+    def _go_on(self, body: StreamedBody, result: Answer | CallFailed | None) -> None:
+        """Pass on what has come; in the end let go of the connection."""
+        if result is None:
+            body.add(self._incoming.take())
+            return
+        self._body = None
+        if isinstance(result, Answer):
+            body.add(result.body)
+        body.end(result if isinstance(result, CallFailed) else None)
+        self._finish(result)
 
     def _finish(self, result: Answer | CallFailed) -> None:
         done, transport = self._done, self._transport

@@ -85,6 +85,17 @@ class Incoming:
             return self._too_large(f"sent more than {self._limits.header_bytes} bytes of headers")
         return None
 
+    def head(self) -> Answer | None:
+        """Return what is known of an answer whose body is still to come, None before its head."""
+        if not self._framed or self._encoding not in _PLAIN:
+            return None
+        return Answer(self._status, b"", self._content_type)
+
+    def take(self) -> bytes:
+        """Return what has come of the body since the last time; it is not kept."""
+        pieces, self._pieces, self._size = self._pieces, [], 0
+        return b"".join(pieces)
+
     def end(self, error: Exception | None) -> Answer | CallFailed:
         """Return what came of the call now that the connection is gone.
 
