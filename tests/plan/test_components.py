@@ -60,6 +60,18 @@ def test_it_is_told_the_model_s_name_and_its_predictor(make, component):
     assert args[args.index("--http_port") + 1] == "8080"
 
 
+def test_files_of_a_component_come_from_its_uri_or_its_uris(make):
+    env = [{"name": "STORAGE_URI", "value": "s3://b/background"}]
+    several = [{"uri": "s3://b/a", "mountPath": "/mnt/a"}, {"uri": "s3://b/m"}]
+    one = {"containers": [{**IMAGE["containers"][0], "env": env}]}
+    spec = {"transformer": {**IMAGE, "storageUris": several}, "explainer": one}
+    _, transformer, explainer = build_plan(make.snapshot(make.service(**spec))).workloads
+    assert [(m.uri, m.path) for m in transformer.models] == [
+        ("s3://b/a", "/mnt/a"), ("s3://b/m", "/mnt/models"),
+    ]  # fmt: skip
+    assert [(m.uri, m.path) for m in explainer.models] == [("s3://b/background", "/mnt/models")]
+
+
 # Who answers
 
 

@@ -72,7 +72,7 @@ def _make(parts: Parts, component: Component, spec: JsonObject) -> Workload:
     inherited = Inherited(defaults=parts.defaults.labels)
     metadata = make_pod_metadata(service, parts.config, component, name, inherited, handed_on)
     template = {"metadata": metadata, "spec": spec}
-    models = (ModelSource(uri),) if uri else ()
+    models = (ModelSource(uri),) if uri else _several(own)
     scaling = make_scaling(own, metadata["annotations"])
     strategy = own.get("deploymentStrategy") or {}
     concurrency = own.get("containerConcurrency")
@@ -138,6 +138,14 @@ def _completed(args: Any, wanted: Mapping[str, str]) -> list[str]:
     given = {str(word).partition("=")[0] for word in args}
     missing = [word for pair in wanted.items() if pair[0] not in given for word in pair]
     return [*args, *missing]
+
+
+def _several(component: Mapping[str, Any]) -> tuple[ModelSource, ...]:
+    """The files of `storageUris`, each at its mount path."""
+    return tuple(
+        ModelSource(str(source["uri"]), str(source.get("mountPath") or ART_MODEL_PATH))
+        for source in component.get("storageUris") or ()
+    )
 
 
 def _model_uri(component: Mapping[str, Any]) -> str:
