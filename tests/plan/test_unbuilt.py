@@ -167,6 +167,11 @@ def test_what_would_answer_wrongly_blocks(make, case):
     assert not blocked.message.endswith(".")
 
 
+def test_a_storage_spec_of_the_built_in_explainer_is_named(make):
+    art = {"art": {"type": "SquareAttack", "storage": {"key": "minio"}}}
+    assert warned(make.service(explainer=art)) == ["spec.explainer.art.storage"]
+
+
 def test_a_field_is_named_in_whichever_component_it_stands(make):
     fields = {"logger": {}, "scaleMetricType": "Value",
               "deploymentStrategy": {"rollingUpdate": {"maxSurge": 1}}}  # fmt: skip

@@ -22,7 +22,7 @@ from sampan.plan.service import (
     model,
     predictor,
 )
-from sampan.plan.types import Blocked
+from sampan.plan.types import Blocked, Component
 
 Warnings: TypeAlias = tuple[tuple[str, str], ...]
 """`(path, sentence)` pairs."""
@@ -51,6 +51,7 @@ def make_warnings(service: Mapping[str, Any], config: Config) -> Warnings:
     """Return a warning for each field that is set and not acted on."""
     checks = (
         _warn_fields,
+        _warn_art,
         _warn_rollout,
         _warn_annotations,
         _warn_visibility,
@@ -76,6 +77,15 @@ def _warn_fields(service: Mapping[str, Any]) -> Warnings:
         for name, sentence in _COMPONENT_FIELDS.items()
         if component_spec(service, component).get(name) is not None
     )
+
+
+def _warn_art(service: Mapping[str, Any]) -> Warnings:
+    """The built-in explainer's files come from a URI; an entry of a Secret is not read."""
+    art = component_spec(service, Component.EXPLAINER).get("art") or {}
+    if not art.get("storage"):
+        return ()
+    sentence = "names an entry of a Secret, which is not read here; give art.storageUri"
+    return (("spec.explainer.art.storage", sentence),)
 
 
 def _warn_rollout(service: Mapping[str, Any]) -> Warnings:

@@ -71,6 +71,15 @@ def env_of(made, **values) -> dict[str, str]:
     return env
 
 
+def test_the_variable_of_a_place_names_where_its_files_are():
+    """KServe's pod webhook does it, so that a model file reads one variable everywhere."""
+    env = {"env": [{"name": "STORAGE_URI", "value": "s3://b/m"}]}
+    assert env_of(process(env, models=(ModelSource("s3://b/m"),)))["STORAGE_URI"] == (
+        f"{ROOT}/mnt/models"
+    )
+    assert env_of(process(env))["STORAGE_URI"] == "s3://b/m"
+
+
 # The plan
 
 

@@ -123,7 +123,7 @@ def make_process(
         image=str(container.get("image") or ""),
         memory_limit=_memory_limit(container),
     )
-    own = (_localised(entry, local) for entry in make_entries(container, pod))
+    own = (_localised(_at_mount(e, workload), local) for e in make_entries(container, pod))
     return Process(spec, (*_base_entries(container, spec, here), *own), files, pod)
 
 
@@ -196,6 +196,13 @@ def _memory_limit(container: Mapping[str, Any]) -> int:
     """Return the bytes of memory that a container may use (0: no limit)."""
     limits = (container.get("resources") or {}).get("limits") or {}
     return math.ceil(quantity_value(limits.get("memory")) or 0)
+
+
+def _at_mount(entry: Entry, workload: DesiredWorkload) -> Entry:
+    """`STORAGE_URI` becomes the path where its files are (KServe's pod webhook)."""
+    if entry.variable != "STORAGE_URI" or not workload.models:
+        return entry
+    return Literal(entry.variable, workload.models[0].path)
 
 
 def _localised(entry: Entry, local: Callable[[str], str]) -> Entry:
