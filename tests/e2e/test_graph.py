@@ -124,6 +124,20 @@ def test_a_graph_is_stopped_started_changed_and_deleted(served: Any) -> None:
 
 
 @pytest.mark.slow
+def test_inspect_shows_what_each_step_was_sent_and_answered(served: Any) -> None:
+    served.apply(graph("seen", "Sequence", *STEPS))
+    told = json.loads(served.cli("graph", "inspect", "seen", "-d", json.dumps(IRIS), "-o", "json"))
+    assert (told["status"], told["answer"]) == (200, ANSWER)
+    assert [(e["step"], e["status"], e["sent"], e["answered"]) for e in told["edges"]] == [
+        ("a", 200, IRIS, ANSWER),
+        ("b", 200, IRIS, ANSWER),
+    ]
+    shown = served.cli("graph", "inspect", "ig/seen", "-d", json.dumps(IRIS))
+    assert "root/a  200" in shown
+    assert "seen [Sequence]\n├─ a → sklearn-iris" in served.cli("graph", "view", "seen")
+
+
+@pytest.mark.slow
 def test_a_graph_that_leads_nowhere_says_so_and_a_name_that_is_taken_too(served: Any) -> None:
     told = served.run("apply", "-f", "-", stdin=graph("lost", "Sequence", "nodeName: nowhere"))
     assert 'leads to node "nowhere", which the graph does not have' in told.stdout + told.stderr

@@ -26,6 +26,7 @@ VERBS: dict[str, str] = {
     "diff": "sampan.cli.diff:diff",
     "render": "sampan.cli.render:render",
     "autoscale": "sampan.cli.autoscale:autoscale",
+    "graph": "sampan.cli.graph:graph",
     "serve": "sampan.cli.serve:serve",
     "route": "sampan.cli.route:route",
     "doctor": "sampan.cli.doctor:doctor",
