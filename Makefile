@@ -45,7 +45,8 @@ ENGINES := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/sampan/engines/torch
 test-engines: $(STAMP) ## Run the tests of engines of gigabytes, in an environment of their own
 	@test -x $(ENGINES)/bin/python || $(PYTHON) -m venv $(ENGINES)
 	@$(BIN)/uv pip install --quiet --python $(ENGINES)/bin/python -r requirements.lock
-	@$(ENGINES)/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
+	@$(ENGINES)/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 \
+	  torchserve==0.12.0 pyyaml pillow
 	@$(BIN)/uv pip install --quiet --python $(ENGINES)/bin/python --no-deps --editable .
 	$(ENGINES)/bin/python -m pytest -q tests/engines
 

@@ -21,6 +21,7 @@ RUNTIMES = {
     "onnx": "sampan.runtimes.onnx:RUNTIME",
     "pytorch": "sampan.runtimes.pytorch:RUNTIME",
     "mlserver": "sampan.runtimes.mlserver.runtime:RUNTIME",
+    "torchserve": "sampan.runtimes.torchserve.runtime:RUNTIME",
     "triton": "sampan.runtimes.triton.runtime:RUNTIME",
 }
 """Runtime by its short name (`--runtime`): where its declaration is."""

@@ -1,0 +1,85 @@
+"""TorchServe: the runtime's declaration, and the models of a store."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from sampan.runtimes.declaration import (
+    SERVER_PRELOAD,
+    SERVER_REQUIREMENTS,
+    Container,
+    ModelFormat,
+    Runtime,
+)
+from sampan.runtimes.serving import Offer, Order
+from sampan.runtimes.torchserve.archive import read_manifest
+from sampan.runtimes.torchserve.model import ArchiveModel
+from sampan.runtimes.torchserve.routes import TorchServeApi
+from sampan.runtimes.torchserve.settings import make_warnings, parse_properties, select_archives
+from sampan.server.load_failure import LoadFailure
+from sampan.server.repository import ModelRepository
+
+logger = logging.getLogger("sampan.runtimes.torchserve")
+
+RUNTIME = Runtime(
+    name="kserve-torchserve",
+    server_type="torchserve",
+    formats=(ModelFormat("pytorch", "1", priority=2, auto_select=True),),
+    protocol_versions=("v1", "v2", "grpc-v2"),
+    images=("pytorch/torchserve-kfs", "pytorch/torchserve", "kserve-torchserve"),
+    model="sampan.runtimes.torchserve.model:ArchiveModel",
+    extensions=(".mar",),
+    requirements=(
+        *SERVER_REQUIREMENTS,
+        "torch>=2.6",
+        "torchserve>=0.12",
+        "pyyaml>=6",
+        "pillow>=10",
+    ),
+    package="",
+    preload=(*SERVER_PRELOAD, "sampan.runtimes.torchserve.runtime"),
+    entry_arguments=("--runtime=torchserve", "--grpc_port=0"),
+    container_arguments=(
+        "torchserve",
+        "--start",
+        "--model-store=/mnt/models/model-store",
+        "--ts-config=/mnt/models/config/config.properties",
+    ),
+    arguments="sampan.runtimes.torchserve.arguments:translate",
+    server="sampan.runtimes.torchserve.runtime:make_offer",
+    container=Container(
+        image="pytorch/torchserve-kfs:0.9.0",
+        env=(("TS_SERVICE_ENVELOPE", "{{.Labels.serviceEnvelope}}"),),
+        run_as_user=1000,
+        prometheus_port="8082",
+    ),
+)
+
+
+def make_offer(order: Order) -> Offer:
+    """Return the models of a store and TorchServe's interface; LoadFailure tells what is wrong."""
+    properties = _read_properties(order.options.get("ts-config", ""))
+    for warning in make_warnings(properties):
+        logger.warning("%s", warning)
+    repository = ModelRepository()
+    for wanted in select_archives(order.folder, properties, order.options.get("models", "")):
+        manifest = read_manifest(wanted.archive)
+        name = wanted.name or manifest.name
+        if name in repository.names():
+            raise LoadFailure(
+                "ModelAmbiguous", f'two archives are named "{name}"; rename one with --models'
+            )
+        if manifest.requirements:
+            logger.warning(
+                '"%s" of model "%s" is not installed: packages are those of the environment',
+                manifest.requirements,
+                name,
+            )
+        repository.update(ArchiveModel(name, wanted.archive, manifest, trust=order.trust))
+    return Offer(repository, TorchServeApi(repository))
+
+
+def _read_properties(path: str) -> dict[str, str]:
+    """Return config.properties; nothing where no file is named. OSError says which is missing."""
+    return parse_properties(Path(path).read_text("utf-8")) if path else {}

@@ -1,0 +1,113 @@
+"""`config.properties`, and which archives of a model store it asks for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from sampan.machinery.registry import JsonObject
+from sampan.runtimes.torchserve.archive import EXTENSION, MANIFEST
+from sampan.server.load_failure import LoadFailure
+
+_SILENT = {
+    "install_py_dep_per_model": "packages are those of the runtime's environment",
+    "allowed_urls": "archives are those of the model store",
+    "default_workers_per_model": "--workers sets the processes",
+    "private_key_file": "--ssl_keyfile names the key",
+    "certificate_file": "--ssl_certfile names the certificate",
+    "models": "a model runs one request at a time",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """An archive to load; an empty name is the archive's own."""
+
+    name: str
+    archive: Path
+
+
+def parse_properties(text: str) -> dict[str, str]:
+    """Return the keys of a Java properties file: `key=value`, `#` and `!` begin comments."""
+    found: dict[str, str] = {}
+    joined = text.replace("\\\n", "")
+    for line in joined.splitlines():
+        key, equals, value = line.strip().partition("=")
+        if equals and key[0] not in "#!":
+            found[key.strip()] = value.strip()
+    return found
+
+
+def select_archives(
+    store: Path, properties: Mapping[str, str], models: str = ""
+) -> tuple[Wanted, ...]:
+    """Return what is to be loaded: `--models`, else the snapshot, else `load_models`, else all.
+
+    LoadFailure names what is wrong.
+    """
+    if models:
+        return _from_list(store, models)
+    snapshot = properties.get("model_snapshot", "")
+    if snapshot:
+        return _from_snapshot(store, snapshot)
+    return _from_list(store, properties.get("load_models") or "all")
+
+
+def make_warnings(properties: Mapping[str, str]) -> list[str]:
+    """Return a sentence for each property that is set and has no effect here."""
+    return [
+        f'"{key}" of config.properties is not honoured: {instead}'
+        for key, instead in _SILENT.items()
+        if properties.get(key)
+    ]
+
+
+def _from_list(store: Path, text: str) -> tuple[Wanted, ...]:
+    if text.strip() not in {"all", "ALL"}:
+        words = [word.strip().rpartition("=") for word in text.split(",") if word.strip()]
+        return tuple(Wanted(name, _inside(store, file)) for name, _, file in words)
+    if not store.is_dir():
+        raise LoadFailure("ModelMissing", f'model store "{store}" does not exist; give its folder')
+    found = [
+        path
+        for path in sorted(store.iterdir())
+        if path.name.endswith(EXTENSION) or (path / MANIFEST).is_file()
+    ]
+    if not found:
+        raise LoadFailure(
+            "ModelMissing",
+            f'model store "{store}" holds no archive ({EXTENSION}); make one with '
+            "torch-model-archiver",
+        )
+    return tuple(Wanted("", path) for path in found)
+
+
+def _from_snapshot(store: Path, text: str) -> tuple[Wanted, ...]:
+    """Return the default version of each model of a snapshot (TorchServe, "Snapshot")."""
+    try:
+        models: JsonObject = json.loads(text)["models"]
+        wanted = []
+        for name, versions in models.items():
+            chosen = next((v for v in versions.values() if v.get("defaultVersion")), None) or next(
+                iter(versions.values())
+            )
+            wanted.append(Wanted(name, _inside(store, chosen["marName"])))
+    except (ValueError, KeyError, TypeError, AttributeError, StopIteration) as error:
+        raise LoadFailure(
+            "ModelIncompatible",
+            f"model_snapshot of config.properties cannot be read ({error!r}); write "
+            '{"models": {"NAME": {"VERSION": {"marName": "FILE.mar"}}}}',
+        ) from None
+    return tuple(wanted)
+
+
+def _inside(store: Path, name: str) -> Path:
+    """Return an archive of the store by its name; one that is elsewhere is refused."""
+    pure = PurePosixPath(name)
+    if pure.is_absolute() or ".." in pure.parts or "://" in name:
+        raise LoadFailure(
+            "ModelUntrusted", f'archive "{name}" is not in the model store; put it there'
+        )
+    return store / name
