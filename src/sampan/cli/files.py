@@ -28,8 +28,22 @@ class Loaded:
     obj: JsonObject
 
 
-def load_objects(names: list[str]) -> list[Loaded]:
-    """Return every object of the named files; raise CliError naming all files that do not parse."""
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """The folder that relative paths are meant from; `words`: those of commands too."""
+
+    folder: Path
+    words: bool
+
+    def absolute(self, path: str) -> str:
+        return str((self.folder / path).resolve())
+
+
+def load_objects(names: list[str], *, words: bool = True) -> list[Loaded]:
+    """Return every object of the named files; raise CliError naming all files that do not parse.
+
+    `words`: files that commands name by `./` are meant on this machine (`resolve_relative`).
+    """
     from sampan.api.yamlfile import YamlError, parse_documents
 
     loaded: list[Loaded] = []
@@ -43,7 +57,9 @@ def load_objects(names: list[str]) -> list[Loaded]:
                 problems.append(str(error))
                 continue
             folder = Path.cwd() if path is None else path.parent
-            loaded += [Loaded(source, d, resolve_relative(d.obj, folder)) for d in documents]
+            for document in documents:
+                obj = resolve_relative(document.obj, folder, words=words)
+                loaded.append(Loaded(source, document, obj))
     if problems:
         raise CliError("\n".join(problems))
     if not loaded:
@@ -51,41 +67,41 @@ def load_objects(names: list[str]) -> list[Loaded]:
     return loaded
 
 
-def resolve_relative(obj: JsonObject, folder: Path) -> JsonObject:
+def resolve_relative(obj: JsonObject, folder: Path, *, words: bool = True) -> JsonObject:
     """Make `storageUri: ./model` absolute: a relative path is meant from the file's folder.
 
     So is `command: [python, ./model.py]`, where there is such a file: in an image it is meant from
-    the image's own folder, for which the file's folder stands here.
+    the image's own folder, for which the file's folder stands on this machine.
     """
     spec = obj.get("spec")
     if obj.get("kind") != "InferenceService" or not isinstance(spec, dict):
         return obj
-    return {**obj, "spec": _resolve(spec, folder)}
+    return {**obj, "spec": _resolve(spec, _Place(folder, words))}
 
 
-def _resolve(value: JsonObject, folder: Path) -> JsonObject:
+def _resolve(value: JsonObject, place: _Place) -> JsonObject:
     """Resolve the fields of an object; the variable `STORAGE_URI` is a `storageUri` too."""
     if value.get("name") == "STORAGE_URI" and isinstance(value.get("value"), str):
-        return {**value, "value": _resolve_field(URI_FIELDS[0], value["value"], folder)}
-    return {key: _resolve_field(key, inner, folder) for key, inner in value.items()}
+        return {**value, "value": _resolve_field(URI_FIELDS[0], value["value"], place)}
+    return {key: _resolve_field(key, inner, place) for key, inner in value.items()}
 
 
-def _resolve_field(key: str, value: Any, folder: Path) -> Any:
+def _resolve_field(key: str, value: Any, place: _Place) -> Any:
     if isinstance(value, dict):
-        return _resolve(value, folder)
+        return _resolve(value, place)
     if isinstance(value, list) and key in WORD_FIELDS:
-        return [_resolve_word(word, folder) for word in value]
+        return [_resolve_word(word, place) for word in value]
     if isinstance(value, list):
-        return [_resolve(item, folder) if isinstance(item, dict) else item for item in value]
+        return [_resolve(item, place) if isinstance(item, dict) else item for item in value]
     if key in URI_FIELDS and isinstance(value, str) and value.startswith(RELATIVE):
-        return str((folder / value).resolve())
+        return place.absolute(value)
     return value
 
 
-def _resolve_word(word: Any, folder: Path) -> Any:
-    if isinstance(word, str) and word.startswith(RELATIVE) and (folder / word).exists():
-        return str((folder / word).resolve())
-    return word
+def _resolve_word(word: Any, place: _Place) -> Any:
+    if not place.words or not isinstance(word, str) or not word.startswith(RELATIVE):
+        return word
+    return place.absolute(word) if (place.folder / word).exists() else word
 
 
 def paths_of(name: str) -> list[Path | None]:

@@ -25,7 +25,7 @@ def render(
         raise CliError(f'--mode "{mode}": choose {", ".join(MODES[:-1])} or {MODES[-1]}', USAGE)
     if output not in {"yaml", "json"}:
         raise CliError(f'-o "{output}": choose yaml or json', USAGE)
-    loaded = load_objects(filename)
+    loaded = load_objects(filename, words=False)  # in a cluster they are the image's
     from sampan.app.offline import as_list, render_offline
     from sampan.cli.get import formatted
 
