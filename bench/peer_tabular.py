@@ -58,11 +58,9 @@ class PMML(Model):
     def load(self) -> bool:
         """Start Java, and read and verify the model."""
         from jpmml_evaluator import make_evaluator
-        from jpmml_evaluator.py4j import Py4JBackend, launch_gateway
 
-        self._gateway = launch_gateway()
-        backend = Py4JBackend(self._gateway)
-        self._evaluator = make_evaluator(str(next(FOLDER.glob("*.pmml"))), backend=backend).verify()
+        path = str(next(FOLDER.glob("*.pmml")))
+        self._evaluator = make_evaluator(path, backend="py4j").verify()
         self._fields = [field.getName() for field in self._evaluator.getInputFields()]
         self.ready = True
         return self.ready

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -71,8 +72,8 @@ def mlserver(setting: Setting, name: str, goal: float = 8) -> Iterator[Row]:
 
     ask = Ask("/v2/models/m/infer", _v2_body(name), check=_check_v2)
     peer_is = f"mlserver 1.7.1 with mlserver-{name} 1.7.1"
-    name = f"{name} V2, against mlserver"
-    yield from _rows(setting, name, ours(setting, name.split()[0]), peer, ask, goal, peer_is)
+    row = f"{name} V2, against mlserver"
+    yield from _rows(setting, row, ours(setting, name), peer, ask, goal, peer_is)
 
 
 def mlflow(setting: Setting) -> Iterator[Row]:
@@ -81,8 +82,10 @@ def mlflow(setting: Setting) -> Iterator[Row]:
     folder = model_folder(setting, "mlflow")
 
     def peer(ports: Ports) -> list[str]:
+        path = f"PATH={python.parent}:{os.environ['PATH']}"  # it starts uvicorn by its name
         return [
-            str(python.with_name("mlflow")), "models", "serve", "--env-manager", "local",
+            "env", path, str(python.with_name("mlflow")), "models", "serve",
+            "--env-manager", "local",
             "--model-uri", str(folder), "--host", "127.0.0.1", "--port", str(ports.http),
         ]  # fmt: skip
 
@@ -121,8 +124,7 @@ def _rows(  # noqa: PLR0913, PLR0917  # what a comparison is made of
     )
     yield make_row(
         f"{name}, time to ready", "s", *starts, Goal(ratio=1), peer_is=peer_is,
-        note="from the start of the process to the first right answer; ours without the zygote that "
-        "the platform forks it from",
+        note="from the start of the process to the first right answer; ours without the zygote",
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ server asks a second process row by row.
 from __future__ import annotations
 
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,11 @@ _WARM_ROUNDS = 200
 _EXTERNAL = (b"<!DOCTYPE", b"<!ENTITY")
 """What may make a reader of XML open other files, or grow without end. PMML needs neither."""
 
+_ENCODING = re.compile(rb"""<\?xml[^>]*?encoding\s*=\s*["']([^"']*)""")
+_ENCODINGS = frozenset({"utf-8", "utf8", "us-ascii", "ascii", "iso-8859-1", "windows-1252"})
+"""Encodings in which ASCII is ASCII."""
+_HEAD_BYTES = 256
+
 
 class PMMLModel(Model):
     """A PMML model. It answers all its output columns; every row by itself."""
@@ -85,12 +91,7 @@ class PMMLModel(Model):
         """Load and verify the one model file; LoadFailure tells what is wrong with it."""
         path = select_model_file(self._folder, RUNTIME.extensions)
         content = path.read_bytes()
-        if any(word in content for word in _EXTERNAL):
-            raise LoadFailure(
-                "ModelUntrusted",
-                f'model file "{path.name}" declares a document type or entities, by which XML can '
-                "read other files; remove the declaration, PMML has no use for it",
-            )
+        _check_markup(path, content)
         try:
             self._machine = start_machine(content)
         except JavaFailed as error:
@@ -161,6 +162,24 @@ class PMMLModel(Model):
             return []
         outputs = (make_output(name, values) for name, values in answer.items())
         return [{"name": o.name, "datatype": o.datatype, "shape": [-1]} for o in outputs]
+
+
+def _check_markup(path: Path, content: bytes) -> None:
+    """Refuse what XML reads other files by, and encodings that could hide it."""
+    declared = _ENCODING.search(content[:_HEAD_BYTES])
+    encoding = declared[1].decode("ascii", "replace").lower() if declared else "utf-8"
+    if b"\0" in content or encoding not in _ENCODINGS:
+        raise LoadFailure(
+            "ModelUntrusted",
+            f'model file "{path.name}" is XML in another encoding than UTF-8, in which it cannot '
+            "be checked for what reads other files; save it as UTF-8",
+        )
+    if any(word in content for word in _EXTERNAL):
+        raise LoadFailure(
+            "ModelUntrusted",
+            f'model file "{path.name}" declares a document type or entities, by which XML can '
+            "read other files; remove the declaration, PMML has no use for it",
+        )
 
 
 def _diagnose(path: Path, error: JavaFailed) -> LoadFailure:
