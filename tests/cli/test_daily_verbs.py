@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shlex
+import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -153,6 +155,25 @@ def test_events_of_what_is_not_there_are_an_error_and_of_what_had_none_are_not(
     assert cli("events", "nope").code == 1
     done = cli("events", f"secret/{moss}-keys")
     assert (done.code, done.out, done.err) == (0, "", "No events found.\n")
+
+
+def test_events_can_be_followed(
+    here: Path, cli: Callable[..., Any], moss: str, tmp_path: Path
+) -> None:
+    log = tmp_path / "events"
+    with log.open("w") as out:
+        command = [str(Path(sys.executable).parent / "sampan"), "events", "-w", "-A"]
+        follower = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
+    try:
+        until(lambda: log.read_text() != "")  # the list has come, so what follows is watched
+        text = OBJECTS % {"name": f"{moss}-more"}
+        (here / "more.yaml").write_text(text)
+        assert cli("apply", "-f", "more.yaml").code == 0
+        until(lambda: f"inferenceservice/{moss}-more" in log.read_text())
+    finally:
+        follower.send_signal(signal.SIGINT)
+        assert follower.wait(30) == 130
+    assert cli("delete", "-f", "more.yaml").code == 0
 
 
 # -- export --------------------------------------------------------------------------------------

@@ -64,6 +64,12 @@ MISTAKES = [
         id="a format that no runtime serves is a warning, for a runtime may come",
     ),
     pytest.param(
+        IRIS + "    containers: [{name: kserve-container, image: nowhere/none}]\n",
+        'f.yaml:6:3: warning: InferenceService "iris": it would not run: image "nowhere/none" does '
+        "not run here: ",
+        id="an image that nothing stands for here is a warning",
+    ),
+    pytest.param(
         "apiVersion: v1\nkind: ConfigMop\nmetadata: {name: a}\n",
         'f.yaml:2:1: error: ConfigMop "a": unknown kind "ConfigMop" of "v1"; did you mean '
         "ConfigMap (v1)? [UnknownKind]",

@@ -28,6 +28,7 @@ from sampan.plan.types import Blocked, Gateway, Plan
 from sampan.platforms.base import Platform
 from sampan.platforms.kubernetes.settings import parse_settings
 from sampan.platforms.local.images import ImageTable
+from sampan.platforms.local.render import render
 from sampan.platforms.local.warnings import plan_warnings
 
 _OF_THIS_MACHINE = "is not honoured here"
@@ -85,7 +86,10 @@ class LocalEffects:
     async def _of_all(self, objects: Sequence[JsonObject]) -> list[list[Effect]]:
         async with _sources(objects, self) as sources:
             return [
-                [*map(_effect, await unhonoured(sources, obj)), *await _blocks(sources, obj)]
+                [
+                    *map(_effect, await unhonoured(sources, obj)),
+                    *await _obstacles(sources, obj, self.images()),
+                ]
                 for obj in objects
             ]
 
@@ -122,15 +126,21 @@ def _effect(text: str) -> Effect:
     return Effect(rule, led[1] if led else "", text)
 
 
-async def _blocks(sources: Sources, obj: JsonObject) -> list[Effect]:
-    """Return why nothing of a service or graph would start."""
+async def _obstacles(sources: Sources, obj: JsonObject, images: ImageTable) -> list[Effect]:
+    """Return why nothing of a service or graph would start, or why one of its components."""
     if obj["kind"] == SERVICE:
-        blocked = build_plan(await gather_for(sources, obj)).blocked
+        plan = build_plan(await gather_for(sources, obj))
     elif obj["kind"] == GRAPH:
-        blocked = build_graph_plan(await gather_graph(sources, obj)).blocked
+        plan = build_graph_plan(await gather_graph(sources, obj))
     else:
-        blocked = None
-    return [] if blocked is None else [_block(blocked)]
+        return []
+    if plan.blocked is not None:
+        return [_block(plan.blocked)]
+    return [
+        Effect(w.problem.reason, f"spec.{w.component}", f"it would not run: {w.problem.message}")
+        for w in render(plan, images).workloads
+        if w.problem is not None
+    ]
 
 
 def _block(blocked: Blocked) -> Effect:

@@ -70,6 +70,9 @@ COMPONENT: Mapping[str, Row] = {
         Honoured("in Standard mode; refused in Knative mode"),
         example={"rollingUpdate": {"maxSurge": 1}},
     ),
+    "storageUris": Row(
+        Honoured("fetched, and put at their paths"), Honoured("by the storage initializer")
+    ),
     "batcher": Row(
         Honoured("by the server itself, where it can be told"), Honoured("by the agent")
     ),
@@ -84,9 +87,6 @@ COMPONENT: Mapping[str, Row] = {
 """Below `spec.predictor`, `spec.transformer` and `spec.explainer`."""
 
 OTHERS: Mapping[str, Row] = {
-    "storageUris": everywhere(
-        Warned("models are fetched for spec.predictor only; name them in spec.predictor")
-    ),
     **{
         f"logger.{name}": everywhere(_PREDICTORS_LOGGER)
         for name in ("storage", "storage.key", "marshallerUrl", "batchSize", "batchInterval")
@@ -128,9 +128,6 @@ PREDICTOR: Mapping[str, Row] = {
         Honoured("as what must fit the URI"),
         Honoured("as the storage initializer's container"),
         example="abc",
-    ),
-    "storageUris": Row(
-        Honoured("fetched, and mounted at their paths"), Honoured("by the storage initializer")
     ),
     "workerSpec": Row(
         Rejected("several nodes are not built"),
