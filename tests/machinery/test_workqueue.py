@@ -78,6 +78,13 @@ async def test_retries_over_all_keys_are_limited(clock: Any) -> None:
     assert delays == pytest.approx([0, 0, 0, 0, 0, 0.1, 0.2, 0.3], abs=1e-5)
 
 
+async def test_wall_time_that_is_set_back_delays_no_retry(clock: Any) -> None:
+    queue: WorkQueue[str] = WorkQueue(clock)
+    queue.add_after_failure("a")
+    clock._now -= 3600.0
+    assert queue.add_after_failure("b") <= 0.2
+
+
 async def test_closing_wakes_who_waits_and_takes_no_more(clock: Any) -> None:
     queue: WorkQueue[str] = WorkQueue(clock)
     waiting = [asyncio.create_task(queue.get()) for _ in range(3)]

@@ -7,6 +7,7 @@ the platform announces changes, and the decision is made anew.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 
 from sampan.controllers.autoscaling import Autoscaling
@@ -101,7 +102,8 @@ class InferenceServiceController:
         metadata = obj["metadata"]
         finalizers = [*metadata.get("finalizers", ()), FINALIZER]
         changed = {**obj, "metadata": {**metadata, "finalizers": finalizers}}
-        await self._store.update(SERVICES, changed)
+        with suppress(NotFound):  # deleted meanwhile: that change is reconciled next
+            await self._store.update(SERVICES, changed)
 
     async def _finish(self, service: ServiceKey, gathered: Gathered) -> Result:
         """Stop what runs for a service that is being deleted, then let it go."""
@@ -113,7 +115,8 @@ class InferenceServiceController:
         kept = [f for f in metadata.get("finalizers", ()) if f != FINALIZER]
         if kept != metadata.get("finalizers", []):
             changed = {**gathered.service, "metadata": {**metadata, "finalizers": kept}}
-            await self._store.update(SERVICES, changed)
+            with suppress(NotFound):  # somebody else took them off: it is gone
+                await self._store.update(SERVICES, changed)
         return Result()
 
     async def _remove(self, service: ServiceKey) -> Result:

@@ -137,7 +137,9 @@ class WorkQueue(Generic[Item]):
         """Take a place in the bucket; return how long until it is free."""
         now, each = self._clock.now(), 1.0 / self._pace.per_second
         earliest = now - each * self._pace.burst
-        self._bucket_free_at = max(self._bucket_free_at, earliest) + each
+        # Nobody waits for more than those before it: wall time that was set back delays no retry.
+        latest = now + each * len(self._timers)
+        self._bucket_free_at = min(max(self._bucket_free_at, earliest), latest) + each
         return max(self._bucket_free_at - now, 0.0)
 
     def _wake_one(self) -> None:
