@@ -300,6 +300,7 @@ def test_on_this_machine_a_field_changes_something_or_is_named(pair: tuple[str, 
     assert differs or blocked or told, "nothing comes of it and nobody is told"
     if isinstance(row.local, Warned):
         assert told or blocked
+        assert blocked or not differs, "it has an effect; say which in its row"
     elif isinstance(row.local, Rejected):
         assert blocked
     elif not told and not blocked:

@@ -87,10 +87,8 @@ COMPONENT: Mapping[str, Row] = {
 """Below `spec.predictor`, `spec.transformer` and `spec.explainer`."""
 
 OTHERS: Mapping[str, Row] = {
-    **{
-        f"logger.{name}": everywhere(_PREDICTORS_LOGGER)
-        for name in ("storage", "storage.key", "marshallerUrl", "batchSize", "batchInterval")
-    },
+    f"logger.{name}": everywhere(_PREDICTORS_LOGGER)
+    for name in ("storage", "storage.key", "marshallerUrl", "batchSize", "batchInterval")
 }
 """Below `spec.transformer` and `spec.explainer`."""
 
