@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from sampan.runtimes.serving import Order
-from sampan.runtimes.torchserve.archive import MANIFEST, read_manifest, unpack
+from sampan.runtimes.torchserve.archive import MANIFEST, read_manifest, unpack, validate_names
 from sampan.runtimes.torchserve.arguments import translate
 from sampan.runtimes.torchserve.routes import make_row
 from sampan.runtimes.torchserve.runtime import make_offer
@@ -93,9 +93,13 @@ def test_an_archive_without_a_manifest(tmp_path):
     assert f'a zip without "{MANIFEST}"' in failure(tmp_path / "a.mar").message
 
 
-def test_an_archive_that_unpacks_to_very_much_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("sampan.runtimes.torchserve.archive._MOST_BYTES", 10)
-    assert "unpacks to" in failure(archive(tmp_path, big="x" * 11)).message
+def test_an_archive_that_unpacks_to_very_much_is_refused(tmp_path):
+    path = archive(tmp_path, big="x" * 5000)
+    with (
+        zipfile.ZipFile(path) as opened,
+        pytest.raises(LoadFailure, match="unpacks to 3 files of 5"),
+    ):
+        validate_names(opened, path, 1000)
 
 
 def test_an_archive_is_not_unpacked_unless_trusted(tmp_path):

@@ -72,11 +72,11 @@ def make_manifest(content: bytes, path: Path) -> Manifest:
         raise _no_archive(path, f"a manifest that cannot be read ({error!r})") from None
 
 
-def validate_names(archive: zipfile.ZipFile, path: Path) -> None:
-    """Raise LoadFailure for an archive that would write outside its folder, or far too much."""
+def validate_names(archive: zipfile.ZipFile, path: Path, most: int = _MOST_BYTES) -> None:
+    """Raise LoadFailure for an archive that would leave its folder, or take over `most` bytes."""
     infos = archive.infolist()
     size = sum(info.file_size for info in infos)
-    if size > _MOST_BYTES or len(infos) > _MOST_FILES:
+    if size > most or len(infos) > _MOST_FILES:
         raise _untrusted(path, f"unpacks to {len(infos)} files of {size} bytes")
     for info in infos:
         name = PurePosixPath(info.filename)
