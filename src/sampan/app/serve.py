@@ -21,6 +21,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, TypeAlias
 
+from sampan.app.ready_word import tell_ready
 from sampan.app.reloading import Reloader, observe_files
 from sampan.app.serve_arguments import Options, parse
 from sampan.app.serve_capacity import apply_capacity
@@ -188,6 +189,7 @@ async def _serve(
         async with extended.lifespan():
             failure = await _load(dataplane, workers, _is_fatal(served, options), stop)
             if failure is None:
+                tell_ready()
                 await _until(stop, Reloader(repository, workers, files) if files else None)
                 logger.info("draining, at most %s seconds", options.grace_period)
             await _drain(listeners, options.grace_period if failure is None else 0.0)

@@ -55,6 +55,8 @@ class Prober:
     observer: Observer
     beside: tuple[Probe, ...] = ()
     """The readiness of the replica's other containers: it is ready when all are."""
+    word: asyncio.Event | None = None
+    """Set when the replica says that it is up."""
 
     async def run(self) -> None:
         """Probe until cancelled, or until the replica is found unhealthy."""
@@ -72,6 +74,23 @@ class Prober:
                 self.observer.ready(ready=True)
             if liveness is not None:
                 group.create_task(self._liveness(liveness))
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait that long, or until the replica says that it is up."""
+        if self.word is None:
+            await self.clock.sleep(seconds)
+            return
+        tasks = {
+            asyncio.ensure_future(self.clock.sleep(seconds)),
+            asyncio.ensure_future(self.word.wait()),
+        }
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        self.word.clear()
 
     async def _delay(self, probe: Probe) -> None:
         """Wait out initialDelaySeconds, which counts from the start of the process."""
@@ -109,7 +128,10 @@ class Prober:
                 waited = 0.0  # it may be back soon: look closely again
             waited = next_wait(ProbeKind.READINESS, probe, tally, waited)
             rests = tally.passing and not tally.failures
-            await self.clock.sleep(aligned(self.clock.now(), waited) if rests else waited)
+            if rests:
+                await self.clock.sleep(aligned(self.clock.now(), waited))
+            else:
+                await self._pause(waited)
 
     async def _liveness(self, probe: Probe) -> None:
         """Begin one period after the delay: here a process is asked sooner than a pod would be."""

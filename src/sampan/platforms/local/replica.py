@@ -11,7 +11,7 @@ import logging
 import secrets
 import signal
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from typing import Any
 from sampan.machinery.clock import Clock
 from sampan.plan.observed import Exit, Link, LinkState
 from sampan.plan.types import ServiceKey
-from sampan.platforms.local import exits, identity, zygote_child
+from sampan.platforms.local import exits, identity, ready_word, zygote_child
 from sampan.platforms.local.backoff import BackOff
 from sampan.platforms.local.checks import Target
 from sampan.platforms.local.expansion import expand_command
@@ -67,6 +67,8 @@ class Replica:
         self._termination = Termination(around.clock)
         self._killed_for = self._over_memory = ""
         self._was_ready = False
+        self._hearing = ExitStack()
+        self._word: asyncio.Event | None = None
         self._life: asyncio.Task[None] | None = None
 
     @property
@@ -176,6 +178,9 @@ class Replica:
             await self._end_stragglers(self.state.pid)
             message = f"{type(error).__name__}: {error}; this is a mistake of Sampan's, see its log"
             ended = _start_failed("InternalError", message, self._around.clock.now())
+        finally:
+            self._word = None
+            self._hearing.close()
         self._note_end(ended)
 
     async def _start(self) -> Identity | Exit:
@@ -183,6 +188,7 @@ class Replica:
         now = self._around.clock.now()
         try:
             self._prepare(now)
+            self._word = self._hearing.enter_context(ready_word.hear(self.folder))
             connection, fork = await self._until_stop(self._choose())
             pid, ticks = await connection.fork(fork)
         except ZygoteFailed as error:
@@ -247,6 +253,8 @@ class Replica:
     def _env(self) -> Mapping[str, str]:
         termination = str(self.folder / zygote_child.TERMINATION).replace("$", "$$")
         own = {identity.MARKER: self.record.uid, zygote_child.TERMINATION_VARIABLE: termination}
+        if ready_word.can_hear(self.folder):
+            own[ready_word.VARIABLE] = str(self.folder / ready_word.SOCKET).replace("$", "$$")
         return {**self.spec.env, **own}
 
     async def _watch(self, running: Identity) -> Exit:
@@ -304,6 +312,7 @@ class Replica:
             clock=self._around.clock,
             observer=self,
             beside=tuple(make_probe(spec) for spec in self.spec.beside),
+            word=self._word,
         )
 
     def _probes(self) -> Mapping[ProbeKind, Probe]:

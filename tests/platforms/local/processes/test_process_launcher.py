@@ -36,7 +36,7 @@ async def test_a_process_gets_its_port_and_environment_and_nothing_else(
     assert (tmp_path / "argument").read_text() == f"{port}\n"
     assert seen["URL"] == f":{port}/v1"
     assert seen["SAMPAN_PORT_8080"] == port
-    ours = {"SAMPAN_PORT_8080", "SAMPAN_REPLICA_UID", "SAMPAN_TERMINATION_LOG"}
+    ours = {"SAMPAN_PORT_8080", "SAMPAN_REPLICA_UID", "SAMPAN_TERMINATION_LOG", "NOTIFY_SOCKET"}
     assert set(seen) - ours - {"PWD", "SHLVL", "_", "OLDPWD"} == set(spec.env)
 
 

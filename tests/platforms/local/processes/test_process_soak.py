@@ -6,6 +6,7 @@ import random
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,8 @@ async def faults(launcher: Launcher, dice: random.Random) -> None:
         zygotes = [c.pid for c in launcher._around.zygotes.connections()]
         pool = zygotes if dice.random() < 0.3 else running
         if pool:
-            os.kill(dice.choice(pool), signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it has just been killed already
+                os.kill(dice.choice(pool), signal.SIGKILL)
         await asyncio.sleep(dice.random() * 0.2)
 
 
