@@ -265,3 +265,25 @@ def test_a_transformer_in_the_predictor_s_pod_is_a_process_of_the_same_replica(
 def children_of(pid: int) -> list[int]:
     """The children of a process, in the order of their start."""
     return [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def test_components_that_sleep_wake_each_other(served, iris, folder):
+    """A request wakes the transformer, which asks the predictor, which wakes: none is lost."""
+    service = json.loads(make_service(iris, folder))
+    del service["spec"]["explainer"]
+    service["metadata"]["name"] = "sleepy"
+    service["metadata"]["annotations"] = {"autoscaling.knative.dev/window": "6s"}
+    for component in ("predictor", "transformer"):
+        service["spec"][component]["minReplicas"] = 0
+    served.apply(json.dumps(service))
+    served.wait_ready("sleepy")
+    assert served.predict("sleepy", {"instances": HALVES})[0] == 200
+
+    def asleep(told: dict[str, Any]) -> bool:
+        return bool(told["ready"]) and not pods(served, "predictor", "sleepy") + pods(
+            served, "transformer", "sleepy"
+        )
+
+    served.wait_for("sleepy", asleep)
+    assert served.predict("sleepy", {"instances": HALVES}) == (200, {"predictions": [1, 0]})
+    served.cli("delete", "isvc", "sleepy")

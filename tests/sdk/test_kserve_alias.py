@@ -185,9 +185,11 @@ def test_where_sampan_is_not_installed_the_alias_says_what_is_missing(tmp_path):
 
 def test_the_port_that_the_platform_gives_is_the_default(tmp_path):
     (tmp_path / "custom.py").write_text(
-        "from kserve import model_server\nprint(model_server.args.http_port, flush=True)\n"
+        "from kserve import model_server\n"
+        "print(model_server.args.http_port, model_server.args.grpc_port, flush=True)\n"
     )
-    for port, told in (("8123", "8123\n"), ("", "8080\n")):
+    # Where it gives one, that is the only one: gRPC is spoken there too.
+    for port, told in (("8123", "8123 0\n"), ("", "8080 8081\n")):
         code = f"import os; os.environ['PORT'] = '{port}'; import custom"
         done = run("-c", code, folder=tmp_path, path=f"{LATE}:{tmp_path}")
         assert done.stdout == told, done.stderr

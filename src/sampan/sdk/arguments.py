@@ -75,12 +75,21 @@ def get_http_port() -> int:
     return int(given)
 
 
+def get_grpc_port() -> int:
+    """Return 8081, or 0 where the platform gives the port ($PORT).
+
+    There is one port then, which speaks gRPC too; 8081 itself is somebody else's, for processes of
+    one machine do not have a network each.
+    """
+    return 0 if os.environ.get("PORT") else DEFAULT_GRPC_PORT
+
+
 def make_parser() -> argparse.ArgumentParser:
     """Return a parser of KServe's arguments and of `--host`, without `--help`."""
     parser = argparse.ArgumentParser(add_help=False)
     for name, number in _NUMBERS.items():
         parser.add_argument(name, type=int, default=number)
-    parser.set_defaults(http_port=get_http_port())
+    parser.set_defaults(http_port=get_http_port(), grpc_port=get_grpc_port())
     for name, truth in _BOOLS.items():
         parser.add_argument(name, type=strtobool, default=truth, nargs="?", const=True)
     for name, text in _TEXTS.items():
@@ -94,7 +103,8 @@ def make_parser() -> argparse.ArgumentParser:
 def make_argv(values: dict[str, Any]) -> list[str]:
     """Return the model server's arguments of the values that are not the defaults."""
     parser = make_parser()
-    parser.set_defaults(http_port=DEFAULT_HTTP_PORT)  # the server's own
+    # The server's own.
+    parser.set_defaults(http_port=DEFAULT_HTTP_PORT, grpc_port=DEFAULT_GRPC_PORT)
     argv: list[str] = []
     for action in parser._actions:  # noqa: SLF001  # argparse's only list of its arguments
         value = values.get(action.dest, action.default)
