@@ -10,7 +10,7 @@ import httpx
 import orjson
 import pytest
 from tests.router.conftest import Town
-from tests.router.graph_cases import CASES, DOWN, IRIS, OK, Case, ask, node
+from tests.router.graph_cases import CASES, DOWN, IRIS, OK, Case, ask, enter, node
 from tests.router.test_graph_semantics import assert_answered, decode, encode
 
 
@@ -159,3 +159,31 @@ async def test_a_splitter_keeps_its_shares(town: Town, client: httpx.AsyncClient
         (await client.get(await town.graph(graph, draw=d))).json()["by"] for d in range(0, 100, 5)
     ]
     assert (taken.count(1), taken.count(2)) == (4, 16)
+
+
+async def test_metrics_count_requests_and_the_calls_of_each_step(
+    town: Town, client: httpx.AsyncClient
+) -> None:
+    town.services.answers = {"one": (200, {"a": 1}), "two": (503, {"b": 2})}
+    gone = {"serviceUrl": f"http://127.0.0.1:{closed_port()}/", "condition": "gone"}
+    steps = (gone, enter("both", condition="@this"))
+    nodes = {
+        "root": node("Switch", *steps),
+        "both": node("Ensemble", ask("one", name='say "a"'), ask("two")),
+    }
+    url = await town.graph(nodes)
+    for body in ({}, {}, {"gone": 1}):
+        await client.post(url, json=body)
+    answer = await client.get(f"{url}/metrics")
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    lines = [line for line in answer.text.splitlines() if line.startswith("sampan_graph_")]
+    assert [line for line in lines if "_bucket" not in line and "_sum" not in line] == [
+        'sampan_graph_requests_total{code="200"} 2.0',
+        'sampan_graph_requests_total{code="500"} 1.0',
+        'sampan_graph_step_requests_total{node="root",step="0",code="ConnectionRefused"} 1.0',
+        'sampan_graph_step_requests_total{node="both",step="say \\"a\\"",code="200"} 2.0',
+        'sampan_graph_step_requests_total{node="both",step="1",code="503"} 2.0',
+        'sampan_graph_step_duration_seconds_count{node="root",step="0"} 1.0',
+        'sampan_graph_step_duration_seconds_count{node="both",step="say \\"a\\""} 2.0',
+        'sampan_graph_step_duration_seconds_count{node="both",step="1"} 2.0',
+    ]

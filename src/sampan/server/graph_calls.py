@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from time import perf_counter
 from typing import NamedTuple
 
 from sampan.machinery.web_address import InvalidAddress, parse_address
@@ -14,6 +15,7 @@ from sampan.router.graph import Graph, InvalidGraph, Step
 from sampan.router.headers import Header
 from sampan.router.steps import Call, Outcome, RouterError
 from sampan.router.walk import Cancel, Done
+from sampan.server.graph_metrics import GraphMetrics, StepMetrics
 from sampan.wire.upstream import Pool, Upstreams
 from sampan.wire.upstream_answer import Answer, CallFailed
 
@@ -21,10 +23,11 @@ _JSON_TYPE = b"content-type: application/json\r\n"
 
 
 class Target(NamedTuple):
-    """Where a step's calls go: the connections, and the first lines of each request."""
+    """Where a step's calls go: the connections, the first lines of each request, who counts."""
 
     pool: Pool
     first: bytes
+    metrics: StepMetrics
 
 
 class Caller:
@@ -32,8 +35,11 @@ class Caller:
 
     def __init__(self, graph: Graph, upstreams: Upstreams) -> None:
         self._seconds = graph.timeouts.service_client
+        self.metrics = GraphMetrics()
         self._targets = {
-            id(step): _make_target(step, upstreams) for step in graph.steps() if step.url
+            id(step): _make_target(step, upstreams, self.metrics)
+            for step in graph.steps()
+            if step.url
         }
 
     def make_ask(self, headers: Sequence[Header]) -> Callable[[Call, Done], Cancel]:
@@ -42,9 +48,9 @@ class Caller:
 
     def _ask(self, fields: bytes, call: Call, done: Done) -> Cancel:
         step, body, ends = call
-        pool, first = self._targets[id(step)]
+        pool, first, metrics = self._targets[id(step)]
         head = b"%b%bcontent-length: %d\r\n\r\n" % (first, fields, len(body))
-        told = partial(_tell, step, done)
+        told = partial(_tell, step, done, metrics, perf_counter())
         return pool.call(head, body, self._seconds, told, streams=ends)
 
 
@@ -58,18 +64,23 @@ def render_fields(headers: Sequence[Header]) -> bytes:
     return b"".join(lines)
 
 
-def _tell(step: Step, done: Done, result: Answer | CallFailed) -> None:
+def _tell(
+    step: Step, done: Done, metrics: StepMetrics, began: float, result: Answer | CallFailed
+) -> None:
+    seconds = perf_counter() - began
     if isinstance(result, Answer):
+        metrics.count(result.status, seconds)
         done(Outcome(*result))
     else:
+        metrics.count(result.reason, seconds)
         cause = f'step "{step.key}" of node "{step.node}": {result.message}'
         done(RouterError(cause, step=step))
 
 
-def _make_target(step: Step, upstreams: Upstreams) -> Target:
+def _make_target(step: Step, upstreams: Upstreams, metrics: GraphMetrics) -> Target:
     try:
         address = parse_address(step.url)
     except InvalidAddress as error:
         raise InvalidGraph(f'step "{step.key}" of node "{step.node}": {error}') from None
     first = b"POST %b HTTP/1.1\r\nhost: %b\r\n" % (address.target, address.authority)
-    return Target(upstreams.pool(address.origin), first)
+    return Target(upstreams.pool(address.origin), first, metrics.step(step))

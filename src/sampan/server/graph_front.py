@@ -1,7 +1,7 @@
 """The front of a graph's router: requests in, the graph's answers out.
 
 KServe, router: any path and any method goes through the graph, but `/readyz`, which is asked
-whether the router serves.
+whether the router serves; here `GET /metrics` besides.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from sampan.router.headers import Pattern, make_selection
 from sampan.router.steps import RouterError, Walk
 from sampan.router.walk import Result, Run
 from sampan.server.graph_calls import Caller
+from sampan.server.metrics import CONTENT_TYPE
 from sampan.wire.message import Reply, Request, Response
 
 logger = logging.getLogger("sampan.route")
@@ -33,6 +34,7 @@ class GraphFront:
     ) -> None:
         self._walk = Walk(graph, draw)
         self._caller = caller
+        self._metrics = caller.metrics
         self._select = make_selection(patterns)
         self.stopping = False
 
@@ -41,18 +43,21 @@ class GraphFront:
         if request.target.partition(b"?")[0] == b"/readyz":
             reply(_STOPPING if self.stopping else _READY)
             return
+        if request.target == b"/metrics" and request.method == b"GET":
+            reply(Response(200, self._metrics.render(), CONTENT_TYPE))
+            return
         ask = self._caller.make_ask(self._select(request.headers))
-        run = Run(execute(self._walk, request.body), ask, partial(_answer, reply))
+        run = Run(execute(self._walk, request.body), ask, partial(self._answer, reply))
         run.start()
         watch = getattr(reply, "when_gone", None)
         if watch is not None and not run.over:
             watch(run.cancel)
 
-
-def _answer(reply: Reply, result: Result) -> None:
-    if isinstance(result, RouterError):
-        logger.warning("%s", result.cause)
-        reply(Response(result.status, error_body(result)))
-    else:
-        content_type = select_content_type(result)
-        reply(Response(result.status, result.body, content_type, chunks=result.chunks))
+    def _answer(self, reply: Reply, result: Result) -> None:
+        self._metrics.count(result.status)
+        if isinstance(result, RouterError):
+            logger.warning("%s", result.cause)
+            reply(Response(result.status, error_body(result)))
+        else:
+            content_type = select_content_type(result)
+            reply(Response(result.status, result.body, content_type, chunks=result.chunks))

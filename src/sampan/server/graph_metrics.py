@@ -1,0 +1,79 @@
+"""Metrics of a graph's router: requests, and the calls of each step, as Prometheus text.
+
+Plain integers and fixed buckets, written and read on the loop's thread only. A step that did not
+answer is counted under the reason in the place of a status (`ConnectionRefused`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sampan.router.graph import Step
+from sampan.server.metrics_histogram import LATENCY_BUCKETS, Histogram
+from sampan.server.metrics_process import render_process
+
+STEP_REQUESTS = "sampan_graph_step_requests_total"
+STEP_DURATION = "sampan_graph_step_duration_seconds"
+REQUESTS = "sampan_graph_requests_total"
+_FOLD_EVERY = 256  # calls: what is not folded stays small
+
+
+class StepMetrics:
+    """What is counted of one step."""
+
+    __slots__ = ("codes", "duration", "label")
+
+    def __init__(self, step: Step) -> None:
+        self.label = f'node="{_escape(step.node)}",step="{_escape(step.key)}"'
+        self.codes: dict[int | str, int] = {}
+        self.duration = Histogram(LATENCY_BUCKETS)
+
+    def count(self, code: int | str, seconds: float) -> None:
+        """Count a call that has ended."""
+        self.codes[code] = self.codes.get(code, 0) + 1
+        self.duration.observe(seconds)
+        if self.duration.waiting >= _FOLD_EVERY:
+            self.duration.fold()
+
+
+class GraphMetrics:
+    """What is counted of a router."""
+
+    def __init__(self) -> None:
+        self.codes: dict[int, int] = {}
+        self.steps: list[StepMetrics] = []
+
+    def step(self, step: Step) -> StepMetrics:
+        """Return the metrics of a step that is new here."""
+        made = StepMetrics(step)
+        self.steps.append(made)
+        return made
+
+    def count(self, code: int) -> None:
+        """Count a request that was answered."""
+        self.codes[code] = self.codes.get(code, 0) + 1
+
+    def render(self) -> bytes:
+        """Return all in Prometheus's text format."""
+        return "\n".join([*self._lines(), *render_process(), ""]).encode()
+
+    def _lines(self) -> Iterator[str]:
+        yield from _head(REQUESTS, "counter", "requests of the graph by the status of the answer")
+        for code, value in sorted(self.codes.items()):
+            yield f'{REQUESTS}{{code="{code}"}} {float(value)}'
+        yield from _head(STEP_REQUESTS, "counter", "calls of a step by the status of its answer")
+        for step in self.steps:
+            for answer, value in step.codes.items():
+                yield f'{STEP_REQUESTS}{{{step.label},code="{answer}"}} {float(value)}'
+        yield from _head(STEP_DURATION, "histogram", "time until a step answered, or failed to")
+        for step in self.steps:
+            step.duration.fold()
+            yield from step.duration.lines(STEP_DURATION, step.label)
+
+
+def _head(name: str, kind: str, text: str) -> tuple[str, str]:
+    return f"# HELP {name} {text}", f"# TYPE {name} {kind}"
+
+
+def _escape(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
