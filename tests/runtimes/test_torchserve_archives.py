@@ -161,6 +161,12 @@ def test_properties_and_what_has_no_effect():
     ]
 
 
+def test_a_batch_size_has_no_effect_and_is_named():
+    text = 'model_snapshot={"models":{"m":{"1.0":{"marName":"a.mar","batchSize": 8}}}}'
+    (said,) = make_warnings(parse_properties(text))
+    assert '"batchSize" 8 of model_snapshot is not honoured' in said
+
+
 def test_torchserves_arguments_become_ours():
     told = translate(
         ["--runtime=torchserve", "torchserve", "--start", "--model-store=/s", "--ts-config", "/c"]

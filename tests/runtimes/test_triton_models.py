@@ -108,11 +108,13 @@ def test_batches_are_gathered_as_configured(tmp_path):
 
 def test_what_is_not_honoured_is_named(tmp_path, caplog):
     extra = "optimization { priority: PRIORITY_MAX } dynamic_batching { priority_levels: 2 }"
+    extra += "instance_group { kind: KIND_GPU }"
     with caplog.at_level(logging.WARNING):
         loaded(write_simple(tmp_path, config=SIMPLE + extra))
     said = "\n".join(caplog.messages)
     assert "optimization is not honoured" in said
     assert "dynamic_batching.priority_levels is not honoured" in said
+    assert "instance_group[0].kind is KIND_GPU: whatever device the engine finds is used" in said
 
 
 def test_reshape_hides_a_size_from_clients(tmp_path):

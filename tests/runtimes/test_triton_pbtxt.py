@@ -80,7 +80,7 @@ ONE_OF = {
 }  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(documents())
 def test_any_configuration_survives_protobufs_text_and_json(document):
     message = model_config_pb2.ModelConfig.FromString(encode(ROOT, document))
@@ -132,7 +132,7 @@ def test_depth_is_bounded():
         parse("model_warmup { inputs { value { " * 5000, ROOT)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.text(alphabet='abn{}[]<>:;,"\\#0-9\n name: max_batch_size input', max_size=60))
 def test_no_text_breaks_the_reader(text):
     with contextlib.suppress(PbtxtError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -19,6 +20,8 @@ _SILENT = {
     "certificate_file": "--ssl_certfile names the certificate",
     "models": "a model runs one request at a time",
 }
+
+_BATCH_SIZE = re.compile(r'"batchSize"\s*:\s*(\d+)')
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +60,18 @@ def select_archives(
 
 def make_warnings(properties: Mapping[str, str]) -> list[str]:
     """Return a sentence for each property that is set and has no effect here."""
-    return [
+    named = [
         f'"{key}" of config.properties is not honoured: {instead}'
         for key, instead in _SILENT.items()
         if properties.get(key)
     ]
+    sizes = [int(size) for size in _BATCH_SIZE.findall(properties.get("model_snapshot", ""))]
+    if any(size > 1 for size in sizes):
+        named.append(
+            f'"batchSize" {max(sizes)} of model_snapshot is not honoured: a handler gets one '
+            "request at a time"
+        )
+    return named
 
 
 def _from_list(store: Path, text: str) -> tuple[Wanted, ...]:

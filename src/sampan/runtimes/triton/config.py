@@ -270,6 +270,9 @@ def _warnings(document: JsonObject) -> Iterator[str]:
         if batching.get(name):
             yield f"dynamic_batching.{name} is not honoured: {instead}"
     for number, group in enumerate(document.get("instance_group") or ()):
+        if group.get("kind") == "KIND_GPU":
+            place = f"instance_group[{number}].kind"
+            yield f"{place} is KIND_GPU: whatever device the engine finds is used"
         for name in ("rate_limiter", "secondary_devices", "profile", "passive", "host_policy"):
             if group.get(name):
                 yield f"instance_group[{number}].{name} is not honoured: instances are alike"
