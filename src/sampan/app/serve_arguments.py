@@ -119,6 +119,11 @@ def parse(argv: list[str], *, with_models: bool = False) -> Options:
             f'Workers cannot be greater than 1: a model of "{runtime}" does not outlive a fork; '
             "leave out --workers"
         )
+    if values["capacity"].workers > 1 and known.nthread > 1:
+        parser.error(
+            f"--nthread={known.nthread} and --workers={values['capacity'].workers} exclude each "
+            "other: threads of a prediction do not outlive a fork; leave out one of them"
+        )
     if known.reload and values["capacity"].workers > 1:
         parser.error("--reload works in one process; leave out --workers")
     try:
