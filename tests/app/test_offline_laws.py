@@ -102,7 +102,7 @@ def odd_objects(draw: st.DrawFn) -> Any:
     return obj
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(odd_objects())
 def test_whatever_an_object_holds_it_is_looked_at_and_found_sound_or_not(obj: Any) -> None:
     text = Text("f.yaml", yaml.safe_dump_all([obj, SOUND[0]]))
@@ -113,7 +113,7 @@ def test_whatever_an_object_holds_it_is_looked_at_and_found_sound_or_not(obj: An
             assert finding.place.line >= 1
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.text(max_size=60) | st.binary(max_size=60).map(lambda b: b.decode("latin-1")))
 def test_whatever_a_text_holds_it_is_looked_at(text: str) -> None:
     report = lint([Text("f.yaml", text)], LOCAL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections.abc import Callable
@@ -226,14 +227,17 @@ def test_sarif_points_at_the_same_places_by_uri(folder: Path, cli: Callable[...,
     ]
 
 
-def test_standard_input_is_read_and_an_unknown_form_refused(
-    nowhere: Path, process: Callable[..., Any]
+def test_standard_input_is_read(
+    folder: Path, cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    done = process("lint", "-", stdin=b"kind: A\n")
-    assert (done.returncode, done.stdout[:19]) == (1, b"standard input:1:1:")
-    assert process("lint", "-", "-o", "xml").returncode == 2
-    missing = process("lint", "nothing.yaml")
-    assert missing.stderr == b'error: the path "nothing.yaml" does not exist\n'
+    monkeypatch.setattr("sys.stdin", io.StringIO("kind: A\n"))
+    done = cli("lint", "-")
+    assert (done.code, done.out[:19]) == (1, "standard input:1:1:")
+
+
+def test_a_file_that_is_not_there_is_named(folder: Path, cli: Callable[..., Any]) -> None:
+    done = cli("lint", "nothing.yaml")
+    assert (done.code, done.err) == (1, 'error: the path "nothing.yaml" does not exist\n')
 
 
 IN_A_CLUSTER = [

@@ -56,11 +56,15 @@ FIELD_TABLE: Mapping[str, Mapping[str, Row]] = {
 
 def find_row(kind: str, path: str) -> tuple[str, Row] | None:
     """Return the row that speaks for a field, with its path: its own, or the nearest one above."""
-    rows = FIELD_TABLE[kind]
-    wanted = parts_of(path)
-    above = (p for p in rows if wanted[: len(parts_of(p))] == parts_of(p))
-    found = max(above, key=lambda p: len(parts_of(p)), default=None)
-    return None if found is None else (found, rows[found])
+    known, parts = _by_parts(kind), parts_of(path)
+    above = (parts[:end] for end in range(len(parts), 0, -1))
+    found = next((known[start] for start in above if start in known), None)
+    return None if found is None else (found, FIELD_TABLE[kind][found])
+
+
+@cache
+def _by_parts(kind: str) -> dict[tuple[str, ...], str]:
+    return {parts_of(path): path for path in FIELD_TABLE[kind]}
 
 
 def make_field_warnings(
