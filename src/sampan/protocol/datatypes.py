@@ -27,6 +27,7 @@ NUMPY_NAMES = {
 }
 _DATATYPES = {name: datatype for datatype, name in NUMPY_NAMES.items()}
 _DTYPES: dict[str, np.dtype[Any]] = {}  # made with the first that asks
+_KNOWN: dict[np.dtype[Any], str] = {}  # of NumPy's own numbers: a dtype's name is dear to ask
 _TEXT_KINDS = "OSUM"  # object, bytes_, str_, datetime64: all travel as BYTES
 
 
@@ -42,4 +43,12 @@ def to_np_dtype(datatype: str) -> np.dtype[Any] | None:
 
 def from_np_dtype(dtype: np.dtype[Any]) -> str | None:
     """Return the V2 datatype of a NumPy dtype, or None where V2 has none (complex, void)."""
-    return "BYTES" if dtype.kind in _TEXT_KINDS else _DATATYPES.get(dtype.name)
+    found = _KNOWN.get(dtype)
+    if found is not None:
+        return found
+    if dtype.kind in _TEXT_KINDS:
+        return "BYTES"
+    found = _DATATYPES.get(dtype.name)
+    if found is not None:
+        _KNOWN[dtype] = found
+    return found

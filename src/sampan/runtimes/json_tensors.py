@@ -17,6 +17,8 @@ from sampan.protocol.errors import InvalidInput
 if TYPE_CHECKING:
     import numpy as np
 
+_LARGEST = {"f": 3.4028234663852886e38, "e": 65504.0}
+"""The largest finite number by NumPy's code of single and half precision (IEEE 754)."""
 _WHOLE = 2**53
 """Whole numbers up to here are exact as doubles."""
 
@@ -115,9 +117,10 @@ def as_datatype(array: np.ndarray[Any, Any], datatype: str) -> np.ndarray[Any, A
     if dtype is None or dtype == array.dtype or array.dtype.kind not in "iuf":
         return array
     if dtype.kind == "f":
-        with np.errstate(over="ignore"):
-            made = array.astype(dtype)
-        return made if bool(np.isfinite(made).all()) else array
+        most = _LARGEST.get(dtype.char)
+        if most and array.size and max(array.max(), -array.min()) > most:
+            return array
+        return array.astype(dtype)
     if dtype.kind not in "iu":
         return array
     bounds = np.iinfo(dtype)

@@ -80,9 +80,10 @@ def validate_array(array: Array, spec: TensorSpec) -> None:
     """Raise InvalidInput unless an array has the spec's datatype and shape, and any element."""
     if not array.size and array.ndim and not array.shape[0]:
         raise InvalidInput(f'input "{spec.name}" has no rows; send at least one')
-    datatype = from_np_dtype(array.dtype)
-    if datatype != spec.datatype:
-        raise InvalidInput(f'input "{spec.name}" has datatype {datatype}; send {spec.datatype}')
+    if array.dtype != to_np_dtype(spec.datatype):
+        datatype = from_np_dtype(array.dtype)
+        if datatype != spec.datatype:
+            raise InvalidInput(f'input "{spec.name}" has datatype {datatype}; send {spec.datatype}')
     if spec.shape is not None and not fits(array.shape, spec.shape):
         some = ", where -1 is any size" if ANY in spec.shape else ""
         raise InvalidInput(
