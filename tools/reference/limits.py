@@ -17,8 +17,10 @@ from sampan.machinery.store_memory import DEFAULT_LIMITS
 from sampan.platforms.local.exits import MAX_TERMINATION_MESSAGE
 from sampan.platforms.local.logs import LogLimits
 from sampan.platforms.local.publishing import VERIFY_AGAIN_SECONDS
+from sampan.router.shape import MOST_CALLS, MOST_NODES_DEEP
 from sampan.storage.base import FetchOptions
 from sampan.wire.limits import Limits
+from sampan.wire.upstream_answer import UpstreamLimits
 from tools.reference.markdown import page, section, table
 
 _INTRODUCTION = (
@@ -61,6 +63,14 @@ _STORAGE = {
     "max_ratio": "times its own size that an archive may unpack to",
     "reserve_bytes": "of the disk that stay free after a download",
 }
+_STEPS = {
+    "header_bytes": "head of a step's answer; more is 500",
+    "body_bytes": "body of a request, and of a step's answer that is not streamed "
+    "(`--max-body-bytes`); more is 413, and 500",
+    "connect_seconds": "to reach a step; then 500",
+    "idle_seconds": "a connection to a step between two calls",
+    "connections": "connections to one origin; further calls wait for one of them",
+}
 _GATEWAY = {
     "timeout_seconds": "of silence in either direction, for a service without `timeout`",
     "health_interval": "seconds between two health checks of a replica",
@@ -74,6 +84,7 @@ def render() -> str:
         "Limits",
         _INTRODUCTION,
         _section("Requests to a model server", _WIRE, Limits),
+        _graph_section(),
         _section("Fetching models", _STORAGE, FetchOptions),
         _section("The gateway", _GATEWAY, GatewaySettings),
         section("The API server and the store", table(("limit", "of"), _api())),
@@ -86,6 +97,15 @@ def _section(title: str, meanings: Mapping[str, str], kind: type[Any]) -> str:
     limits = [f for f in fields(kind) if _is_limit(f, kind)]
     rows = [(_shown(f.name, f.default), known.get(f.name, f.name)) for f in limits]
     return section(title, table(("limit", "of"), rows))
+
+
+def _graph_section() -> str:
+    rows = [(_shown(f.name, f.default), _STEPS[f.name]) for f in fields(UpstreamLimits)]
+    rows += [
+        (f"{MOST_CALLS:,}", "calls that one request can make; more is refused when it is applied"),
+        (f"{MOST_NODES_DEEP}", "levels of nodes; more is refused when it is applied"),
+    ]
+    return section("Graphs", table(("limit", "of"), rows))
 
 
 def _remarks(kind: type[Any]) -> dict[str, str]:

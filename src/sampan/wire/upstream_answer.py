@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 
@@ -29,7 +30,8 @@ CallDone: TypeAlias = Callable[[Answer | CallFailed], None]
 """Told what came of a call, once, on the loop's thread."""
 
 
-class UpstreamLimits(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class UpstreamLimits:
     """What a called server may ask of us, each with its reason."""
 
     header_bytes: int = 64 * 1024
