@@ -187,15 +187,25 @@ def test_load_raises_the_number_of_replicas_and_its_end_lowers_it(
     assert row[header.index("REPLICAS")] == "1/1"
 
 
-def test_no_request_is_lost_while_replicas_go(make_slow: Callable[..., Service]) -> None:
-    slow = make_slow("drain", BY_REQUESTS)
-    for _ in range(3):
+@pytest.mark.parametrize(
+    "times",
+    [
+        pytest.param(3, id="a few times"),
+        # Three replicas go each time.
+        pytest.param(34, id="a hundred", marks=[pytest.mark.soak, pytest.mark.timeout(1500)]),
+    ],
+)
+def test_no_request_is_lost_while_replicas_go(
+    make_slow: Callable[..., Service], times: int
+) -> None:
+    slow = make_slow(f"drain-{times}", BY_REQUESTS)
+    for _ in range(times):
         with slow.load(clients=6):
             slow.wait_for("4/4")
         with slow.load(clients=1):  # one goes on asking while the others are taken away
             slow.wait_for("1/1")
     assert slow.failures == []
-    assert slow.answers > 60
+    assert slow.answers > 20 * times
 
 
 def test_a_daemon_that_is_killed_keeps_what_it_had_scaled(
