@@ -141,7 +141,7 @@ def _from_json(instances: Any, key: str, columns: Columns) -> Values:
 
 def _rows_of(instance: Any, where: str, columns: Columns) -> Values:
     """Return what one instance adds to each column: a row of values, an object, columns."""
-    if isinstance(instance, list) and instance and isinstance(instance[0], dict):
+    if isinstance(instance, list) and instance and all(isinstance(v, dict) for v in instance):
         parts = [_rows_of(one, where, columns) for one in instance]
         return [[v for part in parts for v in part[index]] for index in range(columns.width)]
     if isinstance(instance, dict):
