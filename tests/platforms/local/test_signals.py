@@ -149,6 +149,18 @@ async def test_this_machine_has_room_for_what_runs() -> None:
     assert room.because.startswith("one takes ")
 
 
+async def test_a_system_that_tells_no_memory_bounds_a_flood_by_its_cores() -> None:
+    signals = LocalSignals(Reader(), {}, SystemClock(), lambda: None)
+    room = await signals.room([])
+    assert room is not None
+    assert room.replicas == 2 * (os.cpu_count() or 1)
+    assert "set maxReplicas" in room.because
+
+
+async def test_of_replicas_that_have_just_ended_nothing_is_known() -> None:
+    assert await LocalSignals(Reader(), {}, SystemClock()).room([2**22 + 1]) is None
+
+
 FITTING = {
     "the reserve stays free": (Memory(10 * GIB, GIB), GIB // 4, 1, 1 + 2),
     "a small machine keeps 128 MiB": (Memory(GIB, LEAST_RESERVE + 10), 10, 1, 2),

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from sampan.autoscaler.outcome import Room
@@ -18,11 +19,13 @@ from sampan.machinery.clock import Clock
 from sampan.platforms.local.counted_door import OwnRequests
 from sampan.platforms.local.memory_limit import show_bytes
 from sampan.platforms.local.room import Memory, count_fitting, observe_memory
-from sampan.platforms.local.usage import Usage, observe_usage
+from sampan.platforms.local.usage import observe_usage
 
 log = logging.getLogger(__name__)
 
 _GRPC = "/grpc"
+REPLICAS_A_CORE = 2
+"""Replicas of a workload a core at most, where nothing is known of the memory."""
 _FORGET_SECONDS = 60.0
 """A look at a process is no beginning of an average after so long."""
 
@@ -37,10 +40,17 @@ class ClusterReader(Protocol):
 class LocalSignals:
     """The signals of this machine. `own` are our own requests, by workload."""
 
-    def __init__(self, reader: ClusterReader, own: Mapping[str, OwnRequests], clock: Clock) -> None:
+    def __init__(
+        self,
+        reader: ClusterReader,
+        own: Mapping[str, OwnRequests],
+        clock: Clock,
+        memory: Callable[[], Memory | None] = observe_memory,
+    ) -> None:
         self._reader = reader
         self._own = own
         self._clock = clock
+        self._observe_memory = memory
         self._counted: dict[str, tuple[int, int]] = {}
         self._looks: dict[int, tuple[float, float]] = {}
 
@@ -80,9 +90,15 @@ class LocalSignals:
         return used | ({"cpu": sum(cores) / len(cores)} if cores else {})
 
     async def room(self, pids: Sequence[int]) -> Room | None:
-        """Return how many replicas like these the machine holds; None where it is not told."""
-        usages, memory = await asyncio.to_thread(_observe, pids)
-        if memory is None or not usages:
+        """Return how many replicas like these the machine holds; None where they have just ended.
+
+        A system that does not tell its memory is not let run as many as a flood would ask for.
+        """
+        usages, memory = await asyncio.to_thread(observe_usage, pids), self._observe_memory()
+        if memory is None:
+            fitting = REPLICAS_A_CORE * (os.cpu_count() or 1)
+            return Room(fitting, "this system does not tell its free memory; set maxReplicas")
+        if not usages:
             return None
         each = max(usage.memory_bytes for usage in usages.values())
         because = (
@@ -99,7 +115,3 @@ def make_workload_traffic(clusters: Mapping[str, ClusterTraffic]) -> Mapping[str
         before = found.get(workload, Traffic(0, 0))
         found[workload] = Traffic(before.active + told.active, before.total + told.total)
     return found
-
-
-def _observe(pids: Sequence[int]) -> tuple[Mapping[int, Usage], Memory | None]:
-    return observe_usage(pids), observe_memory()
