@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -236,3 +237,22 @@ def test_mlflows_scoring_server(tmp_path):
         assert b"Got 'image/png'" in answer
         status, answer = server.ask("/invocations", {"dataframe_records": [{head[0]: 1}]})
         assert (status, b"lacks the feature" in answer) == (400, True)
+
+
+def person(*words):
+    """Run MLflow itself where it is installed; return what it prints."""
+    script = Path(__file__).with_name("mlflow_person.py")
+    command = [servers.engine_python("mlflow"), str(script), *map(str, words)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
+
+
+def test_a_python_model_is_served_where_it_is_trusted_and_mlflows_client_asks_it(tmp_path):
+    person("save", tmp_path / "model")
+    with servers.serving("mlflow", tmp_path / "model", "--trust") as server:
+        assert json.loads(person("ask", server.port)) == [[11.0], [22.0]]
+        tensors = [("b", "FP64", [1, 1], [2.0]), ("a", "FP64", [1, 1], [1.0])]
+        assert json.loads(infer_rest(server, tensors)[1])["outputs"][0]["data"] == [3.0]
+        status, body = server.ask("/v1/models/m:predict", {"instances": [{"a": 1, "b": "x"}]})
+        assert (status, b'feature \\"b\\" is \\"x\\"' in body) == (400, True), body
