@@ -140,8 +140,9 @@ def test_a_hundred_requests_at_one_that_sleeps_start_it_once(sleeper: Any) -> No
     assert Counter(status for status, _ in answers) == {200: 100}
     assert all(answer == {"predictions": [1]} for _, answer in answers)
     assert len(processes(sleeper, "sleeper")) == 1
-    ready = conditions(sleeper, "sleeper")["Ready"]
-    assert (ready["status"], ready["lastTransitionTime"]) == ("True", before)
+    found = conditions(sleeper, "sleeper")
+    ready = found["Ready"]["status"], found["Ready"]["lastTransitionTime"]
+    assert ready == ("True", before), found
 
 
 def test_a_new_daemon_lets_it_sleep_on_and_wakes_it(sleeper: Any) -> None:

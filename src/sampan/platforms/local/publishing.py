@@ -67,6 +67,7 @@ class _Entry:
     healthy: frozenset[Endpoint] = frozenset()
     verified: frozenset[Endpoint] = frozenset()
     verified_at: float = 0.0
+    held: bool = False
     changed_at: float = 0.0
     verifying: asyncio.Task[None] | None = field(default=None, compare=False)
 
@@ -193,10 +194,11 @@ class Publisher:
         if refused is not None:
             self._set(service, entry, LinkState.FAILED, "RouteRefused", refused.message)
             return
-        if select_held(entry.route):
+        was_held, entry.held = entry.held, bool(select_held(entry.route))
+        if entry.held:
             entry.link = HELD_LINK  # asking would wake it
             return
-        if entry.link == HELD_LINK:  # it goes on as it was until a request has told otherwise
+        if was_held:  # it goes on as it was until a request has told otherwise
             entry.link = Link(LinkState.DONE, since=self._clock.now())
             self._verify(service)
             return
@@ -295,8 +297,8 @@ class Publisher:
             asked = entry.endpoints()
             path = front[0].health_path
             verdict = await self._door.verify(entry.route, path or "/")
-            if self._entries.get(service) is not entry:
-                return
+            if self._entries.get(service) is not entry or select_held(entry.route):
+                return  # what was true of a way in that is held now says nothing of it
             entry.verified_at = self._clock.now()
             if asked & entry.endpoints():  # else the answer is about endpoints that are gone
                 self._judge(service, entry, verdict, path)
