@@ -153,9 +153,10 @@ def test_only_the_predictor_s_condition_and_the_ingress_weigh_on_ready(make):
 def test_the_model_is_loaded_though_the_transformer_crashes(make):
     status = look(make, make.service(transformer=IMAGE), transformer=CRASHED)
     assert status["modelStatus"]["states"]["activeModelState"] == "Loaded"
-    told = conditions(status)["TransformerReady"]
-    assert told["reason"] == "CrashLoopBackOff"
-    assert "ValueError: no image" in told["message"]
+    told = conditions(status)
+    assert told["TransformerReady"]["reason"] == "CrashLoopBackOff"
+    assert "ValueError: no image" in told["TransformerReady"]["message"]
+    assert told["Ready"]["message"] == told["TransformerReady"]["message"]
 
 
 def test_stopped_is_told_of_every_component(make):
@@ -242,6 +243,15 @@ def test_a_component_s_failure_is_an_event_once(make):
     first = derive_events({}, status, plan, seen)
     assert [e.reason for e in first if e.reason == "CrashLoopBackOff"] == ["CrashLoopBackOff"]
     assert derive_events(status, status, plan, seen) == ()
+
+
+def test_a_component_s_failure_is_told_though_another_is_still_on_its_way(make):
+    snapshot = make.snapshot(make.service(transformer=IMAGE))
+    plan = build_plan(snapshot)
+    loading = {"ready": False, "load": Link(LinkState.RUNNING, "Loading")}
+    seen = make.all_ready(plan, predictor=loading, transformer=CRASHED)
+    events = derive_events({}, derive_status(snapshot, plan, seen), plan, seen)
+    assert [e.reason for e in events] == ["CrashLoopBackOff"]
 
 
 def test_a_way_in_that_fails_is_told_after_the_components(make):

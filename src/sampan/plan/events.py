@@ -67,15 +67,26 @@ def _readiness(
 def _failures(
     old: Mapping[str, Any], new: Mapping[str, Any], plan: Plan, observed: Observed
 ) -> tuple[PlannedEvent, ...]:
-    """The first failed link in its own words, when they are not those told before."""
+    """The first failed link of each part in its own words, when they are not those told before."""
     if plan.blocked:
         told = plan.blocked.reason, plan.blocked.message
         return () if _same_failure(old, new) else (PlannedEvent(WARNING, *told),)
-    opened = first_open(derive_chain(plan, observed))
-    if opened is None or opened.state is not LinkState.FAILED:
-        return ()
-    same = _is_told(old, new, opened)
-    return () if same else (PlannedEvent(WARNING, opened.link.reason, opened.link.message),)
+    return tuple(
+        PlannedEvent(WARNING, opened.link.reason, opened.link.message)
+        for opened in _open_links(derive_chain(plan, observed))
+        if opened.state is LinkState.FAILED and not _is_told(old, new, opened)
+    )
+
+
+def _open_links(chain: tuple[ChainLink, ...]) -> tuple[ChainLink, ...]:
+    """The first link of each component that is not done: one may have failed while another is
+    still on its way. The route's, where all components are there."""
+    parts = [
+        tuple(one for one in chain if one.name != "route" and one.component is component)
+        for component in Component
+    ]
+    opened = tuple(one for part in parts if (one := first_open(part)) is not None)
+    return opened or tuple(one for one in chain if one.state is not LinkState.DONE)
 
 
 def _same_failure(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:

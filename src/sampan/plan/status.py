@@ -208,7 +208,9 @@ def _derive_ingress(components: tuple[Condition, ...], route: Link) -> Condition
     missing = next((c for c in components if c.status is not ConditionStatus.TRUE), None)
     if missing is not None:
         reason = f"{missing.type.removesuffix('Ready')} ingress not created"
-        return Condition(INGRESS_READY, ConditionStatus.FALSE, reason)
+        # Ready repeats this one where it is no predictor that is missing: so it says what is wrong.
+        text = missing.message if missing is not components[0] else ""
+        return Condition(INGRESS_READY, ConditionStatus.FALSE, reason, text)
     if route.state is LinkState.DONE:
         return Condition(INGRESS_READY, ConditionStatus.TRUE)
     waiting = "the gateway does not pass a request yet"

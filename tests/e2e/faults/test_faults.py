@@ -61,6 +61,7 @@ class Fault:
     line: str = ""
     state: str = "failed"
     annotations: tuple[tuple[str, str], ...] = ()
+    condition: str = "PredictorReady"
 
     @property
     def name(self) -> str:
@@ -301,6 +302,7 @@ RUNTIMES = [
             "transformer": {"containers": [{"name": "t", "image": "t/t"}]},
         },
         "environment", "ImageNotRunnable", ('"t/t"', "images.yaml"), "images.yaml",
+        condition="TransformerReady",
     ),
     Fault(
         "a version that the runtime cannot be had in",
@@ -513,7 +515,7 @@ def settled(sampan: Any, fault: Fault) -> Any:
     while time.monotonic() < limit:
         told, service = sampan.api(f"{path}/why"), sampan.api(path)
         found = (told["link"], told["reason"], told["state"])
-        condition = conditions_of(service).get("PredictorReady", {})
+        condition = conditions_of(service).get(fault.condition, {})
         if found == (fault.link, fault.reason, fault.state) and (
             fault.state != "failed" or is_told_alike(sampan, fault, told, condition)
         ):
@@ -543,7 +545,7 @@ def test_a_fault_is_told_where_it_is(planted: Any, fault: Fault) -> None:
     assert fault.mend in told["mend"]
     assert any(fault.line in line for line in told["lastLines"]) or not fault.line
     assert not told["ready"]
-    condition = conditions_of(service)["PredictorReady"]
+    condition = conditions_of(service)[fault.condition]
     if fault.state == "failed":
         assert condition["status"] in {"False", "Unknown"}
         assert conditions_of(service)["Ready"]["message"] == condition["message"]
