@@ -188,10 +188,12 @@ class Reporter:
 
 def current(told: JsonObject) -> str:
     """Return the first link that is not done, as one line."""
+    several = len({link.get("component") for link in told["links"]} - {"", None}) > 1
     for link in told["links"]:
         if link["state"] != "done":
             rest = link.get("message") or link.get("reason") or link["state"]
-            return f"{told['name']}: {link['name']}: {rest}"
+            whose = f"{link['component']} " if several and link.get("component") else ""
+            return f"{told['name']}: {whose}{link['name']}: {rest}"
     return ""
 
 
