@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,29 @@ async def test_a_route_is_done_only_after_a_request_passed(desk):
     desk.envoy.answer = Verdict(passed=True, status=200, message="")
     await desk.until(LinkState.DONE)
     assert IRIS in desk.told
+
+
+def hold(step: Publish) -> Publish:
+    """The same way in, held; nothing can be reached behind it."""
+    share = step.route.shares[0]
+    route = replace(step.route, shares=(replace(share, held=share.cluster),))
+    return Publish(route, tuple(replace(c, endpoints=()) for c in step.clusters))
+
+
+async def test_a_way_in_that_is_held_is_done_and_never_tried(desk):
+    desk.envoy.answer = Verdict(passed=False, status=503, message="asking would wake it")
+    await desk.publisher.publish(IRIS, hold(publish(IRIS, A)))
+    assert desk.publisher.link(IRIS).reason == "RequestsHeld"
+    await asyncio.sleep(0.6)  # a look of the watcher falls into it
+    assert desk.state() is LinkState.DONE
+    assert desk.publisher.held(IRIS) == {"iris-predictor"}
+
+
+async def test_a_way_in_that_is_not_held_any_more_stays_done_until_a_request_tells(desk):
+    await desk.publisher.publish(IRIS, hold(publish(IRIS, A)))
+    await desk.publisher.publish(IRIS, publish(IRIS, A))
+    assert (desk.state(), desk.publisher.link(IRIS).reason) == (LinkState.DONE, "")
+    assert desk.publisher.held(IRIS) == frozenset()
 
 
 async def test_what_is_published_is_told_as_diff_names_it(desk):
