@@ -49,7 +49,6 @@ class DesiredWorkload:
     """The other containers of its pods, as workloads of one container each: a collocated
     transformer's predictor. They share ports and folder of the replica."""
 
-
     @property
     def concurrency(self) -> int:
         """How many requests a replica takes at once, 0: as many as come."""
