@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -197,6 +197,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(JSON, st.sampled_from([NAMED, NAMELESS, COMPLETE]))
 def test_any_json_is_a_matrix_or_a_refusal(value, columns):
     try:
@@ -208,6 +209,7 @@ def test_any_json_is_a_matrix_or_a_refusal(value, columns):
     assert len(matrix) > 0
 
 
+@settings(deadline=None)
 @given(arrays("f4", st.tuples(st.integers(1, 4), st.just(2))))
 def test_rows_come_out_alike_whatever_form_they_came_in(rows):
     nan_as_null = [[None if np.isnan(v) else float(v) for v in row] for row in rows]
