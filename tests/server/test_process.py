@@ -171,7 +171,8 @@ def test_the_grace_period_ends_the_wait(start, folder):
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
-        ("model.bst", b"x", "ModelMissing"),
+        ("model.weights", b"x", "ModelMissing"),
+        ("model.bst", b"x", "ModelCorrupt"),
         ("model.pkl", b"junk", "ModelCorrupt"),
         ("model.pkl", b"cposix\nsystem\n\x8c\x04true\x85R.", "ModelUntrusted"),
     ],

@@ -171,14 +171,15 @@ PREDICT = {
         "POST",
         V1,
         400,
-        '{"error":"X has 2 features, but SVC is expecting 4 features as input."}',
+        '{"error":"\\"instances\\" has 2 features a row; give 4 features"}',
         '{"instances":[[1,2]]}',
     ),
     "a word among numbers": Row(
         "POST",
         V1,
         400,
-        '{"error":"could not convert string to float: \'x\'"}',
+        '{"error":"\\"instances\\" is a list of str and must be a matrix; '
+        'give rows of 4 features, [[...], ...]"}',
         '{"instances":["x"]}',
     ),
     "an image": Row(

@@ -263,6 +263,7 @@ LENGTHS = st.none() | st.integers(-1, 80).map(str)
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
+@pytest.mark.filterwarnings("ignore:X has feature names")  # as loading a model sets it
 @given(BODIES, TYPES, LENGTHS, st.sampled_from(["/v1/models/sk:predict", "/v2/models/sk/infer"]))
 def test_no_body_whatever_gets_a_5xx_or_hangs(iris, body, kind, length, path):
     from sampan.server.dataplane import DataPlane

@@ -114,8 +114,9 @@ class SKLearnModel(Model):
         if self._predict == getattr(estimator, "predict", None):
             self._predict = make_quick_predict(estimator) or self._predict
         self._width = getattr(estimator, "n_features_in_", 0)
-        if hasattr(estimator, "feature_names_in_"):  # its columns by place are as good as by name
-            warnings.filterwarnings("ignore", "X does not have valid feature names", UserWarning)
+        for text in ("X does not have valid feature names", "X has feature names, but"):
+            # Columns by place are as good as by name, and a name where none is known does no harm.
+            warnings.filterwarnings("ignore", text, UserWarning)
         self._types = observe_types(self._predict, self._width)
         self._columns = make_columns(estimator, numeric=bool(self._types.inputs))
         self.row_wise = is_row_wise(estimator)
