@@ -68,22 +68,17 @@ class Asking:
             raise InferenceError(str(error)) from error
 
     def _ask(self, rows: Floats) -> Floats:
-        import numpy as np
-
         self._check_time()
         try:
             found = self._infer(rows) if self._asked.protocol == "v2" else self._predict(rows)
         except (RequestFailed, NoAnswer) as error:
             raise InferenceError(f"the predictor cannot be asked: {error}") from error
-        try:
-            answers = np.asarray(found, dtype=float)
-            if not answers.ndim:
-                raise TypeError
-        except (TypeError, ValueError):
+        answers = _numbers(found)
+        if answers is None:
             raise InferenceError(
                 f"the predictor answers {str(found)[:80]!r} where numbers are needed; explain a "
                 "model that answers numbers"
-            ) from None
+            )
         if len(answers) != len(rows):
             raise InferenceError(
                 f"the predictor answers {len(answers)} rows to {len(rows)}; explain a model that "
@@ -113,6 +108,17 @@ class Asking:
             self._told = now
             logger.info('explaining "%s": %d rows asked in %.0f s', self._model, self.rows,
                         now - self._began)  # fmt: skip
+
+
+def _numbers(found: Any) -> Floats | None:
+    """Return an answer as an array of rows, None where it is none."""
+    import numpy as np
+
+    try:
+        answers = np.asarray(found, dtype=float)
+    except (TypeError, ValueError):
+        return None
+    return answers if answers.ndim else None
 
 
 def _decoded(answer: Any) -> Any:
