@@ -67,6 +67,8 @@ class Histories(RuleBasedStateMachine):
         self.folder = tempfile.TemporaryDirectory(prefix="sampan-history-")
         self.wanted: dict[str, Wanted] = {}
         self.versions = 0
+        self.ending: set[str] = set()
+        """Services that were stopped or deleted a moment ago: it may still be on its way."""
 
     @initialize()
     def start(self) -> None:
@@ -79,14 +81,15 @@ class Histories(RuleBasedStateMachine):
         self.world.processes.may_stop = self.may_stop
 
     def may_stop(self, name: str) -> bool:
-        wanted = self.wanted.get(name)
-        return wanted is None or wanted.stopped
+        return name not in self.wanted or name in self.ending
 
     def do(self, what: Coroutine[Any, Any, Any]) -> Any:
         return self.loop.run_until_complete(what)
 
     def want(self, name: str, wanted: Wanted) -> None:
         self.wanted[name] = wanted
+        if wanted.stopped:
+            self.ending.add(name)
         self.do(self.world.put(name, wanted.spec, wanted.annotations))
 
     @rule(name=NAMES, replicas=st.integers(1, 2))
@@ -109,6 +112,7 @@ class Histories(RuleBasedStateMachine):
     def delete(self, data: Any) -> None:
         name = data.draw(st.sampled_from(sorted(self.wanted)))
         del self.wanted[name]
+        self.ending.add(name)
         self.do(self.world.delete(name))
 
     @precondition(lambda self: any(s.running for s in self.world.processes.states()))
@@ -129,6 +133,12 @@ class Histories(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([0.2, 1.0, 3.0, 12.0]))
     def wait(self, seconds: float) -> None:
         self.do(self.world.advance(seconds))
+        if seconds >= 3.0:
+            self.ending = {n for n in self.ending if self.may_end(n)}
+
+    def may_end(self, name: str) -> bool:
+        wanted = self.wanted.get(name)
+        return wanted is None or wanted.stopped
 
     @rule(seconds=st.sampled_from([-60.0, -2.0, 2.0, 60.0, 86_400.0]))
     def jump(self, seconds: float) -> None:
