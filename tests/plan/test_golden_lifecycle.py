@@ -22,6 +22,7 @@ STORIES = (
     "12-storage-uri-changed",
     "15-stop-resume",
     "17-fails-crashloop",
+    "17-fails-error",
     "17-fails-init-error",
     "17-fails-oom-crashloop",
     "17-serving-pod-crashes",
