@@ -36,7 +36,7 @@ STORIES = (
 # Steps after which the model's state is not compared.
 LATER = {
     # KServe looks at a container's end only when something else makes it reconcile.
-    ("17-fails-crashloop", 1), ("17-fails-oom-crashloop", 1),
+    ("17-fails-crashloop", 1), ("17-fails-error", 1), ("17-fails-oom-crashloop", 1),
     # While the service is Ready KServe takes the new template's model for loaded, too early.
     ("12-storage-uri-changed", 2), ("12-storage-uri-changed", 4),
     ("17-update-fails-crashloop", 1), ("17-update-fails-crashloop", 2),
