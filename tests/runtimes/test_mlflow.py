@@ -219,6 +219,7 @@ def test_csv_that_is_none(body, said):
         {"dataframe_split": [1]},
         {"dataframe_split": {"columns": ["a"], "data": [[1, 2]]}},
         {"dataframe_records": {"a": 1}},
+        {"instances": [[1]], "params": {"temperature": 1}},
     ],
 )
 def test_forms_that_are_none(payload):

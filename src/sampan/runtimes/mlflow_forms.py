@@ -1,7 +1,7 @@
 """The payloads of MLflow's scoring server, brought into the forms of V1. Pure.
 
 MLflow, "Deploy MLflow Model as a Local Inference Server": `dataframe_split`, `dataframe_records`,
-`instances`, `inputs`, with `params` beside them; CSV with a head line.
+`instances`, `inputs`; CSV with a head line. `params` beside them are refused, never ignored.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ def normalise(payload: Any) -> Any:
         raise InvalidInput(f'the request has "{given[0]}" and "{given[1]}"; send one of them')
     if not given:
         raise InvalidInput(f"the request has none of {', '.join(KEYS)}; send one of them")
+    if payload.get("params"):
+        raise InvalidInput('"params" are not passed on to the model; send the request without them')
     key, value = given[0], payload[given[0]]
     if key == "dataframe_split":
         return {"inputs": _split_columns(value)}
