@@ -18,6 +18,10 @@ from bench import iris
 MLSERVER_NAME = "mlserver 1.7.1 with mlserver-sklearn 1.7.1"
 BARE_NAME = "an asyncio protocol on llhttp and orjson (bench/peer_bare.py)"
 BARE = Path(__file__).parents[1] / "peer_bare.py"
+NOOP_TRIED = (
+    "tried: a known head read once (Python's part 19 to 9 us), metrics folded in batches, head and "
+    "body in one write; without metrics, ids or header texts it would be 0.4 to 0.6 us less each"
+)
 NOOP_ASK = Ask(iris.V1.path, iris.V1.body)
 
 
@@ -68,7 +72,7 @@ def no_op(setting: Setting) -> Iterator[Row]:
     with serving(setting, NOOP_ASK, ours, bare) as sides:
         rounds = measure_rounds(setting, NOOP_ASK, sides, CONNECTIONS)
     name = "no-op model, V1, against a bare protocol"
-    yield _rate_row(name, rounds, Goal(ratio=0.6), BARE_NAME)
+    yield _rate_row(name, rounds, Goal(ratio=0.6), BARE_NAME, NOOP_TRIED)
 
 
 def _rate_row(name: str, rounds: Rounds, goal: Goal, peer_is: str, more: str = "") -> Row:
