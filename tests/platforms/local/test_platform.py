@@ -392,7 +392,8 @@ async def test_the_scikit_learn_runtime_predicts_in_an_environment_of_its_own(la
     (laptop.models.folder / "model.txt").unlink()
     joblib.dump(svm.SVC().fit(iris.data, iris.target), laptop.models.folder / "model.joblib")
     laptop.images = read_image_table(laptop.root / "images.yaml")
-    shipped = yaml.safe_load(read_runtimes()[0])["spec"]["containers"][0]
+    runtimes = {r["metadata"]["name"]: r for r in map(yaml.safe_load, read_runtimes())}
+    shipped = runtimes["kserve-sklearnserver"]["spec"]["containers"][0]
     args = [arg.replace("{{.Name}}", "iris") for arg in shipped["args"]]
     plan = make_plan(
         laptop, **{**shipped, "args": args}, command=[], readinessProbe=None, workingDir=""
