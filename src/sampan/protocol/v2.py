@@ -106,6 +106,11 @@ def _request(value: dict[str, Any], raw: memoryview, model_name: str) -> InferRe
             f"{len(raw) - offset} bytes follow the last binary input; "
             "make the binary_data_size of the inputs add up to the binary part"
         )
+    return make_request(value, inputs, model_name)
+
+
+def make_request(value: dict[str, Any], inputs: list[InferInput], model_name: str) -> InferRequest:
+    """Return the request of a checked JSON value whose inputs have been read."""
     outputs = value.get("outputs")
     return InferRequest(
         model_name,
