@@ -16,7 +16,7 @@ from sampan.runtimes.declaration import (
 from sampan.runtimes.tabular_columns import Columns
 from sampan.runtimes.tabular_model import Table, TabularModel, wants_probabilities
 from sampan.runtimes.tabular_values import Field
-from sampan.server.load_failure import LoadFailure
+from sampan.server.load_failure import LoadFailure, missing_package
 
 RUNTIME = Runtime(
     name="sampan-catboostserver",
@@ -56,10 +56,7 @@ class CatBoostModel(TabularModel):
         try:
             import catboost
         except ImportError as error:
-            raise LoadFailure(
-                "RuntimeUnavailable",
-                f"catboost is not in the environment ({error}); install catboost",
-            ) from None
+            raise missing_package("catboost", error) from None
         model = catboost.CatBoost()
         try:
             model.load_model(str(path))

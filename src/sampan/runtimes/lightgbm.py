@@ -16,7 +16,7 @@ from sampan.runtimes.lightgbm_text import find_damage
 from sampan.runtimes.tabular_columns import Columns
 from sampan.runtimes.tabular_model import Table, TabularModel
 from sampan.runtimes.tabular_rows import Matrix
-from sampan.server.load_failure import LoadFailure
+from sampan.server.load_failure import LoadFailure, missing_package
 
 logger = logging.getLogger("sampan.runtimes.lightgbm")
 
@@ -53,10 +53,7 @@ class LightGBMModel(TabularModel):
         try:
             import lightgbm
         except ImportError as error:
-            raise LoadFailure(
-                "RuntimeUnavailable",
-                f"lightgbm is not in the environment ({error}); install lightgbm",
-            ) from None
+            raise missing_package("lightgbm", error) from None
         damage = find_damage(path.read_bytes())
         if damage:
             raise _corrupt(path, damage)

@@ -18,7 +18,7 @@ from sampan.runtimes.sklearn_blame import make_columns
 from sampan.runtimes.sklearn_rows import is_row_wise
 from sampan.runtimes.sklearn_skops import load_skops
 from sampan.runtimes.tabular_columns import Columns
-from sampan.server.load_failure import LoadFailure
+from sampan.server.load_failure import LoadFailure, missing_package
 
 
 class Loaded(NamedTuple):
@@ -51,10 +51,7 @@ def load_trusted(folder: Path) -> Loaded:
     try:
         import mlflow.pyfunc
     except ImportError as error:
-        raise LoadFailure(
-            "RuntimeUnavailable",
-            f"mlflow is not in the environment ({error}); install mlflow-skinny",
-        ) from None
+        raise missing_package("mlflow", error, "mlflow-skinny") from None
     try:
         model = mlflow.pyfunc.load_model(str(folder))
     except ImportError as error:

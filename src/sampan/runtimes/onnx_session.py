@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sampan.protocol.errors import InferenceError, InvalidInput
 from sampan.runtimes.tensor_specs import ANY, Specs, TensorSpec
-from sampan.server.load_failure import LoadFailure
+from sampan.server.load_failure import LoadFailure, missing_package
 
 if TYPE_CHECKING:
     import numpy as np
@@ -69,10 +69,7 @@ def _open(path: Path, threads: int) -> Any:
     try:
         import onnxruntime as ort  # type: ignore[import-untyped]  # ships no types
     except ImportError as error:
-        raise LoadFailure(
-            "RuntimeUnavailable",
-            f"onnxruntime is not in the environment ({error}); install onnxruntime",
-        ) from None
+        raise missing_package("onnxruntime", error) from None
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads or default_threads(os.environ)
     options.log_severity_level = 3  # errors; the rest is told by what is raised

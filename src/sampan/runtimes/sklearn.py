@@ -26,7 +26,7 @@ from sampan.runtimes.sklearn_rows import is_row_wise
 from sampan.runtimes.sklearn_skops import load_skops
 from sampan.runtimes.sklearn_types import UNKNOWN, Tensors, observe_types
 from sampan.runtimes.tabular_columns import Columns
-from sampan.server.load_failure import LoadFailure
+from sampan.server.load_failure import LoadFailure, missing_package
 from sampan.server.model import Headers, Model
 from sampan.server.payloads import get_predict_input, get_predict_response
 
@@ -104,10 +104,7 @@ class SKLearnModel(Model):
         try:
             import sklearn.base  # noqa: F401  # its version, and its warning class, come first
         except ImportError as error:
-            raise LoadFailure(
-                "RuntimeUnavailable",
-                f"scikit-learn is not in the environment ({error}); install scikit-learn",
-            ) from None
+            raise missing_package("scikit-learn", error) from None
         path = select_model_file(self._folder, RUNTIME.extensions)
         estimator = self._read(path)
         self._predict = _select_predict(estimator, path)

@@ -16,7 +16,7 @@ from sampan.runtimes.declaration import (
 from sampan.runtimes.tabular_columns import Columns
 from sampan.runtimes.tabular_model import Table, TabularModel
 from sampan.runtimes.tabular_rows import Matrix
-from sampan.server.load_failure import LoadFailure
+from sampan.server.load_failure import LoadFailure, missing_package
 
 logger = logging.getLogger("sampan.runtimes.xgboost")
 
@@ -66,10 +66,7 @@ class XGBoostModel(TabularModel):
         try:
             import xgboost
         except ImportError as error:
-            raise LoadFailure(
-                "RuntimeUnavailable",
-                f"xgboost is not in the environment ({error}); install xgboost",
-            ) from None
+            raise missing_package("xgboost", error) from None
         raw = bytearray(path.read_bytes())
         try:
             booster = xgboost.Booster(model_file=raw)

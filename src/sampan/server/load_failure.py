@@ -16,6 +16,14 @@ class LoadFailure(Exception):
         self.message = message
 
 
+def missing_package(package: str, error: ImportError, install: str = "") -> LoadFailure:
+    """Return the failure of an engine that is not there; `install` where another package has it."""
+    return LoadFailure(
+        "RuntimeUnavailable",
+        f"{package} is not in the environment ({error}); install {install or package}",
+    )
+
+
 def describe_failure(error: BaseException) -> LoadFailure:
     """Return the failure behind anything that `load` raised."""
     if isinstance(error, LoadFailure):
