@@ -106,7 +106,8 @@ async def test_nothing_is_lost_and_nothing_grows(town: Town, seconds: int) -> No
         assert {name for name in counts if name.startswith("good")} == {"good 200"}
         assert {name for name in counts if name.startswith("bad")} <= {"bad 500"}
         assert sizes[-1][0] < sizes[0][0] + 40
-        assert sizes[-1][1] < sizes[0][1] * 1.3 + 8_000_000
+        # One answer may take 64 MiB, and the heap keeps some of what was cut off for later ones.
+        assert sizes[-1][1] < sizes[0][1] * 1.3 + 128_000_000
     finally:
         process.terminate()
         await asyncio.wait_for(process.wait(), 60)

@@ -28,6 +28,7 @@ from sampan.wire.head import CONTINUE
 from sampan.wire.host import Host
 from sampan.wire.known_head import KnownHead, learn
 from sampan.wire.message import HeaderList, Request, Response, Submit
+from sampan.wire.pieces import Pieces, keep_piece
 from sampan.wire.pump import Pump, discard
 
 _FRAMING = (b"content-length", b"transfer-encoding")
@@ -67,7 +68,7 @@ class Http1(asyncio.Protocol):
         self._url = b""
         self._headers: HeaderList = []
         self._version = "1.1"
-        self._pieces: list[bytes] = []
+        self._pieces: Pieces = []
         self._size = 0  # bytes of the head so far, then of the body
         self._fed = 0  # bytes given to llhttp since the head began, for what it holds back
         self._arrived = 0  # bytes that came at once, of which llhttp has seen a part
@@ -220,15 +221,14 @@ class Http1(asyncio.Protocol):
         self._size += len(piece)
         if self._size > self._limits.body_bytes:
             self._stop(body_too_large(self._limits))
-        self._pieces.append(piece)
+        keep_piece(self._pieces, piece)
 
     def on_message_complete(self) -> None:
         """Queue the request; it is answered at once if it is the first."""
         if self._deadline or self._parser.should_upgrade():
             return
-        pieces = self._pieces
+        body = b"".join(self._pieces)
         self._pieces = []
-        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         keep_alive = self._version == "1.1" and self._parser.should_keep_alive()
         self._stage = _IDLE if keep_alive else _DEAF
         self._since = self._host.now

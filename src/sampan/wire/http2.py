@@ -19,6 +19,7 @@ from sampan.wire.http2_exchange import Exchange, StreamChannel
 from sampan.wire.http2_frames import FRAME_BYTES, Code
 from sampan.wire.http2_head import encode_date, encode_fields, encode_response
 from sampan.wire.message import Response, Submit
+from sampan.wire.pieces import keep_piece
 from sampan.wire.pump import Pump, discard
 
 _CONTINUE = encode_response(100, b"", -1, ())
@@ -197,7 +198,7 @@ class Http2(asyncio.Protocol):
             self._complete(owner, data)  # all of it in one frame: the usual case
             return
         if data:
-            owner.pieces.append(data)
+            keep_piece(owner.pieces, data)
             owner.size += len(data)
             self._buffered += len(data)
         if owner.size > self._most(owner):

@@ -10,6 +10,7 @@ from sampan.wire.http2_connection import Connection
 from sampan.wire.http2_events import Stream
 from sampan.wire.http2_head import Head, encode_fields, encode_response
 from sampan.wire.message import Response
+from sampan.wire.pieces import Pieces
 from sampan.wire.pump import Pump
 
 Answer: TypeAlias = "Callable[[Exchange, Response], None]"
@@ -59,7 +60,7 @@ class Exchange:
         self.head = head
         self.grpc = grpc
         self.since = now
-        self.pieces: list[bytes] = []
+        self.pieces: Pieces = []
         self.size = 0
         self.answered = False
         self.left = False  # its peer sends no more: it may have left, or only half-closed
@@ -94,8 +95,9 @@ class Exchange:
 
     def body(self) -> bytes:
         """Return the whole body, once."""
-        pieces, self.pieces = self.pieces, []
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        body = b"".join(self.pieces)
+        self.pieces = []
+        return body
 
     def drained(self) -> None:
         """What was held back is gone: go on with a streamed answer."""

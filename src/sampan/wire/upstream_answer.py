@@ -14,6 +14,7 @@ class Answer(NamedTuple):
     body: bytes
     content_type: bytes = b""
     chunks: AsyncIterator[bytes] | None = None
+    fields: tuple[tuple[bytes, bytes], ...] = ()  # its headers, as they came
 
 
 class CallFailed(Exception):

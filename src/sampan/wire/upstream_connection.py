@@ -102,6 +102,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._go_on(self._body, self._incoming.end(exc))
         elif self._done is not None:
             self._finish(self._incoming.end(exc))
+        self._incoming.close()
 
     def pause(self) -> None:
         """Read nothing more for now."""

@@ -10,10 +10,14 @@ that there is one judge of what is sound (as for requests: `known_head`).
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import httptools
 
+from sampan.wire.pieces import Pieces, keep_piece
 from sampan.wire.upstream_answer import Answer, CallFailed, UpstreamLimits
 
+_Fields: TypeAlias = tuple[tuple[bytes, bytes], ...]
 _MEASURES = frozenset({b"content-length", b"transfer-encoding"})
 _PLAIN = frozenset({b"", b"identity"})
 _MOST_KNOWN = 32  # heads of a connection; a date makes new ones each second
@@ -27,7 +31,7 @@ class Incoming:
         self._name = name
         self._limits = limits
         self._parser = httptools.HttpResponseParser(self)
-        self._known: dict[bytes, tuple[int, int, bytes]] = {}
+        self._known: dict[bytes, tuple[int, int, bytes, _Fields]] = {}  # its body's length first
         self._idle = True
         self._reset()
 
@@ -35,7 +39,8 @@ class Incoming:
         self._status = 0
         self._content_type = b""
         self._encoding = b""
-        self._pieces: list[bytes] = []
+        self._fields: list[tuple[bytes, bytes]] = []
+        self._pieces: Pieces = []
         self._size = 0
         self._head = 0  # bytes given to llhttp before the head was complete
         self._framed = False  # the head is complete
@@ -51,7 +56,7 @@ class Incoming:
             known = self._known.get(data[:end])
             if known is not None and len(data) == end + known[0]:
                 self.reusable = True
-                return Answer(known[1], data[end:], known[2])
+                return Answer(known[1], data[end:], known[2], None, known[3])
         result = self._parse(data)
         if end > 3 and isinstance(result, Answer) and self.reusable:
             self._learn(data[:end], len(data) - end, result)
@@ -64,7 +69,7 @@ class Incoming:
             return  # chunked, or of a status that has no body
         if len(self._known) >= _MOST_KNOWN:
             self._known.clear()
-        self._known[head] = (length, answer.status, answer.content_type)
+        self._known[head] = (length, answer.status, answer.content_type, answer.fields)
 
     def _parse(self, data: bytes) -> Answer | CallFailed | None:
         if not self._framed:
@@ -89,7 +94,7 @@ class Incoming:
         """Return what is known of an answer whose body is still to come, None before its head."""
         if not self._framed or self._encoding not in _PLAIN:
             return None
-        return Answer(self._status, b"", self._content_type)
+        return Answer(self._status, b"", self._content_type, fields=tuple(self._fields))
 
     def take(self) -> bytes:
         """Return what has come of the body since the last time; it is not kept."""
@@ -104,9 +109,15 @@ class Incoming:
         if error is None and self._framed and not self._measured:
             return self._take()
         where = "in the middle of its answer" if self._head else "before it answered"
+        self.close()
         how = f" ({error})" if error else ""
         text = f'"{self._name}" closed the connection {where}{how}; see its log'
         return CallFailed("ConnectionLost", text, sent=True)
+
+    def close(self) -> None:
+        """Be of no more use, and hold no body: llhttp and this hold each other, so they go late."""
+        self.reusable = False
+        self._pieces = []
 
     # -- llhttp's callbacks ------------------------------------------------------------------
 
@@ -118,6 +129,7 @@ class Incoming:
         """Take note of what matters of a head."""
         if self._framed:
             return  # a trailer, or another answer's
+        self._fields.append((name, value))
         name = name.lower()
         if name == b"content-type":
             self._content_type = value.strip()
@@ -138,7 +150,7 @@ class Incoming:
             return
         self._size += len(piece)
         if self._size <= self._limits.body_bytes:
-            self._pieces.append(piece)
+            keep_piece(self._pieces, piece)
 
     def on_message_complete(self) -> None:
         """Know that it is whole; an interim answer (1xx) is followed by another."""
@@ -153,9 +165,8 @@ class Incoming:
     # -- ends --------------------------------------------------------------------------------
 
     def _take(self) -> Answer | CallFailed:
-        pieces = self._pieces
-        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        answer = Answer(self._status, body, self._content_type)
+        body = b"".join(self._pieces)
+        answer = Answer(self._status, body, self._content_type, fields=tuple(self._fields))
         encoding, reusable = self._encoding, self.reusable and not self._excess
         self._reset()
         self.reusable = reusable
@@ -165,9 +176,9 @@ class Incoming:
         return answer
 
     def _invalid(self, what: str) -> CallFailed:
-        self.reusable = False
+        self.close()
         return CallFailed("InvalidAnswer", f'"{self._name}" {what}', sent=True)
 
     def _too_large(self, what: str) -> CallFailed:
-        self.reusable = False
+        self.close()
         return CallFailed("AnswerTooLarge", f'"{self._name}" {what}; let it answer less', sent=True)
