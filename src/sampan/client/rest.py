@@ -185,7 +185,7 @@ class InferenceRESTClient:
         headers: Mapping[str, str] | None,
         timeout: Any,
     ) -> httpx.Response:
-        body, own = _body(data)
+        body, own = encode_payload(data)
         response = await self._client.post(
             _url(base_url, path),
             content=body,
@@ -227,8 +227,8 @@ class InferenceRESTClient:
         )
 
 
-def _body(data: InferRequest | dict[str, Any]) -> tuple[bytes, dict[str, str]]:
-    """Return the body of a payload and the headers that it needs."""
+def encode_payload(data: InferRequest | dict[str, Any]) -> tuple[bytes, dict[str, str]]:
+    """Return the body of a V1 or V2 payload, and the headers that it needs."""
     if not isinstance(data, InferRequest):
         return json_out.dumps(data), {"content-type": media.JSON.decode()}
     body, length = v2_client.encode_request(data)

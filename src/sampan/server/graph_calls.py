@@ -70,7 +70,7 @@ def _tell(
     seconds = perf_counter() - began
     if isinstance(result, Answer):
         metrics.count(result.status, seconds)
-        done(Outcome(*result))
+        done(Outcome(*result[:4]))
     else:
         metrics.count(result.reason, seconds)
         cause = f'step "{step.key}" of node "{step.node}": {result.message}'
