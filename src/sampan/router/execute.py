@@ -27,10 +27,14 @@ def execute(walk: Walk, body: bytes) -> Way:
 
 
 def _enter(node: Node, body: bytes, walk: Walk) -> Way:
-    router = ROUTERS.get(node.router_type)
-    if router is None:
-        raise RouterError(f"invalid route type: {node.router_type}")
-    return (yield from router(node, body, walk, _go))
+    return ROUTERS.get(node.router_type, _unknown)(node, body, walk, _go)
+
+
+def _unknown(node: Node, body: bytes, walk: Walk, go: Go) -> Way:
+    """Fail: KServe's router answers so, whatever the request."""
+    del body, walk, go
+    yield from ()  # a way, so that it is told like any other failure
+    raise RouterError(f"invalid route type: {node.router_type}")
 
 
 def _go(step: Step, body: bytes, walk: Walk) -> Way:

@@ -43,6 +43,11 @@ class Step:
     weight: int = 0
     condition: Path | None = None
     hard: bool = False
+    direct: bool = field(init=False, compare=False)
+    """Taking it is calling its URL once, and nothing else."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "direct", not self.node_name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from sampan.gjson.find import exists
 from sampan.gjson.path import Path
 from sampan.router.graph import Node, Step
 from sampan.router.mapping import map_predictions
-from sampan.router.steps import Go, Outcome, RouterError, Walk, Way
+from sampan.router.steps import Call, Go, Outcome, RouterError, Walk, Way
 
 
 def sequence(node: Node, body: bytes, walk: Walk, go: Go) -> Way:
@@ -25,7 +25,10 @@ def sequence(node: Node, body: bytes, walk: Walk, go: Go) -> Way:
             given = map_predictions(given)
         if step.condition is not None and not _holds(step, step.condition, last.body):
             return Outcome(200, last.body)
-        last = yield from go(step, given, walk if index == end else walk.middle)
+        if step.direct:  # most steps: a way of its own would only pass the call on
+            last = yield Call(step, given, walk.ends and index == end)
+        else:
+            last = yield from go(step, given, walk if index == end else walk.middle)
         if step.hard and not last.is_success:
             return last
     return last

@@ -38,7 +38,7 @@ class Run:
 
     def start(self) -> None:
         """Begin. What is answered at once may end it before this returns."""
-        self._advance(None)
+        self._told(None)
 
     def cancel(self) -> None:
         """Call off whatever is under way; `done` is told nothing."""
@@ -49,49 +49,34 @@ class Run:
             self._cancel()
         self._way.close()
 
-    def _advance(self, told: Outcome | list[Outcome] | None) -> None:
+    def _told(self, result: Result | list[Outcome] | None) -> None:
+        """Let the way go on with what came of its last wish, to its next or to its end.
+
+        One function, for it is the path of every call: a frame more is felt.
+        """
+        if self._over:
+            return
+        way = self._way
         try:
-            wanted = self._way.send(told)
+            wanted = way.throw(result) if isinstance(result, RouterError) else way.send(result)
         except StopIteration as end:
             self._end(end.value)
+            return
         except RouterError as error:
             self._end(error)
+            return
         except Exception as error:  # noqa: BLE001  # a client gets an answer whatever broke
             self._end(_broken(error))
-        else:
-            self._go(wanted)
-
-    def _fail(self, error: RouterError) -> None:
-        try:
-            wanted = self._way.throw(error)
-        except StopIteration as end:
-            self._end(end.value)
-        except RouterError as raised:
-            self._end(raised)
-        except Exception as broken:  # noqa: BLE001  # the same
-            self._end(_broken(broken))
-        else:
-            self._go(wanted)
-
-    def _go(self, wanted: Call | Together) -> None:
-        self._turn += 1
-        turn = self._turn
+            return
+        self._turn = turn = self._turn + 1
         if isinstance(wanted, Call):
-            cancel = self._ask(wanted, self._answered)
+            cancel = self._ask(wanted, self._told)
         else:
-            several = Several(wanted, self._ask, self._answered)
+            several = Several(wanted, self._ask, self._told)
             several.start()
             cancel = several.cancel
         if turn == self._turn:  # else it was answered at once, and the next call is under way
             self._cancel = cancel
-
-    def _answered(self, result: Result | list[Outcome]) -> None:
-        if self._over:
-            return
-        if isinstance(result, RouterError):
-            self._fail(result)
-        else:
-            self._advance(result)
 
     def _end(self, result: Result) -> None:
         self._over = True

@@ -70,7 +70,7 @@ def _tell(
     seconds = perf_counter() - began
     if isinstance(result, Answer):
         metrics.count(result.status, seconds)
-        done(Outcome(*result[:4]))
+        done(Outcome(result.status, result.body, result.content_type, result.chunks))
     else:
         metrics.count(result.reason, seconds)
         cause = f'step "{step.key}" of node "{step.node}": {result.message}'

@@ -22,6 +22,7 @@ from sampan.wire.message import Reply, Request, Response
 
 logger = logging.getLogger("sampan.route")
 
+_OWN = (b"/readyz", b"/metrics")
 _READY = Response(200, b"", b"")
 _STOPPING = Response(503, b"shutting down", b"text/plain; charset=utf-8")
 
@@ -40,18 +41,25 @@ class GraphFront:
 
     def submit(self, request: Request, reply: Reply) -> None:
         """Answer a request, now or later; a client that leaves calls its steps off."""
-        if request.target.partition(b"?")[0] == b"/readyz":
-            reply(_STOPPING if self.stopping else _READY)
-            return
-        if request.target == b"/metrics" and request.method == b"GET":
-            reply(Response(200, self._metrics.render(), CONTENT_TYPE))
-            return
+        if request.target.startswith(_OWN):
+            own = self._answer_own(request)
+            if own is not None:
+                reply(own)
+                return
         ask = self._caller.make_ask(self._select(request.headers))
         run = Run(execute(self._walk, request.body), ask, partial(self._answer, reply))
         run.start()
         watch = getattr(reply, "when_gone", None)
         if watch is not None and not run.over:
             watch(run.cancel)
+
+    def _answer_own(self, request: Request) -> Response | None:
+        """Return the answer to what is asked of the router itself."""
+        if request.target.partition(b"?")[0] == b"/readyz":
+            return _STOPPING if self.stopping else _READY
+        if request.target == b"/metrics" and request.method == b"GET":
+            return Response(200, self._metrics.render(), CONTENT_TYPE)
+        return None
 
     def _answer(self, reply: Reply, result: Result) -> None:
         self._metrics.count(result.status)

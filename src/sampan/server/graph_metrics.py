@@ -6,6 +6,7 @@ answer is counted under the reason in the place of a status (`ConnectionRefused`
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from sampan.router.graph import Step
@@ -21,19 +22,28 @@ _FOLD_EVERY = 256  # calls: what is not folded stays small
 class StepMetrics:
     """What is counted of one step."""
 
-    __slots__ = ("codes", "duration", "label")
+    __slots__ = ("_codes", "_fresh", "duration", "label")
 
     def __init__(self, step: Step) -> None:
         self.label = f'node="{_escape(step.node)}",step="{_escape(step.key)}"'
-        self.codes: dict[int | str, int] = {}
+        self._codes: Counter[int | str] = Counter()
+        self._fresh: list[tuple[int | str, float]] = []
         self.duration = Histogram(LATENCY_BUCKETS)
 
     def count(self, code: int | str, seconds: float) -> None:
-        """Count a call that has ended."""
-        self.codes[code] = self.codes.get(code, 0) + 1
-        self.duration.observe(seconds)
-        if self.duration.waiting >= _FOLD_EVERY:
-            self.duration.fold()
+        """Count a call that has ended. A list takes it: the least that a call can pay."""
+        fresh = self._fresh
+        fresh.append((code, seconds))
+        if len(fresh) >= _FOLD_EVERY:
+            self.fold()
+
+    def fold(self) -> Counter[int | str]:
+        """Count what ended since the last time; return all calls by how they ended."""
+        fresh, self._fresh = self._fresh, []
+        self._codes.update(code for code, _ in fresh)
+        self.duration.observe_all(seconds for _, seconds in fresh)
+        self.duration.fold()
+        return self._codes
 
 
 class GraphMetrics:
@@ -63,11 +73,10 @@ class GraphMetrics:
             yield f'{REQUESTS}{{code="{code}"}} {float(value)}'
         yield from _head(STEP_REQUESTS, "counter", "calls of a step by the status of its answer")
         for step in self.steps:
-            for answer, value in step.codes.items():
+            for answer, value in step.fold().items():
                 yield f'{STEP_REQUESTS}{{{step.label},code="{answer}"}} {float(value)}'
         yield from _head(STEP_DURATION, "histogram", "time until a step answered, or failed to")
         for step in self.steps:
-            step.duration.fold()
             yield from step.duration.lines(STEP_DURATION, step.label)
 
 
