@@ -24,6 +24,7 @@ from sampan.server.grpc_call import Call
 from sampan.server.grpc_infer import InferStream, make_inference
 from sampan.server.grpc_reflection import Reflection
 from sampan.server.grpc_stream import Conversation, StreamCall
+from sampan.server.job import Inference
 from sampan.server.model import Headers
 from sampan.wire.calls import Cancel, Channel
 from sampan.wire.message import Reply, Request, Response
@@ -45,8 +46,9 @@ class Unary(NamedTuple):
     act: Callable[[JsonObject], Answered]
 
 
-Method: TypeAlias = "Callable[[bytes], bytes | Coroutine[Any, Any, bytes]]"
-"""A method of another server's interface: a message in, a message out."""
+Method: TypeAlias = "Callable[[bytes], bytes | Coroutine[Any, Any, bytes] | Inference]"
+"""A method of another server's interface: a message in, a message out. An inference is asked of
+its model, and what its `encode` returns is the answer."""
 
 
 class Api(Protocol):
@@ -162,6 +164,10 @@ class Grpc:
             made = own(message)
             if isinstance(made, bytes):
                 call.settle(answer(made))
+            elif isinstance(made, Inference):
+                made.headers, made.gone = call.exchange.request.texts(), call.gone
+                call.exchange.inference = made
+                self._dataplane.infer(made, call.settle)
             else:
                 self._await(made, call)
             return

@@ -6,7 +6,8 @@ As proto3 has it, what is zero, empty or false is not sent, and what is absent r
 from __future__ import annotations
 
 import struct
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeAlias
 
 from sampan.machinery.registry import JsonObject
 from sampan.protocol.errors import InvalidInput
@@ -32,15 +33,20 @@ _WIRE_TYPES = {
 _EMPTY: dict[str, Any] = {STRING: "", BYTES: b"", BOOL: False, FLOAT: 0.0, DOUBLE: 0.0}
 
 
-def decode(name: str, data: bytes) -> JsonObject:
+Tables: TypeAlias = "Mapping[str, tuple[Field, ...]]"
+"""The fields of messages by full name."""
+
+
+def decode(name: str, data: bytes, tables: Tables = MESSAGES) -> JsonObject:
     """Return a message by its full name; InvalidInput where the bytes are none.
 
     Every field is there but members of a oneof and single messages that were not sent.
     """
-    return _decode(MESSAGES[name], data, 0, len(data))
+    return _decode(name, data, 0, len(data), tables)
 
 
-def _decode(table: tuple[Field, ...], data: bytes, at: int, end: int) -> JsonObject:
+def _decode(name: str, data: bytes, at: int, end: int, tables: Tables) -> JsonObject:
+    table = tables[name]
     value: JsonObject = {}
     for field in table:
         if field.repeated:
@@ -56,13 +62,22 @@ def _decode(table: tuple[Field, ...], data: bytes, at: int, end: int) -> JsonObj
             for other in table:
                 if other.choice == field.choice:
                     value.pop(other.name, None)
-        _take(value, field, tag & 7, data, (start, stop))
+        wire_type = tag & 7
+        if field.kind == MESSAGE and wire_type == protobuf.LENGTH:
+            item = _decode(field.of, data, start, stop, tables)
+            if field.repeated:
+                value[field.name].append(item)
+            else:
+                value[field.name] = item
+        else:
+            _take(value, field, wire_type, data, (start, stop))
     return value
 
 
 def _take(
     value: JsonObject, field: Field, wire_type: int, data: bytes, place: tuple[int, int]
 ) -> None:
+    """Take a field that is no message."""
     start, stop = place
     wanted = _WIRE_TYPES.get(field.kind, protobuf.VARINT)
     if field.repeated and wire_type == protobuf.LENGTH and wanted != protobuf.LENGTH:
@@ -87,8 +102,6 @@ def _item(field: Field, data: bytes, start: int, stop: int) -> Any:
         return protobuf.text(data, start, stop)
     if field.kind == BYTES:
         return data[start:stop]
-    if field.kind == MESSAGE:
-        return _decode(MESSAGES[field.of], data, start, stop)
     if field.kind in {FLOAT, DOUBLE}:
         return struct.unpack_from("<f" if field.kind == FLOAT else "<d", data, start)[0]
     return _number(field, start)
@@ -100,14 +113,10 @@ def _number(field: Field, value: int) -> int | bool:
     return protobuf.signed(value) if field.kind.startswith("int") else value
 
 
-def encode(name: str, value: JsonObject) -> bytes:
+def encode(name: str, value: JsonObject, tables: Tables = MESSAGES) -> bytes:
     """Return the bytes of a message by its full name."""
-    return _encode(MESSAGES[name], value)
-
-
-def _encode(table: tuple[Field, ...], value: JsonObject) -> bytes:
     parts: list[bytes] = []
-    for field in table:
+    for field in tables[name]:
         item = value.get(field.name)
         if item is None:
             continue
@@ -115,19 +124,19 @@ def _encode(table: tuple[Field, ...], value: JsonObject) -> bytes:
             packed = b"".join(protobuf.varint(int(number)) for number in item)
             parts.append(protobuf.delimited(field.number, packed) if packed else b"")
         elif field.repeated:
-            parts += [_encode_item(field, one) for one in item]
+            parts += [_encode_item(field, one, tables) for one in item]
         elif item != _EMPTY.get(field.kind, 0) or field.choice:
-            parts.append(_encode_item(field, item))
+            parts.append(_encode_item(field, item, tables))
     return b"".join(parts)
 
 
-def _encode_item(field: Field, item: Any) -> bytes:
+def _encode_item(field: Field, item: Any, tables: Tables) -> bytes:
     if field.kind == STRING:
         return protobuf.delimited(field.number, item.encode())
     if field.kind == BYTES:
         return protobuf.delimited(field.number, item)
     if field.kind == MESSAGE:
-        return protobuf.delimited(field.number, _encode(MESSAGES[field.of], item))
+        return protobuf.delimited(field.number, encode(field.of, item, tables))
     tag = protobuf.varint(field.number << 3 | _WIRE_TYPES.get(field.kind, protobuf.VARINT))
     if field.kind in {FLOAT, DOUBLE}:
         return tag + struct.pack("<f" if field.kind == FLOAT else "<d", item)

@@ -1,6 +1,6 @@
 """Protobuf's text format, as `config.pbtxt` is written, to plain values. Pure.
 
-Read by the tables of `schema`: a field that Triton does not have, or a value that does not fit it,
+Read by tables as those of `schema`: a field that they do not have, or a value that does not fit it,
 is an error with its line. (Protocol Buffers, "Text Format Language Specification".)
 """
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from sampan.machinery.registry import JsonObject
 from sampan.machinery.suggest import suggest
-from sampan.runtimes.triton.schema import ENUMS, MESSAGES, WHOLE, Field
+from sampan.runtimes.triton.schema import ENUMS, MESSAGES, WHOLE, Field, Tables
 
 _TOKEN = re.compile(
     r"""(?P<blank>\s+|\#[^\n]*)
@@ -24,24 +24,25 @@ _TOKEN = re.compile(
 )
 _CLOSING = {"{": "}", "<": ">"}
 _DEEPEST = 32
-"""Messages within messages: `ModelConfig` itself goes five deep."""
+"""Messages within messages: Triton's `ModelConfig` goes five deep."""
 
 
 class PbtxtError(ValueError):
     """Text that is no message of the schema; says the line and what would mend it."""
 
 
-def parse(text: str, message: str) -> JsonObject:
+def parse(text: str, message: str, tables: Tables = MESSAGES) -> JsonObject:
     """Return the fields that are set: numbers, text, truth values, enum names, lists and dicts."""
-    reader = _Reader(text)
+    reader = _Reader(text, tables)
     return reader.message(message, "", 0)
 
 
 class _Reader:
     """Takes the tokens one by one."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, tables: Tables) -> None:
         self._tokens = _split(text)
+        self._tables = tables
         self._at = 0
 
     def _peek(self) -> str:
@@ -58,7 +59,7 @@ class _Reader:
     def message(self, name: str, closing: str, depth: int) -> JsonObject:
         """Read fields up to the closing mark, which is taken."""
         if depth > _DEEPEST:
-            raise self._fail(f"messages nest more than {_DEEPEST} deep; Triton has none so deep")
+            raise self._fail(f"messages nest more than {_DEEPEST} deep; none has to be so deep")
         value: JsonObject = {}
         while self._peek() != closing:
             if not self._peek():
@@ -71,9 +72,9 @@ class _Reader:
 
     def _field(self, value: JsonObject, message: str, depth: int) -> None:
         kind, name = self._tokens[self._at][:2]
-        field = MESSAGES[message].get(name)
+        field = self._tables[message].get(name)
         if kind != "word" or field is None:
-            near = suggest(name, list(MESSAGES[message]))
+            near = suggest(name, list(self._tables[message]))
             mend = f'did you mean "{near}"?' if near else "remove it"
             raise self._fail(f'"{name}" is no field of {message}; {mend}')
         self._next()
@@ -115,7 +116,7 @@ class _Reader:
     def _value(self, field: Field, depth: int) -> Any:
         if field.mapped:
             return self._entry(field, depth)
-        if field.kind in MESSAGES:
+        if field.kind in self._tables:
             closing = _CLOSING.get(self._next()[1])
             if closing is None:
                 self._at -= 1
@@ -139,7 +140,7 @@ class _Reader:
                 self._next()
         if closing is None or self._next()[1] != closing or "key" not in found:
             raise self._fail(f'an entry of "{field.name}" is {{ key: "..." value: ... }}')
-        return found["key"], found.get("value", {} if field.kind in MESSAGES else "")
+        return found["key"], found.get("value", {} if field.kind in self._tables else "")
 
     def _scalar(self, kind: str, name: str) -> Any:
         what, token = self._next()

@@ -7,8 +7,8 @@ that starts with a capital is a message, or an enum where `ENUMS` has it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple, TypeAlias
 
 _CONFIG = {
     "ModelRateLimiter": "resources:1:ModelRateLimiter.Resource* priority:2:uint32",
@@ -176,10 +176,16 @@ def _fields(text: str) -> Iterator[Field]:
         yield Field(name, int(number), kind.strip("{}*"), repeated, mapped)
 
 
-MESSAGES = {
-    name: {field.name: field for field in _fields(text)}
-    for name, text in {**_CONFIG, **_SERVICE}.items()
-}
+Tables: TypeAlias = "Mapping[str, Mapping[str, Field]]"
+"""The fields of messages by message and name."""
+
+
+def make_tables(texts: Mapping[str, str]) -> dict[str, dict[str, Field]]:
+    """Return the tables that texts of the form above stand for."""
+    return {name: {field.name: field for field in _fields(text)} for name, text in texts.items()}
+
+
+MESSAGES = make_tables({**_CONFIG, **_SERVICE})
 """The fields of each message by name."""
 
 ROOT = "ModelConfig"
