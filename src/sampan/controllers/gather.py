@@ -11,7 +11,7 @@ from sampan.machinery.clock import Clock
 from sampan.machinery.errors import NotFound
 from sampan.machinery.registry import JsonObject
 from sampan.machinery.store import Key, Store
-from sampan.plan.observed import NOTHING, Observed
+from sampan.plan.observed import NOTHING
 from sampan.plan.scaling import Scale
 from sampan.plan.service import service_key
 from sampan.plan.types import Gateway, ServiceKey, Snapshot
@@ -52,10 +52,6 @@ class Gathered:
     def deleting(self) -> bool:
         """Whether the service is on its way out."""
         return bool(self.service["metadata"].get("deletionTimestamp"))
-
-    def snapshot_with(self, observed: Observed) -> Snapshot:
-        """Return the snapshot with what was observed after the steps."""
-        return replace(self.snapshot, observed=observed)
 
 
 async def gather(sources: Sources, service: ServiceKey) -> Gathered | None:

@@ -3,12 +3,17 @@
 gather → plan → render → diff → apply → observe → derive status → one status write. What should
 happen is decided in `sampan.plan`; how, by the platform. A reconcile never waits for work to end:
 the platform announces changes, and the decision is made anew.
+
+A spec that is new is answered before anything is done about it: steps may wait for the gateway,
+and whoever applied it wants to read what was decided.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
 from sampan.controllers.autoscaling import Autoscaling
 from sampan.controllers.gather import SERVICES, Gathered, Sources, gather
@@ -47,29 +52,33 @@ class InferenceServiceController:
             return await self._remove(service)
         if gathered.deleting:
             return await self._finish(service, gathered)
-        if FINALIZER not in gathered.service["metadata"].get("finalizers", ()):
-            await self._add_finalizer(gathered.service)
-            return Result()  # the write comes back as a change
         return await self._converge(service, gathered)
 
     async def _converge(self, service: ServiceKey, gathered: Gathered) -> Result:
+        """Answer a new spec, then act; whoever writes the object meanwhile has it decided anew."""
         self._autoscaling.configure(await gather_defaults(self._store))
-        gathered, plan = self._plan(gathered)
-        wake_at = await self._step(service, plan, gathered.snapshot)
-        observed = await self._platform.observe(service)
-        await self._write_status(gathered.snapshot_with(observed), plan, observed)
+        snapshot, plan = self._plan(gathered.snapshot)
+        try:
+            if _is_new(snapshot.service):
+                snapshot = await self._write_status(snapshot, plan, snapshot.observed)
+            if FINALIZER not in snapshot.service["metadata"].get("finalizers", ()):
+                snapshot = replace(snapshot, service=await self._add_finalizer(snapshot.service))
+            wake_at = await self._step(service, plan, snapshot)
+            observed = await self._platform.observe(service)
+            await self._write_status(replace(snapshot, observed=observed), plan, observed)
+        except (Conflict, NotFound):
+            return Result()  # changed meanwhile: that change is reconciled next
         return Result(wake_at or None)
 
-    def _plan(self, gathered: Gathered) -> tuple[Gathered, Plan]:
+    def _plan(self, snapshot: Snapshot) -> tuple[Snapshot, Plan]:
         """Return what should run; made anew where its autoscalers want another size of it."""
-        snapshot = gathered.snapshot
         plan = build_plan(snapshot)
         mode = deployment_mode(snapshot.service, snapshot.config.default_deployment_mode)
         scales = self._autoscaling.note(plan, snapshot.observed, mode)
         if scales == snapshot.scales:
-            return gathered, plan
+            return snapshot, plan
         snapshot = replace(snapshot, scales=scales)
-        return replace(gathered, snapshot=snapshot), build_plan(snapshot)
+        return snapshot, build_plan(snapshot)
 
     async def _step(self, service: ServiceKey, plan: Plan, snapshot: Snapshot) -> float:
         """Render, diff and apply; returns when to look again though nothing changes (0: never).
@@ -84,26 +93,29 @@ class InferenceServiceController:
             await platform.apply(service, step)
         return difference.wake_at
 
-    async def _write_status(self, snapshot: Snapshot, plan: Plan, observed: Observed) -> None:
+    async def _write_status(self, snapshot: Snapshot, plan: Plan, observed: Observed) -> Snapshot:
+        """Write the status where it changes; return the snapshot with the service as it is now.
+
+        Raises Conflict and NotFound.
+        """
         before = dict(snapshot.service.get("status") or {})
         after = derive_status(snapshot, plan, observed)
+        stored: Mapping[str, Any] = snapshot.service
         if after != before:
             changed = {**snapshot.service, "status": after}
-            try:
-                await self._store.update_status(SERVICES, changed)
-            except (Conflict, NotFound):
-                return  # changed meanwhile: that change is reconciled next
+            stored = await self._store.update_status(SERVICES, changed)
         scaling = scaling_warnings(snapshot, plan, self._autoscaling.defaults)
         warnings = (*scaling, *self._platform.warnings(plan))
         for event in derive_events(before, after, plan, observed, warnings):
             await self._recorder.record(snapshot.service, event)
+        return replace(snapshot, service=stored)
 
-    async def _add_finalizer(self, obj: JsonObject) -> None:
+    async def _add_finalizer(self, obj: Mapping[str, Any]) -> JsonObject:
+        """Return the service with our finalizer, as stored; raises Conflict and NotFound."""
         metadata = obj["metadata"]
         finalizers = [*metadata.get("finalizers", ()), FINALIZER]
         changed = {**obj, "metadata": {**metadata, "finalizers": finalizers}}
-        with suppress(NotFound):  # deleted meanwhile: that change is reconciled next
-            await self._store.update(SERVICES, changed)
+        return await self._store.update(SERVICES, changed)
 
     async def _finish(self, service: ServiceKey, gathered: Gathered) -> Result:
         """Stop what runs for a service that is being deleted, then let it go."""
@@ -129,3 +141,9 @@ class InferenceServiceController:
         for step in difference.steps:
             await platform.apply(service, step)
         return Result(difference.wake_at or None)
+
+
+def _is_new(service: Mapping[str, Any]) -> bool:
+    """Tell whether the spec is one that the status says nothing of yet. Pure."""
+    told = (service.get("status") or {}).get("observedGeneration")
+    return bool(told != service["metadata"].get("generation"))
