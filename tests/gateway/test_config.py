@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 from dataclasses import replace
@@ -13,12 +14,14 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from sampan.gateway import config
+from sampan.gateway.binary import decode_resources
 from sampan.gateway.config_clusters import make_cluster
 from sampan.gateway.config_routes import make_routes
 from sampan.gateway.envoy import envoy_binary
+from sampan.gateway.rendering import Rendering, make_clusters_file
 from sampan.gateway.settings import GatewaySettings, validate_settings
 from sampan.gateway.table import Cluster, Endpoint, RouteTable, Share, TableRoute
-from sampan.gateway.validation import select_valid
+from sampan.gateway.validation import Validation, select_valid
 
 SETTINGS = GatewaySettings()
 CLUSTER = Cluster("default/iris/v1", (Endpoint("127.0.0.1", 9000),), "/v2/health/ready")
@@ -28,10 +31,15 @@ ROUTE = TableRoute(
 TABLE = RouteTable((ROUTE,), (CLUSTER,))
 
 
+def hosts_of(table: RouteTable, *, starting: bool = False) -> dict[str, dict]:
+    """Virtual hosts by name."""
+    hosts = make_routes(table, SETTINGS, starting=starting)["virtual_hosts"]
+    return {host["name"]: host for host in hosts}
+
+
 def routes_of(table: RouteTable, *, starting: bool = False) -> dict[str, list[dict]]:
     """Routes by the name of their virtual host."""
-    hosts = make_routes(table, SETTINGS, starting=starting)["virtual_hosts"]
-    return {host["name"]: host["routes"] for host in hosts}
+    return {name: host["routes"] for name, host in hosts_of(table, starting=starting).items()}
 
 
 class TestHolding:
@@ -79,12 +87,14 @@ class TestRoutes:
         )
 
     def test_kserves_identity_headers_replace_what_a_client_sent(self) -> None:
-        headers = routes_of(TABLE)["default/iris"][0]["request_headers_to_add"]
-        assert {h["header"]["key"]: h["header"]["value"] for h in headers} == {
-            "KServe-Isvc-Name": "iris",
-            "KServe-Isvc-Namespace": "default",
-        }
-        assert {h["append_action"] for h in headers} == {"OVERWRITE_IF_EXISTS_OR_ADD"}
+        found = hosts_of(TABLE)
+        for holder in (found["default/iris"], *found["by-path"]["routes"][:2]):
+            headers = holder["request_headers_to_add"]
+            assert {h["header"]["key"]: h["header"]["value"] for h in headers} == {
+                "KServe-Isvc-Name": "iris",
+                "KServe-Isvc-Namespace": "default",
+            }
+            assert {h["append_action"] for h in headers} == {"OVERWRITE_IF_EXISTS_OR_ADD"}
 
     @pytest.mark.parametrize(
         ("own", "rendered"),
@@ -97,8 +107,9 @@ class TestRoutes:
         assert (action["timeout"], action["idle_timeout"]) == ("0s", rendered)
 
     def test_only_what_was_not_sent_is_sent_again(self) -> None:
-        policy = routes_of(TABLE)["default/iris"][0]["route"]["retry_policy"]
-        assert policy["retry_on"] == "connect-failure,refused-stream,reset-before-request"
+        for name in ("default/iris", "by-path"):
+            policy = hosts_of(TABLE)[name]["retry_policy"]
+            assert policy["retry_on"] == "connect-failure,refused-stream,reset-before-request"
 
     def test_a_route_without_shares_answers_503_with_its_reason(self) -> None:
         table = RouteTable((replace(ROUTE, shares=(), unavailable="the model loads"),))
@@ -152,9 +163,11 @@ class TestClusters:
         assert ports == [1, 2]
 
     def test_clusters_of_an_earlier_table_are_kept_until_they_are_let_go(self) -> None:
-        old = {"name": "old/one"}
-        both = json.loads(config.render_clusters(TABLE, SETTINGS, (old,)).body)
-        assert [r["name"] for r in both["resources"]] == [CLUSTER.name, "old/one"]
+        old = Rendering(SETTINGS).clusters(
+            replace(TABLE, clusters=(replace(CLUSTER, name="old/one"),))
+        )
+        file = make_clusters_file(Rendering(SETTINGS).clusters(TABLE), old)
+        assert [name for name, _ in decode_resources(file.body)] == [CLUSTER.name, "old/one"]
 
 
 class TestFiles:
@@ -162,13 +175,12 @@ class TestFiles:
         moved = replace(CLUSTER, endpoints=(Endpoint("127.0.0.1", 9001),))
         other = replace(CLUSTER, name="default/other/v1")
         before, after = RouteTable((ROUTE,), (CLUSTER, other)), RouteTable((ROUTE,), (moved, other))
-        assert config.render_routes(before, SETTINGS) == config.render_routes(after, SETTINGS)
-        one, two = (
-            json.loads(config.render_clusters(table, SETTINGS).body) for table in (before, after)
-        )
-        assert one["version_info"] != two["version_info"]
-        assert one["resources"][0] != two["resources"][0]
-        assert one["resources"][1] == two["resources"][1]
+        rendering = Rendering(SETTINGS)
+        assert rendering.routes(before) == rendering.routes(after)
+        one, two = (rendering.clusters(table) for table in (before, after))
+        assert make_clusters_file(one).version != make_clusters_file(two).version
+        assert one[CLUSTER.name] != two[CLUSTER.name]
+        assert one[other.name] is two[other.name]
 
     def test_the_admin_interface_is_a_private_socket(self) -> None:
         admin = json.loads(config.render_bootstrap("/x"))["admin"]
@@ -269,8 +281,22 @@ def tables(draw: st.DrawFn) -> RouteTable:
 @given(tables())
 def test_what_is_made_well_is_taken_whole_and_renders_the_same_twice(table: RouteTable) -> None:
     assert select_valid(table) == (table, ())
-    assert config.render_routes(table, SETTINGS) == config.render_routes(table, SETTINGS)
-    assert config.render_clusters(table, SETTINGS) == config.render_clusters(table, SETTINGS)
+    assert Rendering(SETTINGS).routes(table) == Rendering(SETTINGS).routes(table)
+
+
+@given(st.lists(tables(), min_size=2, max_size=4))
+def test_what_is_kept_of_one_table_changes_nothing_of_the_next(found: list[RouteTable]) -> None:
+    rendering, validation = Rendering(SETTINGS), Validation()
+    mixed = [
+        RouteTable((*one.routes, *other.routes[:1]), (*one.clusters, *other.clusters[:2]))
+        for one, other in itertools.pairwise(found)
+    ]
+    for table in (*found, *mixed, *found):
+        valid, refusals = validation.select(table)
+        assert (valid, refusals) == select_valid(table)
+        fresh = Rendering(SETTINGS)
+        assert rendering.routes(valid) == fresh.routes(valid)
+        assert rendering.clusters(valid) == fresh.clusters(valid)
 
 
 def static_bootstrap(table: RouteTable, folder: Path, settings: GatewaySettings) -> bytes:

@@ -18,12 +18,16 @@ import httpx
 import pytest
 
 from sampan.gateway.ask import Address, ask
-from sampan.gateway.config import ROUTES_FILE, ConfigFile, render_listeners, render_routes
+from sampan.gateway.binary import encode_resource, encode_resources, encode_version
+from sampan.gateway.config import ROUTES_FILE, ConfigFile, render_listeners
+from sampan.gateway.config_routes import make_routes
 from sampan.gateway.envoy import first_complaint, stop_left_behind
 from sampan.gateway.errors import GatewayError
 from sampan.gateway.listener import Gateway
+from sampan.gateway.messages_routes import ROUTE_MESSAGES, ROUTES_TYPE
 from sampan.gateway.ports import observe_twin_addresses
 from sampan.gateway.process import Identity, is_running, observe_identity
+from sampan.gateway.rendering import Rendering
 from sampan.gateway.settings import GatewaySettings
 from sampan.gateway.table import Cluster, RouteTable, Share, TableRoute
 
@@ -158,10 +162,11 @@ class TestChange:
         await gateway.apply(make_table(await make_backend()))
         folder = tmp_path / "gateway"
         good = (folder / ROUTES_FILE).read_bytes()
-        file = render_routes(RouteTable(), gateway.settings)
-        routes = json.loads(file.body)
-        routes["resources"][0]["virtual_hosts"][0]["domains"] = ["same", "same"]
-        bad = ConfigFile(file.path, "bad", file.stat, json.dumps(routes).encode())
+        routes = make_routes(RouteTable(), gateway.settings, starting=False)
+        routes["virtual_hosts"][0]["domains"] = ["same", "same"]
+        body = encode_resources(ROUTES_TYPE, [encode_resource(routes, ROUTE_MESSAGES)])
+        stat = Rendering(gateway.settings).routes(RouteTable()).stat
+        bad = ConfigFile(ROUTES_FILE, "bad", stat, encode_version("bad") + body)
         with pytest.raises(GatewayError, match="Duplicate entry of domain same") as raised:
             await gateway._delivery.deliver([bad])
         assert raised.value.reason == "ConfigRejected"

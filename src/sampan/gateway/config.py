@@ -12,14 +12,8 @@ from dataclasses import dataclass
 
 import orjson
 
-from sampan.gateway.config_clusters import make_cluster
-from sampan.gateway.config_listener import (
-    FRONT,
-    STAT_PREFIX,
-    make_component_listener,
-    make_listener,
-)
-from sampan.gateway.config_routes import ROUTES, make_component_routes, make_routes
+from sampan.gateway.config_listener import FRONT, make_component_listener, make_listener
+from sampan.gateway.config_routes import ROUTES, make_component_host
 from sampan.gateway.held import make_activator_cluster
 from sampan.gateway.settings import GatewaySettings
 from sampan.gateway.table import RouteTable
@@ -29,8 +23,9 @@ BOOTSTRAP = "bootstrap.json"
 ADMIN = "admin.sock"
 ACCESS_LOG = "access.log"
 LISTENERS_FILE = "listeners.json"
-ROUTES_FILE = "routes.json"
-CLUSTERS_FILE = "clusters.json"
+# Envoy tells by the ending that these are bytes of Protocol Buffers.
+ROUTES_FILE = "routes.pb"
+CLUSTERS_FILE = "clusters.pb"
 
 _CLUSTER_STATS = (
     "upstream_rq_(active|pending_active|total|timeout|[1-5]xx)|upstream_cx_active"
@@ -106,7 +101,9 @@ def render_listeners(settings: GatewaySettings, folder: str, doors: Doors = Door
     rds = {"route_config_name": ROUTES, "config_source": _source(folder, ROUTES_FILE)}
     listener = make_listener(settings, doors.also, rds, access_log)
     made = [listener, *doors.components]
-    return _file(LISTENERS_FILE, "listener_manager.lds.version_text", made)
+    version = make_version(orjson.dumps(made, option=orjson.OPT_SORT_KEYS))
+    body = orjson.dumps({"version_info": version, "resources": made})
+    return ConfigFile(LISTENERS_FILE, version, "listener_manager.lds.version_text", body)
 
 
 def make_component_listeners(
@@ -117,8 +114,7 @@ def make_component_listeners(
         make_component_listener(
             settings.host,
             component.port,
-            f"{route.name}/{component.name}",
-            make_component_routes(route, component, settings),
+            make_component_host(route, component, ("*",), settings),
         )
         for route in table.routes
         for component in route.components
@@ -131,27 +127,6 @@ def is_front(listener: JsonObject) -> bool:
     return bool(listener["name"] == FRONT)
 
 
-def render_routes(
-    table: RouteTable, settings: GatewaySettings, *, starting: bool = False
-) -> ConfigFile:
-    """Return the RDS file. `starting`: answer 503, not 404, where no route matches."""
-    routes = make_routes(table, settings, starting=starting)
-    return _file(ROUTES_FILE, f"http.{STAT_PREFIX}.rds.{ROUTES}.version_text", [routes])
-
-
-def render_clusters(
-    table: RouteTable, settings: GatewaySettings, keep: tuple[JsonObject, ...] = ()
-) -> ConfigFile:
-    """Return the CDS file: the clusters of the table, then those of `keep` that it lacks.
-
-    `keep` are resources that an earlier table rendered: they stay until no route names them.
-    """
-    names = {cluster.name for cluster in table.clusters}
-    made = [make_cluster(cluster, settings) for cluster in table.clusters]
-    kept = [resource for resource in keep if resource["name"] not in names]
-    return _file(CLUSTERS_FILE, "cluster_manager.cds.version_text", [*made, *kept])
-
-
 def _source(folder: str, path: str) -> JsonObject:
     return {
         "path_config_source": {"path": f"{folder}/{path}"},
@@ -159,8 +134,6 @@ def _source(folder: str, path: str) -> JsonObject:
     }
 
 
-def _file(path: str, stat: str, resources: list[JsonObject]) -> ConfigFile:
-    text = orjson.dumps(resources, option=orjson.OPT_SORT_KEYS)
-    version = hashlib.sha256(text).hexdigest()[:16]
-    body = orjson.dumps({"version_info": version, "resources": resources})
-    return ConfigFile(path, version, stat, body)
+def make_version(content: bytes) -> str:
+    """Return the version of what a file names."""
+    return hashlib.sha256(content).hexdigest()[:16]

@@ -7,11 +7,11 @@ that changes is warmed beside its predecessor, whose requests on their way are f
 
 from __future__ import annotations
 
+from sampan.gateway.messages_clusters import CLUSTER_TYPE
 from sampan.gateway.settings import GatewaySettings
 from sampan.gateway.table import Cluster, Endpoint
 from sampan.machinery.registry import JsonObject
 
-CLUSTER_TYPE = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
 _HTTP_TYPE = "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 # Upstream's servers close a connection that was idle for 5 s (uvicorn); whoever closes second may

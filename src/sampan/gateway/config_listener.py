@@ -38,16 +38,15 @@ def make_listener(
     }
 
 
-def make_component_listener(
-    host: str, port: int, name: str, routes: list[JsonObject]
-) -> JsonObject:
+def make_component_listener(host: str, port: int, virtual_host: JsonObject) -> JsonObject:
     """Return the address of a component for the service's other components.
 
-    Its routes stand in it, so that whatever host a request names, it goes nowhere else: one that a
-    transformer forwards with the headers of its own must not come back to the transformer.
+    Its routes (`virtual_host`, of every domain) stand in it, so that whatever host a request names,
+    it goes nowhere else: one that a transformer forwards with the headers of its own must not come
+    back to the transformer.
     """
-    hosts = {"name": name, "domains": ["*"], "routes": routes}
-    config = {"name": name, "virtual_hosts": [hosts]}
+    name = virtual_host["name"]
+    config = {"name": name, "virtual_hosts": [virtual_host]}
     manager = {
         "name": "envoy.filters.network.http_connection_manager",
         "typed_config": _make_manager({"route_config": config}, "components", ""),

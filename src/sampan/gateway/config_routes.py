@@ -1,19 +1,23 @@
-"""Routes: a table to Envoy's RouteConfiguration (RDS). Pure."""
+"""Routes: a table to Envoy's RouteConfiguration (RDS). Pure.
+
+A service is rendered by itself (`make_hosts`, `make_paths`), so that what has not changed need not
+be rendered again; `make_frame` joins them.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from sampan.gateway.held import HOLD_SECONDS, make_hold
+from sampan.gateway.messages_routes import ROUTES_TYPE
 from sampan.gateway.settings import GatewaySettings
 from sampan.gateway.table import ComponentRoute, RouteTable, Share, TableRoute
 from sampan.gateway.validation import RESERVED_HOSTS
 from sampan.machinery.registry import JsonObject
 
 ROUTES = "routes"
-TYPE = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
 
 # Long enough for any explanation; Envoy refuses a whole table for one body above its limit.
 _BODY_LIMIT = 16 * 1024
@@ -44,54 +48,63 @@ def make_routes(table: RouteTable, settings: GatewaySettings, *, starting: bool)
 
     `starting`: the table is not known yet, and whatever no route takes is answered 503, not 404.
     """
-    rest = _starting() if starting else _unknown(table.routes)
-    by_path = [r for route in table.routes for r in _by_path(route, settings)]
+    hosts = [host for route in table.routes for host in make_hosts(route, settings)]
+    paths = [entry for route in table.routes for entry in make_paths(route, settings)]
+    return make_frame(hosts, paths, make_last(table.routes, starting=starting))
+
+
+def make_frame(
+    hosts: Sequence[JsonObject | bytes], paths: Sequence[JsonObject | bytes], last: JsonObject
+) -> JsonObject:
+    """Return the RouteConfiguration of what services have of it, as JSON or in Envoy's bytes.
+
+    `last` is the route of whatever no service takes.
+    """
+    by_path = {
+        "name": "by-path",
+        "domains": sorted(RESERVED_HOSTS),
+        "routes": [*paths, last],
+        "retry_policy": _RETRY,
+    }
     return {
-        "@type": TYPE,
+        "@type": ROUTES_TYPE,
         "name": ROUTES,
         "ignore_port_in_host_matching": True,
         "max_direct_response_body_size_bytes": 4 * _BODY_LIMIT,
         "virtual_hosts": [
-            *(_by_host(route, settings) for route in table.routes if route.hosts),
-            *(
-                _component_by_host(route, component, settings)
-                for route in table.routes
-                for component in route.components
-                if component.hosts
-            ),
-            {
-                "name": "by-path",
-                "domains": sorted(RESERVED_HOSTS),
-                "routes": [*by_path, rest],
-            },
-            {"name": "unknown", "domains": ["*"], "routes": [rest]},
+            *hosts,
+            by_path,
+            {"name": "unknown", "domains": ["*"], "routes": [last]},
         ],
     }
 
 
-def _by_host(route: TableRoute, settings: GatewaySettings) -> JsonObject:
-    """Return the virtual host of a service: all of its hosts, all paths."""
-    return {
-        "name": route.name,
-        "domains": list(dict.fromkeys(host.lower() for host in route.hosts)),
-        "routes": list(_to_service(route, {"prefix": "/"}, {}, settings)),
-    }
+def make_last(routes: Sequence[TableRoute], *, starting: bool) -> JsonObject:
+    """Return the answer to whatever no service takes: 404, or 503 while none is known yet."""
+    return _starting() if starting else _unknown(routes)
 
 
-def _component_by_host(
-    route: TableRoute, component: ComponentRoute, settings: GatewaySettings
+def make_hosts(route: TableRoute, settings: GatewaySettings) -> list[JsonObject]:
+    """Return the virtual hosts of a service and of its components: their hosts, all paths."""
+    made = []
+    if route.hosts:
+        entries = list(_to_service(route, {"prefix": "/"}, {}, settings))
+        made.append(_make_host(route, route.name, route.hosts, entries))
+    made += [
+        make_component_host(route, component, component.hosts, settings)
+        for component in route.components
+        if component.hosts
+    ]
+    return made
+
+
+def make_component_host(
+    route: TableRoute,
+    component: ComponentRoute,
+    domains: Sequence[str],
+    settings: GatewaySettings,
 ) -> JsonObject:
-    return {
-        "name": f"{route.name}/{component.name}",
-        "domains": list(dict.fromkeys(host.lower() for host in component.hosts)),
-        "routes": make_component_routes(route, component, settings),
-    }
-
-
-def make_component_routes(
-    route: TableRoute, component: ComponentRoute, settings: GatewaySettings
-) -> list[JsonObject]:
-    """Return the routes of a component: all paths, by its own timeout."""
+    """Return the virtual host of a component for these domains: all paths, by its own timeout."""
     own = replace(
         route,
         shares=component.shares,
@@ -99,18 +112,36 @@ def make_component_routes(
         timeout_seconds=component.timeout_seconds,
         components=(),
     )
-    return list(_to_service(own, {"prefix": "/"}, {}, settings))
+    entries = list(_to_service(own, {"prefix": "/"}, {}, settings))
+    return _make_host(route, f"{route.name}/{component.name}", domains, entries)
 
 
-def _by_path(route: TableRoute, settings: GatewaySettings) -> Iterable[JsonObject]:
-    """Yield the routes of the path form: the prefix is replaced by `/`.
+def _make_host(
+    route: TableRoute, name: str, domains: Sequence[str], routes: list[JsonObject]
+) -> JsonObject:
+    """Return a virtual host. What all of its routes have stands here, which Envoy reads sooner."""
+    return {
+        "name": name,
+        "domains": list(dict.fromkeys(host.lower() for host in domains)),
+        "routes": routes,
+        "request_headers_to_add": _make_identity(route),
+        "retry_policy": _RETRY,
+    }
+
+
+def make_paths(route: TableRoute, settings: GatewaySettings) -> list[JsonObject]:
+    """Return the routes of the path form, where all services share a host: `/` for the prefix.
 
     Two matches, because Envoy's separated prefix would turn `/serving/ns/name/v1` into `//v1`.
     """
     prefix = route.path_prefix
     rewrite = {"prefix_rewrite": "/"}
-    yield from _to_service(route, {"prefix": f"{prefix}/"}, rewrite, settings)
-    yield from _to_service(route, {"path": prefix}, rewrite, settings)
+    entries = [
+        *_to_service(route, {"prefix": f"{prefix}/"}, rewrite, settings),
+        *_to_service(route, {"path": prefix}, rewrite, settings),
+    ]
+    identity = {"request_headers_to_add": _make_identity(route)}
+    return [entry | identity if "route" in entry else entry for entry in entries]
 
 
 def _to_service(
@@ -121,10 +152,10 @@ def _to_service(
             yield _explained(route, component, match, settings)
     if route.grpc_shares:
         action = {**_action(route.grpc_shares, route, settings), **rewrite}
-        yield _with_identity(route, {"match": {**match, "grpc": {}}, "route": action})
+        yield {"match": {**match, "grpc": {}}, "route": action}
     if route.shares:
         action = {**_action(route.shares, route, settings), **rewrite}
-        yield _with_identity(route, {"match": match, "route": action})
+        yield {"match": match, "route": action}
     else:
         yield _unavailable(route, match)
 
@@ -140,7 +171,7 @@ def _explained(
         pattern = {"regex": f"^{prefix}"}
         action |= {"regex_rewrite": {"pattern": pattern, "substitution": ""}}
     found = {"safe_regex": {"regex": rf"{prefix}{_EXPLAIN}"}}
-    return _with_identity(route, {"match": found, "route": action})
+    return {"match": found, "route": action}
 
 
 def _action(shares: tuple[Share, ...], route: TableRoute, settings: GatewaySettings) -> JsonObject:
@@ -150,7 +181,6 @@ def _action(shares: tuple[Share, ...], route: TableRoute, settings: GatewaySetti
         "weighted_clusters": {"clusters": clusters},
         "timeout": "0s",
         "idle_timeout": f"{_silence(shares, route, settings)}s",
-        "retry_policy": _RETRY,
     }
 
 
@@ -171,20 +201,17 @@ def _silence(shares: tuple[Share, ...], route: TableRoute, settings: GatewaySett
     return held + timeout
 
 
-def _with_identity(route: TableRoute, entry: JsonObject) -> JsonObject:
-    """Return the route with the headers that KServe's ingress sets on every request."""
+def _make_identity(route: TableRoute) -> list[JsonObject]:
+    """Return the headers that KServe's ingress sets on every request."""
     namespace, name = route.name.split("/")
     headers = {"KServe-Isvc-Name": name, "KServe-Isvc-Namespace": namespace}
-    return {
-        **entry,
-        "request_headers_to_add": [
-            {
-                "header": {"key": key, "value": value},
-                "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
-            }
-            for key, value in headers.items()
-        ],
-    }
+    return [
+        {
+            "header": {"key": key, "value": value},
+            "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+        }
+        for key, value in headers.items()
+    ]
 
 
 def _unavailable(route: TableRoute, match: JsonObject) -> JsonObject:
@@ -208,7 +235,7 @@ def _starting() -> JsonObject:
     }
 
 
-def _unknown(routes: tuple[TableRoute, ...]) -> JsonObject:
+def _unknown(routes: Sequence[TableRoute]) -> JsonObject:
     """Return the last route: 404 that names what was asked for and what there is."""
     text = 'no service answers for host "%REQ(:AUTHORITY)%" and path "%PATH(NQ:PATH)%"; ' + _known(
         routes
@@ -222,7 +249,7 @@ def _unknown(routes: tuple[TableRoute, ...]) -> JsonObject:
     }
 
 
-def _known(routes: tuple[TableRoute, ...]) -> str:
+def _known(routes: Sequence[TableRoute]) -> str:
     if not routes:
         return 'there is no service yet: "sampan apply -f FILE" makes one'
     names = ", ".join(f'"{route.name}"' for route in routes[:_NAMES_SHOWN])

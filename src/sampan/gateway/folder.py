@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import orjson
 
+from sampan.gateway.binary import decode_resources
 from sampan.gateway.config import ADMIN, CLUSTERS_FILE, LISTENERS_FILE, ConfigFile, is_front
 from sampan.gateway.errors import GatewayError
 from sampan.machinery.registry import JsonObject
+from sampan.protocol.errors import InvalidInput
 
 # A Unix socket's path has 108 bytes on Linux (104 on macOS), the end mark included.
 _SOCKET_PATH_LIMIT = 103
@@ -63,21 +66,24 @@ class Folder:
         self.write(file.path, file.body)
         return True
 
-    def clusters(self) -> tuple[JsonObject, ...]:
-        """Return the CDS resources that stand on disk, whoever wrote them."""
-        return self._resources(CLUSTERS_FILE)
+    def clusters(self) -> Mapping[str, bytes]:
+        """Return the CDS resources that stand on disk by name, whoever wrote them."""
+        try:
+            return dict(decode_resources(self.read(CLUSTERS_FILE) or b""))
+        except InvalidInput:
+            return {}
 
     def component_listeners(self) -> tuple[JsonObject, ...]:
         """Return the listeners of components that stand on disk, whoever wrote them."""
-        return tuple(one for one in self._resources(LISTENERS_FILE) if not is_front(one))
+        return tuple(one for one in self._listeners() if not is_front(one))
 
     def component_ports(self) -> frozenset[int]:
         """Return the ports of those listeners."""
         addresses = (one["address"]["socket_address"] for one in self.component_listeners())
         return frozenset(address["port_value"] for address in addresses)
 
-    def _resources(self, path: str) -> tuple[JsonObject, ...]:
-        body = self.read(path)
+    def _listeners(self) -> tuple[JsonObject, ...]:
+        body = self.read(LISTENERS_FILE)
         try:
             return tuple(orjson.loads(body)["resources"]) if body else ()
         except (orjson.JSONDecodeError, KeyError):

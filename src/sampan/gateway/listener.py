@@ -7,6 +7,7 @@ Thin: which files there are is decided in `sampan.gateway.config`, which routes 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +22,7 @@ from sampan.gateway.config import (
     Doors,
     make_component_listeners,
     render_bootstrap,
-    render_clusters,
     render_listeners,
-    render_routes,
 )
 from sampan.gateway.delivery import Delivery
 from sampan.gateway.envoy import (
@@ -38,9 +37,10 @@ from sampan.gateway.folder import folder_of
 from sampan.gateway.health import Health, make_health
 from sampan.gateway.held import SOCKET
 from sampan.gateway.ports import is_port_free, observe_port_holder, observe_twin_addresses
+from sampan.gateway.rendering import Rendering, make_clusters_file
 from sampan.gateway.settings import GatewaySettings, validate_settings
 from sampan.gateway.table import RouteTable, TableRoute
-from sampan.gateway.validation import Refusal, select_ports, select_valid
+from sampan.gateway.validation import Refusal, Validation, select_ports
 from sampan.machinery.clock import Clock, SystemClock
 
 # Seconds before each restart of an Envoy that keeps ending; a run of 10 s starts the row anew.
@@ -95,6 +95,10 @@ class Gateway:
         self._folder = folder_of(state_dir)
         self._envoy = Envoy(self._folder)
         self._delivery = Delivery(self._folder, self._envoy, self._clock)
+        self._rendering = Rendering(self.settings)
+        self._validation = Validation()
+        self._clusters: Mapping[str, bytes] | None = None
+        """Those that Envoy was last given, by name; None where only the folder knows."""
         self._command: tuple[str, ...] = ()
         self._twins: tuple[str, ...] = ()
         self._bootstrap = render_bootstrap(str(self._folder.root))
@@ -146,7 +150,7 @@ class Gateway:
         async with self._applying:
             if self._applied and self._applied[0] == table:
                 return self._applied[1]
-            valid, refused = select_valid(table)
+            valid, refused = self._validation.select(table)
             valid, taken = select_ports(valid, self._may_listen)
             refusals = (*refused, *taken)
             # Nothing is known of what Envoy serves if this is cancelled or refused half-way.
@@ -228,8 +232,8 @@ class Gateway:
         self._check_port()
         folder = str(self._folder.root)
         listeners = render_listeners(self.settings, folder, Doors(self._twins))
-        routes = render_routes(RouteTable(), self.settings, starting=True)
-        clusters = render_clusters(RouteTable(), self.settings)
+        routes = self._rendering.routes(RouteTable(), starting=True)
+        clusters = make_clusters_file({})
         for file in (listeners, routes, clusters):
             self._folder.write_changed(file)
         mark = self._envoy.log_size()
@@ -253,16 +257,19 @@ class Gateway:
         components, which hold routes too, then the removal of clusters that none names any more:
         at no moment does a route lead nowhere.
         """
-        both = render_clusters(table, self.settings, self._folder.clusters())
+        before, self._clusters = self._clusters, None
+        clusters = self._rendering.clusters(table)
+        keep = self._folder.clusters() if before is None else before
         if self.follower:
             self.follower.leaving(table)
-        await self._delivery.deliver([both])
+        await self._delivery.deliver([make_clusters_file(clusters, keep)])
         if self.follower:
             self.follower.reached(table)
         doors = Doors(self._twins, make_component_listeners(table, self.settings))
         listeners = render_listeners(self.settings, str(self._folder.root), doors)
-        await self._delivery.deliver([render_routes(table, self.settings), listeners])
-        await self._delivery.deliver([render_clusters(table, self.settings)])
+        await self._delivery.deliver([self._rendering.routes(table), listeners])
+        await self._delivery.deliver([make_clusters_file(clusters)])
+        self._clusters = clusters
 
     async def _keep(self) -> None:
         """Start Envoy again whenever it ends; it finds its last configuration on disk."""

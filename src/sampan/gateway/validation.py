@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from sampan.gateway.table import Cluster, ComponentRoute, RouteTable, TableRoute
+from sampan.gateway.kept import Kept
+from sampan.gateway.table import Cluster, ComponentRoute, RouteTable, Share, TableRoute
 
 RESERVED_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
 """Hosts under which every service is reachable by its path; no service may claim one."""
@@ -30,27 +31,55 @@ class Refusal:
     message: str
 
 
-def select_valid(table: RouteTable) -> tuple[RouteTable, tuple[Refusal, ...]]:
-    """Return the part of the table that can be served, and what was left out of it.
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """What can be said of a route or cluster by itself: its mistakes, and what it claims."""
 
-    Where two claim one name, host or prefix, the first in the table keeps it.
-    """
-    refusals: list[Refusal] = []
-    clusters: dict[str, Cluster] = {}
-    for cluster in table.clusters:
-        found = list(_cluster_mistakes(cluster, clusters))
-        refusals += [Refusal(cluster.name, message) for message in found]
-        if not found:
-            clusters[cluster.name] = cluster
-    routes: list[TableRoute] = []
-    claims: dict[str, str] = {}
-    for route in table.routes:
-        found = list(_route_mistakes(route, claims, clusters))
-        refusals += [Refusal(route.name, message) for message in found]
-        if not found:
-            routes.append(route)
-            claims |= dict.fromkeys(_claims(route), route.name)
-    return RouteTable(tuple(routes), tuple(clusters.values())), tuple(refusals)
+    mistakes: tuple[str, ...]
+    claims: tuple[str, ...] = ()
+
+
+class Validation:
+    """Looks through tables one after another; what is as before is not looked at again."""
+
+    def __init__(self) -> None:
+        self._clusters: Kept[Cluster, _Form] = Kept(
+            lambda cluster: _Form(tuple(_cluster_mistakes(cluster)))
+        )
+        self._routes: Kept[TableRoute, _Form] = Kept(
+            lambda route: _Form(tuple(_route_mistakes(route)), _claims(route))
+        )
+
+    def select(self, table: RouteTable) -> tuple[RouteTable, tuple[Refusal, ...]]:
+        """Return the part of the table that can be served, and what was left out of it.
+
+        Where two claim one name, host or prefix, the first in the table keeps it.
+        """
+        refusals: list[Refusal] = []
+        clusters: dict[str, Cluster] = {}
+        for cluster, form in zip(table.clusters, self._clusters.of(table.clusters), strict=True):
+            found = [*form.mistakes, *_twice(cluster, clusters)]
+            refusals += [Refusal(cluster.name, message) for message in found]
+            if not found:
+                clusters[cluster.name] = cluster
+        routes: list[TableRoute] = []
+        claims: dict[str, str] = {}
+        for route, form in zip(table.routes, self._routes.of(table.routes), strict=True):
+            found = [
+                *form.mistakes,
+                *_taken(route, form.claims, claims),
+                *_missing(route, clusters),
+            ]
+            refusals += [Refusal(route.name, message) for message in found]
+            if not found:
+                routes.append(route)
+                claims |= dict.fromkeys(form.claims, route.name)
+        return RouteTable(tuple(routes), tuple(clusters.values())), tuple(refusals)
+
+
+def select_valid(table: RouteTable) -> tuple[RouteTable, tuple[Refusal, ...]]:
+    """Return the part of one table that can be served, and what was left out of it."""
+    return Validation().select(table)
 
 
 def select_ports(
@@ -64,6 +93,9 @@ def select_ports(
     routes = []
     for route in table.routes:
         taken = {c.port for c in route.components if c.port and not is_free(c.port)}
+        if not taken:
+            routes.append(route)
+            continue
         refusals += [
             Refusal(
                 route.name,
@@ -88,11 +120,9 @@ def _hosts(route: TableRoute) -> tuple[str, ...]:
     return tuple(host.lower() for host in hosts)
 
 
-def _cluster_mistakes(cluster: Cluster, seen: dict[str, Cluster]) -> Iterator[str]:
+def _cluster_mistakes(cluster: Cluster) -> Iterator[str]:
     if not _NAME.fullmatch(cluster.name):
         yield f'cluster name "{cluster.name}" may only hold letters, digits and "._/-"'
-    if cluster.name in seen:
-        yield f'cluster "{cluster.name}" is in the table twice; keep one'
     if cluster.health_path and not _PATH.fullmatch(cluster.health_path):
         yield f'health path "{cluster.health_path}" is not a URL path; start it with "/"'
     for endpoint in cluster.endpoints:
@@ -103,9 +133,12 @@ def _cluster_mistakes(cluster: Cluster, seen: dict[str, Cluster]) -> Iterator[st
             )
 
 
-def _route_mistakes(
-    route: TableRoute, claims: dict[str, str], clusters: dict[str, Cluster]
-) -> Iterator[str]:
+def _twice(cluster: Cluster, seen: Mapping[str, Cluster]) -> Iterator[str]:
+    if cluster.name in seen:
+        yield f'cluster "{cluster.name}" is in the table twice; keep one'
+
+
+def _route_mistakes(route: TableRoute) -> Iterator[str]:
     if not re.fullmatch(r"[A-Za-z0-9.-]+/[A-Za-z0-9.-]+", route.name):
         yield f'route name "{route.name}" is not of the form "namespace/name"'
     if not _PATH.fullmatch(route.path_prefix) or route.path_prefix.endswith("/"):
@@ -113,20 +146,32 @@ def _route_mistakes(
     for host in _hosts(route):
         if not _HOST.fullmatch(host) or host in RESERVED_HOSTS:
             yield f'host "{host}" of route "{route.name}" is reserved or not a host name'
-    for claim in _claims(route):
-        if claim in claims:
-            yield f'"{claim}" of route "{route.name}" is already taken by "{claims[claim]}"'
-    parts: tuple[TableRoute | ComponentRoute, ...] = (route, *route.components)
-    for shares in filter(None, (s for part in parts for s in (part.shares, part.grpc_shares))):
+    for shares in _all_shares(route):
         total = sum(share.weight for share in shares)
         if total != 100 or any(share.weight < 0 for share in shares):
             yield f'shares of route "{route.name}" sum to {total}; they must sum to 100'
-        for share in shares:
-            if share.cluster not in clusters:
-                yield (
-                    f'route "{route.name}" names cluster "{share.cluster}", which is not in the'
-                    " table or was left out"
-                )
+
+
+def _taken(route: TableRoute, wanted: tuple[str, ...], claims: Mapping[str, str]) -> Iterator[str]:
+    for claim in wanted:
+        if claim in claims:
+            yield f'"{claim}" of route "{route.name}" is already taken by "{claims[claim]}"'
+
+
+def _missing(route: TableRoute, clusters: Mapping[str, Cluster]) -> Iterator[str]:
+    for share in (share for shares in _all_shares(route) for share in shares):
+        if share.cluster not in clusters:
+            yield (
+                f'route "{route.name}" names cluster "{share.cluster}", which is not in the'
+                " table or was left out"
+            )
+
+
+def _all_shares(route: TableRoute) -> Iterator[tuple[Share, ...]]:
+    """Yield the shares of the service and of its components, of REST and of gRPC requests."""
+    parts: tuple[TableRoute | ComponentRoute, ...] = (route, *route.components)
+    for part in parts:
+        yield from filter(None, (part.shares, part.grpc_shares))
 
 
 def _is_address(host: str) -> bool:

@@ -1,0 +1,153 @@
+"""Envoy's resources from their JSON form to Protocol Buffers' bytes, by a table of fields. Pure.
+
+Envoy reads a file of bytes in a third of the time that it needs for the same in JSON, and what was
+encoded once is joined to a larger message without being encoded again: wherever a message is
+expected its bytes may stand. Which fields there are is told in `messages_routes` and
+`messages_clusters`.
+
+Source: "Encoding" and "JSON Mapping" in the documentation of Protocol Buffers.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, TypeAlias
+
+from sampan.protocol.grpc.protobuf import FIXED64, LENGTH, VARINT, delimited, fields, text, varint
+
+_NANOS = 1_000_000_000
+_NAME = 1 << 3 | LENGTH
+_TYPE_URL, _VALUE = 1 << 3 | LENGTH, 2 << 3 | LENGTH
+_RESOURCES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How values of one type are coded: the wire type, and the bytes of a value in JSON's form.
+
+    `is_map`: the value is a map, and `encode` takes an entry of it.
+    """
+
+    wire: int
+    encode: Callable[[Any], bytes]
+    is_map: bool = False
+
+
+Fields: TypeAlias = Mapping[str, tuple[int, Kind]]
+"""By name in JSON: the number of the field and its kind. A list is a repeated field."""
+
+
+def make_message(name: str, known: Fields) -> Kind:
+    """Return the kind of a message with these fields; ValueError for a value with any other."""
+
+    def encode(value: Any) -> bytes:
+        if isinstance(value, bytes):
+            return value
+        if unknown := value.keys() - known.keys():
+            raise ValueError(
+                f'"{min(unknown)}" is no known field of Envoy\'s message "{name}"; add its number'
+                " to sampan.gateway.messages"
+            )
+        return b"".join(_encode_field(*known[key], each) for key, each in value.items())
+
+    return Kind(LENGTH, encode)
+
+
+def make_choice(**numbers: int) -> Kind:
+    """Return the kind of an enumeration with these values."""
+    return Kind(VARINT, lambda value: varint(numbers[value]))
+
+
+def make_map(kind: Kind) -> Kind:
+    """Return the kind of a map from strings."""
+    entry = make_message("entry of a map", {"key": (1, TEXT), "value": (2, kind)})
+    return Kind(LENGTH, entry.encode, is_map=True)
+
+
+def make_any(known: Mapping[str, Kind]) -> Kind:
+    """Return the kind of `google.protobuf.Any`, whose `@type` names one of the known messages."""
+
+    def encode(value: Any) -> bytes:
+        return encode_any(value["@type"], encode_resource(value, known))
+
+    return Kind(LENGTH, encode)
+
+
+def encode_resource(value: Mapping[str, Any], known: Mapping[str, Kind]) -> bytes:
+    """Return the message that a value's `@type` names; ValueError where it is not known."""
+    url = value["@type"]
+    if url not in known:
+        raise ValueError(
+            f'"{url}" is no known message; add it to sampan.gateway.messages_routes or'
+            " messages_clusters"
+        )
+    return known[url].encode({key: each for key, each in value.items() if key != "@type"})
+
+
+def encode_any(url: str, body: bytes) -> bytes:
+    """Return a `google.protobuf.Any` that holds a message."""
+    return delimited(1, url.encode()) + delimited(2, body)
+
+
+def encode_resources(url: str, bodies: list[bytes]) -> bytes:
+    """Return the `resources` of a DiscoveryResponse, all of one type."""
+    return b"".join(delimited(_RESOURCES, encode_any(url, body)) for body in bodies)
+
+
+def encode_version(version: str) -> bytes:
+    """Return the `version_info` of a DiscoveryResponse."""
+    return delimited(1, version.encode())
+
+
+def decode_resources(response: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yield name and bytes of each resource of a DiscoveryResponse; InvalidInput where it is none.
+
+    The name of each kind of resource that has one is its first field.
+    """
+    for tag, start, stop in fields(response, 0, len(response)):
+        if tag == _RESOURCES << 3 | LENGTH:
+            for inner, at, end in fields(response, start, stop):
+                if inner == _VALUE:
+                    yield _name_of(response, at, end), response[at:end]
+
+
+def _name_of(response: bytes, at: int, end: int) -> str:
+    found = (text(response, a, b) for tag, a, b in fields(response, at, end) if tag == _NAME)
+    return next(found, "")
+
+
+def _encode_field(number: int, kind: Kind, value: Any) -> bytes:
+    """Return a field with its tag; of a list or a map, as often as it has values."""
+    if kind.is_map:
+        entries = ({"key": key, "value": each} for key, each in value.items())
+        return b"".join(delimited(number, kind.encode(entry)) for entry in entries)
+    if isinstance(value, list):
+        return b"".join(_encode_field(number, kind, each) for each in value)
+    if kind.wire == LENGTH:
+        return delimited(number, kind.encode(value))
+    return varint(number << 3 | kind.wire) + kind.encode(value)
+
+
+def _encode_duration(value: str) -> bytes:
+    """Return a Duration: seconds and nanoseconds of `1.5s`."""
+    seconds, nanos = divmod(int(Decimal(value.removesuffix("s")) * _NANOS), _NANOS)
+    parts = ((1, seconds), (2, nanos))
+    return b"".join(varint(n << 3 | VARINT) + varint(part) for n, part in parts if part)
+
+
+def _make_wrapper(kind: Kind) -> Kind:
+    """Return the kind of a value in a message of its own, so that its absence can be told."""
+    return Kind(LENGTH, lambda value: _encode_field(1, kind, value))
+
+
+TEXT = Kind(LENGTH, lambda value: value.encode())
+NUMBER = Kind(VARINT, lambda value: varint(int(value)))
+FLAG = Kind(VARINT, lambda value: varint(int(value)))
+DOUBLE = Kind(FIXED64, lambda value: struct.pack("<d", value))
+DURATION = Kind(LENGTH, _encode_duration)
+OPTIONAL_NUMBER = _make_wrapper(NUMBER)
+OPTIONAL_FLAG = _make_wrapper(FLAG)
+EMPTY = make_message("empty", {})

@@ -1,0 +1,89 @@
+"""Tables to the files of routes and clusters, in Envoy's own bytes. Pure but for what is kept.
+
+A table of a thousand services of which one has changed is rendered by what that one costs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sampan.gateway.binary import encode_resource, encode_resources, encode_version
+from sampan.gateway.config import CLUSTERS_FILE, ROUTES_FILE, ConfigFile, make_version
+from sampan.gateway.config_clusters import make_cluster
+from sampan.gateway.config_listener import STAT_PREFIX
+from sampan.gateway.config_routes import ROUTES, make_frame, make_hosts, make_last, make_paths
+from sampan.gateway.kept import Kept
+from sampan.gateway.messages_clusters import CLUSTER_MESSAGES, CLUSTER_TYPE
+from sampan.gateway.messages_routes import (
+    ROUTE,
+    ROUTE_MESSAGES,
+    ROUTES_TYPE,
+    VIRTUAL_HOST,
+)
+from sampan.gateway.settings import GatewaySettings
+from sampan.gateway.table import Cluster, RouteTable, TableRoute
+
+_ROUTES_STAT = f"http.{STAT_PREFIX}.rds.{ROUTES}.version_text"
+_CLUSTERS_STAT = "cluster_manager.cds.version_text"
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What a service has of the routes: its virtual hosts, and its routes among the paths."""
+
+    hosts: tuple[bytes, ...]
+    paths: tuple[bytes, ...]
+
+
+class Rendering:
+    """Renders tables one after another by the same settings.
+
+    What comes out depends on the table alone; what of it was there before is not made again.
+    """
+
+    def __init__(self, settings: GatewaySettings) -> None:
+        self._routes: Kept[TableRoute, _Part] = Kept(lambda route: _encode_route(route, settings))
+        self._clusters: Kept[Cluster, bytes] = Kept(
+            lambda cluster: encode_resource(make_cluster(cluster, settings), CLUSTER_MESSAGES)
+        )
+
+    def routes(self, table: RouteTable, *, starting: bool = False) -> ConfigFile:
+        """Return the RDS file. `starting`: answer 503, not 404, where no route matches."""
+        parts = self._routes.of(table.routes)
+        frame = make_frame(
+            [host for part in parts for host in part.hosts],
+            [entry for part in parts for entry in part.paths],
+            make_last(table.routes, starting=starting),
+        )
+        body = encode_resource(frame, ROUTE_MESSAGES)
+        return _make_file(ROUTES_FILE, _ROUTES_STAT, encode_resources(ROUTES_TYPE, [body]))
+
+    def clusters(self, table: RouteTable) -> Mapping[str, bytes]:
+        """Return the table's clusters by name, for `make_clusters_file`."""
+        names = (cluster.name for cluster in table.clusters)
+        return dict(zip(names, self._clusters.of(table.clusters), strict=True))
+
+
+def make_clusters_file(
+    clusters: Mapping[str, bytes], keep: Mapping[str, bytes] | None = None
+) -> ConfigFile:
+    """Return the CDS file: the clusters, then those of `keep` that they lack.
+
+    `keep` are those of an earlier table: they stay until no route names them.
+    """
+    bodies = list(
+        {**clusters, **{k: v for k, v in (keep or {}).items() if k not in clusters}}.values()
+    )
+    return _make_file(CLUSTERS_FILE, _CLUSTERS_STAT, encode_resources(CLUSTER_TYPE, bodies))
+
+
+def _encode_route(route: TableRoute, settings: GatewaySettings) -> _Part:
+    hosts = (VIRTUAL_HOST.encode(host) for host in make_hosts(route, settings))
+    paths = (ROUTE.encode(entry) for entry in make_paths(route, settings))
+    return _Part(tuple(hosts), tuple(paths))
+
+
+def _make_file(path: str, stat: str, resources: bytes) -> ConfigFile:
+    version = make_version(resources)
+    return ConfigFile(path, version, stat, encode_version(version) + resources)
