@@ -38,9 +38,14 @@ def render_list(call: Call, page: Page, now: float) -> Reply:
     return _reply({**_list_body(call, page, accepted, now), "metadata": meta}, accepted, 200, ())
 
 
-def make_shower(call: Call, now: Callable[[], float]) -> Callable[[JsonObject], JsonObject]:
-    """Return what shows each object of a watch; the first Table carries the column definitions."""
+def make_shower(call: Call, now: Callable[[], float]) -> Callable[[JsonObject], JsonObject] | None:
+    """Return what shows each object of a watch, None where it is shown as it is stored.
+
+    The first Table carries the column definitions.
+    """
     accepted = negotiate(call.request.header("accept"), OBJECT_FORMS)
+    if accepted.form is Form.OBJECT:
+        return None
     if accepted.form is not Form.TABLE:
         return _shown(call, accepted, 0.0)
     told = False

@@ -153,6 +153,7 @@ class Connection:
         async with contextlib.aclosing(pieces) as stream:  # type: ignore[type-var]  # generators
             async for piece in stream:
                 await self._send(h11.Data(data=piece))
+                await asyncio.sleep(0)  # a long run of pieces must not keep the others waiting
         await self._send(h11.EndOfMessage())
 
     async def _refuse(self, error: ApiError) -> None:
@@ -163,8 +164,9 @@ class Connection:
 
     async def _send(self, *events: h11.Event) -> None:
         self.writer.write(b"".join(self._http.send(e) or b"" for e in events))
-        async with asyncio.timeout(WRITE_SECONDS):
-            await self.writer.drain()
+        if self.writer.transport.is_closing() or self.writer.transport.get_write_buffer_size():
+            async with asyncio.timeout(WRITE_SECONDS):
+                await self.writer.drain()
 
 
 def _headers(reply: Reply) -> list[tuple[str, str]]:

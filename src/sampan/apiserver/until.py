@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any, TypeVar
 
@@ -10,23 +11,32 @@ T = TypeVar("T")
 
 
 async def until(items: AsyncIterator[T], over: asyncio.Future[Any]) -> AsyncGenerator[T, None]:
-    """Yield items until they end or `over` is done; `items` is closed, `over` is cancelled."""
+    """Yield items until they end or `over` is done; `items` is closed, `over` is cancelled.
+
+    Waiting for an item is a timeout that `over` sets to now: a task for each item of each of fifty
+    watchers would cost more than all else that is done for them.
+    """
+    waiting: asyncio.Timeout | None = None
+
+    def end(_: asyncio.Future[Any]) -> None:
+        if waiting is not None:
+            waiting.reschedule(asyncio.get_running_loop().time())
+
+    over.add_done_callback(end)
     try:
-        while not over.done():
-            coming = asyncio.ensure_future(next_or_end(items))
-            try:
-                await asyncio.wait({coming, over}, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                if not coming.done():
-                    coming.cancel()
-                    await asyncio.gather(coming, return_exceptions=True)
-            if coming.cancelled():
-                return
-            more, item = coming.result()
-            if not more or item is None:
-                return
-            yield item
+        with contextlib.suppress(StopAsyncIteration):
+            while not over.done():
+                try:
+                    async with asyncio.timeout(None) as waiting:
+                        item = await anext(items)
+                except TimeoutError:
+                    if waiting is not None and waiting.expired():
+                        return
+                    raise
+                waiting = None
+                yield item
     finally:
+        over.remove_done_callback(end)
         over.cancel()
         if isinstance(items, AsyncGenerator):
             await items.aclose()

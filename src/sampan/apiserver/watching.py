@@ -22,11 +22,11 @@ INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 class WatchLines:
     """How one watch is written.
 
-    `show` gives each object its form; `initial_events` marks the bookmark behind the first state
-    (KEP-3157); `stopping` ends the watch when the server does.
+    `show` gives each object its form, None: as it is stored; `initial_events` marks the bookmark
+    behind the first state (KEP-3157); `stopping` ends the watch when the server does.
     """
 
-    show: Callable[[JsonObject], JsonObject]
+    show: Callable[[JsonObject], JsonObject] | None
     stopping: asyncio.Event
     seconds: float = DEFAULT_SECONDS
     initial_events: bool = False
@@ -38,16 +38,19 @@ class WatchLines:
             over = asyncio.ensure_future(_wait(self.stopping, self.seconds))
             async with contextlib.aclosing(until(events, over)) as stream:
                 async for event in stream:
-                    obj = event.object
                     if mark and event.type is EventType.BOOKMARK:
-                        obj, mark = _marked(obj), False
-                    yield _line(event.type, self._shown(event.type, obj))
+                        mark = False
+                        yield _line(event.type, orjson.dumps(_marked(event.object)))
+                    else:
+                        yield _line(event.type, self._shown(event))
         except ApiError as error:
-            yield _line("ERROR", error.status())
+            yield _line("ERROR", orjson.dumps(error.status()))
 
-    def _shown(self, kind: EventType, obj: JsonObject) -> JsonObject:
+    def _shown(self, event: Event) -> bytes:
         # A bookmark is metadata only: as a Table it would be a row of empty cells.
-        return obj if kind is EventType.BOOKMARK else self.show(obj)
+        if self.show is not None and event.type is not EventType.BOOKMARK:
+            return orjson.dumps(self.show(event.object))
+        return event.data or orjson.dumps(event.object)
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:
@@ -60,5 +63,5 @@ def _marked(bookmark: JsonObject) -> JsonObject:
     return {**bookmark, "metadata": meta}
 
 
-def _line(kind: str, obj: JsonObject) -> bytes:
-    return orjson.dumps({"type": str(kind), "object": obj}) + b"\n"
+def _line(kind: str, obj: bytes) -> bytes:
+    return b'{"type":"%b","object":%b}\n' % (kind.encode(), obj)

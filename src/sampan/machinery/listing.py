@@ -51,9 +51,9 @@ class Selection:
         key = change.key
         if key.resource != self.resource or self.namespace not in ("", key.namespace):
             return None
-        obj = decode(change.data)
         if self.everything:
-            return Event(change.type, obj)
+            return Event(change.type, data=change.data)
+        obj = decode(change.data)
         before = decode(change.previous) if change.previous is not None else None
         matched = before is not None and self.matches(before)
         matches = change.type is not EventType.DELETED and self.matches(obj)

@@ -25,6 +25,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+import orjson
+
 from sampan.machinery.registry import JsonObject
 
 
@@ -37,12 +39,26 @@ class EventType(StrEnum):
     BOOKMARK = "BOOKMARK"
 
 
-@dataclass(frozen=True, slots=True)
 class Event:
-    """One change. A BOOKMARK's object holds only kind, apiVersion and the resourceVersion."""
+    """One change. A BOOKMARK's object holds only kind, apiVersion and the resourceVersion.
 
-    type: EventType
-    object: JsonObject
+    `data` is the object as JSON where it is at hand (else empty): who passes it on, to fifty
+    watchers perhaps, need not have it decoded.
+    """
+
+    __slots__ = ("_object", "data", "type")
+
+    def __init__(self, kind: EventType, obj: JsonObject | None = None, data: bytes = b"") -> None:
+        self.type = kind
+        self.data = data
+        self._object = obj
+
+    @property
+    def object(self) -> JsonObject:
+        """The object, decoded when it is first asked for."""
+        if self._object is None:
+            self._object = orjson.loads(self.data)
+        return self._object
 
 
 @dataclass(frozen=True, slots=True)

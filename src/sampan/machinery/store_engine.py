@@ -76,6 +76,15 @@ class Journal(Protocol):
         """Release what is held."""
 
 
+@dataclass(slots=True, eq=False)
+class _Follower:
+    """A watch: all of its resource up to `version` was told. Woken only for its own resource."""
+
+    resource: str
+    version: int
+    waker: asyncio.Event = field(default_factory=asyncio.Event)
+
+
 class StoreClosed(ApiError):
     """The store was closed and takes no more writes."""
 
@@ -106,7 +115,7 @@ class StoreEngine:
             self._put(key, data)
         self._waiting: Writes = []
         self._writer: asyncio.Task[None] | None = None
-        self._wakers: set[asyncio.Event] = set()
+        self._followers: set[_Follower] = set()
         self._closed = False
 
     async def get(self, key: Key) -> JsonObject:
@@ -190,33 +199,34 @@ class StoreEngine:
         selection = make_selection(
             resource, namespace, options.label_selector, options.field_selector
         )
-        version = parse_version(options.since)
-        waker = asyncio.Event()
-        timer = self._set_timer(waker, options)
-        self._wakers.add(waker)
+        follower = _Follower(resource, parse_version(options.since))
+        timer = self._set_timer(follower.waker, options)
+        self._followers.add(follower)
         try:
-            if not version:
-                version = self._history.version
+            if not follower.version:
+                follower.version = self._history.version
                 everything = make_page(
-                    selection, self._objects.get(resource, {}), version, ("", ""), 0
+                    selection, self._objects.get(resource, {}), follower.version, ("", ""), 0
                 )
                 for obj in everything.items:
                     yield Event(EventType.ADDED, obj)
                 if options.bookmarks:
-                    yield _bookmark(kind, version)
+                    yield _bookmark(kind, follower.version)
             while not self._closed:
-                waker.clear()
-                for change in self._history.after(version):
-                    version = change.version
+                follower.waker.clear()
+                for change in self._history.after(follower.version):
+                    follower.version = change.version
                     event = selection.event(change)
                     if event is not None:
                         yield event
                 if timer is not None and timer.done():
-                    yield _bookmark(kind, version)
-                    timer = self._set_timer(waker, options)
-                await waker.wait()
+                    yield _bookmark(kind, follower.version)
+                    timer = self._set_timer(follower.waker, options)
+                if not follower.waker.is_set():
+                    follower.version = self._history.version  # what came meanwhile is of others
+                await follower.waker.wait()
         finally:
-            self._wakers.discard(waker)
+            self._followers.discard(follower)
             if timer is not None:
                 timer.cancel()
 
@@ -283,8 +293,13 @@ class StoreEngine:
     def _publish(self, changes: Changes) -> None:
         for change in changes:
             self._put(change.key, change.current)
+        touched, before = {change.key.resource for change in changes}, self._history.version
         self._history.extend(changes)
-        self._wake()
+        for follower in self._followers:
+            if follower.resource in touched:
+                follower.waker.set()
+            elif follower.version == before:
+                follower.version = self._history.version  # else it fell behind what is kept
 
     def _put(self, key: Key, data: bytes | None) -> None:
         objects = self._objects.setdefault(key.resource, {})
@@ -313,8 +328,8 @@ class StoreEngine:
         return objects
 
     def _wake(self) -> None:
-        for waker in self._wakers:
-            waker.set()
+        for follower in self._followers:
+            follower.waker.set()
 
     def _set_timer(self, waker: asyncio.Event, options: WatchOptions) -> asyncio.Task[None] | None:
         if not options.bookmarks:

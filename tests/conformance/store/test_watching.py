@@ -106,6 +106,20 @@ async def test_a_reader_slower_than_the_history_is_told_so(make_store: Any) -> N
         await take(events, 40)
 
 
+async def test_a_watch_does_not_fall_behind_for_what_happens_to_others(make_store: Any) -> None:
+    store = make_store(StoreLimits(events=5))
+    await store.create(MAPS, config_map("one"))
+    waiting, reading = store.watch(MAPS), store.watch(MAPS)
+    assert await take(waiting, 1) == await take(reading, 1) == [("ADDED", "one")]
+    waited = asyncio.ensure_future(anext(waiting))
+    await asyncio.sleep(0)  # one waits for the next change, the other has not asked for it yet
+    for number in range(30):
+        await store.create("events", config_map(f"other-{number}"))
+    await store.create(MAPS, config_map("two"))
+    assert (await waited).object["metadata"]["name"] == "two"
+    assert await take(reading, 1) == [("ADDED", "two")]
+
+
 async def test_a_version_of_the_future_is_expired(store: Store) -> None:
     with pytest.raises(Expired, match="is newer than this store"):
         await take(store.watch(MAPS, options=WatchOptions(since="999999")), 1)
