@@ -15,7 +15,9 @@ from sampan.gateway.binary import (
     NUMBER,
     OPTIONAL_NUMBER,
     TEXT,
+    Field,
     decode_resources,
+    encode_field,
     encode_resource,
     make_choice,
     make_map,
@@ -26,7 +28,7 @@ from sampan.gateway.config_clusters import make_cluster
 from sampan.gateway.config_routes import make_frame, make_hosts, make_last, make_paths, make_routes
 from sampan.gateway.delivery import Delivery
 from sampan.gateway.listener import Gateway
-from sampan.gateway.messages_routes import ROUTE, ROUTE_MESSAGES, VIRTUAL_HOST
+from sampan.gateway.messages_routes import HOSTS_FIELD, ROUTE_MESSAGES, ROUTES_FIELD
 from sampan.gateway.rendering import Rendering
 from sampan.gateway.table import Cluster, ComponentRoute, Endpoint, RouteTable, Share, TableRoute
 
@@ -106,10 +108,18 @@ async def test_envoy_reads_in_the_bytes_what_it_reads_in_the_json(
     assert from_bytes == from_json
 
 
-def test_parts_that_are_bytes_already_are_joined_to_the_same_bytes(gateway: Gateway) -> None:
+def test_parts_that_are_encoded_already_are_joined_to_the_same_bytes(gateway: Gateway) -> None:
     settings = gateway.settings
-    hosts = [VIRTUAL_HOST.encode(h) for route in ROUTES for h in make_hosts(route, settings)]
-    paths = [ROUTE.encode(entry) for route in ROUTES for entry in make_paths(route, settings)]
+    hosts = [
+        Field(encode_field(*HOSTS_FIELD, host))
+        for route in ROUTES
+        for host in make_hosts(route, settings)
+    ]
+    paths = [
+        Field(encode_field(*ROUTES_FIELD, entry))
+        for route in ROUTES
+        for entry in make_paths(route, settings)
+    ]
     joined = make_frame(hosts, paths, make_last(ROUTES, starting=False))
     whole = make_routes(TABLE, settings, starting=False)
     assert encode_resource(joined, ROUTE_MESSAGES) == encode_resource(whole, ROUTE_MESSAGES)
@@ -117,8 +127,9 @@ def test_parts_that_are_bytes_already_are_joined_to_the_same_bytes(gateway: Gate
 
 def test_a_file_tells_its_resources_by_name(gateway: Gateway) -> None:
     file = Rendering(gateway.settings).routes(TABLE)
-    ((name, _),) = decode_resources(file.body)
+    ((name, field),) = decode_resources(file.body)
     assert name == "routes"
+    assert file.body.endswith(field)
 
 
 KIND = make_message(
@@ -154,7 +165,11 @@ KIND = make_message(
             "42 06 0a 01 61 12 01 62 42 06 0a 01 63 12 01 64",
             id="a map is a message an entry",
         ),
-        pytest.param(b"\x38\x03", "38 03", id="bytes stand for the message that they encode"),
+        pytest.param(
+            {"text": [Field(b"\x0a\x01\x61"), "b"]},
+            "0a 01 61 0a 01 62",
+            id="a field that is encoded stays as it is",
+        ),
     ],
 )
 def test_a_value_is_encoded_as_protocol_buffers_say(value: Any, encoded: str) -> None:

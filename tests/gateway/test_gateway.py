@@ -18,13 +18,13 @@ import httpx
 import pytest
 
 from sampan.gateway.ask import Address, ask
-from sampan.gateway.binary import encode_resource, encode_resources, encode_version
+from sampan.gateway.binary import encode_response_resource, encode_version
 from sampan.gateway.config import ROUTES_FILE, ConfigFile, render_listeners
 from sampan.gateway.config_routes import make_routes
 from sampan.gateway.envoy import first_complaint, stop_left_behind
 from sampan.gateway.errors import GatewayError
 from sampan.gateway.listener import Gateway
-from sampan.gateway.messages_routes import ROUTE_MESSAGES, ROUTES_TYPE
+from sampan.gateway.messages_routes import ROUTE_MESSAGES
 from sampan.gateway.ports import observe_twin_addresses
 from sampan.gateway.process import Identity, is_running, observe_identity
 from sampan.gateway.rendering import Rendering
@@ -164,7 +164,7 @@ class TestChange:
         good = (folder / ROUTES_FILE).read_bytes()
         routes = make_routes(RouteTable(), gateway.settings, starting=False)
         routes["virtual_hosts"][0]["domains"] = ["same", "same"]
-        body = encode_resources(ROUTES_TYPE, [encode_resource(routes, ROUTE_MESSAGES)])
+        body = encode_response_resource(routes, ROUTE_MESSAGES)
         stat = Rendering(gateway.settings).routes(RouteTable()).stat
         bad = ConfigFile(ROUTES_FILE, "bad", stat, encode_version("bad") + body)
         with pytest.raises(GatewayError, match="Duplicate entry of domain same") as raised:

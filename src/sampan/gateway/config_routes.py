@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from sampan.gateway.binary import Field
 from sampan.gateway.held import HOLD_SECONDS, make_hold
 from sampan.gateway.messages_routes import ROUTES_TYPE
 from sampan.gateway.settings import GatewaySettings
@@ -54,9 +55,9 @@ def make_routes(table: RouteTable, settings: GatewaySettings, *, starting: bool)
 
 
 def make_frame(
-    hosts: Sequence[JsonObject | bytes], paths: Sequence[JsonObject | bytes], last: JsonObject
+    hosts: Sequence[JsonObject | Field], paths: Sequence[JsonObject | Field], last: JsonObject
 ) -> JsonObject:
-    """Return the RouteConfiguration of what services have of it, as JSON or in Envoy's bytes.
+    """Return the RouteConfiguration of what services have of it, as JSON or encoded.
 
     `last` is the route of whatever no service takes.
     """

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import orjson
 
-from sampan.gateway.binary import decode_resources
+from sampan.gateway.binary import Field, decode_resources
 from sampan.gateway.config import ADMIN, CLUSTERS_FILE, LISTENERS_FILE, ConfigFile, is_front
 from sampan.gateway.errors import GatewayError
 from sampan.machinery.registry import JsonObject
@@ -66,7 +66,7 @@ class Folder:
         self.write(file.path, file.body)
         return True
 
-    def clusters(self) -> Mapping[str, bytes]:
+    def clusters(self) -> Mapping[str, Field]:
         """Return the CDS resources that stand on disk by name, whoever wrote them."""
         try:
             return dict(decode_resources(self.read(CLUSTERS_FILE) or b""))

@@ -16,6 +16,7 @@ from typing import Protocol
 import orjson
 
 from sampan.gateway.ask import Address, ask
+from sampan.gateway.binary import Field
 from sampan.gateway.config import (
     BOOTSTRAP,
     LISTENERS_FILE,
@@ -97,7 +98,7 @@ class Gateway:
         self._delivery = Delivery(self._folder, self._envoy, self._clock)
         self._rendering = Rendering(self.settings)
         self._validation = Validation()
-        self._clusters: Mapping[str, bytes] | None = None
+        self._clusters: Mapping[str, Field] | None = None
         """Those that Envoy was last given, by name; None where only the folder knows."""
         self._command: tuple[str, ...] = ()
         self._twins: tuple[str, ...] = ()

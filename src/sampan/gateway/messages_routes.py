@@ -178,7 +178,7 @@ _DIRECT = make_message(
         ),
     },
 )
-ROUTE = make_message(
+_ROUTE = make_message(
     "Route",
     {
         "match": (1, _MATCH),
@@ -192,22 +192,26 @@ ROUTE = make_message(
         "name": (14, TEXT),
     },
 )
-VIRTUAL_HOST = make_message(
+ROUTES_FIELD = (3, _ROUTE)
+"""What a virtual host has a route in."""
+_VIRTUAL_HOST = make_message(
     "VirtualHost",
     {
         "name": (1, TEXT),
         "domains": (2, TEXT),
-        "routes": (3, ROUTE),
+        "routes": ROUTES_FIELD,
         "request_headers_to_add": (7, _HEADER_OPTION),
         "response_headers_to_add": (10, _HEADER_OPTION),
         "retry_policy": (16, _RETRY),
     },
 )
+HOSTS_FIELD = (2, _VIRTUAL_HOST)
+"""What the whole has a virtual host in."""
 ROUTE_MESSAGES[ROUTES_TYPE] = make_message(
     "RouteConfiguration",
     {
         "name": (1, TEXT),
-        "virtual_hosts": (2, VIRTUAL_HOST),
+        "virtual_hosts": HOSTS_FIELD,
         "max_direct_response_body_size_bytes": (11, OPTIONAL_NUMBER),
         "ignore_port_in_host_matching": (14, FLAG),
     },

@@ -8,19 +8,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sampan.gateway.binary import encode_resource, encode_resources, encode_version
+from sampan.gateway.binary import (
+    Field,
+    encode_field,
+    encode_response_resource,
+    encode_version,
+)
 from sampan.gateway.config import CLUSTERS_FILE, ROUTES_FILE, ConfigFile, make_version
 from sampan.gateway.config_clusters import make_cluster
 from sampan.gateway.config_listener import STAT_PREFIX
 from sampan.gateway.config_routes import ROUTES, make_frame, make_hosts, make_last, make_paths
 from sampan.gateway.kept import Kept
-from sampan.gateway.messages_clusters import CLUSTER_MESSAGES, CLUSTER_TYPE
-from sampan.gateway.messages_routes import (
-    ROUTE,
-    ROUTE_MESSAGES,
-    ROUTES_TYPE,
-    VIRTUAL_HOST,
-)
+from sampan.gateway.messages_clusters import CLUSTER_MESSAGES
+from sampan.gateway.messages_routes import HOSTS_FIELD, ROUTE_MESSAGES, ROUTES_FIELD
 from sampan.gateway.settings import GatewaySettings
 from sampan.gateway.table import Cluster, RouteTable, TableRoute
 
@@ -32,8 +32,8 @@ _CLUSTERS_STAT = "cluster_manager.cds.version_text"
 class _Part:
     """What a service has of the routes: its virtual hosts, and its routes among the paths."""
 
-    hosts: tuple[bytes, ...]
-    paths: tuple[bytes, ...]
+    hosts: tuple[Field, ...]
+    paths: tuple[Field, ...]
 
 
 class Rendering:
@@ -44,8 +44,8 @@ class Rendering:
 
     def __init__(self, settings: GatewaySettings) -> None:
         self._routes: Kept[TableRoute, _Part] = Kept(lambda route: _encode_route(route, settings))
-        self._clusters: Kept[Cluster, bytes] = Kept(
-            lambda cluster: encode_resource(make_cluster(cluster, settings), CLUSTER_MESSAGES)
+        self._clusters: Kept[Cluster, Field] = Kept(
+            lambda one: encode_response_resource(make_cluster(one, settings), CLUSTER_MESSAGES)
         )
 
     def routes(self, table: RouteTable, *, starting: bool = False) -> ConfigFile:
@@ -56,31 +56,29 @@ class Rendering:
             [entry for part in parts for entry in part.paths],
             make_last(table.routes, starting=starting),
         )
-        body = encode_resource(frame, ROUTE_MESSAGES)
-        return _make_file(ROUTES_FILE, _ROUTES_STAT, encode_resources(ROUTES_TYPE, [body]))
+        body = encode_response_resource(frame, ROUTE_MESSAGES)
+        return _make_file(ROUTES_FILE, _ROUTES_STAT, body)
 
-    def clusters(self, table: RouteTable) -> Mapping[str, bytes]:
+    def clusters(self, table: RouteTable) -> Mapping[str, Field]:
         """Return the table's clusters by name, for `make_clusters_file`."""
         names = (cluster.name for cluster in table.clusters)
         return dict(zip(names, self._clusters.of(table.clusters), strict=True))
 
 
 def make_clusters_file(
-    clusters: Mapping[str, bytes], keep: Mapping[str, bytes] | None = None
+    clusters: Mapping[str, Field], keep: Mapping[str, Field] | None = None
 ) -> ConfigFile:
     """Return the CDS file: the clusters, then those of `keep` that they lack.
 
     `keep` are those of an earlier table: they stay until no route names them.
     """
-    bodies = list(
-        {**clusters, **{k: v for k, v in (keep or {}).items() if k not in clusters}}.values()
-    )
-    return _make_file(CLUSTERS_FILE, _CLUSTERS_STAT, encode_resources(CLUSTER_TYPE, bodies))
+    kept = (field for name, field in (keep or {}).items() if name not in clusters)
+    return _make_file(CLUSTERS_FILE, _CLUSTERS_STAT, b"".join((*clusters.values(), *kept)))
 
 
 def _encode_route(route: TableRoute, settings: GatewaySettings) -> _Part:
-    hosts = (VIRTUAL_HOST.encode(host) for host in make_hosts(route, settings))
-    paths = (ROUTE.encode(entry) for entry in make_paths(route, settings))
+    hosts = (Field(encode_field(*HOSTS_FIELD, host)) for host in make_hosts(route, settings))
+    paths = (Field(encode_field(*ROUTES_FIELD, entry)) for entry in make_paths(route, settings))
     return _Part(tuple(hosts), tuple(paths))
 
 
