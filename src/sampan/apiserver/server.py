@@ -201,7 +201,9 @@ class ApiServer:
     def _make_verbs(self, replicas: ReplicaSource | None) -> dict[tuple[str, str], Verb]:
         """Return who answers which verb: of a resource or subresource where named, else of all."""
         clock = self._clock
-        views = {SERVICES.id: View(SERVICES, self._own_service, clock)}
+        views: dict[str, View] = {}
+        if SERVICES.id not in self._registry:
+            views[SERVICES.id] = View(SERVICES, self._own_service, clock)
         verbs: dict[tuple[str, str], Verb] = {}
         if replicas is not None:
             views[PODS.id] = View(PODS, PodSource(replicas), clock)
@@ -266,10 +268,12 @@ def _older(served: tuple[Served, ...]) -> dict[tuple[str, str], tuple[Served, Ol
 
 
 def _served(registry: Registry, settings: Settings, *, shows_pods: bool) -> dict[str, Served]:
-    """Return what is served by resource id: the registry's, our views, and the reviews."""
-    views = (SERVICES, PODS) if shows_pods else (SERVICES,)
-    shown = {PODS.id, SERVICES.id}
-    served = [make_served(r) for r in (*(r for r in registry if r.id not in shown), *views)]
+    """Return what is served by resource id: the registry's, our views, and the reviews.
+
+    Services that the registry keeps are served as they are stored, without this server's own.
+    """
+    views = tuple(v for v in (SERVICES, *((PODS,) if shows_pods else ())) if v.id not in registry)
+    served = [make_served(r) for r in (*registry, *views)]
     served += [Served(review, VERBS) for review in REVIEWS]
     served += [Served(POD_METRICS, METRICS_VERBS)] if settings.metrics else []
     for resource, part in settings.answers:

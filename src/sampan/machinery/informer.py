@@ -8,13 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Iterator
-from typing import TypeAlias
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from typing import Protocol, TypeAlias
 
 from sampan.machinery.clock import Clock
 from sampan.machinery.errors import ApiError, Expired
 from sampan.machinery.registry import JsonObject
-from sampan.machinery.store import EventType, Store, WatchOptions
+from sampan.machinery.store import (
+    LIST_ALL,
+    WATCH_ALL,
+    Event,
+    EventType,
+    ListOptions,
+    Page,
+    WatchOptions,
+)
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +38,20 @@ PAUSE = 1.0
 _Place: TypeAlias = tuple[str, str]
 
 
+class Followable(Protocol):
+    """The part of a store that an informer asks."""
+
+    async def list(
+        self, resource: str, namespace: str = "", options: ListOptions = LIST_ALL
+    ) -> Page:
+        """Return the objects of a namespace (empty: of all)."""
+
+    def watch(
+        self, resource: str, namespace: str = "", options: WatchOptions = WATCH_ALL
+    ) -> AsyncIterator[Event]:
+        """Yield changes from `options.since` on; raise Expired when that is no longer kept."""
+
+
 class Informer:
     """Follows one resource in a namespace (empty: in all) and tells a listener of each change.
 
@@ -38,7 +60,7 @@ class Informer:
 
     def __init__(
         self,
-        store: Store,
+        store: Followable,
         clock: Clock,
         resource: str,
         listener: Listener,

@@ -64,6 +64,11 @@ def as_stored(obj: Object) -> Object:
     return _BY_KIND.get(kind, _same)(found)
 
 
+def with_defaults(obj: Object) -> Object:
+    """Return an object with the API server's defaults, its owners as they are."""
+    return _BY_KIND.get((obj["apiVersion"], obj["kind"]), _same)(obj)
+
+
 def _same(obj: Object) -> Object:
     return obj
 

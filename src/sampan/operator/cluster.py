@@ -1,0 +1,114 @@
+"""What the operator knows of the cluster, and by which it writes: the caches and the store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sampan.api.scheme import REGISTRY as SCHEME
+from sampan.machinery.registry import JsonObject, Registry, Resource
+from sampan.machinery.store import Key
+from sampan.operator.cache import Cache, keep_of_child, make_trim
+from sampan.operator.cluster_store import ClusterStore
+from sampan.operator.following import Following
+from sampan.platforms.kubernetes.children import ChildKey, child_key
+from sampan.platforms.kubernetes.kinds import CHILD_KINDS, LEASES, PODS, kind_of
+from sampan.platforms.kubernetes.status.pods import keep_of_pod
+
+SERVICE_LABEL = "serving.kserve.io/inferenceservice"
+SERVING = "serving.kserve.io"
+
+OWN = {
+    plural: SCHEME.get(f"{plural}.{SERVING}")
+    for plural in (
+        "inferenceservices",
+        "inferencegraphs",
+        "servingruntimes",
+        "clusterservingruntimes",
+        "clusterstoragecontainers",
+        "trainedmodels",
+    )
+}
+"""KServe's kinds that the operator reads."""
+
+_ALL = (*SCHEME, *(k.resource for k in CHILD_KINDS), PODS, LEASES)
+RESOURCES = Registry(tuple({r.id: r for r in _ALL}.values()))
+"""Every kind that is asked for, by id."""
+
+SELECTORS = {PODS.id: SERVICE_LABEL}
+
+
+def pod_index(pod: JsonObject) -> str:
+    """Return by what a pod is found: the service that it belongs to. Pure."""
+    metadata = pod["metadata"]
+    return (
+        f"{metadata.get('namespace', '')}/{(metadata.get('labels') or {}).get(SERVICE_LABEL, '')}"
+    )
+
+
+def _child_caches() -> dict[str, Cache]:
+    return {k.resource.id: Cache(make_trim(keep_of_child)) for k in CHILD_KINDS}
+
+
+@dataclass(slots=True)
+class Cluster:
+    """The caches by resource, and the store behind them. `config` is of the operator's namespace.
+
+    `absent` are the kinds of which services would be made and that the cluster does not have.
+    """
+
+    store: ClusterStore
+    namespace: str = "kserve"
+    children: dict[str, Cache] = field(default_factory=_child_caches)
+    pods: Cache = field(default_factory=lambda: Cache(make_trim(keep_of_pod, pod_index)))
+    own: dict[str, Cache] = field(default_factory=lambda: {plural: Cache() for plural in OWN})
+    config: Cache = field(default_factory=Cache)
+    followings: dict[str, Following] = field(default_factory=dict)
+
+    def is_absent(self, kind: Resource) -> bool:
+        """Return whether the cluster lacks a kind."""
+        following = self.followings.get(kind.id)
+        return following is not None and not following.present
+
+    def children_of(self, owner: Mapping[str, Any]) -> dict[ChildKey, JsonObject]:
+        """Return the objects that an object controls."""
+        uid = str(owner["metadata"].get("uid", ""))
+        return {
+            child_key(obj): obj for cache in self.children.values() for obj in cache.indexed(uid)
+        }
+
+    def named_as(self, desired: JsonObject) -> JsonObject | None:
+        """Return the object of a rendered one's kind and name, whoever controls it."""
+        cache = self.children.get(kind_of(desired).resource.id)
+        metadata = desired["metadata"]
+        return cache.get(metadata["namespace"], metadata["name"]) if cache is not None else None
+
+    def pods_of(self, namespace: str, service: str, app: str) -> tuple[JsonObject, ...]:
+        """Return the pods of a service that bear `app` as a label's value; newest first."""
+        found = [p for p in self.pods.indexed(f"{namespace}/{service}") if _bears(p, app)]
+        return tuple(sorted(found, key=_age, reverse=True))
+
+    def assume(self, obj: JsonObject) -> None:
+        """Take in the answer of a write of a child."""
+        cache = self.children.get(kind_of(obj).resource.id)
+        if cache is not None:
+            cache.assume(obj)
+
+    def sources(self) -> Iterator[Cache]:
+        """Yield every cache."""
+        yield from (*self.own.values(), *self.children.values(), self.pods, self.config)
+
+
+def key_of_child(obj: Mapping[str, Any]) -> Key:
+    """Return the store's key of a rendered object. Pure."""
+    metadata = obj["metadata"]
+    return Key(kind_of(dict(obj)).resource.id, metadata["namespace"], metadata["name"])
+
+
+def _bears(pod: Mapping[str, Any], label: str) -> bool:
+    return label in ((pod["metadata"].get("labels") or {}).values())
+
+
+def _age(pod: Mapping[str, Any]) -> tuple[str, str]:
+    return str(pod["metadata"].get("creationTimestamp", "")), str(pod["metadata"]["name"])

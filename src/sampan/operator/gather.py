@@ -1,0 +1,151 @@
+"""Gathering what decisions about a service or graph are made from: out of caches, without a call.
+
+Only a service with several `storageUris` costs calls: the Secrets of its account become part of its
+template, and the operator does not keep everybody's Secrets in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from sampan.machinery.errors import NotFound
+from sampan.machinery.registry import JsonObject
+from sampan.machinery.store import Key
+from sampan.operator.cluster import Cluster
+from sampan.operator.settings import Settings
+from sampan.plan.graph_build import GraphSnapshot
+from sampan.plan.observed import NOTHING
+from sampan.plan.pod_metadata import SOURCE_URI
+from sampan.plan.service import component_name, deployment_mode
+from sampan.plan.types import Component, Gateway, Plan, Snapshot, Workload
+from sampan.platforms.kubernetes.kinds import KNATIVE_SERVICES
+from sampan.platforms.kubernetes.pods.account_credentials import DEFAULT_ACCOUNT
+from sampan.platforms.kubernetes.pods.surroundings import Surroundings
+from sampan.platforms.kubernetes.source import Source
+from sampan.platforms.kubernetes.status.observed import ClusterObserved
+from sampan.platforms.kubernetes.status.workloads import KNATIVE, select_ready
+
+_SECRETS, _ACCOUNTS = "secrets", "serviceaccounts"
+
+
+def gather_snapshot(
+    cluster: Cluster, settings: Settings, service: JsonObject, now: float
+) -> Snapshot:
+    """Return the snapshot of a service."""
+    own, namespace = cluster.own, service["metadata"]["namespace"]
+    return Snapshot(
+        service=service,
+        runtimes=tuple(own["servingruntimes"].in_namespace(namespace)),
+        cluster_runtimes=tuple(own["clusterservingruntimes"].in_namespace("")),
+        config=settings.config,
+        gateway=Gateway(),
+        observed=NOTHING,
+        now=now,
+        storage_containers=tuple(own["clusterstoragecontainers"].in_namespace("")),
+    )
+
+
+def gather_graph_snapshot(
+    cluster: Cluster, settings: Settings, graph: JsonObject, now: float
+) -> GraphSnapshot:
+    """Return the snapshot of a graph."""
+    own, namespace = cluster.own, graph["metadata"]["namespace"]
+    runtimes = own["clusterservingruntimes"].in_namespace("")
+    near = own["servingruntimes"].in_namespace(namespace)
+    return GraphSnapshot(
+        graph=graph,
+        services=_by_name(own["inferenceservices"].in_namespace(namespace)),
+        runtimes={**_by_name(runtimes), **_by_name(near)},
+        config=settings.config,
+        gateway=Gateway(),
+        observed=NOTHING,
+        now=now,
+    )
+
+
+def observe(cluster: Cluster, service: JsonObject, mode: str) -> ClusterObserved:
+    """Return what is there of a service."""
+    children = cluster.children_of(service)
+    observed = ClusterObserved(children)
+    metadata = service["metadata"]
+    name = component_name(service, Component.PREDICTOR)
+    label = f"isvc.{name}"
+    if mode == KNATIVE:
+        knative = observed.find(KNATIVE_SERVICES, name) or {}
+        label = str((knative.get("status") or {}).get("latestCreatedRevisionName") or "")
+    pods = cluster.pods_of(metadata["namespace"], metadata["name"], label) if label else ()
+    return replace(observed, pods=pods)
+
+
+async def gather_source(
+    cluster: Cluster, settings: Settings, snapshot: Snapshot, plan: Plan, observed: ClusterObserved
+) -> Source:
+    """Return what the objects of a service are rendered from."""
+    service = dict(snapshot.service)
+    mode = deployment_mode(service, settings.config.default_deployment_mode)
+    ready, routed = select_ready(plan, observed, mode), observed.routed()
+    return Source(
+        service,
+        plan,
+        settings.config,
+        settings.cluster,
+        ready,
+        await _gather_around(cluster, settings, snapshot, plan),
+        frozenset(w.name for w in plan.workloads if w.name in routed),
+        observed.is_open(plan.service.name),
+    )
+
+
+async def _gather_around(
+    cluster: Cluster, settings: Settings, snapshot: Snapshot, plan: Plan
+) -> Surroundings:
+    around = Surroundings(
+        settings.pods, snapshot.storage_containers or (), service=snapshot.service
+    )
+    mounting = [w for w in plan.workloads if _mounts_models(w)]
+    if not mounting:
+        return around
+    accounts: dict[str, JsonObject] = {}
+    secrets: dict[str, JsonObject] = {}
+    namespace = plan.service.namespace
+    for workload in mounting:
+        spec = workload.template["spec"]
+        name = spec.get("serviceAccountName") or spec.get("serviceAccount") or DEFAULT_ACCOUNT
+        accounts |= await _named(cluster, _ACCOUNTS, namespace, [str(name)])
+    wanted = [
+        str(ref["name"]) for account in accounts.values() for ref in account.get("secrets") or ()
+    ]
+    wanted += _named_secrets(settings, plan)
+    secrets |= await _named(cluster, _SECRETS, namespace, wanted)
+    return replace(around, accounts=accounts, secrets=secrets)
+
+
+def _mounts_models(workload: Workload) -> bool:
+    annotations = workload.template["metadata"].get("annotations") or {}
+    return bool(workload.models) and SOURCE_URI not in annotations
+
+
+def _named_secrets(settings: Settings, plan: Plan) -> list[str]:
+    credentials = settings.pods.credentials
+    key = credentials.secret_annotation
+    annotations = [w.template["metadata"].get("annotations") or {} for w in plan.workloads]
+    return [credentials.spec_secret, *(str(a[key]) for a in annotations if key and a.get(key))]
+
+
+async def _named(
+    cluster: Cluster, resource: str, namespace: str, names: Iterable[str]
+) -> dict[str, JsonObject]:
+    """Return the objects of these names that are there."""
+    found: dict[str, JsonObject] = {}
+    for name in dict.fromkeys(names):
+        try:
+            found[name] = await cluster.store.get(Key(resource, namespace, name))
+        except NotFound:
+            continue
+    return found
+
+
+def _by_name(objects: Iterable[Mapping[str, Any]]) -> dict[str, JsonObject]:
+    return {str(o["metadata"]["name"]): dict(o) for o in objects}

@@ -1,0 +1,151 @@
+"""The InferenceServices of a cluster: one at a time from what is there to what is planned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+from sampan.api.condition_set import ConditionStatus, decode_conditions
+from sampan.api.config import Config
+from sampan.api.inferenceservice.conditions import READY
+from sampan.machinery.clock import Clock
+from sampan.machinery.controller import Result
+from sampan.machinery.errors import Forbidden, NotFound
+from sampan.machinery.events import EventRecorder
+from sampan.machinery.registry import JsonObject
+from sampan.machinery.store import Key
+from sampan.operator.applying import Applier
+from sampan.operator.cluster import Cluster
+from sampan.operator.finalizing import SERVICES, apply_farewell, apply_finalizer, has_finalizer
+from sampan.operator.gather import gather_snapshot, gather_source, observe
+from sampan.operator.settings import Settings, SettingsReader
+from sampan.plan.build import build_plan, nothing_unbuilt
+from sampan.plan.conditions import condition_status
+from sampan.plan.events import WARNING, PlannedEvent, derive_events
+from sampan.plan.observed import NOTHING
+from sampan.plan.service import annotations_of, deployment_mode
+from sampan.plan.types import Blocked, Snapshot
+from sampan.platforms.kubernetes.children import ChildKey, child_key, diff_children
+from sampan.platforms.kubernetes.render import render
+from sampan.platforms.kubernetes.settings import ClusterSettings
+from sampan.platforms.kubernetes.source import Source
+from sampan.platforms.kubernetes.status.observed import ClusterObserved, Failure
+from sampan.platforms.kubernetes.status.service import Scene, derive_service_status
+
+NO_AUTO_UPDATE = "serving.kserve.io/disable-auto-update"
+RETRY_SECONDS = 15.0
+"""Until an object that the API server refused is tried again, if nothing changes before."""
+
+Warn: TypeAlias = Callable[[JsonObject, Config, ClusterSettings], Iterator[tuple[str, str]]]
+"""What of a service has no effect on a cluster, as `(path, sentence)`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What both reconcilers work with."""
+
+    cluster: Cluster
+    applier: Applier
+    settings: SettingsReader
+    recorder: EventRecorder
+    clock: Clock
+    warn: Warn
+
+
+class ServiceReconciler:
+    """Brings one InferenceService at a time to what is planned."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._cluster = parts.cluster
+
+    async def reconcile(self, key: Key) -> Result:
+        """Take the next steps; raises what a retry may mend."""
+        service = self._cluster.own["inferenceservices"].get(key.namespace, key.name)
+        if service is None:
+            return Result()
+        if service["metadata"].get("deletionTimestamp"):
+            if has_finalizer(service):
+                await apply_farewell(self._cluster, service)
+            return Result()
+        if not has_finalizer(service):
+            try:
+                service = await apply_finalizer(self._cluster, service)
+            except NotFound:
+                return Result()  # deleted meanwhile: that change is looked at next
+        return await self._converge(service)
+
+    async def _converge(self, service: JsonObject) -> Result:
+        parts, settings = self._parts, self._parts.settings.read()
+        now = parts.clock.now()
+        snapshot = gather_snapshot(self._cluster, settings, service, now)
+        source, observed = await self._plan(settings, snapshot)
+        taken_events: tuple[PlannedEvent, ...] = ()
+        if not (source.plan.blocked or _is_left_alone(service)):
+            source, failures, taken_events = await self._step(source, observed)
+            mode = deployment_mode(service, settings.config.default_deployment_mode)
+            observed = replace(observe(self._cluster, service, mode), failures=failures)
+        await self._write_status(Scene(source, observed, now), settings, taken_events)
+        return Result(now + RETRY_SECONDS if observed.failures else None)
+
+    async def _plan(self, settings: Settings, snapshot: Snapshot) -> tuple[Source, ClusterObserved]:
+        service = dict(snapshot.service)
+        mode = deployment_mode(service, settings.config.default_deployment_mode)
+        observed = observe(self._cluster, service, mode)
+        plan = build_plan(snapshot, nothing_unbuilt)
+        plan = replace(plan, warnings=())  # those are a laptop's; a cluster's are `Parts.warn`
+        return await gather_source(self._cluster, settings, snapshot, plan, observed), observed
+
+    async def _step(
+        self, source: Source, observed: ClusterObserved
+    ) -> tuple[Source, Mapping[ChildKey, Failure], tuple[PlannedEvent, ...]]:
+        """Render, diff and apply. What cannot be rendered is a block, in the refusal's words."""
+        try:
+            desired = render(source)
+        except Forbidden as refused:
+            blocked = Blocked("ReconcileFailed", refused.message)
+            return replace(source, plan=replace(source.plan, blocked=blocked)), {}, ()
+        live = dict(observed.children)
+        for obj in desired:
+            found = None if child_key(obj) in live else self._cluster.named_as(obj)
+            if found is not None:
+                live[child_key(obj)] = found
+        taken = await self._parts.applier.take(diff_children(desired, live, source.service), live)
+        return source, taken.failures, taken.events
+
+    async def _write_status(
+        self, scene: Scene, settings: Settings, events: tuple[PlannedEvent, ...]
+    ) -> None:
+        service, before = dict(scene.source.service), dict(scene.before)
+        after = derive_service_status(scene)
+        if after != before:
+            changed = {**service, "status": after}
+            with suppress(NotFound):  # deleted meanwhile: that change is looked at next
+                made = await self._cluster.store.update_status(SERVICES, changed)
+                self._cluster.own["inferenceservices"].assume(made)
+        warnings = tuple(self._parts.warn(service, settings.config, settings.cluster))
+        planned = derive_events(before, after, scene.source.plan, NOTHING, warnings)
+        failed = _failure_events(before, after, scene.observed)
+        for event in (*planned, *events, *failed):
+            await self._parts.recorder.record(service, event)
+
+
+def _is_left_alone(service: JsonObject) -> bool:
+    """Whether a service is not to be changed by itself while it is Ready (KServe)."""
+    asked = annotations_of(service).get(NO_AUTO_UPDATE) == "true"
+    ready = condition_status(service.get("status") or {}, READY)
+    return asked and ready is ConditionStatus.TRUE
+
+
+def _failure_events(
+    before: Mapping[str, Any], after: Mapping[str, Any], observed: ClusterObserved
+) -> Iterator[PlannedEvent]:
+    """Each failure when it is first told of."""
+    told = {c.message for c in decode_conditions(before.get("conditions"))}
+    if before == after:
+        return
+    for failure in dict.fromkeys(observed.failures.values()):
+        if failure.message not in told:
+            yield PlannedEvent(WARNING, failure.reason, failure.message)

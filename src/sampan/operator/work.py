@@ -1,0 +1,161 @@
+"""The work queue of the operator: what a change touches, who looks at it, and how failures wait."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+
+from sampan.machinery.clock import Clock
+from sampan.machinery.controller import Reconcile, Result, WorkerOptions
+from sampan.machinery.errors import Unauthorized
+from sampan.machinery.registry import JsonObject
+from sampan.machinery.store import Key
+from sampan.machinery.workers import Workers
+from sampan.operator.cache import owner_of, unpacked
+from sampan.operator.cluster import SERVICE_LABEL, Cluster
+from sampan.operator.connection import Unavailable
+from sampan.operator.finalizing import SERVICES
+from sampan.operator.graphs import GRAPHS
+from sampan.plan.graph_build import service_names
+
+log = logging.getLogger(__name__)
+
+OPTIONS = WorkerOptions(workers=16)
+"""A reconcile is calls in a row: sixteen at once keep the API server busy and not overwhelmed."""
+LONGEST_WAIT = 60.0
+"""Seconds between tries of an API server that does not answer."""
+
+_RESOURCES = {"InferenceService": SERVICES, "InferenceGraph": GRAPHS}
+
+
+class Work:
+    """One queue for services and graphs alike."""
+
+    def __init__(
+        self, cluster: Cluster, clock: Clock, reconcilers: Mapping[str, Reconcile]
+    ) -> None:
+        self._cluster = cluster
+        self._clock = clock
+        self._reconcilers = reconcilers
+        self._waits: dict[Key, int] = {}
+        self._graphs_of: dict[Key, frozenset[Key]] = {}
+        self._workers: Workers | None = None
+        self._looked_at: Callable[[Key], None] = lambda _: None
+
+    async def run(self) -> None:
+        """Look at everything once, then at what changes, until cancelled."""
+        self._waits.clear()
+        self._workers = Workers(self._clock, self._reconcile, OPTIONS)
+        try:
+            self.add_all()
+            await self._workers.run()
+        finally:
+            self._workers = None
+
+    def add_all(self, _: JsonObject | None = None) -> None:
+        """Look at every service and graph: any of them may be touched."""
+        for plural, resource in (("inferenceservices", SERVICES), ("inferencegraphs", GRAPHS)):
+            for place in self._cluster.own[plural].places():
+                self._add(Key(resource, *place))
+
+    def add_service(self, trimmed: JsonObject) -> None:
+        """Look at a service that changed, and at the graphs that name it."""
+        key = _key(SERVICES, trimmed)
+        self._add(key)
+        for graph, named in list(self._graphs_of.items()):
+            if key in named:
+                self._add(graph)
+
+    def add_graph(self, trimmed: JsonObject) -> None:
+        """Look at a graph that changed; remember which services it names."""
+        key = _key(GRAPHS, trimmed)
+        names = service_names(unpacked(trimmed))
+        self._graphs_of[key] = frozenset(Key(SERVICES, key.namespace, name) for name in names)
+        self._add(key)
+
+    def add_owner(self, trimmed: JsonObject) -> None:
+        """Look at the service or graph that controls a changed object."""
+        owner = owner_of(unpacked(trimmed))
+        if owner is not None and owner[0] in _RESOURCES:
+            namespace = str(trimmed["metadata"].get("namespace", ""))
+            self._add(Key(_RESOURCES[owner[0]], namespace, owner[1]))
+
+    def add_pod(self, trimmed: JsonObject) -> None:
+        """Look at the service of a pod."""
+        metadata = unpacked(trimmed)["metadata"]
+        name = (metadata.get("labels") or {}).get(SERVICE_LABEL)
+        if name:
+            self._add(Key(SERVICES, str(metadata.get("namespace", "")), str(name)))
+
+    def add_users(self, trimmed: JsonObject) -> None:
+        """Look at the services that run on a runtime or have found none, and at all graphs."""
+        runtime = trimmed["metadata"]["name"]
+        cache = self._cluster.own["inferenceservices"]
+        for place in cache.places():
+            service = cache.get(*place)
+            if service is not None and _may_use(service, runtime):
+                self._add(Key(SERVICES, *place))
+        for place in self._cluster.own["inferencegraphs"].places():
+            self._add(Key(GRAPHS, *place))
+
+    def _add(self, key: Key) -> None:
+        if self._workers is not None:
+            self._workers.queue.add(key)
+
+    async def _reconcile(self, key: Key) -> Result:
+        """Reconcile one object. An API server that does not answer is waited for, and not told of
+        by a stack trace for each object.
+        """
+        try:
+            result = await self._reconcilers[key.resource](key)
+        except (Unavailable, Unauthorized) as error:
+            return self._wait(key, error)
+        self._waits.pop(key, None)
+        return result
+
+    def _wait(self, key: Key, error: Unavailable | Unauthorized) -> Result:
+        tries = self._waits.get(key, 0)
+        self._waits[key] = tries + 1
+        asked = getattr(error, "retry_after", 0.0)
+        delay = max(asked, min(0.25 * 2.0 ** min(tries, 16), LONGEST_WAIT))
+        log.warning(
+            "%s/%s waits %.3g s for the API server: %s",
+            key.namespace, key.name, delay, error.message,
+        )  # fmt: skip
+        return Result(self._clock.now() + delay)
+
+
+def select_teller(work: Work, plural: str) -> Callable[[JsonObject], None]:
+    """Return what is told of the changes of one of KServe's kinds. Pure."""
+    tellers: Mapping[str, Callable[[JsonObject], None]] = {
+        "inferenceservices": work.add_service,
+        "inferencegraphs": work.add_graph,
+        "servingruntimes": work.add_users,
+        "clusterservingruntimes": work.add_users,
+        "clusterstoragecontainers": partial(work.add_all),
+    }
+    return tellers[plural]
+
+
+def _key(resource: str, trimmed: JsonObject) -> Key:
+    metadata = trimmed["metadata"]
+    return Key(resource, str(metadata.get("namespace", "")), str(metadata["name"]))
+
+
+def _may_use(service: Mapping[str, object], runtime: str) -> bool:
+    status: object = service.get("status") or {}
+    told = status if isinstance(status, dict) else {}
+    named = {told.get("servingRuntimeName"), told.get("clusterServingRuntimeName")} - {None, ""}
+    return not named or runtime in named
+
+
+def followed_plurals() -> Iterable[str]:
+    """Return KServe's kinds whose changes matter; TrainedModels are only asked for."""
+    return (
+        "inferenceservices",
+        "inferencegraphs",
+        "servingruntimes",
+        "clusterservingruntimes",
+        "clusterstoragecontainers",
+    )
