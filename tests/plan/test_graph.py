@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 
 from sampan.plan.graph import make_resolved_nodes
+from sampan.plan.graph_build import service_names
+from sampan.plan.graph_json import make_graph_json
 from sampan.plan.types import Blocked
+from sampan.router.graph import parse_graph
 
 ADDRESS = "http://iris-predictor.default.svc.cluster.local"
 READY = {"address": {"url": ADDRESS}}
@@ -95,3 +98,38 @@ def test_a_graph_waits_and_says_for_what(make, case):
     assert found.reason == "GraphStepNotReady"
     assert words in found.message
     assert '"iris"' in found.message
+
+
+OPTIONS = "serving.sampan.dev/graph-options"
+
+
+def test_options_stand_at_their_steps_and_a_fallback_has_its_address(make):
+    text = '{"root/0": {"timeout": "1s", "fallback": {"serviceName": "iris"}}, "root": {}}'
+    graph = {
+        "metadata": {"annotations": {OPTIONS: text}},
+        "spec": {
+            "nodes": {"root": {"routerType": "Sequence", "steps": [{"serviceUrl": "http://a"}]}}
+        },
+    }
+    nodes = make_resolved_nodes(graph, lambda _: make.service(status=READY), lambda _: None)
+    [step] = nodes["root"]["steps"]
+    spare = {"serviceUrl": f"{ADDRESS}/v1/models/iris:predict"}
+    assert step["sampan"] == {"timeout": "1s", "fallback": spare}
+    line = make_graph_json(graph, nodes)
+    [read] = parse_graph(line).root.steps
+    assert read.options.timeout == 1.0
+    assert read.fallback is not None
+    assert read.fallback.url == spare["serviceUrl"]
+
+
+def test_a_graph_waits_for_the_service_of_a_fallback():
+    text = '{"root/0": {"fallback": {"serviceName": "gone"}}}'
+    graph = {
+        "metadata": {"annotations": {OPTIONS: text}},
+        "spec": {
+            "nodes": {"root": {"routerType": "Sequence", "steps": [{"serviceUrl": "http://a"}]}}
+        },
+    }
+    blocked = make_resolved_nodes(graph, lambda _: None, lambda _: None)
+    assert 'names InferenceService "gone", which does not exist' in blocked.message
+    assert service_names(graph) == ("gone",)

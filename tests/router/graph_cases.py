@@ -314,4 +314,134 @@ OTHERS: dict[str, Case] = {
     ),
 }  # fmt: skip
 
-CASES = {**SCENARIOS, **SEQUENCE, **SWITCH, **ENSEMBLE, **SPLITTER, **OTHERS}
+ANSWER = {"predictions": [{"label": "dog", "p": 0.9}], "id": "7"}
+SPARE = {"by": "spare"}
+
+OPTIONS: dict[str, Case] = {
+    "a default takes what fits no other step": Case(
+        {"root": node("Switch", ask("one", sampan={"default": True}), ask("two", condition="x"))},
+        {"one": (200, {"by": "one"}), "two": (200, OK)}, IRIS, 200, {"by": "one"}, [("one", IRIS)],
+    ),
+    "a step that fits goes before the default": Case(
+        {"root": node("Switch", ask("one", sampan={"default": True}), ask("two", condition="x"))},
+        {"one": (200, OK), "two": (200, {"by": "two"})}, {"x": 1}, 200, {"by": "two"},
+    ),
+    "a default takes what is no JSON": Case(
+        {"root": node("Switch", ask("one", sampan={"default": True}))},
+        {"one": (200, OK)}, b"{", 200, OK, [("one", b"{")],
+    ),
+    "a body is put together from the request and the answer before": Case(
+        {"root": node("Sequence", ask("one"), ask("two", sampan={"body": {
+            "instances": "$response.predictions.#.label", "of": ["$response.id", "$$1"],
+            "all": "$request", "n": 3}}))},
+        {"one": (200, ANSWER), "two": (200, OK)}, {"a": 1}, 200, OK,
+        [("one", {"a": 1}),
+         ("two", {"instances": ["dog"], "of": ["7", "$1"], "all": {"a": 1}, "n": 3})],
+    ),
+    "a body may be put together for the only step of a switch": Case(
+        {"root": node("Switch", ask("one", condition="a", sampan={"body": {"b": "$request.a"}}))},
+        {"one": (200, OK)}, {"a": [1]}, 200, OK, [("one", {"b": [1]})],
+    ),
+    "what a body asks for and is not there is an error": Case(
+        {"root": node("Sequence", ask("one"), ask("two", sampan={"body": "$response.gone"}))},
+        {"one": (200, ANSWER), "two": (200, OK)}, {}, 500,
+        failure('*"$response.gone" finds nothing*', node="root", step="1", url="svc://two"),
+        [("one", {})],
+    ),
+    "parts of what is no JSON are an error": Case(
+        {"root": node("Sequence", ask("one", sampan={"body": "$request.a"}))},
+        {"one": (200, OK)}, b"{", 500,
+        failure('*"$request" is no JSON*', node="root", step="0", url="svc://one"), [],
+    ),
+    "a fallback answers for a step that is down": Case(
+        {"root": node("Sequence", ask("gone", sampan={"fallback": {"serviceUrl": "svc://spare"}}))},
+        {"gone": DOWN, "spare": (200, SPARE)}, IRIS, 200, SPARE, [("spare", IRIS)],
+    ),
+    "a fallback answers for a step that fails": Case(
+        {"root": node("Sequence", ask("bad", sampan={"fallback": {"nodeName": "other"}})),
+         "other": node("Sequence", ask("spare"))},
+        {"bad": (500, {}), "spare": (200, SPARE)}, IRIS, 200, SPARE,
+        [("bad", IRIS), ("spare", IRIS)],
+    ),
+    "a fallback answers for a whole node": Case(
+        {"root": node("Sequence", enter("main", sampan={"fallback": {"nodeName": "other"}})),
+         "main": node("Switch", ask("one", condition="x")),
+         "other": node("Sequence", ask("spare"))},
+        {"one": (200, OK), "spare": (200, SPARE)}, IRIS, 200, SPARE, [("spare", IRIS)],
+    ),
+    "a fallback is not asked for what the client did wrong": Case(
+        {"root": node("Sequence", ask("bad", sampan={"fallback": {"serviceUrl": "svc://spare"}}))},
+        {"bad": (400, {"error": "no"}), "spare": (200, SPARE)}, IRIS, 400, {"error": "no"},
+        [("bad", IRIS)],
+    ),
+    "a fallback that fails too is the answer": Case(
+        {"root": node("Sequence", ask("bad", sampan={"fallback": {"serviceUrl": "svc://gone"}}))},
+        {"bad": (500, {}), "gone": DOWN}, IRIS, 500,
+        failure("*takes no connection*", node="root", step="0!", url="svc://gone"),
+    ),
+    "a step is asked again while it is not there, so many times": Case(
+        {"root": node("Sequence", ask("busy", sampan={"attempts": 3}))},
+        {"busy": (503, {"error": "busy"})}, IRIS, 503, {"error": "busy"}, [("busy", IRIS)] * 3,
+    ),
+    "a step that cannot be reached is asked again, too": Case(
+        {"root": node("Sequence", ask("gone", sampan={"attempts": 2}))},
+        {"gone": DOWN}, IRIS, 500,
+        failure("*takes no connection*", node="root", step="0", url="svc://gone"),
+    ),
+    "a step that failed is not asked again": Case(
+        {"root": node("Sequence", ask("bad", sampan={"attempts": 3}))},
+        {"bad": (500, {"error": "broken"})}, IRIS, 500, {"error": "broken"}, [("bad", IRIS)],
+    ),
+    "attempts come before the fallback": Case(
+        {"root": node("Sequence", ask("busy", sampan={"attempts": 2, "fallback": {
+            "serviceUrl": "svc://spare"}}))},
+        {"busy": (503, {}), "spare": (200, SPARE)}, IRIS, 200, SPARE,
+        [("busy", IRIS), ("busy", IRIS), ("spare", IRIS)],
+    ),
+    "a mirrored step is asked, and nobody looks at its answer": Case(
+        {"root": node("Sequence", ask("one"), ask("shadow", sampan={"mirror": True}),
+                      ask("two", data="$response"))},
+        {"one": (200, {"a": 1}), "shadow": (500, b"?"), "two": (200, OK)}, IRIS, 200, OK,
+        [("one", IRIS), ("shadow", IRIS), ("two", {"a": 1})],
+    ),
+    "a mirrored last step leaves the answer before it": Case(
+        {"root": node("Sequence", ask("one"),
+                      ask("shadow", data="$response", sampan={"mirror": True}))},
+        {"one": (201, {"a": 1}), "shadow": (200, OK)}, IRIS, 201, {"a": 1},
+        [("one", IRIS), ("shadow", {"a": 1})],
+    ),
+    "a mirrored step that is down hurts nobody": Case(
+        {"root": node("Sequence", ask("gone", sampan={"mirror": True}), ask("one"))},
+        {"gone": DOWN, "one": (200, OK)}, IRIS, 200, OK,
+    ),
+    "a mirrored step is not merged": Case(
+        {"root": node("Ensemble", ask("one"), ask("shadow", sampan={"mirror": True}), ask("two"))},
+        {"one": (200, {"a": 1}), "shadow": (200, OK), "two": (200, {"b": 2})}, IRIS, 200,
+        {"0": {"a": 1}, "2": {"b": 2}},
+    ),
+    "equal calls of an ensemble that collapses are made once": Case(
+        {"root": {**node("Ensemble", ask("one", name="a"), ask("two", name="b"),
+                         ask("one", name="c")), "sampan": {"collapse": True}}},
+        {"one": (200, {"a": 1}), "two": (200, {"b": 2})}, IRIS, 200,
+        {"a": {"a": 1}, "b": {"b": 2}, "c": {"a": 1}}, [("one", IRIS), ("two", IRIS)],
+    ),
+    "calls with different bodies are not equal": Case(
+        {"root": {**node("Ensemble", ask("one"), ask("one", sampan={"body": {"x": 1}})),
+                  "sampan": {"collapse": True}}},
+        {"one": (200, {"a": 1})}, IRIS, 200, {"0": {"a": 1}, "1": {"a": 1}},
+        [("one", IRIS), ("one", {"x": 1})],
+    ),
+    "a hard step among equal ones is still hard": Case(
+        {"root": {**node("Ensemble", ask("bad"), ask("bad", dependency="Hard")),
+                  "sampan": {"collapse": True}}},
+        {"bad": (418, {"by": "bad"})}, IRIS, 418, {"by": "bad"}, [("bad", IRIS)],
+    ),
+    "without collapse equal calls are made each": Case(
+        {"root": node("Ensemble", ask("one"), ask("one"))},
+        {"one": (200, {"a": 1})}, IRIS, 200, {"0": {"a": 1}, "1": {"a": 1}},
+        [("one", IRIS), ("one", IRIS)],
+    ),
+}  # fmt: skip
+"""What KServe's router does not know."""
+
+CASES = {**SCENARIOS, **SEQUENCE, **SWITCH, **ENSEMBLE, **SPLITTER, **OTHERS, **OPTIONS}

@@ -16,8 +16,8 @@ from typing import Any
 from sampan.router.execute import execute
 from sampan.router.graph import make_graph
 from sampan.router.steps import Call, Outcome, RouterError, Walk
-from sampan.router.walk import Cancel, Done, Result, Run
-from sampan.server.graph_calls import Caller
+from sampan.router.walk import Cancel, Done, Hands, Result, Run
+from sampan.server.graph_calls import Caller, make_later
 from sampan.wire.upstream import Upstreams
 
 
@@ -53,10 +53,11 @@ async def inspect_graph(spec: Mapping[str, Any], body: bytes) -> Inspection:
     graph = make_graph(spec)
     upstreams = Upstreams(loop)
     recorder = _Recorder(Caller(graph, upstreams).make_ask(()), loop.time)
+    hands = Hands(recorder.ask, make_later(loop))
     done: asyncio.Future[Result] = loop.create_future()
     draw = random.Random().randrange  # noqa: S311  # shares of traffic, no secret
     way = execute(Walk(graph, lambda: draw(100), ends=False), body)
-    run = Run(way, recorder.ask, done.set_result)
+    run = Run(way, hands, done.set_result)
     try:
         run.start()
         result = await done

@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from sampan.router.annotation import GRAPH_OPTIONS, find_option_mistakes, with_options
 from sampan.router.graph import Graph, InvalidGraph, parse_graph
 from sampan.router.headers import Pattern, parse_patterns
 
@@ -92,7 +93,16 @@ def read_graph(name: str) -> bytes:
     except ValueError:
         found = _read_yaml(name, data)
     spec = found.get("spec") if isinstance(found, dict) else None
-    return orjson.dumps(found if spec is None else spec)
+    return orjson.dumps(found if spec is None else _with_options(name, found))
+
+
+def _with_options(name: str, graph: dict[str, Any]) -> dict[str, Any]:
+    """Return the spec of a graph with the options of its annotation in it; raise InvalidGraph."""
+    mistake = next(find_option_mistakes(graph), None)
+    if mistake:
+        place = f"{mistake.place}: " if mistake.place else ""
+        raise InvalidGraph(f'"{name}": annotation {GRAPH_OPTIONS}: {place}{mistake.text}')
+    return {**graph["spec"], "nodes": with_options(graph)}
 
 
 def _read_yaml(name: str, data: bytes) -> Any:

@@ -48,11 +48,12 @@ def graph(
 
 def view(name: str, namespace: str, svg: Path | None) -> None:
     """Draw a graph that is applied, or of a file."""
+    from sampan.router.annotation import with_options
     from sampan.router.outline import outline, render_svg, render_text
     from sampan.router.shape import find_cycle, find_overflow
 
     found = _of_file(name) if Path(name).is_file() else _stored(connect(), namespace, name)
-    nodes = found["spec"]["nodes"]
+    nodes = with_options(found)
     problem = find_cycle(nodes) or find_overflow(nodes)
     if problem:
         raise CliError(problem.text)

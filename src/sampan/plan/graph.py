@@ -13,6 +13,8 @@ from sampan.machinery.registry import JsonObject
 from sampan.plan.model import modelconfig_name
 from sampan.plan.service import component_spec, model, predictor, service_key
 from sampan.plan.types import Blocked, Component
+from sampan.router.annotation import with_options
+from sampan.router.option_rules import EXTENSION
 
 STEP_NOT_READY = "GraphStepNotReady"
 PATHS = {"v1": "/v1/models/{}:predict", "v2": "/v2/models/{}/infer"}
@@ -24,18 +26,33 @@ Find: TypeAlias = Callable[[str], Mapping[str, Any] | None]
 def make_resolved_nodes(graph: Mapping[str, Any], service: Find, runtime: Find) -> Any:
     """Return the graph's nodes with a `serviceUrl` in each step that names a service, or Blocked.
 
-    `service` finds InferenceServices, `runtime` the runtimes that they name.
+    `service` finds InferenceServices, `runtime` the runtimes that they name. Options of the
+    graph's annotation stand in the nodes and steps that they are for.
     """
     nodes: JsonObject = {}
-    for name, node in sorted(graph["spec"]["nodes"].items()):
+    for name, node in sorted(with_options(graph).items()):
         steps = []
         for step in node.get("steps") or ():
             found = _resolve(step, service, runtime)
+            if not isinstance(found, Blocked):
+                found = _resolve_fallback(found, service, runtime)
             if isinstance(found, Blocked):
                 return found
             steps.append(found)
         nodes[name] = {**node, "steps": steps}
     return nodes
+
+
+def _resolve_fallback(step: JsonObject, service: Find, runtime: Find) -> JsonObject | Blocked:
+    """Return a step whose fallback, where it names a service, has its address."""
+    told = step.get(EXTENSION) or {}
+    fallback = told.get("fallback")
+    if not isinstance(fallback, Mapping) or not fallback.get("serviceName"):
+        return step
+    found = _resolve(fallback, service, runtime)
+    if isinstance(found, Blocked):
+        return found
+    return {**step, EXTENSION: {**told, "fallback": {"serviceUrl": found["serviceUrl"]}}}
 
 
 def _resolve(step: Mapping[str, Any], service: Find, runtime: Find) -> JsonObject | Blocked:

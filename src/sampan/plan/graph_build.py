@@ -22,6 +22,8 @@ from sampan.plan.routes import make_plain_route, make_url
 from sampan.plan.scaling import Scale, Scaling, make_scaling
 from sampan.plan.service import annotations_of, is_stopped, labels_of
 from sampan.plan.types import Blocked, Component, Gateway, Plan, Workload, graph_key
+from sampan.router.annotation import with_options
+from sampan.router.option_rules import EXTENSION
 from sampan.router.shape import find_cycle, find_dangling, find_overflow
 
 INVALID_GRAPH = "InvalidGraph"
@@ -98,7 +100,7 @@ def _find_block(snapshot: GraphSnapshot, name: str) -> Blocked | None:
     looks: tuple[Callable[[Mapping[str, Any]], Any], ...] = (
         find_dangling, find_cycle, find_overflow,
     )  # fmt: skip
-    nodes = snapshot.graph["spec"]["nodes"]
+    nodes = with_options(snapshot.graph)
     problem = next(filter(None, (look(nodes) for look in looks)), None)
     return Blocked(INVALID_GRAPH, problem.text, Component.ROUTER) if problem else None
 
@@ -159,8 +161,13 @@ def _scaled(workload: Workload, scale: Scale | None) -> Workload:
 
 
 def _steps(graph: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    for node in graph["spec"]["nodes"].values():
-        yield from node.get("steps") or ()
+    """Yield every step, and every fallback that one has."""
+    for node in with_options(graph).values():
+        for step in node.get("steps") or ():
+            yield step
+            fallback = (step.get(EXTENSION) or {}).get("fallback")
+            if isinstance(fallback, Mapping):
+                yield fallback
 
 
 def _is_named(step: Mapping[str, Any]) -> bool:

@@ -1,6 +1,7 @@
 """A graph as its router is told it: the spec as one line of JSON, as KServe writes it.
 
 The text is part of the router's pod template, so that taking a graph over starts no pod anew.
+Options of Sampan's own stand in it as `sampan`, which KServe's router does not read.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ _SPEC_ORDER = (
 )  # fmt: skip
 _STEP_ORDER = (
     "name", "nodeName", "serviceName", "serviceUrl", "data", "mapPredictionsToInstances", "weight",
-    "condition", "dependency",
+    "condition", "dependency", "sampan",
 )  # fmt: skip
 
 
@@ -35,4 +36,5 @@ def make_graph_json(graph: Mapping[str, Any], nodes: Mapping[str, Any]) -> str:
 
 def _node(node: Mapping[str, Any]) -> JsonObject:
     steps = [{key: s[key] for key in _STEP_ORDER if s.get(key) is not None} for s in node["steps"]]
-    return {"routerType": node["routerType"], **({"steps": steps} if steps else {})}
+    options = {"sampan": node["sampan"]} if node.get("sampan") else {}
+    return {"routerType": node["routerType"], **({"steps": steps} if steps else {}), **options}

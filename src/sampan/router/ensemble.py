@@ -2,16 +2,20 @@
 
 KServe, router. Every answer must be a JSON object. A `Hard` step that fails is the node's answer,
 the first of them in the order of steps; any other failure is merged like a success.
+
+Steps that are told to mirror are asked and not merged. Where the node collapses, steps that ask the
+same address the same share one call.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 import orjson
 
 from sampan.router.graph import Node, Step
-from sampan.router.steps import JSON, Go, Outcome, RouterError, Together, Walk, Way
+from sampan.router.mapping import make_given
+from sampan.router.steps import JSON, Aside, Call, Go, Outcome, RouterError, Together, Walk, Way
 
 _BLANKS = b" \t\r\n"
 _KINDS = {list: "an array", str: "a string", bool: "a boolean", type(None): "null"}
@@ -19,23 +23,44 @@ _KINDS = {list: "an array", str: "a string", bool: "a boolean", type(None): "nul
 
 def ensemble(node: Node, body: bytes, walk: Walk, go: Go) -> Way:
     """Return the answers by the names of their steps, or by their indexes where they have none."""
-    steps = node.steps
-    ways = tuple(go(step, body, walk.middle) for step in steps)
+    groups: dict[Hashable, list[int]] = {}
+    ways = []
+    for index, step in enumerate(node.steps):
+        given = make_given(step, body, body) if step.options.body else body
+        if step.options.mirror:
+            yield Aside(Call(step, given), walk.gate)
+            continue
+        shares = node.collapses and step.direct
+        same = (step.url, step.options.headers, step.options.timeout, given) if shares else index
+        group = groups.setdefault(same, [])
+        if not group:
+            ways.append(go(step, given, walk.middle))
+        group.append(index)
+    asked = [tuple(node.steps[index] for index in group) for group in groups.values()]
     outcomes: list[Outcome] = yield Together(
-        ways, lambda index, outcome: _is_fatal(steps[index], outcome)
+        tuple(ways), lambda number, outcome: any(_is_fatal(step, outcome) for step in asked[number])
     )
-    for step, outcome in zip(steps, outcomes, strict=False):  # a fatal one ends the list
-        _validate(step, outcome)
-        if _is_fatal(step, outcome):
-            return outcome
-    keys, bodies = [step.key for step in steps], [outcome.body for outcome in outcomes]
-    return Outcome(200, merge(keys, bodies), JSON)
+    return _merged(node, tuple(groups.values()), outcomes)
 
 
 def merge(keys: Sequence[str], bodies: Sequence[bytes]) -> bytes:
     """Return one object of JSON texts, which are not written anew."""
     pairs = (orjson.dumps(key) + b":" + body for key, body in zip(keys, bodies, strict=True))
     return b"{" + b",".join(pairs) + b"}"
+
+
+def _merged(node: Node, groups: Sequence[list[int]], outcomes: list[Outcome]) -> Outcome:
+    """Return the node's outcome. `groups` are indexes of steps, an outcome a group."""
+    bodies: dict[int, bytes] = {}
+    for group, outcome in zip(groups, outcomes, strict=False):  # a fatal one ends the list
+        for index in group:
+            _validate(node.steps[index], outcome)
+            if _is_fatal(node.steps[index], outcome):
+                return outcome
+            bodies[index] = outcome.body
+    order = sorted(bodies)
+    keys = [node.steps[index].key for index in order]
+    return Outcome(200, merge(keys, [bodies[index] for index in order]), JSON)
 
 
 def _is_fatal(step: Step, outcome: Outcome) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TypeAlias
 
+from sampan.router.attempts import attempt
 from sampan.router.ensemble import ensemble
 from sampan.router.graph import Node, Step
 from sampan.router.sequence import sequence
@@ -38,10 +39,17 @@ def _unknown(node: Node, body: bytes, walk: Walk, go: Go) -> Way:
 
 
 def _go(step: Step, body: bytes, walk: Walk) -> Way:
-    """Take one step: ask its service, or enter its node.
+    """Take one step.
 
     What is a 404 of the root is a 500 of any node below it (KServe, router).
     """
+    if step.options.repeats or step.fallback:
+        return (yield from attempt(step, body, walk, _take))
+    return (yield from _take(step, body, walk))
+
+
+def _take(step: Step, body: bytes, walk: Walk) -> Way:
+    """Ask the step's service, or enter its node."""
     if not step.node_name:
         answer: Outcome = yield Call(step, body, walk.ends)
         return answer

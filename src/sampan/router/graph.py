@@ -9,17 +9,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeAlias
+from urllib.parse import urlsplit
 
 import orjson
 
 from sampan.gjson.parse import PathError, parse_path
 from sampan.gjson.path import Path
+from sampan.router.option_rules import EXTENSION, find_misplaced
+from sampan.router.options import NO_OPTIONS, Options, parse_options
 from sampan.router.shape import find_cycle, find_dangling, find_overflow
 
 ROOT = "root"
 RESPONSE = "$response"
+FALLBACK = "!"
+"""Ends the key of a fallback's step, so that it is told from its step in metrics and errors."""
 ROUTER_TYPES = ("Sequence", "Splitter", "Ensemble", "Switch")
+
+
+Place: TypeAlias = tuple[str, str]
+"""Where a step stands: its node, and its key."""
 
 
 class InvalidGraph(ValueError):
@@ -43,20 +52,40 @@ class Step:
     weight: int = 0
     condition: Path | None = None
     hard: bool = False
+    options: Options = NO_OPTIONS
+    fallback: Step | None = None
     direct: bool = field(init=False, compare=False)
     """Taking it is calling its URL once, and nothing else."""
+    plain_body: bool = field(init=False, compare=False)
+    """It is sent its node's request as it is."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "direct", not self.node_name)
+        told = self.options
+        plain = not (told.repeats or told.mirror or self.fallback)
+        object.__setattr__(self, "direct", bool(self.url) and plain)
+        as_it_is = not (self.takes_response or self.maps_predictions or told.body)
+        object.__setattr__(self, "plain_body", as_it_is)
+
+    @property
+    def place(self) -> Place:
+        """Where it stands."""
+        return (self.node, self.key)
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A router and its steps, in order."""
+    """A router and its steps, in order. `collapses`: equal calls are made once."""
 
     name: str
     router_type: str
     steps: tuple[Step, ...] = ()
+    collapses: bool = False
+    end: int = field(init=False, compare=False)
+    """The index of the last step whose answer counts, -1 where none does."""
+
+    def __post_init__(self) -> None:
+        counting = [i for i, step in enumerate(self.steps) if not step.options.mirror]
+        object.__setattr__(self, "end", counting[-1] if counting else -1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +113,9 @@ class Graph:
         return self.nodes[ROOT]
 
     def steps(self) -> tuple[Step, ...]:
-        """Return every step of every node."""
-        return tuple(step for node in self.nodes.values() for step in node.steps)
+        """Return every step of every node, and every fallback."""
+        own = [step for node in self.nodes.values() for step in node.steps]
+        return (*own, *(step.fallback for step in own if step.fallback))
 
 
 def parse_graph(text: str | bytes) -> Graph:
@@ -108,6 +138,9 @@ def make_graph(spec: Mapping[str, Any]) -> Graph:
     problem = problem or find_overflow(spec["nodes"])
     if problem:
         raise InvalidGraph(problem.text)
+    misplaced = next(find_misplaced(spec["nodes"]), None)
+    if misplaced:
+        raise InvalidGraph(f"{misplaced.place}: {misplaced.text}")
     return Graph(MappingProxyType(nodes), _make_timeouts(spec.get("routerTimeouts") or {}))
 
 
@@ -119,6 +152,7 @@ def _make_node(name: str, node: Any) -> Node:
         name,
         str(node.get("routerType", "")),
         tuple(_make_step(name, index, step) for index, step in enumerate(steps)),
+        collapses=bool((node.get(EXTENSION) or {}).get("collapse")),
     )
 
 
@@ -129,17 +163,44 @@ def _make_step(node: str, index: int, step: Mapping[str, Any]) -> Step:
         raise InvalidGraph(
             f'step "{key}" of node "{node}" needs exactly one of nodeName and serviceUrl'
         )
+    options = _make_options(node, key, step.get(EXTENSION) or {})
     return Step(
         node=node,
         key=key,
         node_name=target,
-        url=url,
+        url=_with_path(url, options.path) if options.path else url,
+        options=options,
+        fallback=_make_fallback(node, key, options) if options.fallback else None,
         takes_response=step.get("data") == RESPONSE,
         maps_predictions=bool(step.get("mapPredictionsToInstances")),
         weight=int(step.get("weight") or 0),
         condition=_make_condition(node, key, step.get("condition")),
         hard=step.get("dependency") == "Hard",
     )
+
+
+def _make_options(node: str, key: str, told: Mapping[str, Any]) -> Options:
+    options, problems = parse_options(told)
+    if problems:
+        name, text = problems[0]
+        raise InvalidGraph(f'option "{name}" of step "{key}" of node "{node}": {text}')
+    return options
+
+
+def _make_fallback(node: str, key: str, options: Options) -> Step:
+    kind, target = options.fallback or ("", "")
+    if kind == "serviceName":
+        raise InvalidGraph(
+            f'fallback of step "{key}" of node "{node}" needs a nodeName or serviceUrl; '
+            "a router alone knows no services"
+        )
+    inner, url = (target, "") if kind == "nodeName" else ("", target)
+    return Step(node=node, key=f"{key}{FALLBACK}", node_name=inner, url=url)
+
+
+def _with_path(url: str, path: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}{path}"
 
 
 def _make_condition(node: str, key: str, text: Any) -> Path | None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
+from sampan.router.option_rules import EXTENSION
+
 ROOT = "root"
 _ROW, _INDENT, _CHARACTER = 34, 28, 7.4  # pixels
 
@@ -93,6 +95,14 @@ def _notes(step: Mapping[str, Any]) -> Iterator[str]:
         yield "predictions as instances"
     if step.get("dependency") == "Hard":
         yield "hard"
+    for option, value in (step.get(EXTENSION) or {}).items():
+        yield option if value is True else f"{option} {_short(value)}"
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, Mapping) and len(value) == 1:
+        return str(next(iter(value.values())))
+    return "{...}" if isinstance(value, Mapping | list) else str(value)
 
 
 def _words(line: Line) -> tuple[str, ...]:

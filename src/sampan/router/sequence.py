@@ -12,23 +12,26 @@ import orjson
 from sampan.gjson.find import exists
 from sampan.gjson.path import Path
 from sampan.router.graph import Node, Step
-from sampan.router.mapping import map_predictions
-from sampan.router.steps import Call, Go, Outcome, RouterError, Walk, Way
+from sampan.router.mapping import make_given
+from sampan.router.steps import Aside, Call, Go, Outcome, RouterError, Walk, Way
 
 
 def sequence(node: Node, body: bytes, walk: Walk, go: Go) -> Way:
     """Return the outcome of the last step that was taken."""
-    last, end = Outcome(200, b""), len(node.steps) - 1
+    last, end = Outcome(200, b""), node.end
+    before = body
     for index, step in enumerate(node.steps):
-        given = last.body if step.takes_response and index else body
-        if step.maps_predictions:
-            given = map_predictions(given)
+        given = body if step.plain_body else make_given(step, body, before)
         if step.condition is not None and not _holds(step, step.condition, last.body):
             return Outcome(200, last.body)
         if step.direct:  # most steps: a way of its own would only pass the call on
             last = yield Call(step, given, walk.ends and index == end)
+        elif step.options.mirror:
+            yield Aside(Call(step, given), walk.gate)
+            continue
         else:
             last = yield from go(step, given, walk if index == end else walk.middle)
+        before = last.body
         if step.hard and not last.is_success:
             return last
     return last

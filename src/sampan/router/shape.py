@@ -97,14 +97,29 @@ def _count(
             stack += missing
             continue
         stack.pop()
-        own = len((nodes.get(name) or {}).get("steps") or ()) - len(inner)
+        own = _own_calls(nodes.get(name))
         calls = own + sum(counts[target][0] for target in inner)
         depth = 1 + max((counts[target][1] for target in inner), default=0)
         counts[name] = (calls, depth)
     return counts[start]
 
 
+def _own_calls(node: Any) -> int:
+    """Return how many services a node's steps can ask, attempts included."""
+    total = 0
+    for step in (node or {}).get("steps") or ():
+        told = step.get("sampan") or {}
+        attempts = told.get("attempts")
+        most = attempts if isinstance(attempts, int) and attempts > 0 else 1
+        fallback = told.get("fallback")
+        elsewhere = isinstance(fallback, Mapping) and not fallback.get("nodeName")
+        total += (0 if step.get("nodeName") else most * (2 if told.get("hedge") else 1)) + elsewhere
+    return total
+
+
 def _targets(node: Any) -> Iterator[tuple[int, str]]:
     for index, step in enumerate((node or {}).get("steps") or ()):
-        if step.get("nodeName"):
-            yield index, str(step["nodeName"])
+        fallback = (step.get("sampan") or {}).get("fallback")
+        for target in (step, fallback):
+            if isinstance(target, Mapping) and target.get("nodeName"):
+                yield index, str(target["nodeName"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sampan.router.graph import Node, Step
+from sampan.router.mapping import make_given
 from sampan.router.steps import Go, RouterError, Walk, Way
 
 NO_ROUTE = "no route was selected by the splitter"
@@ -13,7 +14,8 @@ def splitter(node: Node, body: bytes, walk: Walk, go: Go) -> Way:
     step = select_step(node, walk.draw())
     if step is None:
         raise RouterError(NO_ROUTE, node=node.name)
-    return (yield from go(step, body, walk))
+    given = make_given(step, body, body) if step.options.body else body
+    return (yield from go(step, given, walk))
 
 
 def select_step(node: Node, drawn: int) -> Step | None:

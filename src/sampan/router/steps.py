@@ -1,16 +1,18 @@
 """The words between a node's way and whoever makes its calls.
 
-A way is a generator: it yields `Call` and is sent the `Outcome`, or yields `Together` and is sent
-the outcomes of all its ways. It ends with its own outcome, or raises `RouterError`.
+A way is a generator: it yields `Call` or `Race` and is sent the `Outcome`, yields `Together` and is
+sent the outcomes of all its ways, yields `Pause` or `Aside` and is sent None. It ends with its own
+outcome, or raises `RouterError`.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, TypeAlias
 
-from sampan.router.graph import Graph, Step
+from sampan.router.budget import Budget, Gate
+from sampan.router.graph import Graph, Place, Step
 
 JSON = b"application/json"
 
@@ -51,7 +53,33 @@ class Together(NamedTuple):
     settles: Callable[[int, Outcome], bool]
 
 
-Way: TypeAlias = Generator[Call | Together, Any, Outcome]
+class Race(NamedTuple):
+    """A call is to be made again after so many seconds without an answer, if it `may`.
+
+    The first that succeeds is the outcome and the other is called off; where both fail, what the
+    first came to.
+    """
+
+    call: Call
+    after: float
+    may: Callable[[], bool]
+
+
+class Pause(NamedTuple):
+    """The way goes on after so many seconds."""
+
+    seconds: float
+
+
+class Aside(NamedTuple):
+    """A call is to be made that nobody waits for, whatever comes of it. `gate` bounds how many."""
+
+    call: Call
+    gate: Gate
+
+
+Wish: TypeAlias = Call | Together | Race | Pause | Aside
+Way: TypeAlias = Generator[Wish, Any, Outcome]
 Go: TypeAlias = Callable[[Step, bytes, "Walk"], Way]
 """Takes one step with a body: how nodes hold each other without knowing each other."""
 
@@ -61,16 +89,21 @@ class Walk:
     """What a request's ways share: the graph, and a die that falls on 0 to 99.
 
     `ends`: the outcome of the way is the graph's as it is. `middle` is the walk of a way on which
-    more follows.
+    more follows. `budgets` and `gate` count over all requests.
     """
 
     graph: Graph
     draw: Callable[[], int]
     ends: bool = True
+    budgets: dict[Place, Budget] = field(default_factory=dict, repr=False, compare=False)
+    gate: Gate = field(default_factory=Gate, repr=False, compare=False)
     middle: Walk = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        middle = Walk(self.graph, self.draw, ends=False) if self.ends else self
+        if not self.budgets:
+            repeating = (step for step in self.graph.steps() if step.options.repeats)
+            self.budgets.update((s.place, Budget(s.options.budget)) for s in repeating)
+        middle = replace(self, ends=False) if self.ends else self
         object.__setattr__(self, "middle", middle)
 
 

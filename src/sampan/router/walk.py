@@ -7,25 +7,44 @@ and no future: a request that makes three calls costs three callbacks.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeAlias
+from functools import partial
+from typing import NamedTuple, TypeAlias
 
-from sampan.router.steps import Call, Outcome, RouterError, Together, Way
+from sampan.router.steps import (
+    Aside,
+    Call,
+    Outcome,
+    Pause,
+    Race,
+    RouterError,
+    Together,
+    Way,
+)
 
 Result: TypeAlias = Outcome | RouterError
 Done: TypeAlias = Callable[[Result], None]
 Cancel: TypeAlias = Callable[[], None]
 Ask: TypeAlias = Callable[[Call, Done], Cancel]
 """Makes a call and tells what came of it, once; what is returned calls it off."""
+Later: TypeAlias = Callable[[float, Callable[[], None]], Cancel]
+"""Calls something after so many seconds; what is returned calls it off."""
+
+
+class Hands(NamedTuple):
+    """What a run does with: how calls are made, and how time passes."""
+
+    ask: Ask
+    later: Later
 
 
 class Run:
     """One way on its way. `done` is told its result once, unless it is called off before."""
 
-    __slots__ = ("_ask", "_cancel", "_done", "_over", "_turn", "_way")
+    __slots__ = ("_cancel", "_done", "_hands", "_over", "_turn", "_way")
 
-    def __init__(self, way: Way, ask: Ask, done: Done) -> None:
+    def __init__(self, way: Way, hands: Hands, done: Done) -> None:
         self._way = way
-        self._ask = ask
+        self._hands = hands
         self._done = done
         self._cancel: Cancel | None = None
         self._over = False
@@ -70,13 +89,31 @@ class Run:
             return
         self._turn = turn = self._turn + 1
         if isinstance(wanted, Call):
-            cancel = self._ask(wanted, self._told)
+            cancel = self._hands.ask(wanted, self._told)
         else:
-            several = Several(wanted, self._ask, self._told)
-            several.start()
-            cancel = several.cancel
+            cancel = self._grant(wanted)
         if turn == self._turn:  # else it was answered at once, and the next call is under way
             self._cancel = cancel
+
+    def _grant(self, wanted: Together | Race | Pause | Aside) -> Cancel:
+        """Begin what is no plain call; return what calls it off."""
+        hands, told = self._hands, self._told
+        match wanted:
+            case Together():
+                several = Several(wanted, hands, told)
+                several.start()
+                return several.cancel
+            case Race():
+                racing = Racing(wanted, hands, told)
+                racing.start()
+                return racing.cancel
+            case Pause(seconds):
+                return hands.later(seconds, partial(told, None))
+            case Aside(call, gate):
+                if gate.enter():
+                    hands.ask(call, lambda _: gate.leave())
+                told(None)
+                return _nothing
 
     def _end(self, result: Result) -> None:
         self._over = True
@@ -90,14 +127,14 @@ class Several:
     __slots__ = ("_done", "_next", "_over", "_results", "_runs", "_settles")
 
     def __init__(
-        self, wanted: Together, ask: Ask, done: Callable[[list[Outcome] | RouterError], None]
+        self, wanted: Together, hands: Hands, done: Callable[[list[Outcome] | RouterError], None]
     ) -> None:
         self._done = done
         self._settles = wanted.settles
         self._results: list[Result | None] = [None] * len(wanted.ways)
         self._next = 0
         self._over = False
-        self._runs = [Run(way, ask, self._teller(index)) for index, way in enumerate(wanted.ways)]
+        self._runs = [Run(way, hands, self._teller(index)) for index, way in enumerate(wanted.ways)]
 
     def start(self) -> None:
         """Begin all."""
@@ -138,6 +175,64 @@ class Several:
     def _end(self, result: list[Outcome] | RouterError) -> None:
         self.cancel()
         self._done(result)
+
+
+class Racing:
+    """A call, and the same again if it takes long: the first that succeeds is the outcome.
+
+    An answer of 5xx is no success, nor is none at all; where both fail, it is what the first came
+    to.
+    """
+
+    __slots__ = ("_cancels", "_done", "_hands", "_over", "_results", "_timer", "_wanted")
+
+    def __init__(self, wanted: Race, hands: Hands, done: Done) -> None:
+        self._wanted = wanted
+        self._hands = hands
+        self._done = done
+        self._cancels: list[Cancel] = []
+        self._results: dict[int, Result] = {}
+        self._timer: Cancel | None = None
+        self._over = False
+
+    def start(self) -> None:
+        """Begin with the first."""
+        self._ask()
+        if not self._over:
+            self._timer = self._hands.later(self._wanted.after, self._again)
+
+    def cancel(self) -> None:
+        """Call off what is under way."""
+        self._over = True
+        if self._timer is not None:
+            self._timer()
+        for cancel in self._cancels:
+            cancel()
+
+    def _again(self) -> None:
+        self._timer = None
+        if self._wanted.may():
+            self._ask()
+
+    def _ask(self) -> None:
+        number = len(self._cancels)
+        self._cancels.append(_nothing)
+        cancel = self._hands.ask(self._wanted.call, partial(self._told, number))
+        self._cancels[number] = _nothing if number in self._results else cancel
+
+    def _told(self, number: int, result: Result) -> None:
+        self._cancels[number] = _nothing
+        self._results[number] = result
+        if self._over:
+            return
+        good = isinstance(result, Outcome) and result.status < 500
+        if good or len(self._results) == len(self._cancels):
+            self.cancel()
+            self._done(result if good else self._results[0])
+
+
+def _nothing() -> None:
+    """Call off what is over."""
 
 
 def _broken(error: Exception) -> RouterError:

@@ -15,8 +15,8 @@ from sampan.router.execute import execute
 from sampan.router.graph import Graph
 from sampan.router.headers import Pattern, make_selection
 from sampan.router.steps import RouterError, Walk
-from sampan.router.walk import Result, Run
-from sampan.server.graph_calls import Caller
+from sampan.router.walk import Hands, Result, Run
+from sampan.server.graph_calls import Caller, make_later
 from sampan.server.metrics import CONTENT_TYPE
 from sampan.wire.message import Reply, Request, Response
 
@@ -33,9 +33,11 @@ class GraphFront:
     def __init__(
         self, graph: Graph, caller: Caller, patterns: Sequence[Pattern], draw: Callable[[], int]
     ) -> None:
+        self._later = make_later(caller.loop)
         self._walk = Walk(graph, draw)
         self._caller = caller
         self._metrics = caller.metrics
+        self._metrics.dropped = lambda: self._walk.gate.refused
         self._select = make_selection(patterns)
         self.stopping = False
 
@@ -46,8 +48,8 @@ class GraphFront:
             if own is not None:
                 reply(own)
                 return
-        ask = self._caller.make_ask(self._select(request.headers))
-        run = Run(execute(self._walk, request.body), ask, partial(self._answer, reply))
+        hands = Hands(self._caller.make_ask(self._select(request.headers)), self._later)
+        run = Run(execute(self._walk, request.body), hands, partial(self._answer, reply))
         run.start()
         watch = getattr(reply, "when_gone", None)
         if watch is not None and not run.over:

@@ -7,12 +7,13 @@ answer is counted under the reason in the place of a status (`ConnectionRefused`
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from sampan.router.graph import Step
 from sampan.server.metrics_histogram import LATENCY_BUCKETS, Histogram
 from sampan.server.metrics_process import render_process
 
+DROPPED = "sampan_graph_mirrored_dropped_total"
 STEP_REQUESTS = "sampan_graph_step_requests_total"
 STEP_DURATION = "sampan_graph_step_duration_seconds"
 REQUESTS = "sampan_graph_requests_total"
@@ -50,6 +51,8 @@ class GraphMetrics:
     """What is counted of a router."""
 
     def __init__(self) -> None:
+        self.dropped: Callable[[], int] = lambda: 0
+        """How many mirrored calls were not made, because so many were under way."""
         self.codes: dict[int, int] = {}
         self.steps: list[StepMetrics] = []
 
@@ -71,6 +74,9 @@ class GraphMetrics:
         yield from _head(REQUESTS, "counter", "requests of the graph by the status of the answer")
         for code, value in sorted(self.codes.items()):
             yield f'{REQUESTS}{{code="{code}"}} {float(value)}'
+        if dropped := self.dropped():
+            yield from _head(DROPPED, "counter", "mirrored calls that were not made: too many")
+            yield f"{DROPPED} {float(dropped)}"
         yield from _head(STEP_REQUESTS, "counter", "calls of a step by the status of its answer")
         for step in self.steps:
             for answer, value in step.fold().items():

@@ -28,7 +28,7 @@ class Upstreams:
     def __init__(
         self, loop: asyncio.AbstractEventLoop, limits: UpstreamLimits | None = None
     ) -> None:
-        self._loop = loop
+        self.loop = loop
         self._limits = limits or UpstreamLimits()
         self._pools: dict[Origin, Pool] = {}
 
@@ -36,7 +36,7 @@ class Upstreams:
         """Return the connections to an origin."""
         found = self._pools.get(origin)
         if found is None:
-            found = self._pools[origin] = Pool(origin, self._loop, self._limits)
+            found = self._pools[origin] = Pool(origin, self.loop, self._limits)
         return found
 
     def close(self) -> None:

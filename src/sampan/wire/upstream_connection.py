@@ -118,6 +118,8 @@ class UpstreamConnection(asyncio.Protocol):
         head, done = self._incoming.head(), self._done
         if head is None or done is None or not is_stream(head.content_type):
             return
+        if not 200 <= head.status < 300:
+            return  # a refusal is short, and whoever called may ask elsewhere
         self._done = None
         self._body = StreamedBody(self)
         self._body.add(self._incoming.take())

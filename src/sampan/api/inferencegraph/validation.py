@@ -18,6 +18,8 @@ from sampan.api.schema.violations import violations
 from sampan.gjson.parse import PathError, parse_path
 from sampan.machinery.registry import AdmissionContext, Admitted, JsonObject
 from sampan.machinery.web_address import InvalidAddress, parse_address
+from sampan.router.annotation import GRAPH_OPTIONS, find_option_mistakes, with_options
+from sampan.router.option_rules import EXTENSION
 from sampan.router.shape import find_cycle, find_dangling, find_overflow
 
 ROOT = "root"
@@ -106,7 +108,7 @@ def comes_to_an_end(graph: JsonObject) -> Iterator[Mistake]:
 
     KServe's router follows a circle until it breaks.
     """
-    nodes = _nodes(graph)
+    nodes = with_options(graph)
     problem = find_cycle(nodes) or find_overflow(nodes)
     if problem:
         yield Mistake(f"{_path(problem.node, problem.step)}.nodeName", problem.text)
@@ -133,6 +135,14 @@ def asks_addresses_that_are_called(graph: JsonObject) -> Iterator[Mistake]:
             yield Mistake(f"{_path(node, index)}.serviceUrl", str(error))
 
 
+def has_options_that_can_be_kept(graph: JsonObject) -> Iterator[Mistake]:
+    """The annotation of options says what the router knows, at places that are there."""
+    annotation = f'metadata.annotations["{GRAPH_OPTIONS}"]'
+    for mistake in find_option_mistakes(graph):
+        place = f"{mistake.place}: " if mistake.place else ""
+        yield Mistake(annotation, f"{place}{mistake.text}")
+
+
 RULES: tuple[Rule, ...] = (
     has_a_fitting_name,
     has_a_root,
@@ -142,18 +152,21 @@ RULES: tuple[Rule, ...] = (
     comes_to_an_end,
     has_conditions_that_can_be_read,
     asks_addresses_that_are_called,
+    has_options_that_can_be_kept,
 )
 """Everything that is checked: what upstream looks at, in its order, then the rest."""
 
 
 def make_warnings(graph: JsonObject) -> Iterator[str]:
     """Yield a sentence for each thing that is allowed and cannot be meant."""
-    problem = find_dangling(_nodes(graph))
+    nodes = with_options(graph)
+    problem = find_dangling(nodes)
     if problem:
         yield f"{_path(problem.node, problem.step)}.nodeName: {problem.text}"
     for node, index, step in _steps(graph):
         kind, path = _nodes(graph)[node].get("routerType"), _path(node, index)
-        if kind == "Switch" and not step.get("condition"):
+        takes_the_rest = (nodes[node]["steps"][index].get(EXTENSION) or {}).get("default")
+        if kind == "Switch" and not step.get("condition") and not takes_the_rest:
             yield (
                 f"{path}.condition: a step of a Switch without a condition is never taken; write "
                 'one, such as "@this" for the step that takes all the rest'

@@ -54,6 +54,10 @@ RUNTIME: Mapping[str, Row] = {
 
 GRAPH: Mapping[str, Row] = {
     **_STATUS,
+    'metadata.annotations["serving.sampan.dev/graph-options"]': Row(
+        Honoured("by the router"),
+        Warned("is for Sampan's router; KServe's image (the setting router.image) ignores it"),
+    ),
     "spec.nodes": everywhere(Honoured("by the router")),
     "spec.timeout": everywhere(Honoured("by the router")),
     "spec.routerTimeouts": everywhere(Honoured("by the router")),
@@ -125,6 +129,11 @@ ACCOUNT: Mapping[str, Row] = {
     "secrets": Row(Warned("no storage credentials are read from it yet"), YES),
     "imagePullSecrets": Row(Honoured("no image is pulled here"), YES),
     "automountServiceAccountToken": Row(Honoured("no token is mounted here"), YES),
+}
+
+REVISION: Mapping[str, Row] = {
+    "data": Row(Honoured("as what runs again when it is gone back to"), YES),
+    "revision": Row(Honoured("as its place in the history"), YES),
 }
 
 NAMESPACE: Mapping[str, Row] = {
