@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from sampan.api.clusterrole.types import ClusterRole
 from sampan.api.clusterrolebinding.types import ClusterRoleBinding
 from sampan.api.configmap.types import ConfigMap
+from sampan.api.controllerrevision.types import ControllerRevision
 from sampan.api.event.types import Event
 from sampan.api.namespace.types import Namespace
 from sampan.api.resourcequota.types import ResourceQuota
@@ -28,7 +29,7 @@ from sampan.api.view import View
 from sampan.machinery.registry import AdmissionContext, Resource
 
 ACCESS = (Role, ClusterRole, RoleBinding, ClusterRoleBinding, ResourceQuota)
-CORE = (ConfigMap, Secret, Namespace, ServiceAccount, Event, *ACCESS)
+CORE = (ConfigMap, Secret, Namespace, ServiceAccount, Event, ControllerRevision, *ACCESS)
 VIEWS = {view.__name__: view for view in (*OURS, *CORE)}
 KINDS = [resource.kind for resource in REGISTRY]
 

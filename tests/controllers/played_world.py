@@ -19,6 +19,7 @@ from sampan.app.bootstrap import CONFIGURATION, apply_bootstrap
 from sampan.app.controllers import run_controllers
 from sampan.controllers.autoscaling import Autoscaling, Tools
 from sampan.controllers.gather import SERVICES, Sources
+from sampan.controllers.history import Histories
 from sampan.gateway.health import EndpointHealth, Health
 from sampan.gateway.listener import Verdict
 from sampan.gateway.table import Endpoint, RouteTable, TableRoute
@@ -324,7 +325,10 @@ class PlayedWorld:
         autoscaling = Autoscaling(Tools(NoSignals(), self.time, changes.notify, _nobody))
         parse = lambda found: parse_cached((found or {}).get("data")).config  # noqa: E731 # one use
         gateway = Gateway()
-        sources = Sources(self.store, platform, self.time, gateway, parse, autoscaling.scales)
+        histories = Histories(self.store)
+        sources = Sources(
+            self.store, platform, self.time, gateway, parse, autoscaling.scales, histories
+        )
         await run_controllers(stack, sources, changes, autoscaling)
 
     async def advance(self, seconds: float) -> None:

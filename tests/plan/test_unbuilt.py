@@ -22,7 +22,6 @@ def test_a_plain_service_gives_no_warning_and_no_block(make):
 
 FIELDS = {
     "the type of a metric": {"scaleMetricType": "Utilization"},
-    "a share for the newest revision": {"canaryTrafficPercent": 10},
     "a logger": {"logger": {"mode": "all"}},
     "a storage container": {"storageContainerName": "x"},
 }
@@ -66,7 +65,6 @@ def test_the_numbers_of_a_rolling_update_are_named(make):
 
 NAMED_ANNOTATIONS = [
     ("serving.kserve.io/disable-auto-update", "true"),
-    ("serving.kserve.io/enable-tag-routing", "true"),
     ("serving.kserve.io/enable-metric-aggregation", "true"),
     ("serving.kserve.io/enable-prometheus-scraping", "true"),
     ("serving.kserve.io/storageSecretName", "mine"),
@@ -103,10 +101,20 @@ def test_a_service_for_the_cluster_alone_is_named(make):
     assert warned(make.service(meta_labels={key: "cluster-local"})) == [f'metadata.labels["{key}"]']
 
 
-def test_knative_mode_is_named(make):
-    service = make.service(meta_annotations={"serving.kserve.io/deploymentMode": "Serverless"})
-    ((_, sentence),) = make_warnings(service, STANDARD)
-    assert sentence.startswith("revisions are not built yet; it scales as in Knative mode")
+@pytest.mark.parametrize("mode", ["Standard", "Serverless"])
+def test_a_share_of_the_traffic_and_its_tags_are_acted_on_in_every_mode(make, mode):
+    annotations = {
+        "serving.kserve.io/deploymentMode": mode,
+        "serving.kserve.io/enable-tag-routing": "true",
+    }
+    assert warned(make.service(canaryTrafficPercent=10, meta_annotations=annotations)) == []
+
+
+def test_two_ways_to_share_at_once_are_named(make):
+    service = make.service(canaryTrafficPercent=10)
+    canary = {"trafficPercent": 20, "predictor": {"name": "b"}}
+    service = {**service, "spec": {**service["spec"], "canary": [canary]}}
+    assert warned(service) == ["spec.predictor.canaryTrafficPercent"]
 
 
 def test_a_model_without_a_place_is_named(make):
@@ -143,9 +151,6 @@ def test_each_warning_is_a_sentence_without_its_stop(make):
 
 
 BLOCKS = {
-    "a canary": (
-        {"canary": [{"trafficPercent": 20, "predictor": {}}]}, "CanaryNotSupported", "20 percent",
-    ),
     "several nodes": ({"workerSpec": {}}, "MultiNodeNotSupported", "spec.predictor.workerSpec"),
     "an encrypted model": (
         {"model": {"confidential": {"enabled": True}}}, "ConfidentialNotSupported", "confidential",
@@ -185,10 +190,7 @@ MODES = {
     "ModelMesh is not built": ("ModelMesh", {}, True),
     "Standard is": ("Standard", {}, False),
     "its old name is": ("RawDeployment", {}, False),
-    "Knative runs as Standard": ("Knative", {}, False),
-    "but not with a share for the newest revision": ("Knative", {"canaryTrafficPercent": 10}, True),
-    "unless the share is all": ("Knative", {"canaryTrafficPercent": 100}, False),
-    "in Standard mode a share means nothing": ("Standard", {"canaryTrafficPercent": 10}, False),
+    "Knative is": ("Knative", {}, False),
 }
 
 

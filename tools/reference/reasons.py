@@ -27,7 +27,6 @@ _DECISION = {
     "InvalidPredictorSpec": "the predictor cannot be made a pod: fields contradict each other, or "
     "a placeholder has no value",
     "DeploymentModeNotSupported": "the deployment mode is not built yet",
-    "CanaryNotSupported": "shares of traffic are not built yet",
     "MultiNodeNotSupported": "a model across several nodes is not built yet",
     "ReferenceNotFound": "the object names another one that is not there (told by `sampan why`)",
     "GraphStepNotReady": "a step of a graph names a service that is not there or has no address",
@@ -121,7 +120,16 @@ _ROUTE = {
     "PortInUse": "the gateway's port is held by another process",
     "PathTooLong": "the state folder's path is too long for a socket",
 }
+_CLUSTER = {
+    "KindNotInstalled": "the cluster lacks a kind that the service needs: of Knative, KEDA, Istio, "
+    "OpenTelemetry or the Gateway API",
+    "NameOccupied": "an object of that name is there and belongs to somebody else; it stays",
+    "ParentStatusNotAvailable": "the gateway has not said yet whether it takes the route",
+    "ReconcileFailed": "the API server refuses an object of the service; the message has its words",
+}
 _UNDER_WAY = {
+    "ChildCorrected": "event: a field of an object of the service was changed by hand, and is "
+    "again what the service says",
     "MinimumReplicasUnavailable": "a link of the chain is under way",
     "MinimumReplicasAvailable": "enough replicas serve while a newer template is rolled out, or "
     "while it is blocked",
@@ -136,6 +144,8 @@ _UNDER_WAY = {
     "FieldNotHonoured": "event: a field of the service has no effect here",
     "SuccessfulRescale": "event: an autoscaler changed the number of replicas, with its numbers",
     "RequestsHeld": "requests wait at the activator until a replica is up to answer them",
+    "AllCanariesReady": "every canary of `spec.canary` is ready and has its share",
+    "CanariesNotReady": "a canary of `spec.canary` is not ready, and its share stays with the rest",
     "NoTraffic": "no request came for a whole window, so no replica is wanted",
 }
 _GROUPS: Mapping[str, Mapping[str, str]] = {
@@ -145,6 +155,7 @@ _GROUPS: Mapping[str, Mapping[str, str]] = {
     "Process and load": _LOAD,
     "Ready": _READY,
     "Route": _ROUTE,
+    "On a cluster": _CLUSTER,
 }
 _IN_MESSAGE = "what its message says"
 

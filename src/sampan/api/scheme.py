@@ -323,6 +323,19 @@ _RESOURCES = (
         generation=False,
         columns=_EVENT_COLUMNS,
     ),
+    Resource(
+        group="apps",
+        version="v1",
+        kind="ControllerRevision",
+        plural="controllerrevisions",
+        singular="controllerrevision",
+        generation=False,
+        columns=(
+            Column("Controller", ".metadata.ownerReferences[0].name"),
+            Column("Revision", ".revision", "integer"),
+            _AGE,
+        ),
+    ),
     *ACCESS_RESOURCES,
 )
 

@@ -33,6 +33,7 @@ _REVIEWS = ["selfsubjectaccessreviews", "selfsubjectrulesreviews"]
 _VIEW = [
     _rule([""], _READABLE, READ),
     _rule([SERVING], ["*"], READ),
+    _rule(["apps"], ["controllerrevisions"], READ),
     _rule(["metrics.k8s.io"], ["pods"], READ),
 ]
 _EDIT = [

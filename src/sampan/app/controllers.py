@@ -77,6 +77,9 @@ async def run_controllers(
 ) -> None:
     """Look at every service once, then run the controllers until the stack is closed."""
     store, clock = sources.store, sources.clock
+    histories = sources.histories
+    if histories is not None:
+        await histories.load()
     recorder = EventRecorder(store, clock, COMPONENT)
     reconciler = InferenceServiceController(sources, recorder, autoscaling)
     graph_reconciler = InferenceGraphController(sources, recorder, autoscaling)

@@ -26,6 +26,7 @@ from sampan.app.operator_settings import OperatorSettings, read_operator_setting
 from sampan.app.replica_usage import ReplicaUsage
 from sampan.app.replicas import Replicas
 from sampan.controllers.gather import SERVICES, Sources
+from sampan.controllers.history import Histories
 from sampan.controllers.unhonoured import unhonoured
 from sampan.controllers.why import explain
 from sampan.controllers.why_object import explain_any
@@ -108,7 +109,9 @@ async def started(settings: Settings, zygotes: ZygotePool) -> AsyncIterator[Daem
             stack, settings, operator, (store, launcher, changes, activation, door)
         )
         address = GatewayAddress(port=settings.port)
-        sources = Sources(store, platform, clock, address, _parse_config, autoscaling.scales)
+        sources = Sources(
+            store, platform, clock, address, _parse_config, autoscaling.scales, Histories(store)
+        )
         activation.explain = partial(explain, sources)
         await run_controllers(stack, sources, changes, autoscaling)
         certificates = apply_certificates(paths.state / "certificates", clock.now())

@@ -115,7 +115,7 @@ class Autoscaling:
             for gone in [w.key for w in self._of(plan.service) if w.name not in named]:
                 self._forget(plan.service, gone)
         for workload in plan.workloads:
-            if workload.role is Role.STABLE:
+            if workload.role in (Role.STABLE, Role.REVISION):
                 self._note_workload(plan.service, workload, observed, mode)
         return self.scales(plan.service)
 

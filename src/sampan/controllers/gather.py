@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 from sampan.api.config import Config
 from sampan.machinery.clock import Clock
@@ -12,9 +12,10 @@ from sampan.machinery.errors import NotFound
 from sampan.machinery.registry import JsonObject
 from sampan.machinery.store import Key, Store
 from sampan.plan.observed import NOTHING
+from sampan.plan.revision import History
 from sampan.plan.scaling import Scale
 from sampan.plan.service import service_key
-from sampan.plan.types import Gateway, ServiceKey, Snapshot
+from sampan.plan.types import Gateway, Plan, ServiceKey, Snapshot, Workload
 from sampan.platforms.base import Platform
 
 SERVICES = "inferenceservices.serving.kserve.io"
@@ -24,6 +25,25 @@ STORAGE_CONTAINERS = "clusterstoragecontainers.serving.kserve.io"
 CONFIG = Key("configmaps", "kserve", "inferenceservice-config")
 
 
+class Histories(Protocol):
+    """The revisions of services (`sampan.controllers.history.Histories`)."""
+
+    def of(self, service: Mapping[str, Any]) -> History:
+        """Return the history of a service, as far as it is known without reading."""
+
+    async def load(self) -> None:
+        """Read what earlier daemons recorded."""
+
+    async def read(self, namespace: str, names: Iterable[str]) -> Mapping[str, Workload]:
+        """Return what these revisions are made of; those that are gone are absent."""
+
+    async def record(self, service: Mapping[str, Any], plan: Plan, now: float) -> None:
+        """Write the revisions of a plan that are new, and delete those that nobody needs."""
+
+    def forget(self, service: Mapping[str, Any]) -> None:
+        """Let go of a service that is gone."""
+
+
 def no_scales(_: ServiceKey) -> Mapping[str, Scale]:
     """Nothing scales by itself."""
     return {}
@@ -31,7 +51,10 @@ def no_scales(_: ServiceKey) -> Mapping[str, Scale]:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where a snapshot comes from. `scales` tells what autoscalers decided, by workload."""
+    """Where a snapshot comes from. `scales` tells what autoscalers decided, by workload.
+
+    Without `histories` no revisions are kept, and components are updated in place.
+    """
 
     store: Store
     platform: Platform[Any, Any]
@@ -39,6 +62,7 @@ class Sources:
     gateway: Gateway
     parse_config: Callable[[JsonObject | None], Config]
     scales: Callable[[ServiceKey], Mapping[str, Scale]] = no_scales
+    histories: Histories | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +103,7 @@ async def gather_for(sources: Sources, obj: JsonObject) -> Snapshot:
         now=sources.clock.now(),
         storage_containers=tuple(containers.items),
         scales=sources.scales(service_key(obj)),
+        history=sources.histories.of(obj) if sources.histories else None,
     )
 
 

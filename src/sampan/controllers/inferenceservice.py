@@ -17,6 +17,7 @@ from typing import Any
 
 from sampan.controllers.autoscaling import Autoscaling
 from sampan.controllers.gather import SERVICES, Gathered, Sources, gather
+from sampan.controllers.history import plan_with_history
 from sampan.controllers.scaling_settings import gather_defaults, scaling_warnings
 from sampan.machinery.controller import Result
 from sampan.machinery.errors import Conflict, NotFound
@@ -39,6 +40,7 @@ class InferenceServiceController:
 
     def __init__(self, sources: Sources, recorder: EventRecorder, autoscaling: Autoscaling) -> None:
         self._sources = sources
+        self._histories = sources.histories
         self._autoscaling = autoscaling
         self._store = sources.store
         self._platform = sources.platform
@@ -57,22 +59,25 @@ class InferenceServiceController:
     async def _converge(self, service: ServiceKey, gathered: Gathered) -> Result:
         """Answer a new spec, then act; whoever writes the object meanwhile has it decided anew."""
         self._autoscaling.configure(await gather_defaults(self._store))
-        snapshot, plan = self._plan(gathered.snapshot)
+        snapshot, plan = await self._plan(gathered.snapshot)
         try:
             if _is_new(snapshot.service):
                 snapshot = await self._write_status(snapshot, plan, snapshot.observed)
             if FINALIZER not in snapshot.service["metadata"].get("finalizers", ()):
                 snapshot = replace(snapshot, service=await self._add_finalizer(snapshot.service))
+            if self._histories is not None:
+                await self._histories.record(snapshot.service, plan, snapshot.now)
             wake_at = await self._step(service, plan, snapshot)
             observed = await self._platform.observe(service)
             await self._write_status(replace(snapshot, observed=observed), plan, observed)
         except (Conflict, NotFound):
             return Result()  # changed meanwhile: that change is reconciled next
-        return Result(wake_at or None)
+        wakes = (wake_at, *(rollout.wake_at for rollout in plan.rollouts))
+        return Result(min(filter(None, wakes), default=None))
 
-    def _plan(self, snapshot: Snapshot) -> tuple[Snapshot, Plan]:
+    async def _plan(self, snapshot: Snapshot) -> tuple[Snapshot, Plan]:
         """Return what should run; made anew where its autoscalers want another size of it."""
-        plan = build_plan(snapshot)
+        snapshot, plan = await plan_with_history(self._sources, snapshot)
         mode = deployment_mode(snapshot.service, snapshot.config.default_deployment_mode)
         scales = self._autoscaling.note(plan, snapshot.observed, mode)
         if scales == snapshot.scales:
@@ -129,6 +134,8 @@ class InferenceServiceController:
             changed = {**gathered.service, "metadata": {**metadata, "finalizers": kept}}
             with suppress(NotFound):  # somebody else took them off: it is gone
                 await self._store.update(SERVICES, changed)
+            if self._histories is not None:
+                self._histories.forget(gathered.service)
         return Result()
 
     async def _remove(self, service: ServiceKey) -> Result:

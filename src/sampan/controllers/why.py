@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from sampan.api.inferenceservice.conditions import READY
 from sampan.controllers.gather import SERVICES, Sources, gather
+from sampan.controllers.history import plan_with_history
 from sampan.machinery.errors import NotFound
 from sampan.machinery.registry import JsonObject
-from sampan.plan.build import build_plan
 from sampan.plan.chain import ChainLink
 from sampan.plan.conditions import condition_status
 from sampan.plan.explain import Diagnosis, why
@@ -29,8 +29,7 @@ async def explain(sources: Sources, service: ServiceKey) -> JsonObject:
     gathered = await gather(sources, service)
     if gathered is None:
         raise NotFound(f'{SERVICES} "{service.name}" not found')
-    snapshot = gathered.snapshot
-    plan = build_plan(snapshot)
+    snapshot, plan = await plan_with_history(sources, gathered.snapshot)
     status = derive_status(snapshot, plan, snapshot.observed)
     diagnosis = why(snapshot, plan, snapshot.observed)
     return {

@@ -15,6 +15,9 @@ from sampan.plan.component import Parts, make_predictor
 from sampan.plan.merge import make_pod_spec
 from sampan.plan.model import has_storage, make_model_location
 from sampan.plan.multinode import is_multi_node, make_nodes
+from sampan.plan.rollout_build import resolve_rollouts, route_with
+from sampan.plan.rollout_settings import rollout_warnings
+from sampan.plan.rollout_status import first_rollout_warnings
 from sampan.plan.routes import make_route, make_url
 from sampan.plan.scaling import Scale
 from sampan.plan.select import Selection, select_runtime
@@ -60,13 +63,30 @@ def build_plan(snapshot: Snapshot, unbuilt: Unbuilt = select_unbuilt) -> Plan:
     others = _make_others(parts)
     labels = {**labels_of(service), **parts.defaults.labels}
     planned = (*predictors, *canaries, *others)
-    workloads = tuple(_scaled(w, snapshot.scales.get(w.name)) for w in planned)
-    return replace(plan, workloads=workloads, route=routing.route, labels=labels)
+    plan = replace(plan, route=routing.route, labels=labels)
+    if snapshot.history is None:
+        workloads = tuple(_scaled(w, snapshot.scales.get(w.name)) for w in planned)
+        return replace(plan, workloads=workloads)
+    return _with_rollouts(plan, snapshot, planned)
 
 
 def nothing_unbuilt(_: Mapping[str, Any], __: Config) -> Blocked | None:
     """The platform runs whatever can be planned."""
     return None
+
+
+def _with_rollouts(plan: Plan, snapshot: Snapshot, planned: tuple[Workload, ...]) -> Plan:
+    """Return the plan with the revisions that run, and each one's share of the route."""
+    found = resolve_rollouts(snapshot, planned)
+    route = plan.route and route_with(plan.route, found.backends)
+    warnings = (*plan.warnings, *rollout_warnings(snapshot.service))
+    return replace(
+        plan,
+        workloads=found.workloads,
+        route=route,
+        rollouts=found.rollouts,
+        warnings=(*warnings, *first_rollout_warnings(found.rollouts, planned)),
+    )
 
 
 def _scaled(workload: Workload, scale: Scale | None) -> Workload:

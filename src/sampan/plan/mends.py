@@ -22,7 +22,6 @@ _DECISION = {
     "InvalidPredictorSpec": "change the field that the message names",
     "DeploymentModeNotSupported": "delete it and apply it again with the annotation "
     "serving.kserve.io/deploymentMode set to Standard",
-    "CanaryNotSupported": "remove the canary",
     "MultiNodeNotSupported": "remove spec.predictor.workerSpec",
     "ReferenceNotFound": "apply the object that the message names, or name another",
     "GraphStepNotReady": "apply the service that the message names, and see that it is Ready",
@@ -131,9 +130,17 @@ _ROUTE = {
     "EndpointsUnhealthy": "read its log: sampan logs {name}",
     "RequestNotPassed": "read its log: sampan logs {name}",
 }
+_CLUSTER = {
+    "KindNotInstalled": "install what the message names, or do without it as it says",
+    "NameOccupied": "delete the object that the message names, or give the service another name",
+    "ParentStatusNotAvailable": "see that the Gateway of inferenceservice-config exists and that "
+    "its controller runs",
+    "ReconcileFailed": "change the field that the API server names; what it forbids, a "
+    "cluster role of the operator must allow",
+}
 
 MENDS: Mapping[str, str] = MappingProxyType(
-    {**_DECISION, **_DOWNLOAD, **_ENVIRONMENT, **_PROCESS, **_LOAD, **_ROUTE}
+    {**_DECISION, **_DOWNLOAD, **_ENVIRONMENT, **_PROCESS, **_LOAD, **_ROUTE, **_CLUSTER}
 )
 """What to do about each reason; `{name}` is the service's."""
 
@@ -144,6 +151,7 @@ UNDER_WAY = frozenset(
         "MinimumReplicasUnavailable", "NewReplicaSetAvailable", "InferenceServiceReady",
         "InferenceServiceNotReady", "InferenceGraphReady", "InferenceGraphNotReady",
         "FieldNotHonoured", "RequestsHeld", "NoTraffic", "SuccessfulRescale",
+        "AllCanariesReady", "CanariesNotReady", "ChildCorrected",
     }
 )  # fmt: skip
 """Reasons of what goes on, or is told beside a reason that has a mend: nothing to do."""

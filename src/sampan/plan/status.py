@@ -32,9 +32,12 @@ from sampan.plan.idle import derive_idle
 from sampan.plan.model_status import derive_model_status
 from sampan.plan.observed import Link, LinkState, Observed
 from sampan.plan.replicas import REPLICAS, derive_scaling, render_replicas
+from sampan.plan.revision import Rollout
+from sampan.plan.rollout_notes import make_notes
+from sampan.plan.rollout_status import derive_canaries, derive_revisions
 from sampan.plan.routes import make_address, make_url
 from sampan.plan.service import component_name, components_of, deployment_mode
-from sampan.plan.types import Blocked, Component, Plan, RuntimeScope, Snapshot, Workload
+from sampan.plan.types import Blocked, Component, Plan, Role, RuntimeScope, Snapshot, Workload
 
 # Kubernetes's default for a rolling update: a quarter of the replicas may be missing.
 _MAX_UNAVAILABLE_PERCENT = 25
@@ -64,7 +67,10 @@ def derive_status(snapshot: Snapshot, plan: Plan, observed: Observed) -> JsonObj
     }
     status |= _make_runtime(before, plan)
     if plan.workloads and not plan.stopped:
-        status["annotations"] = {REPLICAS: render_replicas(plan.workloads[0], observed)}
+        replicas = {REPLICAS: render_replicas(plan.workloads[0], observed)}
+        status["annotations"] = {**replicas, **make_notes(plan.rollouts)}
+    if canaries := derive_canaries(snapshot.service, plan, observed)[0]:
+        status["canaryStatuses"] = canaries
     return status if plan.stopped else status | _make_urls(snapshot, before, plan, status)
 
 
@@ -84,8 +90,11 @@ def _make_urls(
     snapshot: Snapshot, before: Mapping[str, Any], plan: Plan, status: Mapping[str, Any]
 ) -> JsonObject:
     """URLs appear with the first readiness and stay (KServe, URL fields)."""
+    rollouts = {r.component: r for r in plan.rollouts}
     components = {
-        component.value: _make_component(snapshot, before, status, component)
+        component.value: _make_component(
+            snapshot, before, status, component, rollouts.get(component)
+        )
         for component in components_of(snapshot.service)
     }
     urls: JsonObject = {k: before[k] for k in ("url", "address") if before.get(k)}
@@ -104,33 +113,39 @@ def _make_component(
     before: Mapping[str, Any],
     status: Mapping[str, Any],
     component: Component,
+    rollout: Rollout | None,
 ) -> JsonObject:
     known = dict((before.get("components") or {}).get(component.value) or {})
+    namespace = str(snapshot.service["metadata"].get("namespace") or "default")
+    if rollout is not None:
+        known |= derive_revisions(rollout, namespace, snapshot.gateway)
     if condition_status(status, COMPONENT_READY[component.value]) is ConditionStatus.TRUE:
         name = component_name(snapshot.service, component)
-        namespace = str(snapshot.service["metadata"].get("namespace") or "default")
         known["url"] = make_url(name, namespace, snapshot.gateway)
     return known
 
 
 def _make_conditions(snapshot: Snapshot, plan: Plan, observed: Observed) -> tuple[Condition, ...]:
     before = snapshot.service.get("status") or {}
+    canaries = derive_canaries(snapshot.service, plan, observed)[1]
     if plan.stopped:
         present = components_of(snapshot.service)
         stopped = (*(COMPONENT_READY[c.value] for c in present), INGRESS_READY)
         return (
             *(Condition(name, ConditionStatus.FALSE, REASON_STOPPED) for name in stopped),
+            *canaries,
             Condition(STOPPED, ConditionStatus.TRUE),
         )
     components = (
         tuple(_derive_blocked(c, plan.blocked, observed) for c in _seen_components(observed))
         if plan.blocked
-        else tuple(_derive_component(w, observed) for w in stable_workloads(plan))
+        else tuple(_derive_component(w, plan, observed) for w in stable_workloads(plan))
     )
     ingress = _derive_ingress(components, observed.route)
     if plan.blocked and condition_status(before, STOPPED) is None:
         return (*components, ingress)
-    return (*components, ingress, *derive_scaling(plan), Condition(STOPPED, ConditionStatus.FALSE))
+    told = (*canaries, *derive_scaling(plan))
+    return (*components, ingress, *told, Condition(STOPPED, ConditionStatus.FALSE))
 
 
 def _seen_components(observed: Observed) -> tuple[Component, ...]:
@@ -153,7 +168,7 @@ def _derive_blocked(component: Component, blocked: Blocked, observed: Observed) 
     return Condition(kind, status, blocked.reason, blocked.message)
 
 
-def _derive_component(workload: Workload, observed: Observed) -> Condition:
+def _derive_component(workload: Workload, plan: Plan, observed: Observed) -> Condition:
     """Return the condition of a component, by the workload that answers for it."""
     kind, component = COMPONENT_READY[workload.component.value], workload.component.value
     sleeping = derive_idle(workload, observed)
@@ -168,7 +183,9 @@ def _derive_component(workload: Workload, observed: Observed) -> Condition:
     if opened is None:
         text = f'all replicas of template "{workload.template_hash}" are ready'
         return Condition(kind, ConditionStatus.TRUE, REASON_NEW_REPLICA_SET_AVAILABLE, text)
-    if _serving(observed, workload.name) >= _least(workload.required):
+    older = (w for w in plan.workloads if w.component is workload.component and w is not workload)
+    names = (workload.name, *(w.name for w in older if w.role is Role.REVISION))
+    if sum(_serving(observed, name) for name in names) >= _least(workload.required):
         text = f'enough replicas serve while template "{workload.template_hash}" is rolled out'
         return Condition(kind, ConditionStatus.TRUE, "MinimumReplicasAvailable", text)
     reason, text = _describe(opened)

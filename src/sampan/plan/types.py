@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 
 from sampan.api.config import Config
 from sampan.plan.observed import Observed
+from sampan.plan.revision import History, Rollout
 from sampan.plan.scaling import Scale, Scaling
 
 PodTemplate: TypeAlias = Mapping[str, Any]
@@ -78,6 +79,7 @@ class Snapshot:
     its namespace, `cluster_runtimes` the ClusterServingRuntimes, `storage_containers` the
     ClusterStorageContainers, None where they are not known. `now` is seconds since the epoch.
     `scales` is what autoscalers decided, by workload; where one is absent its fields decide.
+    `history` holds the service's revisions, None where the platform makes revisions by itself.
     """
 
     service: Mapping[str, Any]
@@ -89,6 +91,7 @@ class Snapshot:
     now: float
     storage_containers: tuple[Mapping[str, Any], ...] | None = None
     scales: Mapping[str, Scale] = field(default_factory=dict)
+    history: History | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +122,12 @@ class ModelSource:
 
 
 class Role(StrEnum):
-    """What a workload is for: it serves, takes a share as a canary, or helps a head."""
+    """What a workload is for: it answers for its component as the newest revision, is another
+    revision beside that, takes a share as a canary of `spec.canary`, or helps a head.
+    """
 
     STABLE = "stable"
+    REVISION = "revision"
     CANARY = "canary"
     WORKER = "worker"
 
@@ -138,7 +144,8 @@ class Workload:
     `deployment_strategy` is the user's, None where none is given. `share` is a canary's percent of
     the traffic; `canary_percent` that of the newest revision in Knative mode. `behind_agent`:
     requests pass through the pod's agent (logger, batcher) first. `scale` is what an autoscaler
-    decided, None where the service's own fields say how many replicas run.
+    decided, None where the service's own fields say how many replicas run. `base` is the name of
+    the component's object where that is another ("": it is `name`).
     """
 
     component: Component
@@ -160,6 +167,12 @@ class Workload:
     canary_percent: int | None = None
     behind_agent: bool = False
     scale: Scale | None = None
+    base: str = ""
+
+    @property
+    def object_name(self) -> str:
+        """The name of the component's object, which its revisions share."""
+        return self.base or self.name
 
     @property
     def required(self) -> int:
@@ -225,7 +238,8 @@ class Plan:
 
     `stopped`: the annotation `serving.kserve.io/stop` is true; no workload and no route.
     `warnings` are fields that this mode does not honour, as `(path, sentence)`. `labels` are the
-    service's, and what its runtime's type adds to them.
+    service's, and what its runtime's type adds to them. `rollouts` tell of each component how far
+    its newest revision has got, where there are revisions.
     """
 
     service: ServiceKey
@@ -238,3 +252,4 @@ class Plan:
     url: str = ""
     warnings: tuple[tuple[str, str], ...] = field(default=())
     labels: Mapping[str, str] = field(default_factory=dict)
+    rollouts: tuple[Rollout, ...] = ()

@@ -31,14 +31,12 @@ Warnings: TypeAlias = tuple[tuple[str, str], ...]
 _COMPONENT_FIELDS = {
     "scaleMetricType": "is not read, by KServe's controllers neither; scaleTarget is a percentage "
     "of cpu or memory, and a number of requests of concurrency or rps",
-    "canaryTrafficPercent": "has no effect in Standard mode; all traffic goes to the newest model",
     "logger": "payload logging is not built yet; no request or answer is logged",
     "storageContainerName": "its image is not run here; the built-in fetcher is used",
 }
 _ANNOTATIONS = {
     "serving.kserve.io/disable-auto-update": "changes of the service or its runtime take effect "
     "at once",
-    "serving.kserve.io/enable-tag-routing": "routes by tag are not built yet",
     "serving.kserve.io/enable-metric-aggregation": "metrics are not aggregated; ask each replica",
     "serving.kserve.io/enable-prometheus-scraping": "no scrape annotations are written",
     "serving.kserve.io/storageSecretName": "storage credentials are not read from Secrets yet",
@@ -56,15 +54,10 @@ def make_warnings(service: Mapping[str, Any], config: Config) -> Warnings:
         _warn_annotations,
         _warn_visibility,
         _warn_source,
+        _warn_two_ways,
     )
     found = [warning for check in checks for warning in check(service)]
     found += _warn_config(config)
-    if deployment_mode(service, config.default_deployment_mode) == "Knative":
-        text = (
-            "revisions are not built yet; it scales as in Knative mode, and is updated in place "
-            "as in Standard mode"
-        )
-        found.append(("spec.predictor", text))
     told = {path for path, _ in found}
     listed = make_field_warnings("InferenceService", service, Where.LOCAL)
     return (*found, *(warning for warning in listed if warning[0] not in told))
@@ -116,6 +109,14 @@ def _warn_visibility(service: Mapping[str, Any]) -> Warnings:
     )
 
 
+def _warn_two_ways(service: Mapping[str, Any]) -> Warnings:
+    """Canaries of `spec.canary` share with the newest revision, never with two."""
+    if not service["spec"].get("canary") or predictor(service).get("canaryTrafficPercent") is None:
+        return ()
+    sentence = "is not read beside spec.canary, whose canaries have the shares; remove one of them"
+    return (("spec.predictor.canaryTrafficPercent", sentence),)
+
+
 def _warn_source(service: Mapping[str, Any]) -> Warnings:
     """Without a place a server waits for TrainedModels, except one that fetches by itself."""
     wanted = model(service)
@@ -155,31 +156,6 @@ def _block_mode(service: Mapping[str, Any], config: Config) -> Blocked | None:
     )
 
 
-def _block_canary(service: Mapping[str, Any], _: Config) -> Blocked | None:
-    canaries = service["spec"].get("canary")
-    if not canaries:
-        return None
-    shares = ", ".join(str(c.get("trafficPercent")) for c in canaries)
-    return Blocked(
-        "CanaryNotSupported",
-        f"spec.canary asks for shares of {shares} percent and canaries are not built yet; "
-        "remove spec.canary",
-    )
-
-
-def _block_traffic(service: Mapping[str, Any], config: Config) -> Blocked | None:
-    """In Knative mode the rest of the traffic belongs to the previous revision."""
-    percent = predictor(service).get("canaryTrafficPercent")
-    mode = deployment_mode(service, config.default_deployment_mode)
-    if percent in (None, 100) or mode != "Knative":
-        return None
-    return Blocked(
-        "CanaryNotSupported",
-        f"spec.predictor.canaryTrafficPercent is {percent} and shares of traffic are not built "
-        "yet; remove it or set it to 100",
-    )
-
-
 def _block_workers(service: Mapping[str, Any], _: Config) -> Blocked | None:
     if predictor(service).get("workerSpec") is None:
         return None
@@ -216,8 +192,6 @@ def _block_confidential(service: Mapping[str, Any], _: Config) -> Blocked | None
 
 _BLOCKS: tuple[Callable[[Mapping[str, Any], Config], Blocked | None], ...] = (
     _block_mode,
-    _block_canary,
-    _block_traffic,
     _block_workers,
     _block_confidential,
     _block_storage,

@@ -35,6 +35,7 @@ _CORE_KINDS = (
     "RoleBinding",
     "ClusterRoleBinding",
     "ResourceQuota",
+    "ControllerRevision",
 )
 _PARTS = (
     "PodSpec",

@@ -40,6 +40,7 @@ _SCALARS: Mapping[str, JsonObject] = {
     "Quantity": _CANONICAL,
     "IntOrString": INT_OR_STRING,
     "FieldsV1": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
+    "RawExtension": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
 }
 
 _FIELD_TEXT = re.compile(r"^\* \*\*(\w+)\*\* ``[^`]*`` - (.*)$", re.DOTALL)

@@ -17,6 +17,7 @@ from sampan.plan.fields.other_rows import (
     LOCAL_MODEL,
     NAMESPACE,
     QUOTA,
+    REVISION,
     ROLE,
     RUNTIME,
     SECRET,
@@ -50,6 +51,7 @@ FIELD_TABLE: Mapping[str, Mapping[str, Row]] = {
     "RoleBinding": BINDING,
     "ClusterRoleBinding": BINDING,
     "ResourceQuota": QUOTA,
+    "ControllerRevision": REVISION,
 }
 """Every kind that is served. `apiVersion`, `kind` and the rest of `metadata` are Kubernetes's."""
 

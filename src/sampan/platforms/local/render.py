@@ -40,7 +40,8 @@ def render(
         replace(render_workload(plan.service, w, images), hosts=hosts) for w in plan.workloads
     )
     speakers = frozenset(w.name for w in workloads if speaks_http2(w))
-    routing = Routing(plan.service, speakers, ports)
+    objects = {w.name: w.object_name for w in plan.workloads}
+    routing = Routing(plan.service, speakers, ports, objects)
     return Desired(plan.service, workloads, make_route(routing, plan.route))
 
 
@@ -48,7 +49,7 @@ def select_addressed(plan: Plan) -> tuple[str, ...]:
     """Return the components that need an address for each other: where there are several."""
     if plan.route is None or not plan.route.components:
         return ()
-    return tuple(w.name for w in plan.workloads if w.role is Role.STABLE)
+    return tuple(w.object_name for w in plan.workloads if w.role is Role.STABLE)
 
 
 def render_workload(service: ServiceKey, workload: Workload, images: ImageTable) -> DesiredWorkload:

@@ -15,12 +15,18 @@ from sampan.platforms.local.desired import cluster_name, grpc_cluster_name
 class Routing:
     """What is known of a service's workloads: those that speak HTTP/2, and their ports.
 
-    `ports` are those at which components answer each other.
+    `ports` are those at which components answer each other, by the names of their objects;
+    `objects` tells the object of a workload that is one revision among several.
     """
 
     service: ServiceKey
     speakers: frozenset[str] = frozenset()
     ports: Mapping[str, int] = field(default_factory=dict)
+    objects: Mapping[str, str] = field(default_factory=dict)
+
+    def port(self, workload: str) -> int:
+        """Return the port at which a workload's component is asked by the others (0: none)."""
+        return self.ports.get(self.objects.get(workload, workload), 0)
 
 
 def make_route(routing: Routing, route: Route | None) -> TableRoute | None:
@@ -44,7 +50,7 @@ def make_route(routing: Routing, route: Route | None) -> TableRoute | None:
 
 
 def _make_component(routing: Routing, route: plan.ComponentRoute) -> ComponentRoute:
-    ports = (routing.ports.get(backend.workload, 0) for backend in route.backends)
+    ports = (routing.port(backend.workload) for backend in route.backends)
     return ComponentRoute(
         name=route.component.value,
         hosts=route.hosts,

@@ -1,0 +1,1 @@
+"""ControllerRevision has no conditions of its own."""

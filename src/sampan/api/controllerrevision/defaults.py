@@ -1,0 +1,1 @@
+"""A ControllerRevision has no defaults."""
