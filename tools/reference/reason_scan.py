@@ -16,8 +16,8 @@ SOURCE = Path(__file__).parents[2] / "src" / "sampan"
 _CARRIERS = frozenset(
     (
         "Blocked", "Condition", "Failure", "GatewayError", "Link", "LoadFailure", "PlannedEvent",
-        "Problem", "StorageError", "ZygoteFailed", "_fail", "_fail_all", "_refuse", "_set", "_start_failed",
-        "terminate_with",
+        "Problem", "StorageError", "ZygoteFailed", "_fail", "_fail_all", "_refuse", "_set",
+        "_start_failed", "terminate_with",
     )
 )  # fmt: skip
 _CONDITION_TYPES = frozenset(
