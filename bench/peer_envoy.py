@@ -1,8 +1,4 @@
-"""Envoys with nothing but one purpose: a constant answer, or one static route. As JSON bootstraps.
-
-The first stands behind a gateway under measurement and costs next to nothing; the second is the
-peer, an Envoy as it is by itself.
-"""
+"""An Envoy as it is by itself, with one static route: the peer of our gateway. A JSON bootstrap."""
 
 from __future__ import annotations
 
@@ -10,11 +6,6 @@ from typing import Any
 
 _HTTP = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3"
 _ROUTER = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"
-
-
-def constant(port: int, body: str) -> dict[str, Any]:
-    """Return an Envoy that answers everything with this JSON text."""
-    return _bootstrap(port, {"direct_response": {"status": 200, "body": {"inline_string": body}}})
 
 
 def static_route(port: int, backend: int) -> dict[str, Any]:

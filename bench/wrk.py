@@ -18,6 +18,9 @@ wrk.method = "POST"
 wrk.body = file:read("*a")
 file:close()
 {headers}
+done = function(summary, latency)
+  io.write(string.format("95 percent within %d us\\n", latency:percentile(95)))
+end
 """
 _UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0}
 
@@ -29,6 +32,7 @@ class Load:
     requests: int
     rate: float
     p50: float
+    p95: float
     p99: float
 
 
@@ -58,9 +62,11 @@ def read_report(out: str) -> Load:
         raise RuntimeError(f"not every request was answered well: {refused[0]}")
     count = re.search(r"^\s+(\d+) requests in ", out, re.MULTILINE)
     rate = re.search(r"Requests/sec:\s+([\d.]+)", out)
-    if count is None or rate is None:
+    late = re.search(r"^95 percent within (\d+) us$", out, re.MULTILINE)
+    if count is None or rate is None or late is None:
         raise RuntimeError(f"wrk says nothing that can be read: {out[-300:]}")
-    return Load(int(count[1]), float(rate[1]), _latency(out, 50), _latency(out, 99))
+    halves = _latency(out, 50), int(late[1]) / 1000, _latency(out, 99)
+    return Load(int(count[1]), float(rate[1]), *halves)
 
 
 def _latency(out: str, percent: int) -> float:
