@@ -148,3 +148,22 @@ def test_a_graph_that_leads_nowhere_says_so_and_a_name_that_is_taken_too(served:
     circle = served.run("apply", "-f", "-", stdin=graph("round", "Switch", "nodeName: root"))
     assert circle.returncode == 1
     assert 'nodes lead back to themselves: "root" -> "root"' in circle.stderr
+
+
+@pytest.mark.slow
+def test_a_graph_enters_another_and_falls_back_where_a_step_is_not_there(served: Any) -> None:
+    inner = graph("inner", "Ensemble", "serviceName: sklearn-iris\n        name: only")
+    text = '{"root/gone": {"timeout": "5s", "fallback": {"serviceName": "inner"}}}'
+    gone = "serviceUrl: http://127.0.0.1:9/\n        name: gone"
+    outer = graph("outer", "Sequence", gone).replace(
+        "  name: outer",
+        f"  name: outer\n  annotations: {{serving.sampan.dev/graph-options: '{text}'}}",
+    )
+    served.apply(outer)
+    told = wait_until(lambda: ready_of(served, "outer"), lambda t: t.get("status") == "False")
+    assert told["reason"] == "GraphStepNotReady"
+    served.apply(inner)
+    wait_ready(served, "outer")
+    assert served.predict("outer", IRIS, path="/") == (200, {"only": ANSWER})
+    for name in ("outer", "inner"):
+        served.cli("delete", "ig", name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -104,6 +105,50 @@ def test_a_graph_is_not_ready_while_a_service_of_it_is_not() -> None:
     status, reason, message = ready_of(status_of(given, seen(given)))
     assert (status, reason) == ("False", "GraphStepNotReady")
     assert 'InferenceService "iris", which is not Ready (Loading); "sampan why iris"' in message
+
+
+def entering(*names: str) -> dict[str, Json]:
+    """Graphs that each enter the one after it."""
+    return {
+        name: {"kind": "InferenceGraph",
+               **graph({"root": {"routerType": "Sequence", "steps": [{"serviceName": after}]}}),
+               "metadata": {"name": name, "namespace": "default"},
+               "status": service(name)["status"] | {"url": f"http://{name}.default.localhost:8080"}}
+        for name, after in pairwise(names)
+    }  # fmt: skip
+
+
+def test_a_step_may_enter_another_graph() -> None:
+    graphs = entering("g", "inner", "iris")
+    given = replace(snapshot(graphs["g"]), graphs=graphs)
+    assert ready_of(status_of(given, seen(given))) == ("True", "", "")
+    [router] = build_graph_plan(given).workloads
+    assert "http://inner.default.localhost:8080/" in str(router.template)
+
+
+def test_a_graph_is_not_ready_while_a_graph_that_it_enters_is_not() -> None:
+    graphs = entering("g", "inner", "iris")
+    graphs["inner"]["status"]["conditions"][0]["status"] = "False"
+    given = replace(snapshot(graphs["g"]), graphs=graphs)
+    status, reason, message = ready_of(status_of(given, seen(given)))
+    assert (status, reason) == ("False", "GraphStepNotReady")
+    assert 'InferenceGraph "inner", which is not Ready' in message
+    assert '"sampan why ig/inner"' in message
+
+
+def test_a_graph_waits_for_the_address_of_a_graph_that_it_enters() -> None:
+    graphs = entering("g", "inner", "iris")
+    del graphs["inner"]["status"]
+    status, reason, message = ready_of(status_of(replace(snapshot(graphs["g"]), graphs=graphs)))
+    assert (status, reason) == ("False", "GraphStepNotReady")
+    assert 'InferenceGraph "inner", which has no address yet' in message
+
+
+def test_graphs_that_enter_each_other_in_a_circle_are_told_the_circle() -> None:
+    graphs = entering("g", "a", "b", "g")
+    status, reason, message = ready_of(status_of(replace(snapshot(graphs["g"]), graphs=graphs)))
+    assert (status, reason) == ("False", "InvalidGraph")
+    assert '"g" -> "a" -> "b" -> "g"' in message
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,8 @@ def _resolved(client: ApiClient, namespace: str, found: JsonObject) -> JsonObjec
     services = _listed(client, root.format("v1beta1") + "/inferenceservices")
     runtimes = _listed(client, "/apis/serving.kserve.io/v1alpha1/clusterservingruntimes")
     runtimes |= _listed(client, root.format("v1alpha1") + "/servingruntimes")
-    nodes = make_resolved_nodes(found, services.get, runtimes.get)
+    graphs = _listed(client, root.format("v1alpha1") + "/inferencegraphs")
+    nodes = make_resolved_nodes(found, (graphs | services).get, runtimes.get)
     if isinstance(nodes, Blocked):
         raise CliError(nodes.message)
     return {**found["spec"], "nodes": nodes}

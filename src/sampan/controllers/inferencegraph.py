@@ -39,12 +39,13 @@ class Graphs:
         self._seen: dict[Key, JsonObject] = {}
 
     def note(self, graph: JsonObject) -> list[Key]:
-        """Remember a graph as it is; no other is touched by it."""
-        self._seen[key_of(GRAPHS, graph)] = graph
-        return []
+        """Remember a graph as it is; return the graphs that enter it."""
+        key = key_of(GRAPHS, graph)
+        self._seen[key] = graph
+        return [other for other in self.naming(graph) if other != key]
 
     def naming(self, service: JsonObject) -> list[Key]:
-        """Return the graphs that name a service, and the one of the same name."""
+        """Return the graphs that name a service, or a graph, and the one of the same name."""
         namespace, name = service["metadata"]["namespace"], service["metadata"]["name"]
         return [
             key
@@ -67,6 +68,7 @@ async def gather_graph(sources: Sources, graph: JsonObject) -> GraphSnapshot:
     services = await sources.store.list(SERVICES, namespace)
     cluster_runtimes = await sources.store.list(CLUSTER_RUNTIMES)
     runtimes = await sources.store.list(RUNTIMES, namespace)
+    graphs = await sources.store.list(GRAPHS, namespace)
     return GraphSnapshot(
         graph=graph,
         services=_by_name(services.items),
@@ -76,6 +78,7 @@ async def gather_graph(sources: Sources, graph: JsonObject) -> GraphSnapshot:
         observed=NOTHING,
         now=sources.clock.now(),
         scales=sources.scales(graph_key(namespace, graph["metadata"]["name"])),
+        graphs=_by_name(graphs.items),
     )
 
 

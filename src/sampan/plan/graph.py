@@ -16,6 +16,7 @@ from sampan.plan.types import Blocked, Component
 from sampan.router.annotation import with_options
 from sampan.router.option_rules import EXTENSION
 
+GRAPH_KIND = "InferenceGraph"
 STEP_NOT_READY = "GraphStepNotReady"
 PATHS = {"v1": "/v1/models/{}:predict", "v2": "/v2/models/{}/infer"}
 
@@ -26,8 +27,9 @@ Find: TypeAlias = Callable[[str], Mapping[str, Any] | None]
 def make_resolved_nodes(graph: Mapping[str, Any], service: Find, runtime: Find) -> Any:
     """Return the graph's nodes with a `serviceUrl` in each step that names a service, or Blocked.
 
-    `service` finds InferenceServices, `runtime` the runtimes that they name. Options of the
-    graph's annotation stand in the nodes and steps that they are for.
+    `service` finds InferenceServices, and graphs where a graph may enter another; `runtime` finds
+    the runtimes that services name. Options of the graph's annotation stand in the nodes and steps
+    that they are for.
     """
     nodes: JsonObject = {}
     for name, node in sorted(with_options(graph).items()):
@@ -62,6 +64,8 @@ def _resolve(step: Mapping[str, Any], service: Find, runtime: Find) -> JsonObjec
     found = service(str(name))
     if found is None:
         return _waits(name, "does not exist; apply it, or correct the step's serviceName")
+    if found.get("kind") == GRAPH_KIND:
+        return _resolve_graph(step, str(name), found)
     address = ((found.get("status") or {}).get("address") or {}).get("url")
     if not address:
         return _waits(name, f'has no address yet; "sampan why {name}" tells what it waits for')
@@ -73,6 +77,17 @@ def _resolve(step: Mapping[str, Any], service: Find, runtime: Find) -> JsonObjec
         return {**step, "serviceUrl": str(address)}
     path = PATHS[protocol].format(_model_name(found))
     return {**step, "serviceUrl": f"{address}{path}"}
+
+
+def _resolve_graph(
+    step: Mapping[str, Any], name: str, graph: Mapping[str, Any]
+) -> JsonObject | Blocked:
+    """Return a step that leads into another graph. Sampan's own: KServe knows services only."""
+    url = (graph.get("status") or {}).get("url")
+    if url:
+        return {**step, "serviceUrl": f"{url}/"}
+    text = f'a step names InferenceGraph "{name}", which has no address yet'
+    return Blocked(STEP_NOT_READY, f'{text}; "sampan why ig/{name}" tells what it waits for')
 
 
 def _waits(name: object, why: str) -> Blocked:

@@ -15,7 +15,7 @@ from sampan.api.inferenceservice.conditions import READY
 from sampan.machinery.registry import JsonObject
 from sampan.plan.component import make_template_hash
 from sampan.plan.conditions import condition_status
-from sampan.plan.graph import STEP_NOT_READY, make_resolved_nodes
+from sampan.plan.graph import GRAPH_KIND, STEP_NOT_READY, make_resolved_nodes
 from sampan.plan.graph_json import make_graph_json
 from sampan.plan.observed import Observed
 from sampan.plan.routes import make_plain_route, make_url
@@ -39,8 +39,9 @@ _POD_FIELDS = ("affinity", "tolerations", "nodeSelector", "nodeName", "serviceAc
 class GraphSnapshot:
     """All that a decision about one InferenceGraph may know.
 
-    `graph` is the stored object; `services` are the InferenceServices of its namespace, and
-    `runtimes` those that they may name, each by name. `now` is seconds since the epoch.
+    `graph` is the stored object; `services` are the InferenceServices of its namespace, `runtimes`
+    those that they may name, and `graphs` the InferenceGraphs that its steps may enter, each by
+    name. `now` is seconds since the epoch.
     """
 
     graph: Mapping[str, Any]
@@ -51,6 +52,11 @@ class GraphSnapshot:
     observed: Observed
     now: float
     scales: Mapping[str, Scale] = field(default_factory=dict)
+    graphs: Mapping[str, JsonObject] = field(default_factory=dict)
+
+    def named(self, name: str) -> JsonObject | None:
+        """Return the service, or the graph, that a step names."""
+        return self.services.get(name) or self.graphs.get(name)
 
 
 def build_graph_plan(snapshot: GraphSnapshot) -> Plan:
@@ -64,7 +70,7 @@ def build_graph_plan(snapshot: GraphSnapshot) -> Plan:
     blocked = _find_block(snapshot, name)
     if blocked:
         return replace(plan, blocked=blocked)
-    nodes = make_resolved_nodes(graph, snapshot.services.get, snapshot.runtimes.get)
+    nodes = make_resolved_nodes(graph, snapshot.named, snapshot.runtimes.get)
     if isinstance(nodes, Blocked):
         return replace(plan, blocked=replace(nodes, component=Component.ROUTER))
     routing = make_plain_route(graph, name, snapshot.gateway, snapshot.config)
@@ -79,14 +85,15 @@ def service_names(graph: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(str(s["serviceName"]) for s in _steps(graph) if _is_named(s)))
 
 
-def find_unready(snapshot: GraphSnapshot) -> tuple[str, str] | None:
-    """Return the first service of a step that is not Ready, and its reason."""
+def find_unready(snapshot: GraphSnapshot) -> tuple[str, str, str] | None:
+    """Return the first service or graph of a step that is not Ready, its reason, and its kind."""
     for name in service_names(snapshot.graph):
-        status = (snapshot.services.get(name) or {}).get("status") or {}
+        found = snapshot.named(name) or {}
+        status = found.get("status") or {}
         if condition_status(status, READY) is not ConditionStatus.TRUE:
             conditions = status.get("conditions") or ()
             reason = next((c.get("reason") for c in conditions if c.get("type") == READY), "")
-            return name, str(reason or "")
+            return name, str(reason or ""), str(found.get("kind") or "InferenceService")
     return None
 
 
@@ -102,7 +109,24 @@ def _find_block(snapshot: GraphSnapshot, name: str) -> Blocked | None:
     )  # fmt: skip
     nodes = with_options(snapshot.graph)
     problem = next(filter(None, (look(nodes) for look in looks)), None)
-    return Blocked(INVALID_GRAPH, problem.text, Component.ROUTER) if problem else None
+    text = problem.text if problem else _find_circle(snapshot, name)
+    return Blocked(INVALID_GRAPH, text, Component.ROUTER) if text else None
+
+
+def _find_circle(snapshot: GraphSnapshot, name: str) -> str:
+    """Return how graphs that enter each other lead back to this one ("": they do not)."""
+    ways: list[tuple[str, ...]] = [(name, entered) for entered in service_names(snapshot.graph)]
+    seen: set[str] = set()
+    while ways:
+        *way, last = ways.pop()
+        if last == name:
+            circle = " -> ".join(f'"{one}"' for one in (*way, last))
+            return f"graphs lead back to themselves: {circle}; remove one of these steps"
+        inner = None if last in snapshot.services else snapshot.graphs.get(last)
+        if inner is not None and last not in seen:
+            seen.add(last)
+            ways += [(*way, last, entered) for entered in service_names(inner)]
+    return ""
 
 
 def _make_router(snapshot: GraphSnapshot, name: str, nodes: Mapping[str, Any]) -> Workload:
@@ -174,11 +198,12 @@ def _is_named(step: Mapping[str, Any]) -> bool:
     return bool(step.get("serviceName")) and not step.get("serviceUrl")
 
 
-def make_not_ready(name: str, reason: str) -> str:
-    """Return the message about a service of a step that is not Ready."""
+def make_not_ready(name: str, reason: str, kind: str = "InferenceService") -> str:
+    """Return the message about a service, or a graph, of a step that is not Ready."""
     why = f" ({reason})" if reason else ""
+    target = f"ig/{name}" if kind == GRAPH_KIND else name
     return (
-        f'a step names InferenceService "{name}", which is not Ready{why}; "sampan why {name}" '
+        f'a step names {kind} "{name}", which is not Ready{why}; "sampan why {target}" '
         "tells what it waits for"
     )
 
