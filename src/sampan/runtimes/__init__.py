@@ -20,6 +20,7 @@ RUNTIMES = {
     "mlflow": "sampan.runtimes.mlflow:RUNTIME",
     "onnx": "sampan.runtimes.onnx:RUNTIME",
     "pytorch": "sampan.runtimes.pytorch:RUNTIME",
+    "huggingface": "sampan.runtimes.huggingface.runtime:RUNTIME",
     "mlserver": "sampan.runtimes.mlserver.runtime:RUNTIME",
     "torchserve": "sampan.runtimes.torchserve.runtime:RUNTIME",
     "triton": "sampan.runtimes.triton.runtime:RUNTIME",
