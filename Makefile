@@ -46,7 +46,7 @@ test-engines: $(STAMP) ## Run the tests of engines of gigabytes, in an environme
 	@test -x $(ENGINES)/bin/python || $(PYTHON) -m venv $(ENGINES)
 	@$(BIN)/uv pip install --quiet --python $(ENGINES)/bin/python -r requirements.lock
 	@$(ENGINES)/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 \
-	  torchserve==0.12.0 pyyaml pillow
+	  torchserve==0.12.0 pyyaml pillow "transformers>=5,<6" sentencepiece protobuf openai
 	@$(BIN)/uv pip install --quiet --python $(ENGINES)/bin/python --no-deps --editable .
 	$(ENGINES)/bin/python -m pytest -q tests/engines
 
