@@ -27,6 +27,7 @@ from sampan.plan.pod_metadata import (
     make_pod_metadata,
     make_storage_spec,
 )
+from sampan.plan.rollout_settings import ROLLOUT_ANNOTATIONS
 from sampan.plan.scaling import AUTOSCALER_CLASS, make_scaling
 from sampan.plan.select import Selection
 from sampan.plan.server_type import RuntimeDefaults
@@ -108,12 +109,23 @@ def make_replicas(service: Mapping[str, Any]) -> int:
 def make_template_hash(
     template: PodTemplate, models: tuple[ModelSource, ...], concurrency: int | None = None
 ) -> str:
-    """Return `v1-...`, equal for equal meaning: the order of keys plays no part."""
-    meaning: list[Any] = [template, [[m.uri, m.path, m.trusted] for m in models]]
+    """Return `v1-...`, equal for equal meaning: the order of keys plays no part, nor do annotations
+    that only say how it is rolled out.
+    """
+    meaning: list[Any] = [_without_rollout(template), [[m.uri, m.path, m.trusted] for m in models]]
     if concurrency:  # it belongs to a revision, as in Knative; no limit changes no hash
         meaning.append(concurrency)
     text = json.dumps(meaning, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return f"{HASH_VERSION}-{hashlib.sha256(text.encode()).hexdigest()[:_HASH_LENGTH]}"
+
+
+def _without_rollout(template: PodTemplate) -> PodTemplate:
+    metadata = template.get("metadata") or {}
+    given = metadata.get("annotations") or {}
+    if ROLLOUT_ANNOTATIONS.isdisjoint(given):
+        return template
+    kept = {k: v for k, v in given.items() if k not in ROLLOUT_ANNOTATIONS}
+    return {**template, "metadata": {**metadata, "annotations": kept}}
 
 
 def _make_metadata(parts: Parts, name: str) -> JsonObject:

@@ -12,6 +12,8 @@ from sampan.plan.service import annotations_of
 TAG_ROUTING = "serving.kserve.io/enable-tag-routing"
 ROLLOUT_DURATION = "serving.knative.dev/rollout-duration"
 PAUSED = "serving.sampan.dev/rollout-paused"
+ROLLOUT_ANNOTATIONS = frozenset({TAG_ROUTING, ROLLOUT_DURATION, PAUSED})
+"""Annotations that change shares and ways in, and nothing of what runs: no new revision."""
 
 
 @dataclass(frozen=True, slots=True)
