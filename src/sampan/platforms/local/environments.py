@@ -25,6 +25,11 @@ from pathlib import Path
 
 from sampan.machinery.clock import Clock
 from sampan.platforms.local.private_file import make_private_folder
+from sampan.platforms.local.torch_build import (
+    TorchBuild,
+    gather_torch_machine,
+    select_torch_build,
+)
 
 HASH_VERSION = "v1"
 _LAST_LINES = 12
@@ -145,10 +150,26 @@ class EnvironmentCache:
         )  # fmt: skip
         if requirements:
             python = str(folder / "bin" / "python")
-            await run(["pip", "install", "--no-progress", "--python", python, *requirements],
-                      requirements)  # fmt: skip
+            install = ["pip", "install", "--no-progress", "--python", python]
+            await self._install(install, requirements, run)
         link = folder / self._interpreter.site_packages / "sampan"
         link.symlink_to(self._interpreter.package)
+
+    async def _install(self, install: list[str], requirements: tuple[str, ...], run: _Uv) -> None:
+        """Install packages; PyTorch as this machine can use it, else as the index has it."""
+        machine = gather_torch_machine(os.environ, sys.platform)
+        tag = self._interpreter.tag.replace("cpython-", "cp").replace(".", "")
+        build = select_torch_build(requirements, machine, tag)
+        if build is not None:
+            with tempfile.TemporaryDirectory(prefix=".torch-", dir=self._root) as folder:
+                own = [*build.arguments, *_write_torch_files(build, Path(folder))]
+                try:
+                    await run([*install, *own, *requirements], requirements)
+                except EnvironmentFailed:
+                    run.tell("PyTorch's build for CPUs is not to be had; trying the index's build")
+                else:
+                    return
+        await run([*install, *requirements], requirements)
 
     @contextlib.asynccontextmanager
     async def _locked(self, key: str) -> AsyncIterator[None]:
@@ -175,6 +196,11 @@ class _Uv:
         self._log_path = log_path
         self._on_line = on_line
 
+    def tell(self, line: str) -> None:
+        """Say something of our own where uv's words go."""
+        os.write(self._log, f"{line}\n".encode())
+        self._on_line(line)
+
     async def __call__(self, arguments: list[str], requirements: tuple[str, ...]) -> None:
         """Run uv; raise EnvironmentFailed when it does not exit with 0."""
         process = await asyncio.create_subprocess_exec(
@@ -199,6 +225,17 @@ class _Uv:
         if code != 0:
             last = tuple(line for line in lines if line.strip())[-_LAST_LINES:]
             raise EnvironmentFailed(make_failure(requirements, last, str(self._log_path)), last)
+
+
+def _write_torch_files(build: TorchBuild, folder: Path) -> list[str]:
+    """Write what uv reads from files, and return the arguments that name them."""
+    arguments: list[str] = []
+    for flag, lines in (("--constraints", build.constraints), ("--overrides", build.overrides())):
+        if lines:
+            file = folder / f"{flag[2:]}.txt"
+            file.write_text("\n".join(lines) + "\n")
+            arguments += [flag, str(file)]
+    return arguments
 
 
 def make_failure(requirements: tuple[str, ...], last: tuple[str, ...], log: str) -> str:
