@@ -206,6 +206,8 @@ class Pool:
                 f'"{self.name}" took no connection within {self.limits.connect_seconds:g} seconds'
             )
             self._give_up(CallFailed("ConnectTimeout", text))
+        except ssl.SSLError as error:
+            self._give_up(CallFailed("TlsFailed", _describe_tls(self.name, error)))
         except OSError as error:
             why = error.strerror or str(error)
             text = f'"{self.name}" takes no connection ({why}); see that its service is ready'
@@ -238,6 +240,8 @@ class Pool:
                     ssl=self._tls,
                     server_hostname=host if tls else None,
                 )
+            except ssl.SSLError:
+                raise  # somebody is there: another address would say no more
             except OSError as error:
                 failure = error
             else:
@@ -262,6 +266,17 @@ class Pool:
             why = next(iter(refusals.values()), "it has no address")
             raise CallFailed("AddressRefused", f'"{self.name}" is not called: {why}')
         return good
+
+
+def _describe_tls(name: str, error: ssl.SSLError) -> str:
+    """Return why a server is not spoken with by https."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return (
+            f'"{name}" is not trusted ({error.verify_message}); name the file of who signed its '
+            "certificate in SSL_CERT_FILE"
+        )
+    why = error.reason or str(error)
+    return f'"{name}" does not speak TLS as it should ({why}); see whether http is meant'
 
 
 def _is_address(host: str) -> bool:
