@@ -24,6 +24,7 @@ RUNTIMES = {
     "mlserver": "sampan.runtimes.mlserver.runtime:RUNTIME",
     "torchserve": "sampan.runtimes.torchserve.runtime:RUNTIME",
     "triton": "sampan.runtimes.triton.runtime:RUNTIME",
+    "tensorflow": "sampan.runtimes.tensorflow.runtime:RUNTIME",
 }
 """Runtime by its short name (`--runtime`): where its declaration is."""
 

@@ -14,7 +14,7 @@ from typing import Any
 
 _FIELDS = {
     "image", "argv", "requirements", "package", "preload", "entry", "entryArguments",
-    "healthPath", "portFlags", "trustArguments", "capacityArguments", "http2",
+    "healthPath", "portFlags", "trustArguments", "capacityArguments", "http2", "programs",
 }  # fmt: skip
 _LISTS = (
     "argv",
@@ -24,6 +24,7 @@ _LISTS = (
     "portFlags",
     "trustArguments",
     "capacityArguments",
+    "programs",
 )
 _FRAMEWORK_TAG = re.compile(r"\d+(\.\d+)+([.-]?(a|b|rc|post|dev)\d+)?")
 
@@ -64,6 +65,8 @@ class LocalCommand:
     capacity_arguments: tuple[str, ...] = ()
     """Added where the service sets what stands in their braces: `containerConcurrency`, `batcher`
     (true), `maxBatchSize`, `maxLatency` (milliseconds); `modelName` always stands there."""
+    programs: tuple[str, ...] = ()
+    """The image's own programs: a container's command that is one of them is left to the image."""
 
 
 class ImageTableError(ValueError):
@@ -173,6 +176,7 @@ def _make_command(entry: Any, where: str) -> LocalCommand:
         trust_arguments=lists["trustArguments"],
         capacity_arguments=lists["capacityArguments"],
         http2=bool(entry.get("http2", False)),
+        programs=lists["programs"],
     )
 
 

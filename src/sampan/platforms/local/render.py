@@ -15,6 +15,7 @@ from sampan.plan.types import Plan, Role, ServiceKey, Workload
 from sampan.platforms.local.capacity import make_capacity
 from sampan.platforms.local.container_ports import select_ports, serves_grpc
 from sampan.platforms.local.desired import Desired, DesiredWorkload, Problem
+from sampan.platforms.local.entrypoint import drop_own_programs
 from sampan.platforms.local.images import ImageTable, make_requirements
 from sampan.platforms.local.main_container import main_container, split_template
 from sampan.platforms.local.pod_parts import join_parts
@@ -54,7 +55,7 @@ def select_addressed(plan: Plan) -> tuple[str, ...]:
 
 def render_workload(service: ServiceKey, workload: Workload, images: ImageTable) -> DesiredWorkload:
     """Return one workload, with the problem that keeps it from running here, if any."""
-    templates = split_template(workload.template)
+    templates = split_template(drop_own_programs(workload.template, images))
     first, *beside = (
         _render_container(service, replace(workload, template=t), images) for t in templates
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sampan.plan.types import Plan, Workload
@@ -10,6 +11,7 @@ from sampan.platforms.local.capabilities import CAPABILITY_TABLE, Inside, Unsupp
 from sampan.platforms.local.capacity import capacity_warnings
 from sampan.platforms.local.container_env import Pod, field_value
 from sampan.platforms.local.container_ports import has_named_port
+from sampan.platforms.local.entrypoint import drop_own_programs
 from sampan.platforms.local.images import ImageTable
 from sampan.platforms.local.main_container import main_container, serving_containers
 
@@ -27,6 +29,7 @@ def plan_warnings(plan: Plan, images: ImageTable) -> tuple[Named, ...]:
 
 def workload_warnings(workload: Workload, images: ImageTable) -> Iterator[Named]:
     """Yield the warnings of one workload."""
+    workload = replace(workload, template=drop_own_programs(workload.template, images))
     root = f"spec.{workload.component.value}"
     pod = workload.template.get("spec") or {}
     yield from _object_warnings("PodSpec", pod, root)
