@@ -57,7 +57,8 @@ class ModelFormat:
 class Container:
     """What a runtime's container in a cluster has beyond its arguments; KServe's shipped values.
 
-    An empty `image` is the first of the runtime's images, `latest`.
+    An empty `image` is the first of the runtime's images, `latest`. `probe_path` is asked for
+    readiness, and at the start for half an hour: large models load long.
     """
 
     image: str = ""
@@ -65,6 +66,7 @@ class Container:
     env: tuple[tuple[str, str], ...] = ()
     run_as_user: int | None = None
     prometheus_port: str = "8080"
+    probe_path: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,4 @@ class Runtime:
     """Whether a loaded model lives on in forked workers; else there is one process."""
     arguments: str = ""
     server: str = ""
-    programs: tuple[str, ...] = ()
-    """The images' own programs: a container whose command is one of them runs what its image does
-    without."""
     container: Container = Container()

@@ -8,6 +8,7 @@ from typing import Any
 from sampan.runtimes.declaration import Runtime
 from sampan.runtimes.explainers import all_explainers
 from sampan.runtimes.explainers.declaration import Explainer
+from sampan.runtimes.vllm import render_vllm_images
 
 ROUTER: dict[str, Any] = {
     "image": "kserve/router",
@@ -27,7 +28,7 @@ def render_images(runtimes: Iterable[Runtime]) -> dict[str, Any]:
     """Return the document `{"images": [...]}` that the local platform reads."""
     known = [_entry(runtime, image) for runtime in runtimes for image in runtime.images]
     explaining = [_explainer(one, image) for one in all_explainers() for image in one.images]
-    return {"images": [*known, *explaining, ROUTER]}
+    return {"images": [*known, *render_vllm_images(), *explaining, ROUTER]}
 
 
 def _explainer(explainer: Explainer, image: str) -> dict[str, Any]:
@@ -60,5 +61,4 @@ def _entry(runtime: Runtime, image: str) -> dict[str, Any]:
         "trustArguments": list(runtime.trust_arguments),
         "capacityArguments": list(runtime.capacity_arguments),
         "http2": runtime.http2,
-        **({"programs": list(runtime.programs)} if runtime.programs else {}),
     }
