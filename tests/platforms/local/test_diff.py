@@ -13,6 +13,7 @@ from sampan.plan.observed import Link, LinkState, Observed, ObservedReplica, Obs
 from sampan.plan.types import ModelSource, ServiceKey
 from sampan.platforms.local.desired import Desired, DesiredWorkload, Problem
 from sampan.platforms.local.diff import diff, make_publication, select_endpoints
+from sampan.platforms.local.held import hold_workloads, select_held
 from sampan.platforms.local.process_spec import make_replica_name
 from sampan.platforms.local.steps import (
     BuildEnvironment,
@@ -59,6 +60,14 @@ def seen(*replicas: ObservedReplica, **changes: object) -> Observed:
     return Observed((workload,), DONE, published=make_publication(ROUTE, clusters))
 
 
+def held(*replicas: ObservedReplica) -> Observed:
+    """What is seen while the requests wait at the activator."""
+    told = hold_workloads(desired(), ["iris-predictor"]).route
+    clusters = (Cluster("default/iris-predictor", select_endpoints(replicas), ""),)
+    published = make_publication(told, clusters)
+    return replace(seen(*replicas), published=published, held=frozenset({"iris-predictor"}))
+
+
 def steps(want_: Desired, observed: Observed, now: float = NOW) -> list[LocalStep]:
     return list(diff(want_, observed, now).steps)
 
@@ -67,6 +76,7 @@ def kinds(found: list[LocalStep]) -> list[str]:
     return [type(step).__name__ for step in found]
 
 
+CRASHED = Link(LinkState.FAILED, "Error", "the process exited with code 1")
 FAILED = Link(LinkState.FAILED, "DownloadStalled", "no byte for 30 s", retry_at=NOW + 5)
 
 SITUATIONS: dict[str, tuple[Desired, Observed, list[str]]] = {
@@ -104,12 +114,32 @@ SITUATIONS: dict[str, tuple[Desired, Observed, list[str]]] = {
     "the new template is still being fetched: the old one stays, ready or not": (
         desired(), seen(replica("a", **OLD, **UNREADY), download=Link(LinkState.RUNNING)), [],
     ),
-    "Recreate: stop the old one first": (
-        desired(want(strategy="Recreate")), seen(replica("a", **OLD)),
+    "Recreate: hold the requests first": (
+        desired(want(strategy="Recreate")), seen(replica("a", **OLD)), ["Publish"],
+    ),
+    "Recreate: the requests are held: stop the old one": (
+        desired(want(strategy="Recreate")), held(replica("a", **OLD)),
         ["Publish", "StopReplica"],
     ),
+    "Recreate: the old one serves nobody: hold for the new one, and stop it at once": (
+        desired(want(strategy="Recreate")), seen(replica("a", **OLD, **UNREADY)),
+        ["Publish", "StopReplica"],
+    ),
+    "Recreate: the old one is gone: start the new one, the requests wait on": (
+        desired(want(strategy="Recreate")), held(), ["StartReplica"],
+    ),
+    "Recreate: the new one loads: the requests wait on": (
+        desired(want(strategy="Recreate")), held(replica("b", **UNREADY)), [],
+    ),
+    "Recreate: the new one is ready: it gets the requests": (
+        desired(want(strategy="Recreate")), held(replica("b")), ["Publish"],
+    ),
+    "Recreate: the new one has failed: nobody waits for it": (
+        desired(want(strategy="Recreate")), held(replica("b", **UNREADY, load=CRASHED)),
+        ["Publish"],
+    ),
     "Recreate: start when the old one is gone": (
-        desired(want(strategy="Recreate")), seen(replica("a", **OLD, draining=True, ready=False)),
+        desired(want(strategy="Recreate")), held(replica("a", **OLD, draining=True, ready=False)),
         [],
     ),
     "scaled up: start what is missing": (
@@ -248,7 +278,7 @@ class World:
             case Publish(route, clusters):
                 self.published = frozenset(e for c in clusters for e in c.endpoints)
                 published = make_publication(route, clusters)
-                self.observed = replace(self.observed, published=published)
+                self.observed = replace(self.observed, published=published, held=select_held(route))
                 self._set(*(replace(r, routed=r.routed and self.has(r)) for r in self.replicas))
             case StopReplica(name):
                 for r in self.replicas:
@@ -258,7 +288,9 @@ class World:
             case Forget():
                 self.observed = replace(self.observed, workloads=())
         serving = sum(r.ready and self.has(r) and not r.draining for r in self.replicas)
-        self.serving_floor = min(self.serving_floor, serving)
+        # Whoever asks while requests are held waits, and is served.
+        if not self.observed.held:
+            self.serving_floor = min(self.serving_floor, serving)
 
     def tick(self) -> None:
         """Time passes: what drains ends, what starts is ready, what is published is routed."""
@@ -347,6 +379,15 @@ def test_an_update_never_takes_the_last_replica_that_serves(world: World, count:
     serving = sum(r.ready and r.routed and not r.draining for r in world.replicas)
     world.settle(desired(want(replicas=count)))
     assert world.serving_floor >= min(serving, count)
+
+
+@given(worlds(serving=1))
+@settings(max_examples=300, deadline=None)
+def test_a_recreation_takes_the_last_replica_that_serves_only_while_requests_wait(
+    world: World,
+) -> None:
+    world.settle(desired(want(strategy="Recreate")))
+    assert world.serving_floor >= 1
 
 
 @given(worlds())

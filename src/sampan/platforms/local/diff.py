@@ -3,7 +3,8 @@
 Rules of an update (Kubernetes's rolling update with maxUnavailable 0): a replica of the old
 template goes only when enough new ones are ready *and* the gateway sends them requests; replicas
 that are not ready serve nobody and go at once. The gateway loses a replica's address before the
-replica is stopped.
+replica is stopped. Where the old must go before the new comes (Recreate), requests wait at the
+activator meanwhile.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from sampan.platforms.local.desired import (
     cluster_name,
     grpc_cluster_name,
 )
+from sampan.platforms.local.held import hold_workloads
 from sampan.platforms.local.process_spec import make_replica_name
 from sampan.platforms.local.steps import (
     BuildEnvironment,
@@ -40,11 +42,15 @@ SURGE = 0.25
 
 @dataclass(frozen=True, slots=True)
 class _Workload:
-    """A workload as wanted and as seen, and the replicas that stay in the count."""
+    """A workload as wanted and as seen, and the replicas that stay in the count.
+
+    `routed`: requests lead to it; `held`: they wait at the activator now.
+    """
 
     want: DesiredWorkload
     seen: ObservedWorkload
     routed: bool
+    held: bool = False
 
     @property
     def prepared(self) -> bool:
@@ -71,6 +77,7 @@ def diff(desired: Desired, observed: Observed, now: float) -> Difference[LocalSt
         return Difference(tuple(_hold(desired, observed)))
     restamped = {step.replica: step for step in _restamp(desired, observed)}
     pairs = _pair(desired, _as_restamped(observed, restamped))
+    desired = hold_workloads(desired, [w.want.name for w in pairs if _must_hold(w)])
     victims = {w.want.name: _select_victims(w) for w in pairs}
     wanted = {w.name for w in desired.workloads}
     gone = [w for w in observed.workloads if w.name not in wanted]
@@ -145,6 +152,7 @@ def _pair(desired: Desired, observed: Observed) -> list[_Workload]:
             want,
             seen.get(want.name) or ObservedWorkload(want.name, want.component, "", Link(), Link()),
             cluster_name(desired.service, want.name) in routed,
+            want.name in observed.held,
         )
         for want in desired.workloads
     ]
@@ -222,11 +230,29 @@ def _select_victims(w: _Workload) -> list[ObservedReplica]:
     if not old or not w.prepared or w.want.problem is not None:
         return victims
     if w.want.strategy == "Recreate":
-        return [*victims, *old]
+        # Their requests are held first: else those of a moment would find nobody.
+        may_go = w.held or not w.routed or not any(r.ready for r in old)
+        return [*victims, *old] if may_go else victims
     serving = sum(r.ready and (r.routed or not w.routed) for r in kept)
     ready = sorted((r for r in old if r.ready), key=lambda r: (r.created_at, r.name))
     spare = max(0, min(len(ready), serving + len(ready) - w.want.replicas))
     return [*victims, *(r for r in old if not r.ready), *ready[:spare]]
+
+
+def _must_hold(w: _Workload) -> bool:
+    """Return whether requests wait until the replicas of the new template are up (Recreate).
+
+    They wait for what comes up, not for what has failed: then they are answered 503 at once.
+    """
+    if w.want.strategy != "Recreate" or not w.routed or not w.want.replicas:
+        return False
+    current = w.current()
+    if any(r.load.state is LinkState.FAILED for r in current):
+        return False
+    leaving = any(r.template_hash != w.want.template_hash for r in w.seen.replicas)
+    if leaving:
+        return w.held or (w.prepared and w.want.problem is None)
+    return w.held and not any(r.ready for r in current)
 
 
 def _publish(

@@ -6,6 +6,7 @@ back (`diff`: what is published comes before what is stopped).
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from sampan.gateway.table import Share, TableRoute, select_shares
@@ -23,12 +24,17 @@ HELD_LINK = Link(
 
 def hold(desired: Desired, plan: Plan) -> Desired:
     """Return what should exist, with the shares held of the workloads that the plan holds."""
-    held = {w.name for w in plan.workloads if w.scale is not None and w.scale.held}
-    if not held or desired.route is None:
+    held = [w.name for w in plan.workloads if w.scale is not None and w.scale.held]
+    return hold_workloads(desired, held)
+
+
+def hold_workloads(desired: Desired, names: Collection[str]) -> Desired:
+    """Return what should exist, with the shares of these workloads held besides."""
+    if not names or desired.route is None:
         return desired
     clusters = {
         name(desired.service, workload): cluster_name(desired.service, workload)
-        for workload in held
+        for workload in names
         for name in (cluster_name, grpc_cluster_name)
     }
     return replace(desired, route=_hold_route(desired.route, clusters))
@@ -51,7 +57,7 @@ def _hold_route(route: TableRoute, clusters: dict[str, str]) -> TableRoute:
 
 
 def _hold_shares(shares: tuple[Share, ...], clusters: dict[str, str]) -> tuple[Share, ...]:
-    return tuple(replace(share, held=clusters.get(share.cluster, "")) for share in shares)
+    return tuple(replace(share, held=clusters.get(share.cluster, share.held)) for share in shares)
 
 
 def select_held(route: TableRoute | None) -> frozenset[str]:
