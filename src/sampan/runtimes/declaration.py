@@ -113,4 +113,7 @@ class Runtime:
     """Whether a loaded model lives on in forked workers; else there is one process."""
     arguments: str = ""
     server: str = ""
+    programs: tuple[str, ...] = ()
+    """The images' own programs: a container whose command is one of them runs what its image does
+    without."""
     container: Container = Container()

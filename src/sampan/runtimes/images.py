@@ -61,4 +61,5 @@ def _entry(runtime: Runtime, image: str) -> dict[str, Any]:
         "trustArguments": list(runtime.trust_arguments),
         "capacityArguments": list(runtime.capacity_arguments),
         "http2": runtime.http2,
+        **({"programs": list(runtime.programs)} if runtime.programs else {}),
     }
