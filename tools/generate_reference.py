@@ -21,6 +21,7 @@ PAGES = (
     "kinds",
     "limits",
     "reasons",
+    "rights",
     "runtimes",
     "settings",
     "what_runs_where",

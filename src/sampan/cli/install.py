@@ -1,0 +1,86 @@
+"""`sampan install`: what a cluster needs, printed for kubectl or written as a package."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sampan.cli.output import USAGE, CliError, note, say
+
+if TYPE_CHECKING:
+    from sampan.installation.options import Options
+
+FORMATS = ("yaml", "kustomize", "helm")
+IMAGE = "sampan/sampan:latest"
+
+
+def install(
+    namespace: Annotated[str, typer.Option(help="the operator's own namespace")] = "kserve",
+    image: Annotated[str, typer.Option(help="the image that the operator runs")] = IMAGE,
+    replicas: Annotated[int, typer.Option(help="operators that stand by; one acts")] = 2,
+    *,
+    operator_only: Annotated[
+        bool,
+        typer.Option(help="without what KServe has brought: definitions, configuration, runtimes"),
+    ] = False,
+    form: Annotated[str, typer.Option("--format", help="yaml, kustomize or helm")] = "yaml",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="the folder for kustomize or helm")
+    ] = None,
+) -> None:
+    """Print what a cluster needs: `sampan install | kubectl apply --server-side -f -`."""
+    from sampan.installation.options import Options
+
+    if form not in FORMATS:
+        raise CliError(f'--format "{form}": choose yaml, kustomize or helm', USAGE)
+    if replicas < 1:
+        raise CliError(f"--replicas {replicas}: one has to act; give 1 or more", USAGE)
+    options = Options(namespace=namespace, image=image, replicas=replicas)
+    if form == "yaml":
+        _print(options, output, operator_only=operator_only)
+        return
+    if operator_only:
+        raise CliError(f"--operator-only goes with --format yaml, not {form}", USAGE)
+    if output is None:
+        raise CliError(f'--format {form} writes files; name a folder with "-o"', USAGE)
+    _check_empty(output)
+    _write(output, _package(form, options))
+
+
+def _print(options: Options, output: Path | None, *, operator_only: bool) -> None:
+    from sampan.app.bootstrap import shipped_runtimes
+    from sampan.installation.bundle import make_bundle, make_operator, render_yaml
+
+    if output is not None:
+        raise CliError('-o is for --format kustomize or helm; write "> FILE" instead', USAGE)
+    made = make_operator(options) if operator_only else make_bundle(options, shipped_runtimes())
+    say(render_yaml(made).rstrip())
+
+
+def _package(form: str, options: Options) -> Mapping[str, str]:
+    from sampan import __version__
+    from sampan.app.bootstrap import shipped_runtimes
+    from sampan.installation.packages import make_chart, make_kustomize
+
+    if form == "helm":
+        return make_chart(options, shipped_runtimes(), __version__)
+    return make_kustomize(options, shipped_runtimes())
+
+
+def _check_empty(folder: Path) -> None:
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise CliError(f'"{folder}" is not empty; name a new folder, or empty it')
+
+
+def _write(folder: Path, files: Mapping[str, str]) -> None:
+    try:
+        for name, text in files.items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+            note(f"wrote {path}")
+    except OSError as error:
+        raise CliError(f'"{folder}" cannot be written ({error.strerror or error})') from None

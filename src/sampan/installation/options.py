@@ -1,0 +1,21 @@
+"""What whoever installs may choose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+WEBHOOK_SERVICE = "sampan-webhook"
+OPERATOR = "sampan-operator"
+"""The name of the Deployment, its ServiceAccount and its roles."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """`image` runs every role; `replicas` operators stand by, one acts."""
+
+    namespace: str = "kserve"
+    image: str = "sampan/sampan:latest"
+    replicas: int = 2
+    webhook_port: int = 9443
+    health_port: int = 8081
+    metrics_port: int = 8080
