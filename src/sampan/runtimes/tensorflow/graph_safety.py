@@ -37,6 +37,7 @@ _TARGETS = {
 }
 """Operators that touch files for some values of an attribute, and the values that are harmless."""
 _VOCABULARY = re.compile(r"InitializeTableFromTextFile(V2)?")
+_PLAIN_USES = frozenset({"AssignVariableOp", "ReadVariableOp", "VarIsInitializedOp"})
 _FILENAME = 1  # the input of that operator which names the file
 _DEEPEST = 64  # calls of functions within functions
 _SHOWN = 3
@@ -82,12 +83,35 @@ def find_forbidden(graph: Any) -> set[str]:
     """Return the operators of a MetaGraphDef that may not be run, as far as they are reached."""
     functions = {function.signature.name: function for function in graph.graph_def.library.function}
     nodes = {node.name: node for node in graph.graph_def.node}
-    assets = frozenset(_node(asset.tensor_info.name)[0] for asset in graph.asset_file_def)
+    assets = _select_assets(graph, nodes)
     # Only the start is given the assets' paths; later their constants hold what the file says.
     loading, serving = _Walk(functions, assets), _Walk(functions, frozenset())
     _visit(loading, nodes, list(_initial(graph)), (), None)
     _visit(serving, nodes, list(_served(graph)), (), None)
     return loading.found | serving.found
+
+
+def _select_assets(graph: Any, nodes: dict[str, Any]) -> frozenset[str]:
+    """Return the nodes that hold nothing but an asset's path: those that the loader feeds, and
+    what reads a variable to which only such a node is assigned (TensorFlow 2's way)."""
+    fed = {_node(asset.tensor_info.name)[0] for asset in graph.asset_file_def}
+    bodies = [graph.graph_def.node, *(f.node_def for f in graph.graph_def.library.function)]
+    handles = [node for body in bodies for node in body if node.op == "VarHandleOp"]
+    names = [(node.attr["container"].s, node.attr["shared_name"].s) for node in handles]
+    consumers: dict[str, list[Any]] = {}
+    for node in graph.graph_def.node:
+        for text in node.input:
+            consumers.setdefault(_node(text)[0], []).append(node)
+    readers = set()
+    for handle, name in zip(handles, names, strict=True):
+        uses = consumers.get(handle.name, [])
+        if nodes.get(handle.name) is not handle or names.count(name) > 1:
+            continue  # of a function, or known elsewhere by the same name
+        if all(use.op in _PLAIN_USES for use in uses) and all(
+            _node(use.input[1])[0] in fed for use in uses if use.op == "AssignVariableOp"
+        ):
+            readers |= {use.name for use in uses if use.op == "ReadVariableOp"}
+    return frozenset(fed | readers)
 
 
 def _served(graph: Any) -> Iterator[str]:

@@ -84,24 +84,26 @@ def _read_archive(path: Path) -> str:
 def _read_hdf5(path: Path) -> str:
     import h5py  # type: ignore[import-not-found]  # comes with TensorFlow
 
+    outside: list[str] = []  # what is raised in a visit does not come through
+
+    def visit(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset) and (item.external or item.is_virtual):
+            outside.append(name)
+
+    def visit_link(name: str, link: Any) -> None:
+        if isinstance(link, h5py.ExternalLink):
+            outside.append(name)
+
     with h5py.File(path, "r") as file:
-
-        def look(name: str, item: Any) -> None:
-            outside = isinstance(item, h5py.Dataset) and (item.external or item.is_virtual)
-            if outside:
-                raise _untrusted(path.name, f'the dataset "{name}", which lies in another file')
-
-        file.visititems(look)
-        file.visititems_links(lambda name, link: _validate_link(path, name, link))
+        file.visititems_links(visit_link)
+        if not outside:  # it would be followed
+            file.visititems(visit)
+        if outside:
+            raise _untrusted(path.name, f'"{outside[0]}", which lies in another file')
         if "model_config" not in file.attrs:
             raise ValueError("it holds weights without layers")
         said = file.attrs["model_config"]
         return said.decode() if isinstance(said, bytes) else str(said)
-
-
-def _validate_link(path: Path, name: str, link: Any) -> None:
-    if type(link).__name__ == "ExternalLink":
-        raise _untrusted(path.name, f'the link "{name}" to another file')
 
 
 def validate_layers(document: Any, name: str) -> None:

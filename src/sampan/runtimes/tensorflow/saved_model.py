@@ -112,7 +112,7 @@ class SavedModel:
             raise _blame(self._tf, error) from error
         except (ValueError, TypeError) as error:  # what NumPy has no tensor for
             raise InvalidInput(f"the model does not take these tensors: {error}") from error
-        return dict(zip(outputs, values, strict=True))
+        return {name: _as_array(value) for name, value in zip(outputs, values, strict=True)}
 
     def _prepare(self, signature: Signature, outputs: tuple[str, ...]) -> Any:
         from tensorflow.core.protobuf.config_pb2 import (  # type: ignore[import-untyped]  # no types
@@ -254,6 +254,15 @@ def _make_signature(tf: Any, name: str, proto: Any) -> Signature:
     )
 
 
+def _as_array(value: Any) -> Any:
+    """Return an output as an array: of a text by itself the session gives the text."""
+    if not isinstance(value, bytes):
+        return value
+    import numpy as np
+
+    return np.array(value, dtype=object)
+
+
 def _blame(tf: Any, error: Any) -> Exception:
     """Return whose fault an error of a run is: values that do not go together are the caller's."""
     text = str(error.message).split("\n", 1)[0].split(" [[{{node", 1)[0].strip()
@@ -273,7 +282,9 @@ def _diagnose(tf: Any, folder: Path, error: Exception) -> LoadFailure:
             f'"{folder.name}" needs an operator that TensorFlow {tf.__version__} does not have '
             f"({text}); set runtimeVersion to a TensorFlow that has it, or export without it",
         )
-    if isinstance(error, (tf.errors.DataLossError, tf.errors.NotFoundError, OSError)):
+    errors = tf.errors
+    broken = (errors.DataLossError, errors.NotFoundError, errors.OutOfRangeError, OSError)
+    if isinstance(error, broken) or "not a valid checkpoint" in text:
         return LoadFailure(
             "ModelCorrupt",
             f'"{folder.name}" is not whole ({text}); export it again, and copy the folder '
