@@ -78,7 +78,7 @@ def _spawn(folder: Path, responder: int, *, envoy: bool) -> subprocess.Popen[str
     return subprocess.Popen(
         [*command, "--envoy"] if envoy else command,
         cwd=_ROOT,
-        env={**os.environ, "PYTHONPATH": str(_ROOT)},
+        env={**os.environ, "PYTHONPATH": f"{_ROOT}{os.pathsep}{_ROOT / 'src'}"},
         stdout=subprocess.PIPE,
         text=True,
     )

@@ -119,6 +119,49 @@ async def test_it_is_called_again_when_it_asked_to_be(store: Any, clock: Any, st
     assert [t - times[0] for t in times] == pytest.approx([0, 30, 60])
 
 
+async def test_statuses_that_are_written_wake_it_once_and_a_moment_later(
+    store: Any, clock: Any, start: Any
+) -> None:
+    seen: list[float] = []
+
+    async def reconcile(key: Key) -> Result:
+        seen.append(clock.now())
+        return Result()
+
+    boat = await store.create(BOATS, named("mei", spec={"oars": 1}))
+    start(Controller(store, clock, BOATS, reconcile, options=QUICK))
+    await clock.advance(0)
+    seen.clear()
+    for count in range(3):
+        boat = await store.update_status(BOATS, {**boat, "status": {"count": count}})
+    await clock.advance(0)
+    assert seen == []
+    await clock.advance(10)
+    assert len(seen) == 1, "somebody else may have written it: it is looked at all the same"
+
+
+async def test_whatever_else_changes_wakes_it_at_once(store: Any, clock: Any, start: Any) -> None:
+    seen: list[Key] = []
+
+    async def reconcile(key: Key) -> Result:
+        seen.append(key)
+        return Result()
+
+    boat = await store.create(BOATS, named("mei", spec={"oars": 1}))
+    start(Controller(store, clock, BOATS, reconcile, options=QUICK))
+    await clock.advance(0)
+    for change in ({"spec": {"oars": 2}}, {"spec": {"oars": 2}, "more": 1}):
+        seen.clear()
+        boat = await store.update(BOATS, {**boat, **change})
+        await clock.advance(0)
+        assert seen == [key("mei")], change
+    seen.clear()
+    labelled = {**boat["metadata"], "labels": {"sail": "red"}}
+    await store.update(BOATS, {**boat, "metadata": labelled})
+    await clock.advance(0)
+    assert seen == [key("mei")], "a label"
+
+
 async def test_one_key_is_never_worked_on_twice_at_once_but_several_keys_are(
     store: Any, clock: Any, start: Any
 ) -> None:

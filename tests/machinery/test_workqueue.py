@@ -49,6 +49,19 @@ async def test_a_key_comes_at_its_time_and_the_earliest_counts(clock: Any) -> No
     assert len(queue) == 0, "the later times are forgotten"
 
 
+async def test_who_takes_a_key_decides_anew_when_it_is_due_again(clock: Any) -> None:
+    queue: WorkQueue[str] = WorkQueue(clock)
+    queue.add_at("a", clock.now() + 60)
+    queue.add("a")
+    assert await queue.get() == "a"
+    queue.add_at("a", clock.now() + 90)
+    queue.done("a")
+    await clock.advance(61)
+    assert len(queue) == 0, "what was due before it was taken is not due any more"
+    await clock.advance(30)
+    assert len(queue) == 1
+
+
 async def test_a_time_that_has_passed_is_now(clock: Any) -> None:
     queue: WorkQueue[str] = WorkQueue(clock)
     queue.add_at("a", clock.now() - 5)

@@ -19,6 +19,10 @@ from sampan.machinery.workers import DEFAULT_OPTIONS, Reconcile, Result, WorkerO
 
 __all__ = ["Controller", "Reconcile", "Result", "Watch", "WorkerOptions"]
 
+ECHO_SECONDS = 0.05
+"""How long a change of a status alone may wait: most often it is the controller's own, which tells
+it nothing, and whatever else wakes the object meanwhile answers for both."""
+
 ToKeys: TypeAlias = Callable[[JsonObject], Iterable[Key]]
 """`object -> keys`: which objects of the controller a change of another resource touches."""
 
@@ -48,14 +52,16 @@ class Controller:
         options: WorkerOptions = DEFAULT_OPTIONS,
     ) -> None:
         self._workers = Workers(clock, reconcile, options)
-        own = Watch(resource, lambda obj: (key_of(resource, obj),))
+        self._resource = resource
+        self._clock = clock
         # What several watch is followed, decoded and held once.
         followed: dict[tuple[str, str], list[Watch]] = {}
-        for watch in (own, *watches):
+        followed[resource, ""] = []
+        for watch in watches:
             followed.setdefault((watch.resource, watch.namespace), []).append(watch)
         self._informers = [
-            Informer(store, clock, followed_resource, self._listener(who), namespace)
-            for (followed_resource, namespace), who in followed.items()
+            Informer(store, clock, place[0], self._listener(*place, who), place[1])
+            for place, who in followed.items()
         ]
 
     def enqueue(self, key: Key) -> None:
@@ -75,14 +81,40 @@ class Controller:
             await self.synced()
             group.create_task(self._workers.run())
 
-    def _listener(self, watches: list[Watch]) -> Listener:
+    def _listener(self, resource: str, namespace: str, watches: list[Watch]) -> Listener:
+        own = resource == self._resource and not namespace
+
         def listen(before: JsonObject | None, after: JsonObject | None) -> None:
+            if own:
+                self._enqueue_own(before, after)
             for watch in watches:
                 for obj in (before, after):
                     for key in watch.keys(obj) if obj is not None else ():
                         self.enqueue(key)
 
         return listen
+
+    def _enqueue_own(self, before: JsonObject | None, after: JsonObject | None) -> None:
+        if before is not None and after is not None and is_status_alone(before, after):
+            later = self._clock.now() + ECHO_SECONDS
+            self._workers.queue.add_at(key_of(self._resource, after), later)
+            return
+        for obj in filter(None, (before, after)):
+            self.enqueue(key_of(self._resource, obj))
+
+
+def is_status_alone(before: JsonObject, after: JsonObject) -> bool:
+    """Tell whether nothing but the status of an object changed. Pure."""
+    return before.keys() | {"status"} == after.keys() | {"status"} and all(
+        before[name] == after[name] if name != "metadata" else _marks(before) == _marks(after)
+        for name in before.keys() - {"status"}
+    )
+
+
+def _marks(obj: JsonObject) -> JsonObject:
+    """The metadata that a write of the status leaves as it is."""
+    metadata = obj["metadata"]
+    return {k: v for k, v in metadata.items() if k not in ("resourceVersion", "managedFields")}
 
 
 def key_of(resource: str, obj: JsonObject) -> Key:

@@ -67,8 +67,8 @@ class WorkQueue(Generic[Item]):
         if when <= self._clock.now():
             self.add(item)
         elif when < self._due.get(item, float("inf")):
-            self._due[item] = when
             self._cancel_timer(item)
+            self._due[item] = when
             self._timers[item] = asyncio.create_task(self._ring(item, when))
 
     def add_after_failure(self, item: Item) -> float:
@@ -104,6 +104,7 @@ class WorkQueue(Generic[Item]):
         item = self._ready.popleft()
         self._dirty.discard(item)
         self._working.add(item)
+        self._cancel_timer(item)  # who works on it now decides anew when it is due again
         return item
 
     def done(self, item: Item) -> None:
@@ -129,6 +130,7 @@ class WorkQueue(Generic[Item]):
         self.add(item)
 
     def _cancel_timer(self, item: Item) -> None:
+        self._due.pop(item, None)
         timer = self._timers.pop(item, None)
         if timer is not None:
             timer.cancel()
