@@ -17,6 +17,7 @@ from sampan.activator.listener import serve
 from sampan.gateway.listener import Gateway
 from sampan.gateway.settings import GatewaySettings
 from sampan.gateway.table import Cluster, Endpoint, RouteTable, Share, TableRoute
+from sampan.wire.listener import Listener
 
 WORKLOAD = "default/iris-predictor"
 PATH = "/serving/default/iris"
@@ -68,9 +69,25 @@ class Bench:
     """The gateway and the activator; what was woken is in `woken`."""
 
     gateway: Gateway
-    activator: Activator
     client: httpx.AsyncClient
     woken: list[str]
+    limit: int = 10_000
+    activator: Activator = field(init=False)
+    listener: Listener = field(init=False)
+
+    async def start(self) -> None:
+        """Begin an activator's life; it knows nothing of one before."""
+
+        async def reason(workload: str) -> str:
+            return f"{workload} will not"
+
+        world = World(self.woken.append, self.gateway.active, reason)
+        self.gateway.follower = self.activator = Activator(world, self.limit)
+        self.listener = await serve(self.activator, self.gateway.activator_socket)
+
+    async def die(self) -> None:
+        """End the activator as a kill does: its connections are cut, nobody is told anything."""
+        await self.listener.drain(0)
 
     async def hold(self, **fields: object) -> None:
         """Hold the route; nothing can be reached behind it."""
@@ -115,20 +132,14 @@ async def bench(limit: int) -> AsyncIterator[Bench]:
         settings = GatewaySettings(port=free_port(), workers=1)
         gateway = Gateway(Path(folder) / "g", settings)
         await gateway.start()
-        woken: list[str] = []
-
-        async def reason(workload: str) -> str:
-            return f"{workload} will not"
-
-        activator = Activator(World(woken.append, gateway.active, reason), limit)
-        gateway.follower = activator
-        listener = await serve(activator, gateway.activator_socket)
         url = f"http://127.0.0.1:{settings.port}"
         limits = httpx.Limits(max_connections=None)
         async with httpx.AsyncClient(base_url=url, timeout=30, limits=limits) as client:
-            yield Bench(gateway, activator, client, woken)
-        await listener.drain(0)
-        await activator.close()
+            bench = Bench(gateway, client, [], limit)
+            await bench.start()
+            yield bench
+        await bench.listener.drain(0)
+        await bench.activator.close()
         await gateway.close()
 
 

@@ -120,6 +120,24 @@ async def test_grpc_calls_are_refused_in_their_own_form(bench: Bench) -> None:
     assert "was not up within 1 s" in answer.headers["grpc-message"]
 
 
+async def test_whoever_waits_when_the_activator_dies_is_answered_through_the_next(
+    bench: Bench, server: Server
+) -> None:
+    await bench.hold()
+    asking = [asyncio.create_task(bench.post(b"%d" % number)) for number in range(5)]
+    await bench.until_waiting(5)
+    await bench.die()
+    late = asyncio.create_task(bench.post(b"5"))
+    await asyncio.sleep(0.3)  # nobody answers Envoy
+    await bench.start()
+    await bench.until_waiting(6)
+    assert bench.woken == [WORKLOAD, WORKLOAD]
+    await bench.open(server)
+    answers = [await one for one in (*asking, late)]
+    assert [answer.status_code for answer in answers] == [200] * 6
+    assert sorted(server.seen) == [b"%d" % number for number in range(6)]
+
+
 async def test_without_an_activator_a_held_request_gets_503_and_when_to_try_again(
     bench: Bench,
 ) -> None:

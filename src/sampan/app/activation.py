@@ -16,13 +16,14 @@ _DRAIN_SECONDS = 1.0
 
 
 class Activation:
-    """The gateway with its activator. `wake` and `explain` are set before anybody can ask.
+    """The gateway with its activator. `wake` is set before `start`.
 
     `wake` is told a workload as `namespace/name`; `explain` tells why a service is as it is.
     """
 
     wake: Callable[[str], None]
-    explain: Callable[[ServiceKey], Awaitable[JsonObject]]
+    explain: Callable[[ServiceKey], Awaitable[JsonObject]] | None = None
+    """Set when the rest of the platform is there: requests that an earlier daemon held come first."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
@@ -47,6 +48,8 @@ class Activation:
     async def _reason(self, workload: str) -> str:
         """Return in a sentence what a workload's service waits for."""
         namespace, _, name = workload.partition("/")
+        if self.explain is None:
+            return "the platform has just started; try again in a second"
         try:
             told = await self.explain(ServiceKey(namespace, name.rpartition("-")[0]))
         except ApiError as error:

@@ -25,6 +25,13 @@ UNANSWERED = 511
 _TYPES = "type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3"
 _HTTP_TYPE = "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _NO_LIMIT = 1_000_000
+_ASK_AGAIN = {
+    "retry_on": "connect-failure,reset,unavailable,cancelled",
+    "num_retries": 30,
+    "retry_back_off": {"base_interval": "0.05s", "max_interval": "0.5s"},
+}
+"""What becomes of a check when the activator dies: the next one is asked, for some seven seconds. A
+daemon is up again in two; a request that nobody will wake a model for is not kept for ever."""
 _NEVER = "86400s"  # the activator's own timeouts end a wait
 
 
@@ -75,6 +82,7 @@ def make_activator_cluster(folder: str) -> JsonObject:
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
                 "@type": _HTTP_TYPE,
                 "explicit_http_config": {"http2_protocol_options": {}},
+                "retry_policy": _ASK_AGAIN,
             }
         },
     }
