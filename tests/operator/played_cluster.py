@@ -19,7 +19,7 @@ from typing import Any
 from tests.platforms.kubernetes.stored_objects import with_defaults
 
 from sampan.api.scheme import REGISTRY as SCHEME
-from sampan.apiserver.listener import bind_loopback
+from sampan.apiserver.listener import Listener, bind_loopback
 from sampan.apiserver.messages import Reply, Request
 from sampan.apiserver.server import ApiServer
 from sampan.app.cluster_effects import cluster_warnings
@@ -98,10 +98,15 @@ class Counted:
 
 @dataclass
 class Players:
-    """The controllers of a cluster. `held`: pods do not become ready until they are let."""
+    """The controllers of a cluster. `held`: pods do not become ready until they are let.
+
+    `refused` are Deployments, by namespace and name, whose pods an admission webhook refuses: with
+    the conditions that this leads to.
+    """
 
     store: MemoryStore
     held: bool = False
+    refused: dict[tuple[str, str], list[JsonObject]] = field(default_factory=dict)
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     def start(self) -> None:
@@ -143,7 +148,12 @@ class Players:
     async def play_deployment(self, obj: JsonObject) -> None:
         name, generation = obj["metadata"]["name"], obj["metadata"]["generation"]
         wanted = obj["spec"].get("replicas", 1)
-        status = {"observedGeneration": generation, "conditions": _conditions(name, self.held)}
+        refused = self.refused.get((obj["metadata"]["namespace"], name))
+        conditions = _conditions(name, self.held) if refused is None else refused
+        status = {"observedGeneration": generation, "conditions": conditions}
+        if refused is not None:
+            await self._write(DEPLOYMENTS, obj, status)
+            return
         if not self.held:
             status |= {"availableReplicas": wanted, "readyReplicas": wanted, "replicas": wanted}
         await self._write(DEPLOYMENTS, obj, status)
@@ -347,7 +357,8 @@ async def played_cluster(
     port = sock.getsockname()[1]
     kubeconfig = write_kubeconfig(folder / "kubeconfig", f"http://127.0.0.1:{port}", TOKEN)
     await server.start()
-    serving = asyncio.create_task(_serve(door, sock))
+    listener = Listener(door.handle, drain_seconds=0.1)
+    serving = asyncio.create_task(listener.serve(sock))
     collecting = asyncio.create_task(Collector(store, clock, registry).run())
     players = Players(store, held)
     players.start()
@@ -357,17 +368,12 @@ async def played_cluster(
     finally:
         await cluster.stop_operators()
         await players.stop()
-        for task in (serving, collecting):
-            task.cancel()
-        await asyncio.gather(serving, collecting, return_exceptions=True)
         server.stop()
+        listener.stop()
+        await serving
+        collecting.cancel()
+        await asyncio.gather(collecting, return_exceptions=True)
         await store.close()
-
-
-async def _serve(door: Counted, sock: Any) -> None:
-    from sampan.apiserver.listener import Listener
-
-    await Listener(door.handle, drain_seconds=0.1).serve(sock)
 
 
 def write_kubeconfig(path: Path, server: str, token: str) -> Path:

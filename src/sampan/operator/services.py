@@ -32,9 +32,15 @@ from sampan.platforms.kubernetes.render import render
 from sampan.platforms.kubernetes.settings import ClusterSettings
 from sampan.platforms.kubernetes.source import Source
 from sampan.platforms.kubernetes.status.observed import ClusterObserved, Failure
-from sampan.platforms.kubernetes.status.service import Scene, derive_service_status
+from sampan.platforms.kubernetes.status.service import (
+    Scene,
+    derive_service_status,
+    make_first_status,
+)
 
 NO_AUTO_UPDATE = "serving.kserve.io/disable-auto-update"
+MODEL_MESH = "ModelMesh"
+"""Services of this mode are run, and their status written, by ModelMesh's own controller."""
 RETRY_SECONDS = 15.0
 """Until an object that the API server refused is tried again, if nothing changes before."""
 
@@ -78,17 +84,29 @@ class ServiceReconciler:
         return await self._converge(service)
 
     async def _converge(self, service: JsonObject) -> Result:
-        parts, settings = self._parts, self._parts.settings.read()
-        now = parts.clock.now()
+        settings, now = self._parts.settings.read(), self._parts.clock.now()
+        mode = deployment_mode(service, settings.config.default_deployment_mode)
+        if mode == MODEL_MESH:
+            await self._hand_over(service, now)
+            return Result()
         snapshot = gather_snapshot(self._cluster, settings, service, now)
         source, observed = await self._plan(settings, snapshot)
         taken_events: tuple[PlannedEvent, ...] = ()
         if not (source.plan.blocked or _is_left_alone(service)):
             source, failures, taken_events = await self._step(source, observed)
-            mode = deployment_mode(service, settings.config.default_deployment_mode)
             observed = replace(observe(self._cluster, service, mode), failures=failures)
         await self._write_status(Scene(source, observed, now), settings, taken_events)
         return Result(now + RETRY_SECONDS if observed.failures else None)
+
+    async def _hand_over(self, service: JsonObject, now: float) -> None:
+        """Say once that another controller runs it; from then on the status is that one's."""
+        if not (service.get("status") or {}).get("conditions"):
+            await self._put_status({**service, "status": make_first_status(MODEL_MESH, now)})
+
+    async def _put_status(self, service: JsonObject) -> None:
+        with suppress(NotFound):  # deleted meanwhile: that change is looked at next
+            made = await self._cluster.store.update_status(SERVICES, service)
+            self._cluster.own["inferenceservices"].assume(made)
 
     async def _plan(self, settings: Settings, snapshot: Snapshot) -> tuple[Source, ClusterObserved]:
         service = dict(snapshot.service)
@@ -121,10 +139,7 @@ class ServiceReconciler:
         service, before = dict(scene.source.service), dict(scene.before)
         after = derive_service_status(scene)
         if after != before:
-            changed = {**service, "status": after}
-            with suppress(NotFound):  # deleted meanwhile: that change is looked at next
-                made = await self._cluster.store.update_status(SERVICES, changed)
-                self._cluster.own["inferenceservices"].assume(made)
+            await self._put_status({**service, "status": after})
         warnings = tuple(self._parts.warn(service, settings.config, settings.cluster))
         planned = derive_events(before, after, scene.source.plan, NOTHING, warnings)
         failed = _failure_events(before, after, scene.observed)

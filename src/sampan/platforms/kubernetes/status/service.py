@@ -20,6 +20,7 @@ from sampan.api.inferenceservice.conditions import (
     REASON_STOPPED,
     ROUTE_READY,
     ROUTES_READY,
+    SERVICE_CONDITIONS,
     STOPPED,
 )
 from sampan.machinery.registry import JsonObject
@@ -88,6 +89,16 @@ def derive_service_status(scene: Scene) -> JsonObject:
     return status | {k: before[k] for k in ("url", "address") if before.get(k)}
 
 
+def make_first_status(mode: str, now: float) -> JsonObject:
+    """Return the status of a service that another controller runs (KServe, ModelMesh mode)."""
+    conditions = SERVICE_CONDITIONS.initialise((), now)
+    return {
+        "conditions": [condition.encode() for condition in conditions],
+        "deploymentMode": mode,
+        "modelStatus": {"transitionStatus": ""},
+    }
+
+
 def _wanted(scene: Scene) -> tuple[Condition, ...]:
     """From cause to effect; where both are False, Ready repeats the ingress's words (KServe)."""
     source, plan = scene.source, scene.source.plan
@@ -99,11 +110,17 @@ def _wanted(scene: Scene) -> tuple[Condition, ...]:
     if plan.blocked:
         return _blocked(scene)
     components = tuple(_component(scene, c) for c in present)
+    told = tuple(c for c in components if c.type == COMPONENT_READY["predictor"] or _says(c))
     ingress = derive_ingress(source, scene.observed, components, scene.mode)
     failed = components[0].reason if _is_failed(scene, components[0]) else ""
-    first = (*components, ingress) if failed else (ingress, *components)
+    first = (*told, ingress) if failed else (ingress, *told)
     running = Condition(STOPPED, _FALSE)
     return (*first, *_knative_conditions(scene), *_canary_condition(scene), running)
+
+
+def _says(condition: Condition) -> bool:
+    """Whether anything is known: of a new Knative Service nothing is, and KServe says nothing."""
+    return condition.status is not _UNKNOWN or bool(condition.reason)
 
 
 def _is_failed(scene: Scene, predictor: Condition) -> bool:
@@ -135,9 +152,12 @@ def _blocked(scene: Scene) -> tuple[Condition, ...]:
             found.append(told)
         elif speaks:
             kind = COMPONENT_READY[component.value]
-            found.append(Condition(kind, _FALSE, blocked.reason, blocked.message))
+            status = _FALSE if scene.observed.children else _UNKNOWN
+            found.append(Condition(kind, status, blocked.reason, blocked.message))
     opened = scene.observed.is_open(source.name)
     ingress = Condition(INGRESS_READY, _TRUE if opened else _UNKNOWN)
+    if condition_status(scene.before, STOPPED) is None:
+        return (*found, ingress)
     return (*found, ingress, Condition(STOPPED, _FALSE))
 
 
