@@ -23,7 +23,7 @@ class Activation:
 
     wake: Callable[[str], None]
     explain: Callable[[ServiceKey], Awaitable[JsonObject]] | None = None
-    """Set when the rest of the platform is there: requests that an earlier daemon held come first."""
+    """Set when the rest of the platform is there; requests that a dead daemon held come sooner."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway

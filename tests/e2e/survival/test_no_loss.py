@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import os
+import random
+import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -101,3 +106,81 @@ def test_no_client_of_any_kind_loses_a_request_while_replicas_come_and_go(
                 wait_until(lambda: is_ready(sampan, noting.name), f"Ready with {count}")
     check(clients, noting)
     sampan.cli("delete", "isvc", noting.name)
+
+
+OUTAGE_SECONDS = 10.0
+"""How long Envoy's death may be felt. It is back within half a second on a machine at rest."""
+
+
+def envoy_pid(sampan: Any) -> int:
+    return int(json.loads((sampan.state / "gateway" / "envoy.json").read_text())["pid"])
+
+
+def kill(sampan: Any, kind: str) -> None:
+    """Kill the daemon (and with it the activator) or Envoy, and have a daemon again."""
+    pid = envoy_pid(sampan) if kind == "envoy" else int(sampan.daemon["pid"])
+    os.kill(pid, signal.SIGKILL)
+    if kind == "daemon":
+        time.sleep(random.uniform(0, 0.5))
+        sampan.up()
+
+
+def felt(clients: Clients, death: float) -> list[float]:
+    """Return how long after an Envoy's death each request ended that may have been lost by it."""
+    return [
+        lost.ended - death
+        for lost in clients.lost
+        if death < lost.ended and lost.at < death + OUTAGE_SECONDS
+    ]
+
+
+def check_but_for(deaths: list[float], clients: Clients, noting: Noting) -> str:
+    """Requests were lost only by an Envoy's death; nothing was answered twice."""
+    losses = [felt(clients, death) for death in deaths]
+    assert len(clients.lost) <= sum(map(len, losses)), (deaths, clients.lost)
+    counted, answered = noting.counted(), clients.numbers()
+    assert [number for number, times in counted.items() if times > 1] == []
+    assert answered.keys() - counted.keys() == set()
+    longest = max((max(found, default=0.0) for found in losses), default=0.0)
+    return (
+        f"{noting.name}: {len(answered)} answers; {len(clients.lost)} lost in {len(deaths)} deaths"
+        f" of Envoy, of which the longest was felt for {longest:.2f} s"
+    )
+
+
+@pytest.mark.parametrize("times", [pytest.param(4, id="4 times"), soak(50)])
+def test_whatever_is_killed_in_a_rollout_requests_are_lost_only_in_envoys_own_death(
+    times: int, make_sampan: Callable[..., Any], tmp_path: Path
+) -> None:
+    seed = int(os.environ.get("SAMPAN_SEED") or random.randrange(1 << 32))
+    random.seed(seed)
+    sampan = make_sampan()
+    sampan.up()
+    services = [
+        Noting(kind.lower(), tmp_path, COMMAND, {"deploymentStrategy": {"type": kind}})
+        for kind in ("RollingUpdate", "Recreate")
+    ]
+    for noting in services:
+        sampan.apply(noting.yaml())
+    for noting in services:
+        sampan.wait_ready(noting.name)
+    kills: list[tuple[float, str]] = []
+    with ExitStack() as stack:
+        clients = [stack.enter_context(restless(sampan.port, n.name, each=1)) for n in services]
+        for number in range(1, times + 1):
+            before = {noting.name: pods(sampan, noting.name) for noting in services}
+            for noting in services:
+                sampan.apply(noting.yaml(number))
+            time.sleep(random.uniform(0, 2))
+            kills.append((time.monotonic(), "daemon" if number % 2 else "envoy"))
+            kill(sampan, kills[-1][1])
+            for name, old in before.items():
+                wait_until(
+                    lambda n=name, o=old: bool(found := pods(sampan, n)) and not found & o,  # type: ignore[misc]
+                    f"rollout {number} of {name}",
+                    90,
+                )
+                wait_until(lambda n=name: is_ready(sampan, n), f"{name} Ready", 90)  # type: ignore[misc]
+    deaths = [when for when, kind in kills if kind == "envoy"]
+    told = [check_but_for(deaths, c, n) for c, n in zip(clients, services, strict=True)]
+    sys.stdout.write("\n".join([f"SAMPAN_SEED={seed}", *told, ""]))
