@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
+import httpx
 import pytest
 
 from .conftest import PATH, WORKLOAD, Bench, Server, make_table
@@ -109,6 +111,104 @@ async def test_container_concurrency_is_kept_at_release(bench: Bench, server: Se
     assert [(await one).status_code for one in asking] == [200] * 12
     assert server.most <= 2
     assert sorted(map(int, server.seen)) == list(range(12))
+
+
+async def test_a_websocket_is_held_and_then_opened(bench: Bench) -> None:
+    await bench.hold()
+    asking = asyncio.create_task(open_websocket(bench.gateway.settings.port))
+    await bench.until_waiting(1)
+    listening = await asyncio.start_server(echo_websocket, "127.0.0.1", 0)
+    await bench.open(Server(port=listening.sockets[0].getsockname()[1]))
+    head, reader, writer = await asking
+    assert head.startswith(b"HTTP/1.1 101")
+    writer.write(b"bytes of a websocket")
+    async with asyncio.timeout(20):
+        assert await reader.readexactly(20) == b"bytes of a websocket"
+    writer.close()
+    listening.close()
+
+
+async def open_websocket(port: int) -> tuple[bytes, asyncio.StreamReader, asyncio.StreamWriter]:
+    """Ask for one; return the head of the answer, and the connection."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(
+        f"GET {PATH}/ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n"
+        "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Key: c2FtcGFuIHdlYnNvY2tldA==\r\n\r\n".encode()
+    )
+    return await reader.readuntil(b"\r\n\r\n"), reader, writer
+
+
+async def echo_websocket(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Take an upgrade and send back whatever comes; a check of health is answered too."""
+    with suppress(asyncio.IncompleteReadError, ConnectionError):
+        head = await reader.readuntil(b"\r\n\r\n")
+        if b"upgrade: websocket" not in head.lower():
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+            return
+        writer.write(
+            b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n"
+        )
+        while piece := await reader.read(1000):
+            writer.write(piece)
+    writer.close()
+
+
+@pytest.mark.parametrize(
+    ("http2", "accept"),
+    [
+        pytest.param(True, "*/*", id="over HTTP/2"),
+        pytest.param(False, "text/event-stream", id="that wants a stream of events"),
+        pytest.param(True, "text/event-stream", id="that wants a stream of events over HTTP/2"),
+    ],
+)
+async def test_a_request_is_held(bench: Bench, server: Server, http2: bool, accept: str) -> None:
+    await bench.hold()
+    async with httpx.AsyncClient(
+        base_url=bench.client.base_url, http1=not http2, http2=http2, timeout=30
+    ) as client:
+        asking = asyncio.create_task(
+            client.post(PATH, content=b"y" * 100_000, headers={"accept": accept})
+        )
+        await bench.until_waiting(1)
+        await bench.open(server)
+        answer = await asking
+    assert (answer.status_code, answer.content) == (200, b"y" * 100_000)
+    assert server.seen == [b"y" * 100_000]
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "words"),
+    [
+        pytest.param({"timeout_seconds": 1}, 504, "was not up within 1 s", id="the service's own"),
+        pytest.param({}, 0, "", id="none of the service's: for minutes, longer than this test"),
+        pytest.param({"timeout_seconds": 0}, 0, "", id="0: without an end"),
+    ],
+)
+async def test_how_long_a_request_may_wait(
+    bench: Bench, fields: dict[str, int], status: int, words: str
+) -> None:
+    await bench.hold(**fields)
+    asking = asyncio.create_task(bench.post())
+    await bench.until_waiting(1)
+    done, _ = await asyncio.wait({asking}, timeout=20 if status else 1.5)
+    if status:
+        answer = asking.result()
+        assert (answer.status_code, words in answer.json()["error"]) == (status, True)
+    else:
+        assert not done
+        asking.cancel()
+
+
+async def test_a_body_larger_than_what_envoy_keeps_arrives_whole(
+    bench: Bench, server: Server
+) -> None:
+    await bench.hold()
+    asking = asyncio.create_task(bench.post(b"z" * 5_000_000))
+    await bench.until_waiting(1)
+    await bench.open(server)
+    answer = await asking
+    assert (answer.status_code, len(answer.content)) == (200, 5_000_000)
 
 
 async def test_grpc_calls_are_refused_in_their_own_form(bench: Bench) -> None:
