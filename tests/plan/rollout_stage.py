@@ -55,7 +55,7 @@ class RolloutStage:
         """Change the service, then settle."""
         metadata = service["metadata"]
         generation = int(self.service.get("metadata", {}).get("generation", 0)) + 1
-        self.service = {**service, "metadata": {"generation": generation, "uid": "u", **metadata}}
+        self.service = {**service, "metadata": {**metadata, "generation": generation, "uid": "u"}}
         return self.settle(ready=ready)
 
     def shares(self) -> dict[str, int]:

@@ -289,3 +289,98 @@ def test_without_a_history_components_are_as_the_platform_makes_them(put, make, 
     assert plan.rollouts == ()
     assert History().of(Component.PREDICTOR) == ()
     assert list(make_field_warnings("ControllerRevision", {}, "local")) == []
+
+
+TAGGED = {"serving.kserve.io/enable-tag-routing": "true"}
+
+
+class TestWaysToARevision:
+    def test_the_one_before_has_a_host_of_its_own(self, put):
+        put("v1")
+        stage = put("v2", canaryTrafficPercent=20)
+        newest, before = stage.plan.route.backends
+        assert (newest.tag, before.tag) == ("", "prev")
+        assert "prev-iris-predictor.default.localhost" in before.hosts
+        told = stage.revisions()["traffic"][1]["url"]
+        assert told == "http://prev-iris-predictor.default.localhost:8080"
+
+    def test_with_tag_routing_the_newest_has_one_too_and_headers_count(self, put):
+        put("v1", annotations=TAGGED)
+        stage = put("v2", canaryTrafficPercent=20, annotations=TAGGED)
+        assert [b.tag for b in stage.plan.route.backends] == ["latest", "prev"]
+        assert stage.plan.route.way.tagged
+
+    def test_a_canary_s_tag_is_its_name(self, put):
+        entry = {
+            "name": "v2",
+            "model": {"modelFormat": {"name": "sklearn"}, "storageUri": "s3://b"},
+        }
+        canary = [{"trafficPercent": 30, "predictor": entry}]
+        stage = put("v1", canary=canary, annotations=TAGGED)
+        assert {b.workload: (b.weight, b.tag) for b in stage.plan.route.backends} == {
+            "iris-predictor": (70, "latest"), "iris-v2-predictor": (30, "v2"),
+        }  # fmt: skip
+
+    def test_tags_of_a_component_are_not_those_of_the_service(self, put):
+        transformer = {"containers": [{"name": "kserve-container", "image": "x", "command": ["y"]}]}
+        put("v1", transformer=transformer)
+        route = put("v2", canaryTrafficPercent=20, transformer=transformer).plan.route
+        assert [b.workload for b in route.backends] == ["iris-transformer"]
+        predictor = next(c for c in route.components if c.component == "predictor")
+        assert [(b.weight, b.tag) for b in predictor.backends] == [(20, ""), (80, "prev")]
+
+    def test_no_two_hosts_of_a_long_name_are_cut_to_one(self, make):
+        from sampan.api.config import Config
+        from sampan.plan.routes import make_tag_hosts
+        from sampan.plan.types import Gateway
+
+        name = f"{'a' * 60}-predictor"
+        assert make_tag_hosts("prev", name, make.service(), Gateway(), Config()) == ()
+
+
+class TestCopiesOfRequests:
+    def test_go_to_the_newest_revision_while_it_has_no_share(self, put):
+        mirror = {"serving.sampan.dev/mirror": "50"}
+        put("v1", annotations=mirror)
+        stage = put("v2", canaryTrafficPercent=0, annotations=mirror)
+        assert {b.workload: b.mirror for b in stage.plan.route.backends} == {
+            "iris-predictor-00002": 50, "iris-predictor": 0,
+        }  # fmt: skip
+        stage = put("v2", canaryTrafficPercent=10, annotations=mirror)
+        assert [b.mirror for b in stage.plan.route.backends] == [0, 0]
+        assert any("copies go to canaries without a share" in e for e in stage.events)
+
+    def test_make_a_canary_run_that_would_not(self, put):
+        entry = {
+            "name": "v2",
+            "model": {"modelFormat": {"name": "sklearn"}, "storageUri": "s3://b"},
+        }
+        canary = [{"trafficPercent": 0, "predictor": entry}]
+        stage = put("v1", canary=canary)
+        assert stage.plan.workloads[1].replicas == 0
+        stage = put("v1", canary=canary, annotations={"serving.sampan.dev/mirror": "100"})
+        assert stage.plan.workloads[1].replicas == 1
+        assert {b.workload: b.mirror for b in stage.plan.route.backends} == {
+            "iris-predictor": 0, "iris-v2-predictor": 100,
+        }  # fmt: skip
+
+    @pytest.mark.parametrize("value", ["-1", "101", "half", "5.5", ""])
+    def test_of_no_percent_are_told_and_not_made(self, put, value):
+        stage = put("v1", annotations={"serving.sampan.dev/mirror": value})
+        assert any(f'"{value}" is no percent' in e for e in stage.events)
+
+
+@pytest.mark.parametrize(
+    ("value", "kept", "words"),
+    [
+        ("cookie", "cookie", ""),
+        ("header/X-User", "x-user", ""),
+        ("ip", "", '"ip" says nothing by which a client could be known'),
+        ("header/", "", '"header/" says nothing'),
+        ("header/a b", "", '"header/a b" says nothing'),
+    ],
+)
+def test_a_client_stays_with_its_share_by(put, value, kept, words):
+    stage = put("v1", annotations={"serving.sampan.dev/sticky-canary": value})
+    assert stage.plan.route.way.sticky == kept
+    assert any(words in e for e in stage.events if "sticky" in e) is bool(words)

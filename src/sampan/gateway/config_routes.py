@@ -11,10 +11,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from sampan.gateway.binary import Field
+from sampan.gateway.config_steering import (
+    is_given,
+    make_cookie,
+    make_stays,
+    make_steering,
+    make_tag_matches,
+    select_tagged,
+)
 from sampan.gateway.held import HOLD_SECONDS, make_hold
 from sampan.gateway.messages_routes import ROUTES_TYPE
 from sampan.gateway.settings import GatewaySettings
-from sampan.gateway.table import ComponentRoute, RouteTable, Share, TableRoute
+from sampan.gateway.table import ComponentRoute, RouteTable, Share, Steering, TableRoute, Tag
 from sampan.gateway.validation import RESERVED_HOSTS
 from sampan.machinery.registry import JsonObject
 
@@ -91,12 +99,48 @@ def make_hosts(route: TableRoute, settings: GatewaySettings) -> list[JsonObject]
     if route.hosts:
         entries = list(_to_service(route, {"prefix": "/"}, {}, settings))
         made.append(_make_host(route, route.name, route.hosts, entries))
+    made += _make_tag_hosts(route, route.name, settings)
     made += [
         make_component_host(route, component, component.hosts, settings)
         for component in route.components
         if component.hosts
     ]
+    for component in route.components:
+        own = _own_route(route, component)
+        made += _make_tag_hosts(own, f"{route.name}/{component.name}", settings)
     return made
+
+
+def _make_tag_hosts(
+    route: TableRoute, name: str, settings: GatewaySettings
+) -> Iterable[JsonObject]:
+    """Yield the virtual host of each tag that has hosts: all paths, to its share alone."""
+    for tag in route.steering.tags:
+        if tag.hosts and tag.position < len(route.shares):
+            alone = _tagged_route(route, tag)
+            entries = list(_to_service(alone, {"prefix": "/"}, {}, settings))
+            yield _make_host(route, f"{name}/{tag.name}", tag.hosts, entries)
+
+
+def _tagged_route(route: TableRoute, tag: Tag) -> TableRoute:
+    return replace(
+        route,
+        shares=select_tagged(route.shares, tag),
+        grpc_shares=select_tagged(route.grpc_shares, tag),
+        steering=Steering(),
+        components=(),
+    )
+
+
+def _own_route(route: TableRoute, component: ComponentRoute) -> TableRoute:
+    return replace(
+        route,
+        shares=component.shares,
+        grpc_shares=component.grpc_shares,
+        timeout_seconds=component.timeout_seconds,
+        steering=component.steering,
+        components=(),
+    )
 
 
 def make_component_host(
@@ -106,13 +150,7 @@ def make_component_host(
     settings: GatewaySettings,
 ) -> JsonObject:
     """Return the virtual host of a component for these domains: all paths, by its own timeout."""
-    own = replace(
-        route,
-        shares=component.shares,
-        grpc_shares=component.grpc_shares,
-        timeout_seconds=component.timeout_seconds,
-        components=(),
-    )
+    own = _own_route(route, component)
     entries = list(_to_service(own, {"prefix": "/"}, {}, settings))
     return _make_host(route, f"{route.name}/{component.name}", domains, entries)
 
@@ -151,6 +189,12 @@ def _to_service(
     for component in route.components:
         if component.explains:
             yield _explained(route, component, match, settings)
+    for tag in route.steering.tags:
+        alone = _tagged_route(route, tag)
+        for one in make_tag_matches(tag, match) if alone.shares else ():
+            yield from _to_service(alone, one, rewrite, settings)
+    for one, place in make_stays(route.steering, route.shares, match):
+        yield from _to_service(_tagged_route(route, place), one, rewrite, settings)
     if route.grpc_shares:
         action = {**_action(route.grpc_shares, route, settings), **rewrite}
         yield {"match": {**match, "grpc": {}}, "route": action}
@@ -166,7 +210,7 @@ def _explained(
 ) -> JsonObject:
     """Return the route of `:explain` (KServe, Standard mode with the Gateway API)."""
     prefix = re.escape(str(match.get("prefix", "/")).rstrip("/"))
-    own = replace(route, timeout_seconds=component.timeout_seconds)
+    own = replace(route, timeout_seconds=component.timeout_seconds, steering=component.steering)
     action = _action(component.shares, own, settings)
     if prefix:
         pattern = {"regex": f"^{prefix}"}
@@ -177,9 +221,13 @@ def _explained(
 
 def _action(shares: tuple[Share, ...], route: TableRoute, settings: GatewaySettings) -> JsonObject:
     """Return where requests go."""
-    clusters = [_weighted(share, route) for share in shares]
+    steering = make_steering(route.steering, shares)
+    weighted: JsonObject = {"clusters": [_weighted(share, route) for share in shares]}
+    if "hash_policy" in steering:
+        weighted["use_hash_policy"] = True
     return {
-        "weighted_clusters": {"clusters": clusters},
+        **steering,
+        "weighted_clusters": weighted,
         "timeout": "0s",
         "idle_timeout": f"{_silence(shares, route, settings)}s",
     }
@@ -187,6 +235,8 @@ def _action(shares: tuple[Share, ...], route: TableRoute, settings: GatewaySetti
 
 def _weighted(share: Share, route: TableRoute) -> JsonObject:
     weighted: JsonObject = {"name": share.cluster, "weight": share.weight}
+    if is_given(route.steering, route.shares):
+        weighted |= make_cookie(share)
     return weighted | make_hold(share, route.timeout_seconds) if share.held else weighted
 
 

@@ -48,6 +48,41 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True)
+class Tag:
+    """A way to one share of a route by itself; `position` is that share's place among them.
+
+    By `hosts` of its own; and where `by_header` at the route's hosts, by the header or the cookie
+    `Knative-Serving-Tag` (Knative Serving, tag header based routing).
+    """
+
+    name: str
+    position: int
+    hosts: tuple[str, ...] = ()
+    by_header: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Mirror:
+    """A share that gets copies of `percent` of the requests, whose answers nobody sees."""
+
+    position: int
+    percent: int
+
+
+@dataclass(frozen=True, slots=True)
+class Steering:
+    """What decides beside the shares where a request goes.
+
+    `sticky`: a client stays with its share, told apart by the header of this name, or by a cookie
+    that the gateway gives (`cookie`); "": each request is drawn anew.
+    """
+
+    tags: tuple[Tag, ...] = ()
+    mirrors: tuple[Mirror, ...] = ()
+    sticky: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ComponentRoute:
     """The way in of one component of a service: by `hosts`, and at a loopback port of its own.
 
@@ -63,6 +98,7 @@ class ComponentRoute:
     timeout_seconds: int | None = None
     port: int = 0
     explains: bool = False
+    steering: Steering = Steering()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +118,7 @@ class TableRoute:
     unavailable: str = ""
     grpc_shares: tuple[Share, ...] = ()
     components: tuple[ComponentRoute, ...] = ()
+    steering: Steering = Steering()
 
 
 def select_shares(route: TableRoute) -> tuple[Share, ...]:

@@ -116,7 +116,9 @@ def _claims(route: TableRoute) -> tuple[str, ...]:
 
 def _hosts(route: TableRoute) -> tuple[str, ...]:
     """The hosts of a service and of its components."""
-    hosts = (*route.hosts, *(host for part in route.components for host in part.hosts))
+    parts: tuple[TableRoute | ComponentRoute, ...] = (route, *route.components)
+    tagged = (host for part in parts for tag in part.steering.tags for host in tag.hosts)
+    hosts = (*(host for part in parts for host in part.hosts), *tagged)
     return tuple(host.lower() for host in hosts)
 
 

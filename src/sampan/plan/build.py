@@ -78,7 +78,7 @@ def nothing_unbuilt(_: Mapping[str, Any], __: Config) -> Blocked | None:
 def _with_rollouts(plan: Plan, snapshot: Snapshot, planned: tuple[Workload, ...]) -> Plan:
     """Return the plan with the revisions that run, and each one's share of the route."""
     found = resolve_rollouts(snapshot, planned)
-    route = plan.route and route_with(plan.route, found.backends)
+    route = plan.route and route_with(plan.route, snapshot.service, found.backends)
     warnings = (*plan.warnings, *rollout_warnings(snapshot.service))
     return replace(
         plan,

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from sampan.plan.canary import reduce_stable
 from sampan.plan.observed import Observed
 from sampan.plan.revision import Revision, Rollout, Target, make_revision_name
 from sampan.plan.rollout import Known, derive_rollout
 from sampan.plan.rollout_notes import read_notes
-from sampan.plan.rollout_settings import read_rollout_settings
+from sampan.plan.rollout_settings import RolloutSettings, read_rollout_settings
+from sampan.plan.rollout_shares import Sharing, make_backends, select_copied
 from sampan.plan.scaling import Scale
-from sampan.plan.traffic import move_shares, split
-from sampan.plan.types import Backend, Component, Role, Route, Snapshot, Workload
+from sampan.plan.types import Backend, Component, Role, Route, Snapshot, Way, Workload
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,42 +34,76 @@ class Resolution:
 
 def resolve_rollouts(snapshot: Snapshot, planned: tuple[Workload, ...]) -> Resolution:
     """Return the revisions that run of each planned workload, with their autoscalers' sizes."""
+    settings = read_rollout_settings(snapshot.service)
+    canaries = [_scaled(w, snapshot.scales) for w in planned if w.role is Role.CANARY]
     workloads: list[Workload] = []
     rollouts, backends = [], {}
-    canaries = [w for w in planned if w.role is Role.CANARY]
     for workload in planned:
-        if workload.role is Role.CANARY:
-            continue
-        if workload.role is not Role.STABLE:
+        if workload.role is Role.WORKER:
             workloads.append(workload)
-            continue
-        own = canaries if workload.component is Component.PREDICTOR else []
-        base = replace(workload, canary_percent=None) if own else workload
-        running, rollout = _resolve(snapshot, base)
-        running = [_scaled(w, snapshot.scales) for w in running]
-        taken = [_scaled(w, snapshot.scales) for w in own]
-        if taken:
-            running[0] = reduce_stable(running[0], _ready_replicas(snapshot.observed, taken))
-        workloads += [*running, *taken]
-        rollouts.append(rollout)
-        backends[workload.component] = _make_backends(snapshot.observed, rollout, running, taken)
+        elif workload.role is Role.STABLE:
+            own = canaries if workload.component is Component.PREDICTOR else []
+            sharing = _share(snapshot, settings, workload, own)
+            workloads += [*sharing.revisions, *sharing.canaries]
+            rollouts.append(sharing.rollout)
+            backends[workload.component] = make_backends(snapshot, settings, sharing)
     return Resolution(tuple(workloads), backends, tuple(rollouts))
 
 
-def route_with(route: Route, backends: Mapping[Component, tuple[Backend, ...]]) -> Route:
+def route_with(
+    route: Route, service: Mapping[str, Any], backends: Mapping[Component, tuple[Backend, ...]]
+) -> Route:
     """Return a route on which each component's requests go to its revisions by their shares."""
-    if not route.components:
-        return replace(route, backends=backends.get(Component.PREDICTOR, route.backends))
+    settings = read_rollout_settings(service)
+    way = Way(settings.tagged, settings.sticky)
     parts = tuple(
-        replace(c, backends=backends.get(c.component, c.backends)) for c in route.components
+        replace(c, backends=backends.get(c.component, c.backends), way=way)
+        for c in route.components
     )
     front = Component.TRANSFORMER
     if front not in {c.component for c in parts}:
         front = Component.PREDICTOR
-    return replace(route, backends=backends.get(front, route.backends), components=parts)
+    own = backends.get(front, route.backends)
+    if parts:  # the hosts of tags are the component's
+        own = tuple(replace(backend, hosts=()) for backend in own)
+    return replace(route, backends=own, components=parts, way=way)
 
 
-def _resolve(snapshot: Snapshot, workload: Workload) -> tuple[list[Workload], Rollout]:
+def _share(
+    snapshot: Snapshot, settings: RolloutSettings, workload: Workload, canaries: list[Workload]
+) -> Sharing:
+    """Return who shares the requests of a component that is planned as `workload`."""
+    base = replace(workload, canary_percent=None) if canaries else workload
+    running, rollout = _resolve(snapshot, settings, base)
+    found = Sharing(rollout, [_scaled(w, snapshot.scales) for w in running], canaries)
+    if settings.mirror:  # what gets copies alone runs for them
+        copied = select_copied(found)
+        kept = [[_kept(w, copied) for w in ws] for ws in (found.revisions, canaries)]
+        found = replace(found, revisions=kept[0], canaries=kept[1])
+    if canaries:
+        ready = _ready_replicas(snapshot.observed, canaries)
+        found = replace(found, revisions=[_reduce(found.revisions[0], ready), *running[1:]])
+    return found
+
+
+def _kept(workload: Workload, copied: frozenset[str]) -> Workload:
+    if workload.name not in copied or workload.replicas:
+        return workload
+    scaling = replace(workload.scaling, minimum=max(1, workload.scaling.minimum or 0))
+    return replace(workload, replicas=1, scaling=scaling)
+
+
+def _reduce(stable: Workload, ready: int) -> Workload:
+    """Return the stable workload with as many replicas fewer as its canaries have ready."""
+    reduced = reduce_stable(stable, ready)
+    if reduced is stable or stable.scale is not None or reduced.scaling.minimum is None:
+        return reduced
+    return replace(reduced, replicas=min(stable.replicas, reduced.scaling.minimum))
+
+
+def _resolve(
+    snapshot: Snapshot, settings: RolloutSettings, workload: Workload
+) -> tuple[list[Workload], Rollout]:
     """Return the workloads of the revisions that are needed, the newest first."""
     history, component = snapshot.history, workload.component
     assert history is not None  # noqa: S101 # asked only where there is one
@@ -76,7 +111,7 @@ def _resolve(snapshot: Snapshot, workload: Workload) -> tuple[list[Workload], Ro
     known = Known(
         revisions=history.of(component),
         status=(status.get("components") or {}).get(component.value) or {},
-        settings=read_rollout_settings(snapshot.service),
+        settings=settings,
         observed=snapshot.observed,
         now=snapshot.now,
         notes=read_notes(status, component),
@@ -127,35 +162,6 @@ def _named_apart(rollout: Rollout) -> Rollout:
 def _scaled(workload: Workload, scales: Mapping[str, Scale]) -> Workload:
     scale = scales.get(workload.name)
     return workload if scale is None else replace(workload, replicas=scale.replicas, scale=scale)
-
-
-def _make_backends(
-    observed: Observed, rollout: Rollout, running: list[Workload], canaries: list[Workload]
-) -> tuple[Backend, ...]:
-    """Return the shares: canaries that are ready take theirs, revisions what is left.
-
-    What has no share is there as well: the gateway finds it healthy before it gets one.
-    """
-    able = {w.name: _can_serve(observed, w) for w in (*running, *canaries)}
-    shares = dict.fromkeys([w.name for w in running], 0)
-    for target in rollout.targets:
-        name = target.revision.workload
-        name = name if name in shares else running[0].name
-        shares[name] += target.percent
-    taken = [c.share if able[c.name] else 0 for c in canaries]
-    moved = move_shares(tuple(shares.values()), [able[name] for name in shares])
-    left = split(100 - sum(taken), moved)
-    named = [*zip(shares, left, strict=True)]
-    named += [*zip((c.name for c in canaries), taken, strict=True)]
-    return tuple(Backend(name, weight) for name, weight in named)
-
-
-def _can_serve(observed: Observed, workload: Workload) -> bool:
-    """Return whether requests are answered: a replica is ready and routed, or they are held."""
-    if workload.scale is not None and workload.scale.held:
-        return True
-    seen = next((w for w in observed.workloads if w.name == workload.name), None)
-    return any(r.ready and r.routed and not r.draining for r in (seen.replicas if seen else ()))
 
 
 def _ready_replicas(observed: Observed, workloads: list[Workload]) -> int:

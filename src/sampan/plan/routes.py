@@ -126,6 +126,17 @@ def _hosts(
         yield render_text(config.domain_template, {**root, "IngressDomain": domain})
 
 
+def make_tag_hosts(
+    tag: str, base: str, service: Mapping[str, Any], gateway: Gateway, config: Config
+) -> tuple[str, ...]:
+    """Return the hosts that lead to one revision alone: `prev-iris-predictor.default.localhost`.
+
+    A name that is too long for a host is left out.
+    """
+    found = _each_once(tuple(_hosts(f"{tag}-{base}", service, gateway, config)))
+    return tuple(host for host in found if _HOST.fullmatch(host))
+
+
 def make_path_prefix(key: ServiceKey) -> str:
     """Return the path under which a service answers at any host name."""
     return f"/serving/{key.namespace}/{key.name}"

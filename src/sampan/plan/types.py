@@ -191,10 +191,27 @@ class Workload:
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """A share of a route: `weight` in percent; the weights of a route sum to 100."""
+    """A share of a route: `weight` in percent; the weights of a route sum to 100.
+
+    `tag` and `hosts` lead to it alone. `mirror` is the percent of the requests of which it gets
+    copies.
+    """
 
     workload: str
     weight: int = 100
+    tag: str = ""
+    hosts: tuple[str, ...] = ()
+    mirror: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a request finds its share. `tagged`: a header or a cookie may name its tag. `sticky`: a
+    client stays with its share, by the header of this name or by a `cookie` ("": it does not).
+    """
+
+    tagged: bool = False
+    sticky: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +222,7 @@ class ComponentRoute:
     hosts: tuple[str, ...]
     backends: tuple[Backend, ...]
     timeout_seconds: int | None = None
+    way: Way = Way()
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +240,7 @@ class Route:
     backends: tuple[Backend, ...]
     timeout_seconds: int | None = None
     components: tuple[ComponentRoute, ...] = ()
+    way: Way = Way()
 
 
 class RuntimeScope(StrEnum):

@@ -7,7 +7,16 @@ from typing import Any, TypeAlias
 
 import orjson
 
-from sampan.gateway.table import Cluster, ComponentRoute, Endpoint, Share, TableRoute
+from sampan.gateway.table import (
+    Cluster,
+    ComponentRoute,
+    Endpoint,
+    Mirror,
+    Share,
+    Steering,
+    TableRoute,
+    Tag,
+)
 from sampan.plan.types import ServiceKey
 from sampan.platforms.local.layout import Layout
 from sampan.platforms.local.private_file import write_private_file
@@ -59,4 +68,11 @@ def _decode(told: Mapping[str, Any]) -> Published:
 
 def _decode_part(route: Mapping[str, Any]) -> dict[str, Any]:
     shares = {k: tuple(Share(**s) for s in route[k]) for k in ("shares", "grpc_shares")}
-    return {**route, "hosts": tuple(route["hosts"]), **shares}
+    steering = _decode_steering(route.get("steering") or {})
+    return {**route, "hosts": tuple(route["hosts"]), **shares, "steering": steering}
+
+
+def _decode_steering(told: Mapping[str, Any]) -> Steering:
+    tags = tuple(Tag(**{**t, "hosts": tuple(t["hosts"])}) for t in told.get("tags", ()))
+    mirrors = tuple(Mirror(**m) for m in told.get("mirrors", ()))
+    return Steering(tags, mirrors, str(told.get("sticky", "")))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from sampan.gateway.table import ComponentRoute, Share, TableRoute
+from sampan.gateway.table import ComponentRoute, Mirror, Share, Steering, TableRoute, Tag
 from sampan.plan import types as plan
 from sampan.plan.types import Backend, Component, Route, ServiceKey
 from sampan.platforms.local.desired import cluster_name, grpc_cluster_name
@@ -46,6 +46,7 @@ def make_route(routing: Routing, route: Route | None) -> TableRoute | None:
         f'that is ready; "sampan why {service.spoken} -n {service.namespace}" tells what it waits '
         "for",
         components=tuple(_make_component(routing, c) for c in route.components),
+        steering=_make_steering(route),
     )
 
 
@@ -59,6 +60,17 @@ def _make_component(routing: Routing, route: plan.ComponentRoute) -> ComponentRo
         timeout_seconds=route.timeout_seconds,
         port=next(filter(None, ports), 0),
         explains=route.component is Component.EXPLAINER,
+        steering=_make_steering(route),
+    )
+
+
+def _make_steering(route: Route | plan.ComponentRoute) -> Steering:
+    """Shares are in the order of the backends, for REST and for gRPC."""
+    places = list(enumerate(route.backends))
+    return Steering(
+        tags=tuple(Tag(b.tag, n, b.hosts, route.way.tagged) for n, b in places if b.tag),
+        mirrors=tuple(Mirror(n, b.mirror) for n, b in places if b.mirror),
+        sticky=route.way.sticky,
     )
 
 
