@@ -10,7 +10,7 @@ STAMP := $(VENV)/.sampan-ready
 SEED ?= $$RANDOM
 INPUTS ?= 100000
 
-.PHONY: help setup demo test test-slow test-engines soak fuzz check format bench conformance generate lock clean
+.PHONY: help setup demo test test-slow test-engines test-tensorflow soak fuzz check format bench conformance generate lock clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,15 +40,24 @@ test: $(STAMP) ## Run the everyday tests
 test-slow: $(STAMP) ## Run the tests that take over ten seconds each
 	$(BIN)/python -m pytest -q -m "slow and not soak"
 
-ENGINES := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/sampan/engines/torch
+ENGINE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/sampan/engines
+ENGINES := $(ENGINE)/torch
 
-test-engines: $(STAMP) ## Run the tests of engines of gigabytes, in an environment of their own
+test-engines: $(STAMP) test-tensorflow ## Run the tests of engines of gigabytes, in environments of their own
 	@test -x $(ENGINES)/bin/python || $(PYTHON) -m venv $(ENGINES)
 	@$(BIN)/uv pip install --quiet --python $(ENGINES)/bin/python -r requirements.lock
 	@$(ENGINES)/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 \
 	  torchserve==0.12.0 pyyaml pillow "transformers>=5,<6" sentencepiece protobuf openai
 	@$(BIN)/uv pip install --quiet --python $(ENGINES)/bin/python --no-deps --editable .
 	$(ENGINES)/bin/python -m pytest -q tests/engines
+
+test-tensorflow: $(STAMP) ## Of those, TensorFlow's
+	@test -x $(ENGINE)/tensorflow/bin/python || $(PYTHON) -m venv $(ENGINE)/tensorflow
+	@$(BIN)/uv pip install --quiet --python $(ENGINE)/tensorflow/bin/python \
+	  -r requirements.lock tensorflow-cpu==2.21.0 keras==3.15.1
+	@$(BIN)/uv pip install --quiet --python $(ENGINE)/tensorflow/bin/python --no-deps \
+	  tensorflow-serving-api==2.21.0 --editable .
+	$(ENGINE)/tensorflow/bin/python -m pytest -q tests/engines -k "tensorflow"
 
 soak: $(STAMP) ## Kill things at random for minutes and check that nothing is lost
 	$(BIN)/python -m pytest -q -m soak --timeout 1800
