@@ -127,11 +127,8 @@ class OpenGateway(Gateway):
         return 0
 
     async def apply(self, table: RouteTable) -> tuple[Refusal, ...]:
-        """Take the table; every endpoint of it is healthy."""
-        self._health = {
-            c.name: tuple(EndpointHealth(e, True, 0, 0, 0) for e in c.endpoints)
-            for c in table.clusters
-        }
+        """Take the table."""
+        self.table, self._health = table, {}
         return ()
 
     async def verify(self, route: TableRoute, path: str, timeout_seconds: float = 5.0) -> Verdict:
@@ -140,7 +137,11 @@ class OpenGateway(Gateway):
         return Verdict(True, 200, "")
 
     async def health(self) -> Health:
-        """Find everyone healthy."""
+        """Find everyone healthy; the same value until there is another table."""
+        self._health = self._health or {
+            c.name: tuple(EndpointHealth(e, True, 0, 0, 0) for e in c.endpoints)
+            for c in self.table.clusters
+        }
         return self._health
 
 

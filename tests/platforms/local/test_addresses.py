@@ -21,7 +21,7 @@ from sampan.platforms.local.layout import Layout
 from sampan.platforms.local.ports import NoFreePort, PortPool
 from sampan.platforms.local.process_spec import Machine, make_process
 from sampan.platforms.local.render import render, select_addressed
-from sampan.platforms.local.route_record import read_routes, select_served_ports, write_routes
+from sampan.platforms.local.route_record import RouteRecord, read_routes, select_served_ports
 
 SERVICE = ServiceKey("default", "iris")
 HOSTS = {"iris-predictor.default": "127.0.0.1:18000"}
@@ -198,8 +198,14 @@ def test_the_record_of_routes_keeps_the_components(tmp_path):
     route = TableRoute("default/iris", (), "/serving/default/iris", components=(component,))
     kept = {SERVICE: (route, (Cluster("c", (Endpoint("127.0.0.1", 1),)),))}
     layout = Layout(tmp_path, tmp_path)
-    write_routes(layout, kept)
+    record = RouteRecord(layout)
+    record.write(kept)
     assert read_routes(layout) == kept
+    moved = (route, (Cluster("c", (Endpoint("127.0.0.1", 2),)),))
+    for now in ({**kept, ServiceKey("default", "b"): moved}, {SERVICE: moved}, kept, {}):
+        record.write(now)
+        assert read_routes(layout) == now, "what changed is written, and what went is gone"
+    record.write(kept)
     assert select_served_ports(kept) == {18_000}
 
 

@@ -23,7 +23,7 @@ from sampan.plan.types import ServiceKey
 from sampan.platforms.local.diff import make_publication
 from sampan.platforms.local.held import HELD_LINK, select_held
 from sampan.platforms.local.layout import Layout
-from sampan.platforms.local.route_record import read_routes, write_routes
+from sampan.platforms.local.route_record import RouteRecord, read_routes
 from sampan.platforms.local.steps import Publish
 
 WATCH_SECONDS = 0.5
@@ -88,6 +88,7 @@ class Publisher:
     ) -> None:
         self._door = door
         self._layout = layout
+        self._record = RouteRecord(layout)
         self._clock = clock
         self._notify = notify
         self._entries: dict[ServiceKey, _Entry] = {}
@@ -221,7 +222,7 @@ class Publisher:
                 tuple(e.route for _, e in entries if e.route),
                 tuple(c for _, e in entries for c in e.clusters),
             )
-            write_routes(self._layout, {s: (e.route, e.clusters) for s, e in entries})
+            self._record.write({s: (e.route, e.clusters) for s, e in entries})
             self._left_out = await self._door.apply(table)
             self._served = covered
             return self._left_out

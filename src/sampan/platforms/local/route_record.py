@@ -24,18 +24,28 @@ from sampan.platforms.local.private_file import write_private_file
 Published: TypeAlias = tuple[TableRoute | None, tuple[Cluster, ...]]
 
 
-def write_routes(layout: Layout, routes: Mapping[ServiceKey, Published]) -> None:
-    """Record what is published for each service, in one rename."""
-    told = [
-        {
-            "namespace": service.namespace,
-            "name": service.name,
-            "route": route,
-            "clusters": clusters,
-        }
-        for service, (route, clusters) in routes.items()
-    ]
-    write_private_file(layout.routes, orjson.dumps(told))
+class RouteRecord:
+    """The record of a publisher: what is still the same value as when it was last written is joined
+    as it was encoded then, so that one service's change costs little among a thousand.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._encoded: dict[ServiceKey, tuple[Published, bytes]] = {}
+
+    def write(self, routes: Mapping[ServiceKey, Published]) -> None:
+        """Record what is published for each service, in one rename."""
+        self._encoded = {s: self._encode(s, published) for s, published in routes.items()}
+        told = b",".join(text for _, text in self._encoded.values())
+        write_private_file(self._layout.routes, b"[%b]" % told)
+
+    def _encode(self, service: ServiceKey, published: Published) -> tuple[Published, bytes]:
+        known = self._encoded.get(service)
+        route, clusters = published
+        if known and known[0][0] is route and known[0][1] is clusters:
+            return known
+        name = {"namespace": service.namespace, "name": service.name}
+        return published, orjson.dumps({**name, "route": route, "clusters": clusters})
 
 
 def read_routes(layout: Layout) -> dict[ServiceKey, Published]:
