@@ -50,8 +50,8 @@ MISTAKES = [
     pytest.param(
         IRIS + "    sklearn: {storageUri: gs://b/m, resources: {limits: {nvidia.com/gpu: 1}}}\n",
         'f.yaml:7:58: warning: InferenceService "iris": '
-        "spec.predictor.containers[0].resources.limits.nvidia.com/gpu: devices are not allotted "
-        "here; a process sees all of this machine's [FieldNotHonoured]",
+        "spec.predictor.containers[0].resources.limits.nvidia.com/gpu: this machine has no "
+        "such device; the model runs on its processor [FieldNotHonoured]",
         id="a field without effect is found where it is written, whatever the stored spelling",
     ),
     pytest.param(

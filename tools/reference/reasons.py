@@ -82,6 +82,7 @@ _LOAD = {
     "PortTaken": "the model server's port is held by another process",
     "CertificateUnreadable": "the model server's certificate or key cannot be read",
     "CreateContainerConfigError": "a ConfigMap, a Secret or a key of one is missing",
+    "InsufficientDevices": "other replicas have the GPUs that it asks for, or there are too few",
     "CreateContainerError": "the replica's folder or mounts cannot be made",
     "StartError": "the process could not be started",
     "ImportFailed": "a module that replicas are forked with cannot be imported",

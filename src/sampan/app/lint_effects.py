@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -27,6 +28,7 @@ from sampan.plan.graph_build import build_graph_plan
 from sampan.plan.types import Blocked, Gateway, Plan
 from sampan.platforms.base import Platform
 from sampan.platforms.kubernetes.settings import parse_settings
+from sampan.platforms.local.devices import gather_devices
 from sampan.platforms.local.images import ImageTable
 from sampan.platforms.local.render import render
 from sampan.platforms.local.warnings import plan_warnings
@@ -95,7 +97,7 @@ class LocalEffects:
 
     def warnings(self, plan: Plan) -> tuple[tuple[str, str], ...]:
         """Return what the platform says of a plan, as `sampan.platforms.base.Platform`."""
-        return plan_warnings(plan, self.images())
+        return plan_warnings(plan, self.images(), gather_devices(os.environ))
 
 
 @asynccontextmanager

@@ -80,6 +80,7 @@ _ENVIRONMENT = {
 _PROCESS = {
     "CreateContainerConfigError": "apply the ConfigMap or Secret that the message names, with that "
     "key; it is tried again by itself",
+    "InsufficientDevices": "stop what holds the devices, or lower resources.limits",
     "CreateContainerError": "change what the message names in the pod's volumes and variables",
     "StartError": "change what the message names: the command, its folder or its probe",
     "ZygoteDied": "see the daemon's log and the free memory: sampan doctor",

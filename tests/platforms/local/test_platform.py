@@ -138,6 +138,7 @@ class Laptop:
     models: Models
     references: ConfigMaps
     images: Callable[[], ImageTable] = ImageTable
+    devices: dict[str, list[str]] = field(default_factory=dict)
 
     @asynccontextmanager
     async def daemon(self, plan: Plan, *, leave: bool = False) -> AsyncIterator[Daemon]:
@@ -148,7 +149,7 @@ class Laptop:
         environments = EnvironmentCache(layout.environments, current_interpreter(), clock)
         parts = Parts(launcher, gateway, self.references, environments, self.models.fetch, clock)
         options = FetchOptions(layout.models, layout.volumes)
-        settings = LocalSettings(layout, os.environ, self.images, options)
+        settings = LocalSettings(layout, os.environ, self.images, options, lambda _: self.devices)
         await gateway.start()
         made = Daemon(LocalPlatform(settings, parts, changes), launcher, gateway, plan)
         try:
@@ -292,6 +293,36 @@ async def test_scaling_follows_the_plan(laptop):
         await daemon.until(is_settled(3, "one"))
         daemon.plan = plan
         await daemon.until(is_settled(1, "one"))
+
+
+def seen_devices(replica: ObservedReplica) -> str:
+    variables = Path(f"/proc/{replica.pid}/environ").read_text().split("\0")
+    return dict(v.split("=", 1) for v in variables if v)["CUDA_VISIBLE_DEVICES"]
+
+
+async def test_replicas_have_gpus_of_their_own_and_one_too_many_is_told_who_has_them(laptop):
+    laptop.devices = {"nvidia.com/gpu": ["0", "1"]}
+    plan = make_plan(laptop, resources={"limits": {"nvidia.com/gpu": "1"}})
+    three = replace(plan, workloads=(replace(plan.workloads[0], replicas=3),))
+    two = replace(plan, workloads=(replace(plan.workloads[0], replicas=2),))
+    async with laptop.daemon(three, leave=True) as daemon:
+        refused = await daemon.until(
+            lambda seen: (
+                [r.ready for r in replicas(seen)].count(True) == 2
+                and any(r.load.reason == "InsufficientDevices" for r in replicas(seen))
+            )
+        )
+        up = [r for r in replicas(refused) if r.ready]
+        assert sorted(seen_devices(replica) for replica in up) == ["0", "1"]
+        (late,) = (r for r in replicas(refused) if not r.ready)
+        assert f'by replica "{up[0].name}"' in late.load.message
+        daemon.plan = two
+        await daemon.until(is_settled(2, "one"))
+    async with laptop.daemon(three) as daemon:  # a new daemon knows who has what
+        seen = await daemon.until(
+            lambda seen: any(r.load.reason == "InsufficientDevices" for r in replicas(seen))
+        )
+        assert sum(r.ready for r in replicas(seen)) == 2
 
 
 async def test_an_envoy_that_dies_turns_the_route_false_and_comes_back(laptop):

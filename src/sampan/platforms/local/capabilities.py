@@ -192,7 +192,9 @@ LIMITS: Mapping[str, Row] = {
         else Harmless("not enforced on this system, whose own limits hold")
     ),
     "ephemeral-storage": Harmless("the disk is this machine's"),
-    "*": Unsupported("devices are not allotted here; a process sees all of this machine's"),
+    "nvidia.com/gpu": Honoured("devices of its own (CUDA_VISIBLE_DEVICES), where there are any"),
+    "amd.com/gpu": Honoured("devices of its own (ROCR_VISIBLE_DEVICES), where there are any"),
+    "*": Unsupported("devices of this kind are not allotted here; a process sees all of them"),
 }
 
 ENV_VAR: Mapping[str, Row] = {"name": _YES, "value": _YES, "valueFrom": Inside("EnvVarSource")}

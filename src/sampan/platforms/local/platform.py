@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Protocol
 
 from sampan.gateway.table import Endpoint
@@ -23,6 +24,15 @@ from sampan.platforms.local.changes import Changes
 from sampan.platforms.local.collocation import make_replica_process
 from sampan.platforms.local.container_env import select_inherited
 from sampan.platforms.local.desired import Desired, DesiredWorkload
+from sampan.platforms.local.devices import (
+    INSUFFICIENT,
+    DevicesTaken,
+    Reservation,
+    count_wanted,
+    gather_devices,
+    make_variables,
+    select_devices,
+)
 from sampan.platforms.local.diff import diff
 from sampan.platforms.local.environments import EnvironmentCache
 from sampan.platforms.local.held import HELD_LINK, hold
@@ -95,6 +105,7 @@ class LocalSettings:
     environ: Mapping[str, str]
     images: Callable[[], ImageTable]
     options: FetchOptions
+    devices: Callable[[Mapping[str, str]], Mapping[str, Sequence[str]]] = gather_devices
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +153,8 @@ class LocalPlatform:
         )  # fmt: skip
         self._publisher = Publisher(parts.gateway, settings.layout, parts.clock, changes.notify)
         self._addresses = Addresses(settings.layout.addresses)
+        self._devices = settings.devices(settings.environ)
+        self._starting: dict[str, tuple[Reservation, ...]] = {}
         self._refused: dict[str, _Refused] = {}
         self._clearing: set[asyncio.Task[None]] = set()
 
@@ -179,7 +192,7 @@ class LocalPlatform:
 
     def warnings(self, plan: Plan) -> tuple[tuple[str, str], ...]:
         """Return `(path, sentence)` for each field of the plan not honoured here."""
-        return plan_warnings(plan, self._settings.images())
+        return plan_warnings(plan, self._settings.images(), self._devices)
 
     def diff(self, desired: Desired, observed: Observed, now: float) -> Difference[LocalStep]:
         """Return the steps from observed to desired; none where they agree."""
@@ -260,18 +273,32 @@ class LocalPlatform:
         models = self._preparations.take(workload)
         if models is None:
             return  # lost from a cache: it is being prepared again, and told
-        process = self._make(workload, replica)
+        held = self._held_devices(replica)
+        try:
+            own = select_devices(count_wanted(workload.template), self._devices, held)
+        except DevicesTaken as error:
+            self._refuse(workload, replica, INSUFFICIENT, str(error))
+            return
+        process = self._make(workload, replica, make_variables(own, self._devices, held))
+        self._starting[replica] = own
         try:
             values = await gather_values(process, self._references)
             env = make_env(process, values)
             make_folder(self._layout, process, models, values)
-            await self._launcher.start(replace(process.spec, env=env))
+            await self._launcher.start(replace(process.spec, env=env, devices=own))
         except ConfigError as error:
             self._refuse(workload, replica, "CreateContainerConfigError", str(error))
         except (ApiError, OSError, ValueError) as error:
             self._refuse(workload, replica, "CreateContainerError", str(error))
         else:
             self._refused.pop(replica, None)
+        finally:
+            del self._starting[replica]
+
+    def _held_devices(self, replica: str) -> dict[str, tuple[Reservation, ...]]:
+        """Return what every other replica has reserved, those that are being started among them."""
+        known = {state.spec.replica: state.spec.devices for state in self._launcher.states()}
+        return {n: own for n, own in (known | self._starting).items() if own and n != replica}
 
     def _refuse(self, workload: DesiredWorkload, replica: str, reason: str, message: str) -> None:
         now = self._clock.now()
@@ -305,10 +332,16 @@ class LocalPlatform:
             process = self._make(workload, make_replica_name(workload, 0))
             self._launcher.warm(process.spec)
 
-    def _make(self, workload: DesiredWorkload, replica: str) -> Process:
+    def _make(
+        self,
+        workload: DesiredWorkload,
+        replica: str,
+        variables: Mapping[str, str] = MappingProxyType({}),
+    ) -> Process:
         requirements = workload.requirements
         python = "" if requirements is None else self._environments.python(requirements)
-        here = Machine(self._layout, self._inherited, python, sys.executable)
+        inherited = {**self._inherited, **variables}
+        here = Machine(self._layout, inherited, python, sys.executable)
         return make_replica_process(workload, replica, here)
 
 

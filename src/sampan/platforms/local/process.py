@@ -13,6 +13,7 @@ from typing import Any
 
 from sampan.plan.observed import Exit, Link
 from sampan.plan.types import ServiceKey
+from sampan.platforms.local.devices import Reservation
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,8 @@ class ProcessSpec:
     container ports. `grace_seconds` is the time between SIGTERM and SIGKILL. `container` and
     `image` are those of the pod template, for showing the replica as a pod. A replica that uses
     more than `memory_limit` bytes is ended (0: no limit). `beside` are the readiness probes of the
-    other containers of the replica, which must pass too.
+    other containers of the replica, which must pass too. `devices` are reserved for it as long
+    as it is known.
     """
 
     service: ServiceKey
@@ -60,6 +62,7 @@ class ProcessSpec:
     image: str = ""
     memory_limit: int = 0
     beside: tuple[Mapping[str, Any], ...] = ()
+    devices: tuple[Reservation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

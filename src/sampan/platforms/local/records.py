@@ -19,6 +19,7 @@ from typing import Any
 from sampan.machinery.registry import JsonObject
 from sampan.plan.observed import Exit, Link, LinkState
 from sampan.plan.types import ServiceKey
+from sampan.platforms.local.devices import Reservation
 from sampan.platforms.local.process import ProcessSpec, ProcessState, Zygote
 
 VERSION = 1
@@ -123,6 +124,9 @@ def _decode_spec(data: JsonObject) -> ProcessSpec:
     fields["argv"] = tuple(fields["argv"])
     fields["ports"] = tuple(fields["ports"])
     fields["beside"] = tuple(fields.get("beside") or ())
+    fields["devices"] = tuple(
+        Reservation(one["kind"], tuple(one["devices"])) for one in fields.get("devices") or ()
+    )
     zygote: Any = fields["zygote"]
     if zygote is not None:
         fields["zygote"] = Zygote(**{**zygote, "preload": tuple(zygote["preload"])})

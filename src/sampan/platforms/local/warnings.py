@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +11,7 @@ from sampan.platforms.local.capabilities import CAPABILITY_TABLE, Inside, Unsupp
 from sampan.platforms.local.capacity import capacity_warnings
 from sampan.platforms.local.container_env import Pod, field_value
 from sampan.platforms.local.container_ports import has_named_port
+from sampan.platforms.local.devices import VARIABLES
 from sampan.platforms.local.entrypoint import drop_own_programs
 from sampan.platforms.local.images import ImageTable
 from sampan.platforms.local.main_container import main_container, serving_containers
@@ -18,16 +19,21 @@ from sampan.platforms.local.main_container import main_container, serving_contai
 Named = tuple[str, str]
 
 
-def plan_warnings(plan: Plan, images: ImageTable) -> tuple[Named, ...]:
+def plan_warnings(
+    plan: Plan, images: ImageTable, devices: Collection[str] = ()
+) -> tuple[Named, ...]:
     """Return `(path, sentence)` for each field of the plan's templates not honoured here.
 
-    Paths are those of an InferenceService: pod fields stand in `spec.predictor` itself.
+    Paths are those of an InferenceService: pod fields stand in `spec.predictor` itself. `devices`
+    are the kinds that this machine has.
     """
-    found = [w for workload in plan.workloads for w in workload_warnings(workload, images)]
+    found = [w for workload in plan.workloads for w in workload_warnings(workload, images, devices)]
     return tuple(dict.fromkeys(found))
 
 
-def workload_warnings(workload: Workload, images: ImageTable) -> Iterator[Named]:
+def workload_warnings(
+    workload: Workload, images: ImageTable, devices: Collection[str] = ()
+) -> Iterator[Named]:
     """Yield the warnings of one workload."""
     workload = replace(workload, template=drop_own_programs(workload.template, images))
     root = f"spec.{workload.component.value}"
@@ -44,6 +50,10 @@ def workload_warnings(workload: Workload, images: ImageTable) -> Iterator[Named]
             continue
         yield from _collocation_warnings(container, running, path)
         yield from _reference_warnings(container, path)
+        for kind in (container.get("resources") or {}).get("limits") or {}:
+            if kind in VARIABLES and kind not in devices:
+                sentence = "this machine has no such device; the model runs on its processor"
+                yield f"{path}.resources.limits.{kind}", sentence
         if not has_named_port(container, images.find(str(container.get("image", "")))):
             yield (
                 f"{path}.ports",
