@@ -151,7 +151,7 @@ class Players:
         refused = self.refused.get((obj["metadata"]["namespace"], name))
         conditions = _conditions(name, self.held) if refused is None else refused
         status = {"observedGeneration": generation, "conditions": conditions}
-        if refused is not None:
+        if refused:
             await self._write(DEPLOYMENTS, obj, status)
             return
         if not self.held:
@@ -207,7 +207,9 @@ class Players:
             return
         name, namespace = obj["metadata"]["name"], obj["metadata"]["namespace"]
         revision = f"{name}-00001"
-        host = f"{name}.{namespace}.example.com"
+        labels = obj["metadata"].get("labels") or {}
+        local = labels.get("networking.knative.dev/visibility") == "cluster-local"
+        host = f"{name}.{namespace}.{'svc.cluster.local' if local else 'example.com'}"
         traffic = []
         for target in obj["spec"].get("traffic") or ():
             tag = target.get("tag")
@@ -387,6 +389,14 @@ def write_kubeconfig(path: Path, server: str, token: str) -> Path:
     }
     path.write_text(json.dumps(config))
     return path
+
+
+async def rested(cluster: PlayedCluster, seconds: float = 0.3) -> None:
+    """Wait until the operators have asked for nothing for a while."""
+    before = -1
+    while before != len(cluster.door.log):
+        before = len(cluster.door.log)
+        await asyncio.sleep(seconds)
 
 
 async def until(

@@ -7,7 +7,6 @@ the renderer's differences.yaml, one of statuses by a row here.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 
 import pytest
 from tests.operator.conftest import config_map
-from tests.operator.played_cluster import PlayedCluster, played_cluster
+from tests.operator.played_cluster import PlayedCluster, played_cluster, rested
 from tests.platforms.kubernetes.recorded_differences import compare, differences, rules
 from tests.platforms.kubernetes.test_golden import read_recordings, whole_picture
 
@@ -174,13 +173,13 @@ async def gallery(folder: Path, golden: Path, set_up: str, names: frozenset[str]
 
 
 async def agreed(shown: Gallery, picture: str) -> list[str]:
-    """Wait until a picture agrees with KServe's, or does not change any more."""
-    left = await shown.unlisted(picture)
-    for _ in range(40):
+    """Wait until nothing changes any more; return what does not agree with KServe's picture."""
+    left: list[str] = []
+    for _ in range(5):
+        await rested(shown.cluster, 1.0)
+        left = await shown.unlisted(picture)
         if not left:
             break
-        await asyncio.sleep(0.25)
-        left = await shown.unlisted(picture)
     return left
 
 

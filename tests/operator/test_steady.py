@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 
-from tests.operator.played_cluster import PlayedCluster, is_ready, until
+from tests.operator.played_cluster import PlayedCluster, is_ready, rested, until
 
 from sampan.machinery.store import Key
 from sampan.operator.cluster import RESOURCES
@@ -21,14 +20,6 @@ async def ready(cluster: PlayedCluster, name: str = "iris"):
         return service if is_ready(service) else None
 
     return await until(found)
-
-
-async def rested(cluster: PlayedCluster, seconds: float = 0.4) -> None:
-    """Wait until the operator has asked for nothing for a while."""
-    before = -1
-    while before != len(cluster.door.log):
-        before = len(cluster.door.log)
-        await asyncio.sleep(seconds)
 
 
 def look_at_all(operator) -> None:
@@ -69,7 +60,7 @@ async def test_another_operator_finds_nothing_to_write(cluster, make_service):
     await cluster.stop_operators()
     cluster.door.forget()
     await cluster.start_operator("two")
-    await rested(cluster, 1.0)
+    await rested(cluster, 0.6)
     assert cluster.door.reads
     assert not cluster.door.writes
 

@@ -93,7 +93,7 @@ class Connection:
         """Return the answer's object; raise the ApiError that stands for a refusal."""
         import httpx2
 
-        self.calls[method, path] += 1
+        self.calls[method, resource_of(path)] += 1
         content = None if body is None else orjson.dumps(body)
         headers = {"content-type": media_type} if body is not None else {}
         try:
@@ -117,7 +117,7 @@ class Connection:
         """
         import httpx2
 
-        self.calls["WATCH", path] += 1
+        self.calls["WATCH", resource_of(path)] += 1
         timeout = httpx2.Timeout(CALL_SECONDS, read=idle_seconds)
         try:
             async with self._client.stream("GET", path, params=query, timeout=timeout) as reply:
@@ -131,6 +131,14 @@ class Connection:
     async def close(self) -> None:
         """Close every connection."""
         await self._client.aclose()
+
+
+def resource_of(path: str) -> str:
+    """Return the plural that a path of an API server is of, "" where it is of none. Pure."""
+    parts = path.strip("/").split("/")[2 if path.startswith("/api/") else 3 :]
+    if parts[:1] == ["namespaces"] and len(parts) > 2:
+        parts = parts[2:]
+    return parts[0] if parts else ""
 
 
 async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
