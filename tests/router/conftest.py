@@ -49,16 +49,22 @@ class Town:
     servers: list[asyncio.Server] = field(default_factory=list)
     upstreams: list[Upstreams] = field(default_factory=list)
     fronts: list[GraphFront] = field(default_factory=list)
+    fused: bool = False
+    """Whether services are asked in the router's own process."""
 
     async def graph(
         self, nodes: dict[str, Any], *, headers: str = "", draw: int = 0, **spec: Any
     ) -> str:
         """Serve a graph; return its URL. `svc://name` is a service of the town."""
-        text = orjson.dumps({"nodes": nodes, **spec}).replace(b"svc://", f"{self.base}/".encode())
+        base = "local:/" if self.fused else f"{self.base}/"
+        text = orjson.dumps({"nodes": nodes, **spec}).replace(b"svc://", base.encode())
         graph = make_graph(orjson.loads(text))
         upstreams = Upstreams(asyncio.get_running_loop(), self.limits)
         front = GraphFront(
-            graph, Caller(graph, upstreams), parse_patterns(headers)[0], lambda: draw
+            graph,
+            Caller(graph, upstreams, self.services.submit if self.fused else None),
+            parse_patterns(headers)[0],
+            lambda: draw,
         )
         listener = Listener(front.submit, Limits(body_bytes=32 * 1024 * 1024))
         await listener.listen("127.0.0.1", 0)

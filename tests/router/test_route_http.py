@@ -30,14 +30,16 @@ def with_real_addresses(nodes: dict[str, Any], case: Case) -> dict[str, Any]:
     return orjson.loads(text)
 
 
+@pytest.mark.parametrize("fused", [False, True], ids=["over HTTP", "fused"])
 @pytest.mark.parametrize("case", [pytest.param(case, id=name) for name, case in CASES.items()])
-async def test_graph(town: Town, client: httpx.AsyncClient, case: Case) -> None:
+async def test_graph(town: Town, client: httpx.AsyncClient, case: Case, fused: bool) -> None:
+    town.fused = fused
     town.services.answers = {k: v for k, v in case.services.items() if v != DOWN}
     url = await town.graph(with_real_addresses(case.nodes, case), draw=case.draw)
     answer = await client.post(url, content=encode(case.request))
     body = decode(answer.content)
     if isinstance(body, dict) and "cause" in body and "url" in body:
-        assert body["url"].startswith("http://127.0.0.1:")
+        assert body["url"].startswith(("http://127.0.0.1:", "local:/"))
         body["url"] = f"svc://{body['url'].rpartition('/')[2]}"
     assert_answered(case, answer.status_code, body)
     if isinstance(body, dict | list):

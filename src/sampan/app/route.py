@@ -12,6 +12,7 @@ import random
 import signal
 import socket
 import sys
+from typing import TYPE_CHECKING
 
 from sampan.app.route_arguments import Options, parse
 from sampan.app.serve_observation import make_log_formatter
@@ -19,10 +20,14 @@ from sampan.app.serve_socket import Address, bind
 from sampan.router.graph import Graph, InvalidGraph
 from sampan.server.graph_calls import Caller
 from sampan.server.graph_front import GraphFront
+from sampan.server.load_failure import LoadFailure
 from sampan.wire.limits import Limits
 from sampan.wire.listener import Listener
 from sampan.wire.upstream import Upstreams
 from sampan.wire.upstream_answer import UpstreamLimits
+
+if TYPE_CHECKING:
+    from sampan.app.route_fused import FusedModels
 
 logger = logging.getLogger("sampan.route")
 
@@ -69,11 +74,18 @@ async def _serve(options: Options, sock: socket.socket) -> int:
         loop.add_signal_handler(number, stop.set)
     upstreams = Upstreams(loop, UpstreamLimits(body_bytes=options.max_body_bytes))
     try:
-        caller = Caller(options.graph, upstreams)
+        models = await _load_models(options)
+        caller = Caller(options.graph, upstreams, models.submit if models else None)
+    except LoadFailure as error:
+        from sampan.app.serve import terminate  # there already: a model was to be loaded
+
+        return terminate(error)
     except InvalidGraph as error:
         logger.error("%s", error)  # noqa: TRY400  # the user's mistake: no trace of ours
         return 1
     draw = random.Random().randrange  # noqa: S311  # shares of traffic, no secret
+    if models is not None:
+        caller.metrics.beside = models.render_metrics
     front = GraphFront(options.graph, caller, options.patterns, lambda: draw(100))
     listener = Listener(front.submit, _make_limits(options.graph, options.max_body_bytes))
     await listener.listen_on(sock)
@@ -86,9 +98,20 @@ async def _serve(options: Options, sock: socket.socket) -> int:
     logger.info("draining, at most %s seconds", options.grace_period)
     cut_off = await listener.drain(options.grace_period)
     upstreams.close()
+    if models is not None:
+        models.unload()
     if cut_off:
         logger.warning("%s connections were cut off after the grace period", cut_off)
     return 0
+
+
+async def _load_models(options: Options) -> FusedModels | None:
+    """Return the models of this process, loaded; None where there are none."""
+    if not options.model_dir:
+        return None
+    from sampan.app.route_fused import load_models  # a model server's worth of imports
+
+    return await load_models(options.model_dir, options.runtime)
 
 
 def _make_limits(graph: Graph, body_bytes: int) -> Limits:

@@ -28,6 +28,8 @@ class Options:
     shutdown_delay: float
     grace_period: float
     patterns: tuple[Pattern, ...]
+    model_dir: str
+    runtime: str
     warnings: tuple[str, ...]
 
 
@@ -36,6 +38,8 @@ def parse(argv: list[str]) -> Options:
     InvalidGraph."""
     parser = make_parser()
     known, rest = parser.parse_known_args(argv)
+    if bool(known.model_dir) != bool(known.runtime):
+        parser.error("models of this process need both, --model_dir and --runtime")
     if bool(known.graph_json) == bool(known.graph_file):
         parser.error("give the graph's spec, as JSON with --graph-json or in a --graph-file")
     patterns, problems = parse_patterns(os.environ.get(PROPAGATE_HEADERS, ""))
@@ -47,6 +51,8 @@ def parse(argv: list[str]) -> Options:
         shutdown_delay=known.shutdown_delay,
         grace_period=known.grace_period,
         patterns=patterns,
+        model_dir=known.model_dir,
+        runtime=known.runtime,
         warnings=(
             *(f'argument "{word}" is not known and has no effect' for word in rest),
             *(f"{PROPAGATE_HEADERS}: {problem}" for problem in problems),
@@ -78,6 +84,8 @@ def make_parser() -> argparse.ArgumentParser:
         default=_usual_delay(),
         help="seconds of being not ready before it closes connections; 30 in a pod, else 0",
     )
+    add("--model_dir", default="", help="models of this process: a folder that holds one for each")
+    add("--runtime", default="", help="what serves them, such as sklearn")
     add("--grace-period", type=float, default=30.0, help="seconds for requests under way")
     return parser
 

@@ -80,7 +80,7 @@ def _start(options: Options, make: MakeServed) -> int:
     try:
         sockets = bind_ports(options)
     except PortTaken as error:
-        return _terminate(LoadFailure("PortTaken", str(error)), code=3)
+        return terminate(LoadFailure("PortTaken", str(error)), code=3)
     try:
         if options.capacity.workers > 1:
             return _serve_forked(options, make, sockets)
@@ -108,7 +108,7 @@ def _serve_forked(options: Options, make: MakeServed, sockets: Sockets) -> int:
     except (LoadFailure, ValueError, OSError) as error:
         failure = describe_failure(error)
     if failure is not None:
-        return _terminate(failure)
+        return terminate(failure)
     gc.collect()
     gc.freeze()  # a collection in a worker would write to pages that are shared
     with tempfile.TemporaryDirectory(prefix="sampan-workers-") as folder:  # mode 0700
@@ -171,7 +171,7 @@ async def _serve(
     try:
         served = make(options)
     except (LoadFailure, ValueError, OSError) as error:
-        return _terminate(describe_failure(error))
+        return terminate(describe_failure(error))
     repository = served.repository
     workers = Workers(options.max_asyncio_workers)
     dataplane = DataPlane(repository, workers)
@@ -182,7 +182,7 @@ async def _serve(
     try:
         certificate = Certificate(options.address) if options.address.ssl_certfile else None
     except (OSError, ssl.SSLError) as error:
-        return _terminate(_certificate_failure(options, error), code=3)
+        return terminate(_certificate_failure(options, error), code=3)
     await listen(listeners, sockets, options, certificate)
     beside = _start_beside(dataplane, certificate, worker, stop)
     try:
@@ -202,7 +202,7 @@ async def _serve(
         repository.unload(name)
     if observation.tracing is not None:
         await workers.run(observation.tracing.close)
-    return 0 if failure is None else _terminate(failure)
+    return 0 if failure is None else terminate(failure)
 
 
 async def _drain(listeners: dict[int, Listener], seconds: float) -> None:
@@ -304,7 +304,7 @@ def _certificate_failure(options: Options, error: Exception) -> LoadFailure:
     )
 
 
-def _terminate(failure: LoadFailure, code: int = 1) -> int:
+def terminate(failure: LoadFailure, code: int = 1) -> int:
     """Say why the process ends: on standard error, and to the file that the starter named."""
     logger.error("%s: %s", failure.reason, failure.message)
     path = os.environ.get(TERMINATION_LOG)

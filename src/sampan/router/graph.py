@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, TypeAlias
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import orjson
 
@@ -200,7 +200,7 @@ def _make_fallback(node: str, key: str, options: Options) -> Step:
 
 def _with_path(url: str, path: str) -> str:
     parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}{path}"
+    return urlunsplit((parts.scheme, parts.netloc, *urlsplit(path)[2:4], ""))
 
 
 def _make_condition(node: str, key: str, text: Any) -> Path | None:

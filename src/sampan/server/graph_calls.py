@@ -6,7 +6,7 @@ KServe, router: every step is a POST of a body to its URL, whatever the client's
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from time import perf_counter
 from typing import NamedTuple
@@ -17,31 +17,35 @@ from sampan.router.headers import Header
 from sampan.router.options import MIRROR_SECONDS
 from sampan.router.steps import Call, Outcome, RouterError
 from sampan.router.walk import Cancel, Done, Later
+from sampan.server.graph_local import LOCAL, LocalTarget
 from sampan.server.graph_metrics import GraphMetrics, StepMetrics
+from sampan.wire.message import Submit
 from sampan.wire.upstream import Pool, Upstreams
 from sampan.wire.upstream_answer import Answer, CallFailed
 
-_TYPE = b"content-type"
 _JSON_TYPE = b"content-type: application/json\r\n"
 
 
 class Target(NamedTuple):
-    """Where a step's calls go: the connections, the first lines of each request, who counts.
+    """Where a step's calls go: connections with the first lines of each request, or a model of this
+    process; and who counts.
 
-    `seconds` bounds a call; `own` are the names of headers that the step sets itself.
+    `seconds` bounds a call; `own` are the headers that the step sets itself.
     """
 
-    pool: Pool
+    asked: Pool | LocalTarget
     first: bytes
     metrics: StepMetrics
     seconds: float | None
-    own: frozenset[bytes]
+    own: tuple[Header, ...]
 
 
 class Caller:
     """Makes the calls of a graph's steps. Made and used on its loop's thread."""
 
-    def __init__(self, graph: Graph, upstreams: Upstreams) -> None:
+    def __init__(self, graph: Graph, upstreams: Upstreams, local: Submit | None = None) -> None:
+        """`local` answers the steps of this process; raise InvalidGraph."""
+        self._local = local
         self.metrics = GraphMetrics()
         self.loop = upstreams.loop
         self._upstreams = upstreams
@@ -57,29 +61,32 @@ class Caller:
 
     def _ask(self, headers: Sequence[Header], fields: bytes, call: Call, done: Done) -> Cancel:
         step, body, ends = call
-        pool, first, metrics, seconds, own = self._targets[id(step)]
+        asked, first, metrics, seconds, own = self._targets[id(step)]
         if own:
-            fields = render_fields([h for h in headers if h[0] not in own], own)
-        head = b"%b%bcontent-length: %d\r\n\r\n" % (first, fields, len(body))
+            names = {name for name, _ in own}
+            headers = (*own, *(header for header in headers if header[0] not in names))
+            fields = render_fields(headers)
         told = partial(_tell, step, done, metrics, perf_counter())
-        return pool.call(head, body, seconds, told, streams=ends)
+        if isinstance(asked, LocalTarget):
+            return asked.call(headers, body, seconds, told, streams=ends)
+        head = b"%b%bcontent-length: %d\r\n\r\n" % (first, fields, len(body))
+        return asked.call(head, body, seconds, told, streams=ends)
 
     def _make_target(self, step: Step, seconds: float | None) -> Target:
+        options = step.options
+        usual = MIRROR_SECONDS if options.mirror and seconds is None else seconds
+        limit = usual if options.timeout is None else options.timeout
+        if step.url.startswith(LOCAL) and self._local is not None:
+            path = step.url.removeprefix(LOCAL).encode()
+            local = LocalTarget(self._local, path, self.loop)
+            return Target(local, b"", self.metrics.step(step), limit, options.headers)
         try:
             address = parse_address(step.url)
         except InvalidAddress as error:
             raise InvalidGraph(f'step "{step.key}" of node "{step.node}": {error}') from None
-        options = step.options
-        lines = [name + b": " + value + b"\r\n" for name, value in options.headers]
         first = b"POST %b HTTP/1.1\r\nhost: %b\r\n" % (address.target, address.authority)
-        usual = MIRROR_SECONDS if options.mirror and seconds is None else seconds
-        return Target(
-            self._upstreams.pool(address.origin),
-            b"".join((first, *lines)),
-            self.metrics.step(step),
-            usual if options.timeout is None else options.timeout,
-            frozenset(name for name, _ in options.headers),
-        )
+        pool = self._upstreams.pool(address.origin)
+        return Target(pool, first, self.metrics.step(step), limit, options.headers)
 
 
 def make_later(loop: asyncio.AbstractEventLoop) -> Later:
@@ -87,15 +94,12 @@ def make_later(loop: asyncio.AbstractEventLoop) -> Later:
     return lambda seconds, call: loop.call_later(seconds, call).cancel
 
 
-def render_fields(headers: Sequence[Header], said: Container[bytes] = ()) -> bytes:
-    """Return header lines; the content type is JSON where none of them says another.
-
-    `said` are names of headers that are said elsewhere.
-    """
-    if not headers and not said:
+def render_fields(headers: Sequence[Header]) -> bytes:
+    """Return header lines; the content type is JSON where none of them says another."""
+    if not headers:
         return _JSON_TYPE
     lines = [name + b": " + value + b"\r\n" for name, value in headers]
-    if _TYPE not in said and not any(name == _TYPE for name, _ in headers):
+    if not any(name == b"content-type" for name, _ in headers):
         lines.append(_JSON_TYPE)
     return b"".join(lines)
 

@@ -53,6 +53,8 @@ class GraphMetrics:
     def __init__(self) -> None:
         self.dropped: Callable[[], int] = lambda: 0
         """How many mirrored calls were not made, because so many were under way."""
+        self.beside: Callable[[], bytes] | None = None
+        """The metrics of the models of this process, which tell of the process as well."""
         self.codes: dict[int, int] = {}
         self.steps: list[StepMetrics] = []
 
@@ -68,7 +70,10 @@ class GraphMetrics:
 
     def render(self) -> bytes:
         """Return all in Prometheus's text format."""
-        return "\n".join([*self._lines(), *render_process(), ""]).encode()
+        own = "\n".join([*self._lines(), ""]).encode()
+        if self.beside is not None:
+            return own + self.beside()
+        return own + "\n".join([*render_process(), ""]).encode()
 
     def _lines(self) -> Iterator[str]:
         yield from _head(REQUESTS, "counter", "requests of the graph by the status of the answer")
