@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from sampan.api.scheme import GROUP, REGISTRY
+from sampan.app.operator_arguments import parse
+from sampan.cli.main import VERBS
 from sampan.installation.bundle import make_bundle, make_operator
 from sampan.installation.options import OPERATOR, Options
 from sampan.installation.rights import RIGHTS
@@ -98,6 +100,19 @@ def test_the_pod_passes_the_restricted_profile(bundle: list[dict[str, Any]]) -> 
         assert context["readOnlyRootFilesystem"] is True
         assert not context.get("privileged")
         assert not any("hostPort" in port for port in container["ports"])
+
+
+def test_the_pod_s_command_is_one_that_the_operator_takes(bundle: list[dict[str, Any]]) -> None:
+    [deployment] = of_kind(bundle, "Deployment")
+    [container] = deployment["spec"]["template"]["spec"]["containers"]
+    verb, *arguments = container["args"]
+    options = parse(arguments)
+    assert verb in VERBS
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    assert ports == {"webhook": options.webhook_port, "health": options.health_port}
+    assert (options.host, options.namespace) == ("0.0.0.0", "kserve")
+    [service] = of_kind(bundle, "Service")
+    assert service["spec"]["ports"][0]["targetPort"] == options.webhook_port
 
 
 def test_the_operator_s_own_namespace_is_left_out_by_the_pod_webhook(

@@ -18,17 +18,13 @@ from sampan.app.serve_socket import Address, bind
 from sampan.machinery.authority import make_pair
 from sampan.machinery.clock import SystemClock
 from sampan.machinery.patch import json_patch
-from sampan.machinery.registry import JsonObject, Registry, Resource
+from sampan.machinery.registry import JsonObject, Registry
 from sampan.machinery.store_memory import MemoryStore
-from sampan.webhooks.configurations import MUTATING, VALIDATING
+from sampan.webhooks.configurations import DEFINITIONS, MUTATING, VALIDATING
 from sampan.webhooks.front import Front, make_judgements
 from sampan.webhooks.serving import WebhookServer
 
 GOLDEN = Path(__file__).parents[3] / "shared" / "golden"
-DEFINITIONS = Resource(
-    "apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions",
-    namespaced=False,
-)  # fmt: skip
 CLUSTER = Registry((*REGISTRY, MUTATING, VALIDATING, DEFINITIONS))
 
 

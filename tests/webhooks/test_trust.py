@@ -8,7 +8,7 @@ import ssl
 from typing import Any
 
 import pytest
-from tests.webhooks.conftest import CLUSTER, DEFINITIONS, silent
+from tests.webhooks.conftest import CLUSTER, silent
 
 from sampan.api.scheme import REGISTRY
 from sampan.app.serve_socket import Address, bind
@@ -22,7 +22,14 @@ from sampan.webhooks.certificates import (
     read_pair,
     service_names,
 )
-from sampan.webhooks.configurations import MUTATING, NAME, VALIDATING, Place, make_configurations
+from sampan.webhooks.configurations import (
+    DEFINITIONS,
+    MUTATING,
+    NAME,
+    VALIDATING,
+    Place,
+    make_configurations,
+)
 from sampan.webhooks.front import Front, make_judgements
 from sampan.webhooks.serving import WebhookServer
 from sampan.webhooks.trust import Trust

@@ -24,12 +24,20 @@ The router of one InferenceGraph, with upstream's argument and its variable `PRO
 regular expressions, comma-separated, of the headers that go on to every step.
 """
 
+_OPERATOR = """
+The operator of a cluster. In a pod, which `sampan install` describes, it needs no kubeconfig.
+"""
+
 
 def render() -> str:
     """Return the page."""
     from sampan.cli.main import PASS_THROUGH, VERBS
 
-    programs = {"serve": _serve_section, "route": _route_section}
+    programs = {
+        "serve": _serve_section,
+        "route": _route_section,
+        "operator": _operator_section,
+    }
     sections = [
         programs[verb](verb) if verb in PASS_THROUGH else _verb_section(verb, target)
         for verb, target in VERBS.items()
@@ -96,9 +104,16 @@ def _route_section(verb: str) -> str:
     return section(f"sampan {verb}", _ROUTE, table(("argument", "default", "meaning"), rows))
 
 
+def _operator_section(verb: str) -> str:
+    from sampan.app.operator_arguments import make_parser
+
+    rows = [_argument_row(a) for a in make_parser()._actions if a.dest != "help"]  # noqa: SLF001  # no other list
+    return section(f"sampan {verb}", _OPERATOR, table(("argument", "default", "meaning"), rows))
+
+
 def _argument_row(action: argparse.Action) -> tuple[str, str, str]:
     names = ", ".join(code(n) for n in action.option_strings)
-    default = action.default
+    default = action.default or ""
     shown = (
         "required"
         if action.required

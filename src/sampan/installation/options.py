@@ -18,4 +18,3 @@ class Options:
     replicas: int = 2
     webhook_port: int = 9443
     health_port: int = 8081
-    metrics_port: int = 8080

@@ -93,7 +93,6 @@ def _container(options: Options) -> JsonObject:
         "ports": [
             {"name": "webhook", "containerPort": options.webhook_port},
             {"name": "health", "containerPort": options.health_port},
-            {"name": "metrics", "containerPort": options.metrics_port},
         ],
         "livenessProbe": _probe("/healthz", period=20),
         "readinessProbe": _probe("/readyz", period=5),
@@ -117,7 +116,7 @@ def make_arguments(options: Options) -> list[str]:
         f"--namespace={options.namespace}",
         f"--webhook-port={options.webhook_port}",
         f"--health-port={options.health_port}",
-        f"--metrics-port={options.metrics_port}",
+        "--host=0.0.0.0",  # a pod's own address
     ]
 
 

@@ -25,6 +25,14 @@ def _registration(kind: str) -> Resource:
 
 
 MUTATING, VALIDATING = _registration(MUTATING_KIND), _registration(VALIDATING_KIND)
+DEFINITIONS = Resource(
+    "apiextensions.k8s.io",
+    "v1",
+    "CustomResourceDefinition",
+    "customresourcedefinitions",
+    "customresourcedefinition",
+    namespaced=False,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from sampan.machinery.errors import ApiError, BadRequest, MethodNotAllowed, NotFound
+from sampan.machinery.errors import ApiError, MethodNotAllowed, NotFound
 from sampan.machinery.registry import JsonObject, Registry
-from sampan.machinery.store import Store
+from sampan.machinery.store import Key
 from sampan.webhooks.conversion import convert_review
-from sampan.webhooks.judging import Judge, Warn
+from sampan.webhooks.judging import CONFIGURATION, Judge, Reads, Warn
 from sampan.webhooks.paths import CONVERT, JUDGED, MUTATE_PODS, mutate_path, validate_path
 from sampan.webhooks.pods import PodMutator
 from sampan.webhooks.review import Asked, make_refused, read_review
@@ -62,7 +62,8 @@ class Front:
             reply(Response(500, orjson.dumps(mistake.status())))
         else:
             reply(Response(200, orjson.dumps(answer)))
-        self.took(path, time.monotonic() - began)
+        known = path == CONVERT or path in self._judgements
+        self.took(path if known else "other", time.monotonic() - began)
 
     async def _review(self, path: str, request: Request) -> JsonObject:
         if path == CONVERT:
@@ -77,7 +78,7 @@ class Front:
         except TimeoutError:
             text = f"what a verdict needs could not be read within {ANSWER_SECONDS:g} seconds"
             return make_refused(asked, Overdue(f"{text}; try again"))
-        except BadRequest as error:
+        except ApiError as error:  # the cluster cannot be read: the writer is told why
             return make_refused(asked, error)
 
 
@@ -88,13 +89,15 @@ def _body(request: Request) -> bytes:
     return request.body
 
 
-def make_judgements(registry: Registry, store: Store, warn: Warn) -> dict[str, Judgement]:
-    """Return who answers at which path."""
-    found: dict[str, Judgement] = {MUTATE_PODS: PodMutator(store).mutate}
+def make_judgements(
+    registry: Registry, store: Reads, warn: Warn, configuration: Key = CONFIGURATION
+) -> dict[str, Judgement]:
+    """Return who answers at which path. `configuration`: where `inferenceservice-config` lies."""
+    found: dict[str, Judgement] = {MUTATE_PODS: PodMutator(store, configuration).mutate}
     for resource in registry:
         for version in (resource, *(older.resource for older in resource.older)):
             if resource.id in JUDGED:
-                judge = Judge(version, store, warn)
+                judge = Judge(version, store, warn, configuration)
                 found[mutate_path(version)] = judge.mutate
                 found[validate_path(version)] = judge.validate
     return found

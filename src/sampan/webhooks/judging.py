@@ -9,14 +9,26 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from sampan.machinery.errors import ApiError, Forbidden, Invalid, NotFound, Subject
 from sampan.machinery.registry import AdmissionContext, Admitted, JsonObject, Resource
-from sampan.machinery.store import Key, Store
+from sampan.machinery.store import Key, Page
 from sampan.webhooks.review import Asked, make_allowed, make_refused
 
 Warn = Callable[[JsonObject], Awaitable[list[str]]]
 """What is to be said about an object besides what its admission says."""
+
+
+class Reads(Protocol):
+    """What verdicts read: a store, or caches before one."""
+
+    async def get(self, key: Key) -> JsonObject:
+        """Return the object; raise NotFound."""
+
+    async def list(self, resource: str, namespace: str = "") -> Page:
+        """Return the objects of a namespace (empty: of all)."""
+
 
 CONFIGURATION = Key("configmaps", "kserve", "inferenceservice-config")
 
@@ -26,7 +38,7 @@ class Judge:
     """Answers for one resource. `configuration`: where `inferenceservice-config` lies."""
 
     resource: Resource
-    store: Store
+    store: Reads
     warn: Warn
     configuration: Key = CONFIGURATION
 
@@ -78,7 +90,7 @@ def make_error(resource: Resource, admitted: Admitted) -> ApiError | None:
     return Forbidden(admitted.denied, details={"causes": causes} if causes else None)
 
 
-async def get_or_none(store: Store, key: Key) -> JsonObject | None:
+async def get_or_none(store: Reads, key: Key) -> JsonObject | None:
     """Return an object, None where there is none."""
     try:
         return await store.get(key)

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 
 from sampan.machinery.errors import ApiError
 from sampan.machinery.registry import JsonObject
-from sampan.machinery.store import Key, Store
+from sampan.machinery.store import Key
 from sampan.platforms.kubernetes.pods.mutate import mutate_pod
 from sampan.platforms.kubernetes.pods.settings import parse_pod_settings
 from sampan.platforms.kubernetes.pods.surroundings import Surroundings
-from sampan.webhooks.judging import CONFIGURATION, get_or_none
+from sampan.webhooks.judging import CONFIGURATION, Reads, get_or_none
 from sampan.webhooks.review import Asked, make_allowed, make_refused
 
 SERVICES = "inferenceservices.serving.kserve.io"
@@ -46,7 +46,7 @@ class Named(Mapping[str, JsonObject]):
     def __len__(self) -> int:
         return len(list(iter(self)))
 
-    async def read(self, store: Store, namespace: str) -> bool:
+    async def read(self, store: Reads, namespace: str) -> bool:
         """Read what was missed; return whether anything was."""
         wanted = tuple(self.missed)
         self.missed.clear()
@@ -59,7 +59,7 @@ class Named(Mapping[str, JsonObject]):
 class PodMutator:
     """Answers for pods. `configuration`: where `inferenceservice-config` lies."""
 
-    store: Store
+    store: Reads
     configuration: Key = CONFIGURATION
 
     async def mutate(self, asked: Asked) -> JsonObject:

@@ -12,10 +12,9 @@ from sampan.machinery.errors import AlreadyExists, Conflict
 from sampan.machinery.registry import JsonObject
 from sampan.machinery.store import Key, Store
 from sampan.webhooks.certificates import SECRET_NAME, make_secret, read_pair
-from sampan.webhooks.configurations import MUTATING, NAME, VALIDATING
+from sampan.webhooks.configurations import DEFINITIONS, MUTATING, NAME, VALIDATING
 from sampan.webhooks.judging import get_or_none
 
-DEFINITIONS = "customresourcedefinitions.apiextensions.k8s.io"
 TRIES = 5
 
 Change = Callable[[JsonObject, str], JsonObject]
@@ -41,7 +40,7 @@ class Trust:
         for resource in (MUTATING, VALIDATING):
             await self._trust(Key(resource.id, "", NAME), pair.authority, with_bundle)
         for name in self.converted:
-            await self._trust(Key(DEFINITIONS, "", name), pair.authority, with_conversion_bundle)
+            await self._trust(Key(DEFINITIONS.id, "", name), pair.authority, with_conversion_bundle)
         return pair
 
     async def _pair(self) -> Pair:

@@ -1,0 +1,171 @@
+"""The operator as a process: connection, caches, webhooks, health. Wiring only.
+
+Exit codes: 0 asked to stop, 2 usage, 3 the system (no cluster, a port that is taken).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+
+from sampan.api.scheme import REGISTRY
+from sampan.app.cluster_effects import cluster_warnings
+from sampan.app.operator_arguments import Options, parse
+from sampan.app.operator_health import Health, Labels, Took, render_counter
+from sampan.app.serve_observation import make_log_formatter
+from sampan.app.serve_socket import Address, bind
+from sampan.installation.options import WEBHOOK_SERVICE
+from sampan.installation.rights import CONVERTED
+from sampan.machinery.clock import SystemClock
+from sampan.machinery.errors import ApiError
+from sampan.machinery.registry import JsonObject, Registry
+from sampan.machinery.store import Key
+from sampan.operator.cluster import RESOURCES, SELECTORS, Cluster
+from sampan.operator.cluster_store import ClusterStore
+from sampan.operator.connection import ConfigurationError, Connection, connect
+from sampan.operator.operator import Operator, OperatorOptions
+from sampan.operator.reads import CachedReads
+from sampan.operator.settings import CONFIG_MAP, SettingsReader
+from sampan.webhooks.certificates import service_names
+from sampan.webhooks.configurations import DEFINITIONS, MUTATING, VALIDATING
+from sampan.webhooks.front import Front, make_judgements
+from sampan.webhooks.serving import WebhookServer
+from sampan.webhooks.trust import Trust
+from sampan.wire.listener import Listener
+
+logger = logging.getLogger("sampan.operator")
+
+TRUST_SECONDS = 3600.0
+"""Between looks at the certificate and at who is told to trust it."""
+RETRY_SECONDS = 5.0
+GRACE_SECONDS = 10.0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run until a signal comes; return the exit code. `argv` without the program's name."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(make_log_formatter("text"))
+    logging.basicConfig(level="INFO", handlers=[handler])
+    options = parse(sys.argv[1:] if argv is None else argv)
+    try:
+        connection = connect(options.kubeconfig, options.context)
+        health = bind(Address(), options.host, options.health_port)
+        webhooks = None
+        if options.webhook_port:
+            webhooks = bind(Address(), options.host, options.webhook_port)
+    except (ConfigurationError, OSError) as error:
+        logger.error("%s", error)  # noqa: TRY400  # told whole: no trace of ours
+        return 3
+    return asyncio.run(_run(OperatorProcess(options, connection), health, webhooks))
+
+
+async def _run(
+    process: OperatorProcess, health: socket.socket, webhooks: socket.socket | None
+) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    working = asyncio.ensure_future(process.run(health, webhooks))
+    stopping = asyncio.ensure_future(stop.wait())
+    await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
+    logger.info("stopping: the lease is given back")
+    for task in (working, stopping):
+        task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await working
+    return 0
+
+
+class OperatorProcess:
+    """One operator and its doors."""
+
+    def __init__(self, options: Options, connection: Connection) -> None:
+        self._options = options
+        self._connection = connection
+        self._clock = SystemClock()
+        extra = (MUTATING, VALIDATING, DEFINITIONS)
+        store = ClusterStore(connection, Registry((*RESOURCES, *extra)), SELECTORS)
+        self.cluster = Cluster(store, options.namespace)
+        asked = OperatorOptions(options.identity, options.namespace)
+        self.operator = Operator(self.cluster, self._clock, asked, cluster_warnings)
+        self._settings = SettingsReader(self.cluster.config, options.namespace)
+        self._took = Took(
+            "sampan_operator_webhook_seconds", "Time to answer a review, by path.", "path"
+        )
+        self._waits_for = "the cluster's objects"
+
+    async def run(self, health: socket.socket, webhooks: socket.socket | None) -> None:
+        """Serve and act until cancelled."""
+        listener = Listener(Health(lambda: self._waits_for, self._measure).submit)
+        await listener.listen_on(health)
+        logger.info("health and metrics on http://%s:%s", *listener.address)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self.operator.run())
+                group.create_task(self._serve(webhooks))
+        finally:
+            await listener.drain(0)
+            await self.cluster.store.close()
+
+    async def _serve(self, sock: socket.socket | None) -> None:
+        await self.operator.synced()
+        if sock is None:
+            self._waits_for = ""
+            return
+        options = self._options
+        names = (*service_names(WEBHOOK_SERVICE, options.namespace), *options.names)
+        trust = Trust(self.cluster.store, self._clock, options.namespace, names, CONVERTED)
+        server = None
+        try:
+            while True:
+                try:
+                    pair = await trust.apply()
+                except ApiError as error:
+                    logger.warning("certificates cannot be looked after now: %s", error.message)
+                    await self._clock.sleep(RETRY_SECONDS)
+                    continue
+                if server is None:
+                    server = WebhookServer(self._front(), pair)
+                    await server.serve(sock)
+                    self._waits_for = ""
+                    logger.info("webhooks on https://%s:%s", *server.address)
+                server.show(pair)
+                await self._clock.sleep(TRUST_SECONDS)
+        finally:
+            if server is not None:
+                await server.drain(GRACE_SECONDS)
+
+    def _front(self) -> Front:
+        configuration = Key("configmaps", self._options.namespace, CONFIG_MAP)
+        reads = CachedReads(self.cluster)
+        front = Front(make_judgements(REGISTRY, reads, self._warn, configuration), REGISTRY)
+        front.took = self._took.note
+        return front
+
+    async def _warn(self, obj: JsonObject) -> list[str]:
+        settings = self._settings.read()
+        found = cluster_warnings(obj, settings.config, settings.cluster)
+        return [f"{path}: {sentence}" if path else sentence for path, sentence in found]
+
+    def _measure(self) -> Iterator[str]:
+        calls: dict[Labels, float] = {
+            (("verb", verb), ("resource", resource)): float(count)
+            for (verb, resource), count in self._connection.calls.items()
+        }
+        name, text = "sampan_operator_api_calls_total", "Calls of the API server."
+        yield from render_counter(name, text, calls)
+        own = self.cluster.own.items()
+        known: dict[Labels, float] = {(("kind", plural),): float(len(c)) for plural, c in own}
+        name, text = "sampan_operator_objects", "Objects that are followed, by kind."
+        yield from render_counter(name, text, known, "gauge")
+        yield from self._took.render()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
