@@ -6,6 +6,7 @@ import asyncio
 import http.client
 import json
 import os
+import re
 import shutil
 import signal
 import sys
@@ -84,6 +85,7 @@ spec:
 """
 
 ISVCS = "/apis/serving.kserve.io/v1beta1/namespaces/default/inferenceservices"
+PHASES = ("queue", "fork", "load", "ready", "route", "all")
 BODY = {"instances": [[6.8, 2.8, 4.8, 1.4]]}
 
 
@@ -143,6 +145,50 @@ def test_a_hundred_requests_at_one_that_sleeps_start_it_once(sleeper: Any) -> No
     found = conditions(sleeper, "sleeper")
     ready = found["Ready"]["status"], found["Ready"]["lastTransitionTime"]
     assert ready == ("True", before), found
+
+
+def test_an_answer_from_zero_tells_where_its_time_went_and_metrics_count_it(sleeper: Any) -> None:
+    wait_asleep(sleeper, "sleeper")
+    before = counted_starts(sleeper)
+    connection = http.client.HTTPConnection("127.0.0.1", sleeper.port, timeout=60)
+    target = "/serving/default/sleeper/v1/models/sleeper:predict"
+    began = time.monotonic()
+    connection.request("POST", target, json.dumps(BODY), {"Content-Type": "application/json"})
+    answer = connection.getresponse()
+    answer.read()
+    took = (time.monotonic() - began) * 1000
+    connection.close()
+    told = {
+        name.strip(): float(value)
+        for name, value in re.findall(r"([a-z ]+);dur=([0-9.]+)", answer.headers["server-timing"])
+    }
+    phases = [told[name] for name in ("queue", "fork", "load", "ready", "route")]
+    assert min(phases) >= 0
+    assert told["load"] > 0
+    assert sum(phases) == pytest.approx(told["activator"], abs=20)
+    assert told["activator"] <= took
+    assert counted_starts(sleeper) == {name: before.get(name, 0) + 1 for name in (*before, *PHASES)}
+
+
+def ask_metrics(sampan: Any, headers: dict[str, str]) -> tuple[int, str]:
+    daemon = sampan.daemon
+    connection = http.client.HTTPConnection(daemon["host"], daemon["port"], timeout=30)
+    connection.request("GET", "/metrics", headers=headers)
+    answer = connection.getresponse()
+    text = answer.read().decode()
+    connection.close()
+    return answer.status, text
+
+
+def counted_starts(sampan: Any) -> dict[str, int]:
+    """Return how many cold starts the daemon counts, by phase."""
+    _, text = ask_metrics(sampan, {"Authorization": f"Bearer {sampan.daemon['token']}"})
+    found = re.findall(r'^sampan_cold_start_seconds_count{phase="(\w+)"} (\d+)', text, re.MULTILINE)
+    return {phase: int(count) for phase, count in found}
+
+
+def test_the_daemons_metrics_are_for_who_may_read_them(sleeper: Any) -> None:
+    assert ask_metrics(sleeper, {})[0] in {401, 403}
 
 
 def test_a_new_daemon_lets_it_sleep_on_and_wakes_it(sleeper: Any) -> None:

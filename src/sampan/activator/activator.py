@@ -12,9 +12,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from sampan.activator.phases import Start, make_phases
 from sampan.activator.queue import QUEUE_DEPTH, Queue, select_count
 from sampan.gateway.errors import GatewayError
 from sampan.gateway.table import RouteTable, select_shares
+from sampan.machinery.clock import Clock, SystemClock
 
 PACE_SECONDS = 0.02
 """How often the requests under way are counted while a workload of limited concurrency has more
@@ -28,12 +30,13 @@ DEFAULT_TIMEOUT = 300.0
 class Outcome:
     """What becomes of a held request: it goes (`status` 0), or is answered with a status and why.
 
-    `waited` is in seconds.
+    `waited` is in seconds, and so are its `phases` (of `sampan.activator.phases.PHASES`).
     """
 
     status: int
     message: str = ""
     waited: float = 0.0
+    phases: tuple[float, ...] = ()
 
 
 Answer: TypeAlias = Callable[[Outcome], None]
@@ -44,12 +47,15 @@ class World:
     """Whom the activator tells and asks, always about a workload as `namespace/name`.
 
     `wake`: somebody waits and nothing can be reached. `busy`: how many requests are under way.
-    `reason`: why it is not up yet, in a sentence.
+    `reason`: why it is not up yet, in a sentence. `start`: how its newest replica that is ready
+    came up. `started`: a cold start is over, with the phases of the request that waited longest.
     """
 
     wake: Callable[[str], None]
     busy: Callable[[str], Awaitable[int]]
     reason: Callable[[str], Awaitable[str]]
+    start: Callable[[str], Start | None] = lambda _: None
+    started: Callable[[str, tuple[float, ...]], None] = lambda _, __: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +70,7 @@ class _Reach:
 class _Waiter:
     answer: Answer
     since: float
+    arrived: float
     timer: asyncio.TimerHandle | None = None
 
 
@@ -76,9 +83,12 @@ class _Hold:
 class Activator:
     """Holds requests by workload. Made and used on its loop's thread."""
 
-    def __init__(self, world: World, limit: int = QUEUE_DEPTH) -> None:
+    def __init__(self, world: World, limit: int = QUEUE_DEPTH, clock: Clock | None = None) -> None:
         self._world = world
         self._limit = limit
+        self._clock = clock or SystemClock()
+        self._told: dict[str, Start] = {}
+        """The newest start of each workload that `started` was told of."""
         self._reach: Mapping[str, _Reach] = {}
         self._held: frozenset[str] = frozenset()
         self._holds: dict[str, _Hold] = {}
@@ -127,7 +137,7 @@ class Activator:
             return None
         loop = asyncio.get_running_loop()
         hold = self._holds.setdefault(workload, hold or _Hold(Queue(self._limit)))
-        waiter = _Waiter(answer, loop.time())
+        waiter = _Waiter(answer, loop.time(), self._clock.now())
         if not hold.queue.join(waiter):
             answer(Outcome(503, _full(workload, self._limit)))
             return None
@@ -156,9 +166,19 @@ class Activator:
             if hold.pacing is None:
                 hold.pacing = self._spawn(self._pace(workload))
             return
-        for waiter in hold.queue.take(select_count(reach.endpoints, 0, 0, len(hold.queue))):
-            self._settle(waiter)
+        self._let_go(workload, select_count(reach.endpoints, 0, 0, len(hold.queue)))
         self._forget_empty(workload)
+
+    def _let_go(self, workload: str, count: int) -> None:
+        """Let so many go, those first who have waited longest."""
+        waiters = self._holds[workload].queue.take(count)
+        start = self._world.start(workload) if waiters else None
+        for waiter in waiters:
+            phases = make_phases(waiter.arrived, self._clock.now(), start)
+            if phases and start is not None and self._told.get(workload) != start:
+                self._told[workload] = start
+                self._world.started(workload, phases)
+            self._settle(waiter, phases=phases)
 
     async def _pace(self, workload: str) -> None:
         """Let requests go as places become free; those just let go count until they are seen."""
@@ -167,8 +187,7 @@ class Activator:
             with suppress(GatewayError):  # nobody goes while what is under way cannot be told
                 busy = await self._world.busy(workload)
                 count = select_count(reach.endpoints, reach.concurrency, busy, len(hold.queue))
-                for waiter in hold.queue.take(count):
-                    self._settle(waiter)
+                self._let_go(workload, count)
             await asyncio.sleep(PACE_SECONDS)
         hold.pacing = None
         if hold.queue:
@@ -191,11 +210,17 @@ class Activator:
         if hold is not None and hold.queue.leave(waiter):
             self._forget_empty(workload)
 
-    def _settle(self, waiter: _Waiter, status: int = 0, message: str = "") -> None:
+    def _settle(
+        self,
+        waiter: _Waiter,
+        status: int = 0,
+        message: str = "",
+        phases: tuple[float, ...] = (),
+    ) -> None:
         if waiter.timer is not None:
             waiter.timer.cancel()
         waited = asyncio.get_running_loop().time() - waiter.since
-        waiter.answer(Outcome(status, message, waited))
+        waiter.answer(Outcome(status, message, waited, phases))
 
     def _forget_empty(self, workload: str) -> None:
         hold = self._holds.get(workload)

@@ -9,6 +9,7 @@ import logging
 
 from sampan.activator.activator import DEFAULT_TIMEOUT, Activator, Outcome
 from sampan.activator.messages import CHECK, decode_context, encode_go, encode_refusal
+from sampan.activator.phases import render_timing
 from sampan.gateway.held import TIMEOUT_KEY, WORKLOAD_KEY
 from sampan.protocol.errors import InvalidInput
 from sampan.protocol.grpc import framing
@@ -74,7 +75,7 @@ def _answer(outcome: Outcome) -> Response:
         headers = (("retry-after", "1"),) if outcome.status == 503 else ()
         message = encode_refusal(outcome.status, outcome.message, headers)
     else:
-        timing = f"activator;dur={outcome.waited * 1000:.1f}"
+        timing = render_timing(outcome.waited, outcome.phases)
         message = encode_go([("server-timing", timing)] if outcome.waited else ())
     return Response(200, framing.pack(message), _CONTENT_TYPE, (), _OK)
 

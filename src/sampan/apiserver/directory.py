@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import platform
+from collections.abc import Callable, Iterable
 
 from sampan import __version__
 from sampan.apiserver.discovery import (
@@ -29,9 +30,15 @@ KUBERNETES = ("1", "32")
 class Directory:
     """Answers the paths that are about the server itself."""
 
-    def __init__(self, served: tuple[Served, ...], store: Store) -> None:
+    def __init__(
+        self,
+        served: tuple[Served, ...],
+        store: Store,
+        metrics: Callable[[], Iterable[str]] | None = None,
+    ) -> None:
         self._served = served
         self._store = store
+        self._metrics = metrics
         self._documents: asyncio.Future[dict[str, bytes]] | None = None
 
     async def answer(self, request: Request) -> Reply:
@@ -53,6 +60,8 @@ class Directory:
     async def _reply(self, request: Request, path: str) -> Reply | None:
         if path in ("/healthz", "/livez", "/readyz"):
             return await self._health(path)
+        if path == "/metrics" and self._metrics is not None:
+            return make_text("\n".join([*self._metrics(), ""]))
         if path == "/version":
             return make_reply(build_version())
         if path in ("/api", "/apis"):

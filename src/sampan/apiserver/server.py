@@ -7,7 +7,7 @@ import logging
 import secrets
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeAlias
@@ -76,6 +76,7 @@ class Settings:
     """What a server may be told besides its parts. `hosts`, `origins`: the guard lets them pass.
 
     `metrics`: who measures replicas, for `kubectl top`; None: that is not served.
+    `own_metrics`: lines of what the daemon counts, for `/metrics`; None: that is not served.
     `audit`: where requests are written down; None: nowhere.
     `account_key` signs the tokens of ServiceAccounts; they are void once it is another.
     """
@@ -86,6 +87,7 @@ class Settings:
     clock: Clock = field(default_factory=SystemClock)
     answers: Answers = field(default_factory=dict)
     metrics: MetricsSource | None = None
+    own_metrics: Callable[[], Iterable[str]] | None = None
     audit: AuditTrail | None = None
     account_key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
 
@@ -120,7 +122,7 @@ class ApiServer:
         self._served = _served(registry, settings, shows_pods=replicas is not None)
         self._older = _older(tuple(self._served.values()))
         every = (*self._served.values(), *(served for served, _ in self._older.values()))
-        self._directory = Directory(every, store)
+        self._directory = Directory(every, store, settings.own_metrics)
         grants = partial(check_escalation, self._access.authorizer)
         quotas = Quotas(store, registry)
         self._admission = Admission(self._gather, extra_warnings, grants, quotas)

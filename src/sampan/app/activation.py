@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 
 from sampan.activator.activator import Activator, World
 from sampan.activator.listener import serve
+from sampan.activator.phases import Start
+from sampan.app.cold_starts import ColdStarts
 from sampan.gateway.listener import Gateway
 from sampan.machinery.errors import ApiError
 from sampan.machinery.registry import JsonObject
 from sampan.plan.types import ServiceKey
+from sampan.platforms.local.launcher import Launcher
 
 _DRAIN_SECONDS = 1.0
+_COMPONENT = re.compile(r"(.+)-(?:predictor|transformer|explainer)(?:-.+)?")
 
 
 class Activation:
@@ -25,9 +30,14 @@ class Activation:
     explain: Callable[[ServiceKey], Awaitable[JsonObject]] | None = None
     """Set when the rest of the platform is there; requests that a dead daemon held come sooner."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, launcher: Launcher) -> None:
         self._gateway = gateway
-        self.activator = Activator(World(self._wake, gateway.active, self._reason))
+        self._launcher = launcher
+        self.cold_starts = ColdStarts()
+        world = World(
+            self._wake, gateway.active, self._reason, self._start_of, self.cold_starts.note
+        )
+        self.activator = Activator(world)
 
     async def start(self, stack: AsyncExitStack) -> None:
         """Start the gateway, and the activator beside it; closing the stack ends both.
@@ -45,13 +55,24 @@ class Activation:
     def _wake(self, workload: str) -> None:
         self.wake(workload)
 
+    def _start_of(self, workload: str) -> Start | None:
+        name = workload.rpartition("/")[2]
+        found = self._launcher.milestones(make_service_key(workload), name)
+        return Start(found.asked, found.forked, found.said, found.ready) if found else None
+
     async def _reason(self, workload: str) -> str:
         """Return in a sentence what a workload's service waits for."""
-        namespace, _, name = workload.partition("/")
         if self.explain is None:
             return "the platform has just started; try again in a second"
         try:
-            told = await self.explain(ServiceKey(namespace, name.rpartition("-")[0]))
+            told = await self.explain(make_service_key(workload))
         except ApiError as error:
             return error.message
         return ": ".join(filter(None, (told["link"], told["reason"], told["message"])))
+
+
+def make_service_key(workload: str) -> ServiceKey:
+    """Return the service of a workload (`namespace/name-component`, a revision's name after it)."""
+    namespace, _, name = workload.partition("/")
+    found = _COMPONENT.fullmatch(name)
+    return ServiceKey(namespace, found[1] if found else name)

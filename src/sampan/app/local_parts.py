@@ -26,11 +26,13 @@ from sampan.app.operator_settings import OperatorSettings, read_operator_setting
 from sampan.app.replica_usage import ReplicaUsage
 from sampan.app.replicas import Replicas
 from sampan.controllers.gather import SERVICES, Sources
+from sampan.controllers.guarding import Guard
 from sampan.controllers.history import Histories
 from sampan.controllers.unhonoured import unhonoured
 from sampan.controllers.why import explain
 from sampan.controllers.why_object import explain_any
 from sampan.gateway.listener import Gateway
+from sampan.gateway.outcomes import OutcomeReader
 from sampan.gateway.settings import GatewaySettings
 from sampan.gateway.traffic import TrafficReader
 from sampan.machinery.clock import SystemClock
@@ -45,6 +47,7 @@ from sampan.platforms.local.environments import EnvironmentCache, current_interp
 from sampan.platforms.local.image_table import read_image_table
 from sampan.platforms.local.launcher import Launcher
 from sampan.platforms.local.layout import Layout
+from sampan.platforms.local.outcomes import LocalOutcomes
 from sampan.platforms.local.platform import LocalPlatform, LocalSettings, Parts
 from sampan.platforms.local.references import StoreReferences
 from sampan.platforms.local.signals import LocalSignals
@@ -101,7 +104,7 @@ async def started(settings: Settings, zygotes: ZygotePool) -> AsyncIterator[Daem
         launcher = Launcher(paths.state, clock, changed, zygotes=zygotes)
         gateway = Gateway(paths.state / "gateway", GatewaySettings(port=settings.port), clock)
         door = CountedDoor(gateway)
-        activation = Activation(gateway)
+        activation = Activation(gateway, launcher)
         signals = LocalSignals(TrafficReader(paths.state / "gateway"), door.own, clock)
         autoscaling = make_autoscaling(store, signals, changes, activation.activator)
         activation.wake = autoscaling.wake
@@ -109,8 +112,16 @@ async def started(settings: Settings, zygotes: ZygotePool) -> AsyncIterator[Daem
             stack, settings, operator, (store, launcher, changes, activation, door)
         )
         address = GatewayAddress(port=settings.port)
+        outcomes = LocalOutcomes(OutcomeReader(paths.state / "gateway"), clock)
         sources = Sources(
-            store, platform, clock, address, _parse_config, autoscaling.scales, Histories(store)
+            store,
+            platform,
+            clock,
+            address,
+            _parse_config,
+            autoscaling.scales,
+            Histories(store),
+            Guard(outcomes, clock, changes.notify),
         )
         activation.explain = partial(explain, sources)
         await run_controllers(stack, sources, changes, autoscaling)
@@ -127,6 +138,7 @@ async def started(settings: Settings, zygotes: ZygotePool) -> AsyncIterator[Daem
                 answers=_make_answers(sources),
                 account_key=apply_token(paths.state / "account-key").encode(),
                 metrics=ReplicaUsage(launcher, clock),
+                own_metrics=activation.cold_starts.render,
                 audit=make_audit_trail(paths.state / "audit.log", settings.environ),
             ),
         )

@@ -25,7 +25,7 @@ from sampan.platforms.local.memory import OomWatch
 from sampan.platforms.local.ports import PortPool
 from sampan.platforms.local.process import ProcessSpec, ProcessState
 from sampan.platforms.local.records import Record, Records, validate_name
-from sampan.platforms.local.replica import Replica, Surroundings
+from sampan.platforms.local.replica import Milestones, Replica, Surroundings
 from sampan.platforms.local.zygote import ZygotePool
 from sampan.platforms.local.zygote_connection import ZygoteFailed
 
@@ -150,6 +150,12 @@ class Launcher:
         except KeyError:
             known = ", ".join(sorted(self._replicas)) or "none"
             raise NotFound(f'no replica "{replica}" is started here; there are: {known}') from None
+
+    def milestones(self, service: ServiceKey, workload: str) -> Milestones | None:
+        """Return how the newest ready replica of a workload came up; None where there is none."""
+        found = self._by_service.get(service, {}).values()
+        told = [r.milestones for r in found if r.spec.workload == workload]
+        return max(filter(None, told), key=lambda each: each.ready, default=None)
 
     def warm(self, spec: ProcessSpec) -> None:
         """Import for such a replica ahead of its start, while its model is still on the way.

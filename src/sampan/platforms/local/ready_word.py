@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from sampan.machinery.clock import Clock
+
 VARIABLE = "NOTIFY_SOCKET"
 SOCKET = "notify"
 _READY = b"READY=1"
@@ -24,12 +26,18 @@ def can_hear(folder: Path) -> bool:
     return len(bytes(folder / SOCKET)) <= _PATH_LIMIT
 
 
+class Word(asyncio.Event):
+    """Set at each word. `first_at` is when the first came (seconds since the epoch; 0: none)."""
+
+    first_at = 0.0
+
+
 @contextmanager
-def hear(folder: Path) -> Iterator[asyncio.Event | None]:
-    """Listen in a replica's folder; the event is set at each word. None: it cannot be heard."""
+def hear(folder: Path, clock: Clock) -> Iterator[Word | None]:
+    """Listen in a replica's folder. None: it cannot be heard."""
     path, loop = folder / SOCKET, asyncio.get_running_loop()
     path.unlink(missing_ok=True)
-    said = asyncio.Event()
+    said = Word()
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.setblocking(False)
         try:
@@ -38,7 +46,7 @@ def hear(folder: Path) -> Iterator[asyncio.Event | None]:
         except OSError:
             yield None
             return
-        loop.add_reader(sock, _read, sock, said)
+        loop.add_reader(sock, _read, sock, said, clock)
         try:
             yield said
         finally:
@@ -46,8 +54,9 @@ def hear(folder: Path) -> Iterator[asyncio.Event | None]:
             path.unlink(missing_ok=True)
 
 
-def _read(sock: socket.socket, said: asyncio.Event) -> None:
+def _read(sock: socket.socket, said: Word, clock: Clock) -> None:
     with suppress(BlockingIOError):
         while message := sock.recv(_LONGEST):
             if _READY in message.split(b"\n"):
+                said.first_at = said.first_at or clock.now()
                 said.set()

@@ -56,6 +56,19 @@ class Surroundings:
     on_change: Callable[[ServiceKey], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Milestones:
+    """When a replica was asked for, forked, said that it is up (0: never), and was found ready.
+
+    In seconds since the epoch.
+    """
+
+    asked: float
+    forked: float
+    said: float
+    ready: float
+
+
 class Replica:
     """A replica from its start or adoption until it is stopped. The `Observer` of its probes."""
 
@@ -68,7 +81,8 @@ class Replica:
         self._killed_for = self._over_memory = ""
         self._was_ready = False
         self._hearing = ExitStack()
-        self._word: asyncio.Event | None = None
+        self._word: ready_word.Word | None = None
+        self._said_at = 0.0
         self._life: asyncio.Task[None] | None = None
 
     @property
@@ -80,6 +94,14 @@ class Replica:
     def state(self) -> ProcessState:
         """What is known."""
         return self.record.state
+
+    @property
+    def milestones(self) -> Milestones | None:
+        """When it came up; None while it is not ready, and where an earlier daemon started it."""
+        state = self.state
+        if not state.ready or not state.started_at:
+            return None
+        return Milestones(state.created_at, state.started_at, self._said_at, state.load.since)
 
     @property
     def folder(self) -> Path:
@@ -136,6 +158,7 @@ class Replica:
         """Readiness has turned."""
         if ready and not self._was_ready:
             self._was_ready = True
+            self._said_at = self._word.first_at if self._word else 0.0
             self._change(load=Link(LinkState.DONE, since=self._around.clock.now()), announce=False)
         self._change(ready=ready and not self._stop.is_set())
 
@@ -188,7 +211,9 @@ class Replica:
         now = self._around.clock.now()
         try:
             self._prepare(now)
-            self._word = self._hearing.enter_context(ready_word.hear(self.folder))
+            self._word = self._hearing.enter_context(
+                ready_word.hear(self.folder, self._around.clock)
+            )
             connection, fork = await self._until_stop(self._choose())
             pid, ticks = await connection.fork(fork)
         except ZygoteFailed as error:
