@@ -14,14 +14,12 @@ from sampan.api.condition_set import Condition, ConditionStatus
 from sampan.api.inferenceservice.conditions import (
     COMPONENT_READY,
     INGRESS_READY,
-    REASON_MINIMUM_REPLICAS_UNAVAILABLE,
     REASON_NEW_REPLICA_SET_AVAILABLE,
     REASON_STOPPED,
     STOPPED,
 )
 from sampan.machinery.registry import JsonObject
 from sampan.plan.chain import (
-    ChainLink,
     derive_component_chain,
     find_workload,
     first_open,
@@ -29,6 +27,8 @@ from sampan.plan.chain import (
 )
 from sampan.plan.conditions import condition_status, derive_conditions
 from sampan.plan.idle import derive_idle
+from sampan.plan.knative_conditions import as_knative
+from sampan.plan.link_words import describe_link
 from sampan.plan.model_status import derive_model_status
 from sampan.plan.observed import Link, LinkState, Observed
 from sampan.plan.replicas import REPLICAS, derive_scaling, render_replicas
@@ -142,6 +142,9 @@ def _make_conditions(snapshot: Snapshot, plan: Plan, observed: Observed) -> tupl
         else tuple(_derive_component(w, plan, observed) for w in stable_workloads(plan))
     )
     ingress = _derive_ingress(components, observed.route)
+    mode = deployment_mode(snapshot.service, snapshot.config.default_deployment_mode)
+    if mode == "Knative" and not plan.blocked:
+        components, ingress = as_knative(components, ingress, plan, observed)
     if plan.blocked and condition_status(before, STOPPED) is None:
         return (*components, ingress)
     told = (*canaries, *derive_scaling(plan))
@@ -188,21 +191,7 @@ def _derive_component(workload: Workload, plan: Plan, observed: Observed) -> Con
     if sum(_serving(observed, name) for name in names) >= _least(workload.required):
         text = f'enough replicas serve while template "{workload.template_hash}" is rolled out'
         return Condition(kind, ConditionStatus.TRUE, "MinimumReplicasAvailable", text)
-    reason, text = _describe(opened)
-    return Condition(kind, ConditionStatus.FALSE, reason, text)
-
-
-def _describe(opened: ChainLink) -> tuple[str, str]:
-    """The reason and message of a link that is not done.
-
-    Of a link under way only the reason is told: its message is progress, which changes too often.
-    """
-    link = opened.link
-    if link.state is LinkState.FAILED:
-        reason = link.reason or REASON_MINIMUM_REPLICAS_UNAVAILABLE
-        return reason, f"{opened.name}: {link.message}"
-    doing = f"{link.state.value} ({link.reason})" if link.reason else link.state.value
-    return REASON_MINIMUM_REPLICAS_UNAVAILABLE, f"{opened.name} is {doing}"
+    return Condition(kind, ConditionStatus.FALSE, *describe_link(opened))
 
 
 def _serving(observed: Observed, name: str) -> int:
