@@ -41,6 +41,7 @@ class RolloutStage:
     now: float = 1_800_000_000.0
     plan: Plan | None = None
     events: list[str] = field(default_factory=list)
+    verdicts: dict[Any, Any] = field(default_factory=dict)
 
     def settle(self, *, ready: bool = False) -> dict[str, Any]:
         """Reconcile until nothing changes and return the status; `ready`: what starts does so."""
@@ -89,7 +90,8 @@ class RolloutStage:
         if self.cluster:
             snapshot = replace(snapshot, cluster_runtimes=self.cluster)
         observed = self.observed(self.plan) if self.plan else NOTHING
-        return replace(snapshot, now=self.now, history=self.history, observed=observed)
+        known = {"history": self.history, "verdicts": self.verdicts}
+        return replace(snapshot, now=self.now, observed=observed, **known)
 
     def _run(self, plan: Plan) -> None:
         """Start what is planned; an old template goes once the new one is ready."""

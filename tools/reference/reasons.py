@@ -29,6 +29,7 @@ _DECISION = {
     "DeploymentModeNotSupported": "the deployment mode is not built yet",
     "MultiNodeNotSupported": "a model across several nodes is not built yet",
     "ReferenceNotFound": "the object names another one that is not there (told by `sampan why`)",
+    "CannotFuse": "a graph asks for one process with its models, and a model of it cannot be there",
     "GraphStepNotReady": "a step of a graph names a service that is not there or has no address",
     "InvalidGraph": "nodes of a graph lead nowhere, in a circle, or to too many calls",
     "NameTaken": "a graph and a service of one namespace have the same name, and so one address",
@@ -103,6 +104,10 @@ _READY = {
     "InsufficientMemory": "condition `ScalingLimited`: more replicas are wanted than the memory of "
     "this machine holds; those that fit serve",
     "NoReplicas": "`minReplicas` is 0, and nothing starts a replica",
+    "CanaryErrorRateExceeded": "a new revision failed too many requests and gets no more; the "
+    "annotation `serving.sampan.dev/rollback-error-percent` says how many it may",
+    "CanaryLatencyExceeded": "a new revision was too slow and gets no more requests; the "
+    "annotation `serving.sampan.dev/rollback-latency` says how long answers may take",
 }
 _ROUTE = {
     "NoReadyReplica": "there is no replica that requests could go to",

@@ -115,6 +115,8 @@ async def run_controllers(
         asyncio.create_task(_sweep(recorder), name="sweep"),
         asyncio.create_task(autoscaling.run(), name="autoscaling"),
     ]
+    if sources.guard is not None:
+        tasks.append(asyncio.create_task(sources.guard.run(), name="guard"))
     stack.push_async_callback(_cancel, tasks)
     await controller.synced()
 

@@ -12,10 +12,10 @@ from sampan.machinery.errors import NotFound
 from sampan.machinery.registry import JsonObject
 from sampan.machinery.store import Key, Store
 from sampan.plan.observed import NOTHING
-from sampan.plan.revision import History
+from sampan.plan.revision import History, RolledBack
 from sampan.plan.scaling import Scale
 from sampan.plan.service import service_key
-from sampan.plan.types import Gateway, Plan, ServiceKey, Snapshot, Workload
+from sampan.plan.types import Component, Gateway, Plan, ServiceKey, Snapshot, Workload
 from sampan.platforms.base import Platform
 
 SERVICES = "inferenceservices.serving.kserve.io"
@@ -44,6 +44,19 @@ class Histories(Protocol):
         """Let go of a service that is gone."""
 
 
+class Guard(Protocol):
+    """Who watches over new revisions (`sampan.controllers.guarding.Guard`)."""
+
+    def verdicts(self, service: ServiceKey) -> Mapping[Component, RolledBack]:
+        """Return what was found about a service's revisions."""
+
+    def note(self, service: Mapping[str, Any], plan: Plan) -> None:
+        """Take note of a plan: watch the revisions of it that have limits and share traffic."""
+
+    async def run(self) -> None:
+        """Look and judge until cancelled."""
+
+
 def no_scales(_: ServiceKey) -> Mapping[str, Scale]:
     """Nothing scales by itself."""
     return {}
@@ -53,7 +66,8 @@ def no_scales(_: ServiceKey) -> Mapping[str, Scale]:
 class Sources:
     """Where a snapshot comes from. `scales` tells what autoscalers decided, by workload.
 
-    Without `histories` no revisions are kept, and components are updated in place.
+    Without `histories` no revisions are kept, and components are updated in place; without a
+    `guard` none is taken back by itself.
     """
 
     store: Store
@@ -63,6 +77,7 @@ class Sources:
     parse_config: Callable[[JsonObject | None], Config]
     scales: Callable[[ServiceKey], Mapping[str, Scale]] = no_scales
     histories: Histories | None = None
+    guard: Guard | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +119,7 @@ async def gather_for(sources: Sources, obj: JsonObject) -> Snapshot:
         storage_containers=tuple(containers.items),
         scales=sources.scales(service_key(obj)),
         history=sources.histories.of(obj) if sources.histories else None,
+        verdicts=sources.guard.verdicts(service_key(obj)) if sources.guard else {},
     )
 
 

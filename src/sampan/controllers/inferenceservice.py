@@ -80,10 +80,12 @@ class InferenceServiceController:
         snapshot, plan = await plan_with_history(self._sources, snapshot)
         mode = deployment_mode(snapshot.service, snapshot.config.default_deployment_mode)
         scales = self._autoscaling.note(plan, snapshot.observed, mode)
-        if scales == snapshot.scales:
-            return snapshot, plan
-        snapshot = replace(snapshot, scales=scales)
-        return snapshot, build_plan(snapshot)
+        if scales != snapshot.scales:
+            snapshot = replace(snapshot, scales=scales)
+            plan = build_plan(snapshot)
+        if self._sources.guard is not None:
+            self._sources.guard.note(snapshot.service, plan)
+        return snapshot, plan
 
     async def _step(self, service: ServiceKey, plan: Plan, snapshot: Snapshot) -> float:
         """Render, diff and apply; returns when to look again though nothing changes (0: never).

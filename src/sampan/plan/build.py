@@ -15,6 +15,7 @@ from sampan.plan.component import Parts, make_predictor
 from sampan.plan.merge import make_pod_spec
 from sampan.plan.model import has_storage, make_model_location
 from sampan.plan.multinode import is_multi_node, make_nodes
+from sampan.plan.rollback import rollback_warnings
 from sampan.plan.rollout_build import resolve_rollouts, route_with
 from sampan.plan.rollout_settings import rollout_warnings
 from sampan.plan.rollout_status import first_rollout_warnings
@@ -79,7 +80,11 @@ def _with_rollouts(plan: Plan, snapshot: Snapshot, planned: tuple[Workload, ...]
     """Return the plan with the revisions that run, and each one's share of the route."""
     found = resolve_rollouts(snapshot, planned)
     route = plan.route and route_with(plan.route, snapshot.service, found.backends)
-    warnings = (*plan.warnings, *rollout_warnings(snapshot.service))
+    warnings = (
+        *plan.warnings,
+        *rollout_warnings(snapshot.service),
+        *rollback_warnings(snapshot.service),
+    )
     return replace(
         plan,
         workloads=found.workloads,

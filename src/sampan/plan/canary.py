@@ -16,6 +16,8 @@ from sampan.plan.service import predictor
 from sampan.plan.types import Role, Workload
 
 _EMPTY: tuple[Any, ...] = (None, "", [], {}, 0)
+_OF_THE_ROUTE = frozenset({"canaryTrafficPercent", "timeout"})
+"""Fields that are the service's to say: its canaries share its route."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,8 @@ def make_canaries(service: Mapping[str, Any]) -> Iterator[Canary]:
     stable = predictor(service)
     minimum = stable.get("minReplicas")
     for entry in service["spec"].get("canary") or ():
-        own = {k: v for k, v in (entry.get("predictor") or {}).items() if v not in _EMPTY}
+        given = (entry.get("predictor") or {}).items()
+        own = {k: v for k, v in given if v not in _EMPTY and k not in _OF_THE_ROUTE}
         share = int(entry.get("trafficPercent") or 0)
         kept = 1 if minimum is None else int(minimum)
         asked = (entry.get("predictor") or {}).get("minReplicas")

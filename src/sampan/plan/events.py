@@ -15,6 +15,7 @@ from sampan.api.inferenceservice.conditions import COMPONENT_READY, INGRESS_READ
 from sampan.plan.chain import ChainLink, derive_chain, first_open
 from sampan.plan.conditions import condition_status
 from sampan.plan.observed import LinkState, Observed
+from sampan.plan.rollout_notes import read_notes
 from sampan.plan.types import Component, Plan
 
 NORMAL, WARNING = "Normal", "Warning"
@@ -44,6 +45,7 @@ def derive_events(
     return (
         *_readiness(old_status, new_status, plan.service.name),
         *_failures(old_status, new_status, plan, observed),
+        *_rolled_back(old_status, plan),
         *_unhonoured(old_status, new_status, said),
     )
 
@@ -75,6 +77,15 @@ def _failures(
         PlannedEvent(WARNING, opened.link.reason, opened.link.message)
         for opened in _open_links(derive_chain(plan, observed))
         if opened.state is LinkState.FAILED and not _is_told(old, new, opened)
+    )
+
+
+def _rolled_back(old: Mapping[str, Any], plan: Plan) -> tuple[PlannedEvent, ...]:
+    """Each revision that is taken back, once, with the numbers that made it so."""
+    return tuple(
+        PlannedEvent(WARNING, rollout.failed.reason, f"{rollout.failed.message}; rolled back")
+        for rollout in plan.rollouts
+        if rollout.failed and read_notes(old, rollout.component).failed != rollout.failed
     )
 
 

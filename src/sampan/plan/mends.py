@@ -24,6 +24,7 @@ _DECISION = {
     "serving.kserve.io/deploymentMode set to Standard",
     "MultiNodeNotSupported": "remove spec.predictor.workerSpec",
     "ReferenceNotFound": "apply the object that the message names, or name another",
+    "CannotFuse": "remove the annotation serving.sampan.dev/fuse, or change what the message names",
     "GraphStepNotReady": "apply the service that the message names, and see that it is Ready",
     "InvalidGraph": "correct the steps that the message names",
     "NameTaken": "delete one of the two, and apply it again under another name",
@@ -116,6 +117,9 @@ _LOAD = {
     "InsufficientMemory": "free memory of this machine, or set maxReplicas of the component to "
     "what it holds",
     "NoReplicas": "set spec.predictor.minReplicas to 1 or more",
+    "CanaryErrorRateExceeded": "read its log, then sampan rollout undo {name}, or apply a spec "
+    "that is mended",
+    "CanaryLatencyExceeded": "give it more replicas or cores, or sampan rollout undo {name}",
 }
 _ROUTE = {
     "PortInUse": "end what holds the gateway's port, or start Sampan with another --port",

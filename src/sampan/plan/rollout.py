@@ -32,7 +32,7 @@ class Known:
     """What is known of a component before a decision.
 
     `revisions` are those recorded, oldest first; `status` is its part of `status.components` as
-    last written, `notes` what was noted there.
+    last written, `notes` what was noted there, `verdict` what was found since.
     """
 
     revisions: tuple[Revision, ...]
@@ -41,6 +41,7 @@ class Known:
     observed: Observed
     now: float
     notes: RolloutNotes = RolloutNotes()
+    verdict: RolledBack | None = None
 
     def named(self, field: str) -> Revision | None:
         """Return the revision that a field of the status names."""
@@ -58,10 +59,10 @@ def derive_rollout(known: Known, workload: Workload) -> Rollout:
     percent = workload.canary_percent
     if percent is not None and percent < 100 and previous and created == ready == rolled_out:
         rolled_out = previous  # a share of less was asked for after the fact: KServe's rollback
-    failed = _select_failed(known, workload, created)
+    failed = _select_failed(known, workload, created, ready)
     since = known.notes.since if ready and known.notes.revision == ready.name else 0.0
     step, since = _select_step(known, workload, (ready, rolled_out), since)
-    if failed and ready == created:
+    if failed and ready and ready.name == failed.revision:
         step, since = Step(0), 0.0
     targets = _make_targets(known, step.percent, ready or created, rolled_out)
     before = str(known.status.get("previousRolledoutRevision") or "")
@@ -144,12 +145,18 @@ def _has_begun(known: Known, created: Revision, workload: Workload, *, alone: bo
     return sum(alone or r.routed for r in serving) >= max(1, workload.required)
 
 
-def _select_failed(known: Known, workload: Workload, created: Revision) -> RolledBack | None:
-    """Return the note that the newest revision failed, while it is about this try."""
-    failed = known.notes.failed
-    if failed is None or failed.revision != created.name:
+def _select_failed(
+    known: Known, workload: Workload, created: Revision, ready: Revision | None
+) -> RolledBack | None:
+    """Return the note that a revision failed, while it is about this try of the newest one, or
+    about the one that would take its share until the newest is ready.
+    """
+    failed = known.verdict or known.notes.failed
+    if failed is None:
         return None
-    return failed if failed.percent == workload.canary_percent else None
+    if failed.revision == created.name:
+        return failed if failed.percent == workload.canary_percent else None
+    return failed if ready is not None and failed.revision == ready.name else None
 
 
 def _select_step(

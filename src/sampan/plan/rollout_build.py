@@ -115,6 +115,7 @@ def _resolve(
         observed=snapshot.observed,
         now=snapshot.now,
         notes=read_notes(status, component),
+        verdict=snapshot.verdicts.get(component),
     )
     rollout = _named_apart(derive_rollout(known, workload))
     newest = replace(workload, name=rollout.created.workload, base=workload.name)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sampan.machinery.go_duration import parse_duration
+from sampan.plan.rollback import ERROR_PERCENT, LATENCY, WINDOW
 from sampan.plan.service import annotations_of, predictor
 
 TAG_ROUTING = "serving.kserve.io/enable-tag-routing"
@@ -15,7 +16,9 @@ ROLLOUT_DURATION = "serving.knative.dev/rollout-duration"
 PAUSED = "serving.sampan.dev/rollout-paused"
 STICKY = "serving.sampan.dev/sticky-canary"
 MIRROR = "serving.sampan.dev/mirror"
-ROLLOUT_ANNOTATIONS = frozenset({TAG_ROUTING, ROLLOUT_DURATION, PAUSED, STICKY, MIRROR})
+ROLLOUT_ANNOTATIONS = frozenset(
+    {TAG_ROUTING, ROLLOUT_DURATION, PAUSED, STICKY, MIRROR, ERROR_PERCENT, LATENCY, WINDOW}
+)
 """Annotations that change shares and ways in, and nothing of what runs: no new revision."""
 
 BY_COOKIE = "cookie"

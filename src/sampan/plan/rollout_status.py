@@ -82,6 +82,15 @@ def derive_canaries(
     return statuses, (_condition(ConditionStatus.FALSE, NOT_READY),)
 
 
+def derive_failed(rollouts: Iterable[Rollout]) -> tuple[Condition, ...]:
+    """Return the condition of a new revision that was taken back; none where none was."""
+    failed = [r.failed for r in rollouts if r.failed]
+    return tuple(
+        Condition(CANARY_PREDICTOR_READY, ConditionStatus.FALSE, one.reason, one.message)
+        for one in failed[:1]
+    )
+
+
 def _condition(status: ConditionStatus, reason: str) -> Condition:
     return Condition(CANARY_PREDICTOR_READY, status, reason)
 

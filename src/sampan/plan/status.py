@@ -34,7 +34,7 @@ from sampan.plan.observed import Link, LinkState, Observed
 from sampan.plan.replicas import REPLICAS, derive_scaling, render_replicas
 from sampan.plan.revision import Rollout
 from sampan.plan.rollout_notes import make_notes
-from sampan.plan.rollout_status import derive_canaries, derive_revisions
+from sampan.plan.rollout_status import derive_canaries, derive_failed, derive_revisions
 from sampan.plan.routes import make_address, make_url
 from sampan.plan.service import component_name, components_of, deployment_mode
 from sampan.plan.types import Blocked, Component, Plan, Role, RuntimeScope, Snapshot, Workload
@@ -147,7 +147,7 @@ def _make_conditions(snapshot: Snapshot, plan: Plan, observed: Observed) -> tupl
         components, ingress = as_knative(components, ingress, plan, observed)
     if plan.blocked and condition_status(before, STOPPED) is None:
         return (*components, ingress)
-    told = (*canaries, *derive_scaling(plan))
+    told = (*(canaries or derive_failed(plan.rollouts)), *derive_scaling(plan))
     return (*components, ingress, *told, Condition(STOPPED, ConditionStatus.FALSE))
 
 

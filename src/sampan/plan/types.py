@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 from sampan.api.config import Config
 from sampan.plan.observed import Observed
-from sampan.plan.revision import History, Rollout
+from sampan.plan.revision import History, RolledBack, Rollout
 from sampan.plan.scaling import Scale, Scaling
 
 PodTemplate: TypeAlias = Mapping[str, Any]
@@ -79,7 +79,8 @@ class Snapshot:
     its namespace, `cluster_runtimes` the ClusterServingRuntimes, `storage_containers` the
     ClusterStorageContainers, None where they are not known. `now` is seconds since the epoch.
     `scales` is what autoscalers decided, by workload; where one is absent its fields decide.
-    `history` holds the service's revisions, None where the platform makes revisions by itself.
+    `history` holds the service's revisions, None where the platform makes revisions by itself;
+    `verdicts` tell which components' newest revisions have just been found to fail.
     """
 
     service: Mapping[str, Any]
@@ -92,6 +93,7 @@ class Snapshot:
     storage_containers: tuple[Mapping[str, Any], ...] | None = None
     scales: Mapping[str, Scale] = field(default_factory=dict)
     history: History | None = None
+    verdicts: Mapping[Component, RolledBack] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

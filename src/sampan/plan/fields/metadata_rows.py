@@ -18,10 +18,19 @@ def _label(key: str) -> str:
     return f'labels["{key}"]'
 
 
+_OF_ROLLOUTS = {
+    "rollout-paused": "true: shares stay as they are",
+    "sticky-canary": "cookie, or header/NAME: a client stays with its share",
+    "mirror": "as the percent of requests that canaries without a share get copies of",
+    "rollback-error-percent": "as the errors after which a new revision gets no more requests",
+    "rollback-latency": "as the time within which 95 percent of the answers must come",
+    "rollback-window": "as the time over which both are judged",
+}
+
 SERVICE_ANNOTATIONS: Mapping[str, Row] = {
     _annotation(f"{_KSERVE}stop"): everywhere(Honoured("true: nothing runs until it is removed")),
     _annotation(f"{_KSERVE}deploymentMode"): Row(
-        Partly("Standard; ModelMesh blocks", "Knative runs as Standard, without revisions"), YES
+        Partly("Standard and Knative", "ModelMesh blocks"), YES
     ),
     _annotation(f"{_KSERVE}autoscalerClass"): Row(
         Honoured("hpa and keda scale; none and external keep minReplicas"), YES, example="hpa"
@@ -33,7 +42,20 @@ SERVICE_ANNOTATIONS: Mapping[str, Row] = {
     _annotation(f"{_KSERVE}disable-auto-update"): Row(
         YES, Warned("objects are made by every change; nothing here holds them back", _OFF), "true"
     ),
-    _annotation(f"{_KSERVE}enable-tag-routing"): Row(YES, Honoured("in Knative mode"), "true"),
+    _annotation(f"{_KSERVE}enable-tag-routing"): Row(
+        Honoured("true: tags are reached by host, header and cookie"),
+        Honoured("in Knative mode"),
+        "true",
+    ),
+    _annotation("serving.knative.dev/rollout-duration"): Row(
+        Honoured("as the time in which a new revision gets its share"), Honoured("in Knative mode")
+    ),
+    **{
+        _annotation(f"serving.sampan.dev/{name}"): Row(
+            Honoured(sentence), Warned("is acted on by the gateway of a laptop alone")
+        )
+        for name, sentence in _OF_ROLLOUTS.items()
+    },
     _annotation(f"{_KSERVE}enable-metric-aggregation"): Row(YES, YES, "true"),
     _annotation(f"{_KSERVE}enable-prometheus-scraping"): Row(YES, YES, "true"),
     _annotation(f"{_KSERVE}storageSecretName"): Row(YES, YES, "abc"),
