@@ -10,7 +10,7 @@ STAMP := $(VENV)/.sampan-ready
 SEED ?= $$RANDOM
 INPUTS ?= 100000
 
-.PHONY: help setup demo test test-slow test-engines test-tensorflow soak fuzz check format bench conformance generate lock clean
+.PHONY: help setup demo test test-slow test-engines test-tensorflow test-paddle soak fuzz check format bench conformance generate lock sbom clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,7 +43,7 @@ test-slow: $(STAMP) ## Run the tests that take over ten seconds each
 ENGINE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/sampan/engines
 ENGINES := $(ENGINE)/torch
 
-test-engines: $(STAMP) test-tensorflow ## Run the tests of engines of gigabytes, in environments of their own
+test-engines: $(STAMP) test-tensorflow test-paddle ## Run the tests of engines of gigabytes, in environments of their own
 	@test -x $(ENGINES)/bin/python || $(PYTHON) -m venv $(ENGINES)
 	@$(BIN)/uv pip install --quiet --python $(ENGINES)/bin/python -r requirements.lock
 	@$(ENGINES)/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 \
@@ -57,7 +57,14 @@ test-tensorflow: $(STAMP) ## Of those, TensorFlow's
 	  -r requirements.lock tensorflow-cpu==2.21.0 keras==3.15.1
 	@$(BIN)/uv pip install --quiet --python $(ENGINE)/tensorflow/bin/python --no-deps \
 	  tensorflow-serving-api==2.21.0 --editable .
-	$(ENGINE)/tensorflow/bin/python -m pytest -q tests/engines -k "tensorflow"
+	$(ENGINE)/tensorflow/bin/python -m pytest -q tests/engines -k tensorflow
+
+test-paddle: $(STAMP) ## Of those, Paddle's
+	@test -x $(ENGINE)/paddle/bin/python || $(PYTHON) -m venv $(ENGINE)/paddle
+	@$(BIN)/uv pip install --quiet --python $(ENGINE)/paddle/bin/python \
+	  -r requirements.lock paddlepaddle==3.3.1
+	@$(BIN)/uv pip install --quiet --python $(ENGINE)/paddle/bin/python --no-deps --editable .
+	$(ENGINE)/paddle/bin/python -m pytest -q tests/engines -k paddle
 
 soak: $(STAMP) ## Kill things at random for minutes and check that nothing is lost
 	$(BIN)/python -m pytest -q -m soak --timeout 1800
@@ -93,6 +100,18 @@ generate: $(STAMP) ## Write what is generated: manifests, images, schemas, refer
 lock: $(BIN)/uv ## Resolve the dependencies anew into requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --group dev --no-emit-index-url \
 	  --no-header --no-annotate pyproject.toml -o requirements.lock
+	@$(MAKE) --no-print-directory deploy/locks
+
+.PHONY: deploy/locks
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url \
+  --no-header --no-annotate --generate-hashes pyproject.toml
+deploy/locks:
+	$(LOCK) -o deploy/locks/router.txt
+	$(LOCK) --extra kubernetes -o deploy/locks/operator.txt
+	$(LOCK) --extra server --extra sklearn -o deploy/locks/sklearn.txt
+
+sbom: $(STAMP) ## Write what an image holds, as CycloneDX: make sbom ROLE=operator
+	@$(BIN)/python -m tools.make_sbom $(or $(ROLE),operator)
 
 clean: ## Remove what setup and tests made
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -25,6 +25,8 @@ RUNTIMES = {
     "torchserve": "sampan.runtimes.torchserve.runtime:RUNTIME",
     "triton": "sampan.runtimes.triton.runtime:RUNTIME",
     "tensorflow": "sampan.runtimes.tensorflow.runtime:RUNTIME",
+    "paddle": "sampan.runtimes.paddle:RUNTIME",
+    "predictive": "sampan.runtimes.predictive:RUNTIME",
 }
 """Runtime by its short name (`--runtime`): where its declaration is."""
 
