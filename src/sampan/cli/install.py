@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sampan.installation.options import Options
 
 FORMATS = ("yaml", "kustomize", "helm")
-IMAGE = "sampan/sampan:latest"
+IMAGE = "sampan/operator:latest"
 
 
 def install(

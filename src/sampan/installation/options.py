@@ -11,10 +11,10 @@ OPERATOR = "sampan-operator"
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """`image` runs every role; `replicas` operators stand by, one acts."""
+    """`image` is the operator's; `replicas` operators stand by, one acts."""
 
     namespace: str = "kserve"
-    image: str = "sampan/sampan:latest"
+    image: str = "sampan/operator:latest"
     replicas: int = 2
     webhook_port: int = 9443
     health_port: int = 8081
