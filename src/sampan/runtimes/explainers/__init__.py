@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from sampan.runtimes.explainers.declaration import Explainer
 
 EXPLAINERS = {
+    "anchors": "sampan.runtimes.explainers.anchors:EXPLAINER",
     "art": "sampan.runtimes.explainers.art:EXPLAINER",
+    "fairness": "sampan.runtimes.explainers.fairness:EXPLAINER",
+    "lime": "sampan.runtimes.explainers.lime:EXPLAINER",
     "shap": "sampan.runtimes.explainers.shap:EXPLAINER",
 }
 """Explainer by its short name (`--explainer`): where its declaration is."""

@@ -15,6 +15,7 @@ from sampan.protocol.errors import InferenceError, InvalidInput
 from sampan.runtimes.declaration import SERVER_REQUIREMENTS
 from sampan.runtimes.explainers.asking import Asking
 from sampan.runtimes.explainers.declaration import Asked, Explainer
+from sampan.runtimes.explainers.scores import one_hot
 from sampan.server.model import Headers, Model
 
 if TYPE_CHECKING:
@@ -23,8 +24,21 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.floating[Any]]
 
-ATTACKS = ("SquareAttack", "HopSkipJump", "BoundaryAttack")
-"""Upstream knows the first. Each is told `max_iter`; the first also `eps` and `nb_restarts`."""
+ATTACKS = {
+    "SquareAttack": ("max_iter", "eps", "nb_restarts"),
+    "HopSkipJump": ("max_iter", "targeted"),
+    "BoundaryAttack": ("max_iter", "targeted"),
+    "SignOPTAttack": ("max_iter", "targeted"),
+    "PixelAttack": ("max_iter", "targeted"),
+    "ZooAttack": ("max_iter", "targeted"),
+    "SimBA": ("max_iter", "targeted"),
+    "SpatialTransformation": (
+        "max_translation", "num_translations", "max_rotation", "num_rotations",
+    ),
+}  # fmt: skip
+"""Attack by name: which arguments it is told. Upstream knows the first. ZooAttack and SimBA find
+nothing where the model tells classes and no scores. Left out are those of the library that need
+gradients, a module that it does not bring (ThresholdAttack), or a larger image (GeoDA)."""
 
 _DRAWING = Lock()
 """The library draws from one random state, so explanations are made one after the other."""
@@ -86,9 +100,8 @@ class ArtExplainer(Model):
             answers, batch.shape[1:], settings.nb_classes, channels_first=False,
             clip_values=(settings.clip_min, settings.clip_max),
         )  # fmt: skip
-        options: dict[str, Any] = {"max_iter": settings.max_iter}
-        if settings.adversary_type == "SquareAttack":
-            options |= {"eps": settings.eps, "nb_restarts": settings.nb_restarts}
+        told = {**vars(settings), "targeted": False}  # any other class will do
+        options = {name: told[name] for name in ATTACKS[settings.adversary_type]}
         attack = getattr(evasion, settings.adversary_type)(classifier, verbose=False, **options)
         found = attack.generate(x=batch, y=label)
         first, said = (int(classifier.predict(one).argmax()) for one in (batch, found))
@@ -122,29 +135,18 @@ def read_instances(payload: Any, classes: int) -> tuple[Floats, Floats]:
     return image, one_hot(label, classes)
 
 
-def one_hot(answers: Floats, classes: int) -> Floats:
-    """Return a row of scores for each answer: classes become zeros and a one."""
-    import numpy as np
-
-    if answers.ndim == 2 and answers.shape[1] > 1:
-        return answers
-    chosen = answers.ravel().astype(int)
-    if chosen.size and not 0 <= chosen.min() <= chosen.max() < classes:
-        raise InvalidInput(
-            f"class {int(chosen.max())} is outside 0 to {classes - 1}; raise nb_classes of the "
-            "explainer"
-        )
-    rows: Floats = np.eye(classes)[chosen]
-    return rows
-
-
 def _add_arguments(parser: ArgumentParser) -> None:
     add = parser.add_argument
-    add("--adversary_type", choices=ATTACKS, default=ATTACKS[0])
+    add("--adversary_type", choices=tuple(ATTACKS), default=next(iter(ATTACKS)))
     add("--max_iter", type=int, default=1000, help="rounds of an attack")
     add("--nb_classes", type=int, default=10, help="how many classes the model knows")
     add("--eps", type=float, default=0.3, help="SquareAttack: the most that a number changes")
     add("--nb_restarts", type=int, default=1, help="SquareAttack: attempts")
+    spatial = "SpatialTransformation: "
+    add("--max_translation", type=float, default=20.0, help=spatial + "percent of the image")
+    add("--num_translations", type=int, default=5, help=spatial + "steps each way")
+    add("--max_rotation", type=float, default=30.0, help=spatial + "degrees")
+    add("--num_rotations", type=int, default=5, help=spatial + "steps")
     add("--clip_min", type=float, default=0.0, help="the least that a number may be")
     add("--clip_max", type=float, default=1.0, help="the most")
     add("--seed", type=int, default=0, help="the same image gives the same answer")

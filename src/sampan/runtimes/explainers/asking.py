@@ -96,7 +96,8 @@ class Asking:
     def _infer(self, rows: Floats) -> Any:
         import numpy as np
 
-        inputs = {"input-0": np.ascontiguousarray(rows, dtype=np.float64)}
+        numbers = rows.dtype.kind != "O"  # else texts
+        inputs = {"input-0": np.ascontiguousarray(rows, dtype=np.float64 if numbers else object)}
         answer = self._client.infer(self._model, inputs, headers=self._headers)
         return answer.outputs[0].as_numpy()
 

@@ -1,8 +1,8 @@
 """Shapley values by SHAP: which share each feature has in what the model says of a row.
 
-Any model that answers each row with a number, or with several, can be explained, for it is only
-asked. What a feature is compared with is the background: rows of the training data, as the file
-`background.csv` (a line of names, then numbers) or `background.npy` in the explainer's storage.
+Any model that answers each row with a number, or with several, can be explained by asking it. Of
+trees and lines whose file lies in the explainer's storage too, the shares are computed exactly.
+What a feature is compared with is the background (`background.py`).
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 from sampan.protocol.errors import InvalidInput
 from sampan.runtimes.declaration import SERVER_REQUIREMENTS
 from sampan.runtimes.explainers.asking import Asking
+from sampan.runtimes.explainers.background import load_background, read_rows
 from sampan.runtimes.explainers.declaration import Asked, Explainer
-from sampan.server.load_failure import LoadFailure
+from sampan.runtimes.explainers.shap_model import has_model, load_model, select_kind
 from sampan.server.model import Headers, Model
 
 if TYPE_CHECKING:
@@ -26,8 +27,12 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.floating[Any]]
 
-KINDS = ("kernel", "permutation")
-FILES = ("background.csv", "background.npy")
+AUTO = "auto"
+MODEL_KINDS = ("tree", "linear")
+KINDS = (AUTO, *MODEL_KINDS, "kernel", "permutation")
+"""`auto` looks at the model, where one lies beside the background: else it is asked (`kernel`)."""
+
+logger = logging.getLogger("sampan.explain")
 
 _DRAWING = Lock()
 """The library draws from one random state, so explanations are made one after the other."""
@@ -42,13 +47,21 @@ class ShapExplainer(Model):
         self._settings = settings
         self._names: list[str] = []
         self._background: Floats | None = None
+        self._kind = settings.explainer_type
+        self._model: Any = None
 
     def load(self) -> bool:
-        """Read the background and import the library, which takes seconds."""
-        self._names, self._background = load_background(Path(self._settings.model_dir))
+        """Read background and model, and import the library, which takes seconds."""
+        folder = Path(self._settings.model_dir)
+        self._names, self._background = load_background(folder)
         import shap  # noqa: F401  # for the first request
 
         logging.getLogger("shap").setLevel(logging.WARNING)  # it tells each step of its arithmetic
+        if self._kind in MODEL_KINDS or (self._kind == AUTO and has_model(folder)):
+            self._model = load_model(folder)
+        if self._kind == AUTO:
+            self._kind = select_kind(self._model)
+        logger.info('"%s" is explained by "%s"', self.name, self._kind)
         return super().load()
 
     def predict(self, payload: Any, headers: Headers | None = None) -> Any:
@@ -59,7 +72,8 @@ class ShapExplainer(Model):
     def explain(self, payload: Any, headers: Headers | None = None) -> dict[str, Any]:
         """Return `shap_values` (a row each), `base_values`, `predictions` and `feature_names`.
 
-        A base value and the shares of its row add up to the prediction.
+        A base value and the shares of its row add up to what `explains` says: `prediction`, or
+        `raw`, what a model of classes says before it becomes a probability or a class.
         """
         import numpy as np
 
@@ -69,14 +83,16 @@ class ShapExplainer(Model):
         rows = read_rows(payload, background.shape[1])
         with _DRAWING, Asking(self._asked, self.name, headers) as asking:
             np.random.seed(self._settings.seed)  # what the library draws from
-            values, base = self._shares(asking, rows, background)
+            values, base = (np.asarray(one) for one in self._shares(asking, rows, background))
             predictions = asking(rows)
         return {
             "explanations": {
                 "feature_names": self._names,
-                "base_values": np.asarray(base).tolist(),
-                "shap_values": np.asarray(values).tolist(),
+                "base_values": base.tolist(),
+                "shap_values": values.tolist(),
                 "predictions": predictions.tolist(),
+                "explains": "prediction" if adds_up(values, base, predictions) else "raw",
+                "explainer_type": self._kind,
             }
         }
 
@@ -84,7 +100,13 @@ class ShapExplainer(Model):
         import shap
 
         settings = self._settings
-        if settings.explainer_type == "kernel":
+        if self._kind in MODEL_KINDS:
+            make = shap.TreeExplainer if self._kind == "tree" else shap.LinearExplainer
+            known = make(self._model, background)
+            # The sum is checked by `adds_up`, against the predictor itself.
+            told = {"check_additivity": False} if self._kind == "tree" else {}
+            return known.shap_values(rows, **told), known.expected_value
+        if self._kind == "kernel":
             kernel = shap.KernelExplainer(asking, background)
             values = kernel.shap_values(rows, nsamples=settings.nsamples or "auto", silent=True)
             return values, kernel.expected_value
@@ -95,57 +117,21 @@ class ShapExplainer(Model):
         return explained.values, explained.base_values
 
 
-def load_background(folder: Path) -> tuple[list[str], Floats]:
-    """Return the names of the features and the background. Raises LoadFailure."""
+def adds_up(values: Any, base: Any, predictions: Any) -> bool:
+    """Tell whether base values and shares (second axis: features) are the predictions."""
     import numpy as np
 
-    path = next((folder / name for name in FILES if (folder / name).is_file()), None)
-    if path is None:
-        raise LoadFailure(
-            "ModelMissing",
-            f'"{folder}" holds neither "{FILES[0]}" nor "{FILES[1]}"; put rows of the training '
-            "data there, and name the folder in STORAGE_URI of the explainer",
-        )
-    try:
-        if path.suffix == ".npy":
-            rows, names = np.load(path, allow_pickle=False).astype(float), []
-        else:
-            names = path.read_text(encoding="utf-8").splitlines()[0].split(",")
-            rows = np.loadtxt(path, delimiter=",", skiprows=1, ndmin=2)
-    except (OSError, ValueError, IndexError) as error:
-        raise LoadFailure(
-            "ModelCorrupt", f'"{path.name}" is no table of numbers: {error}'
-        ) from None
-    if rows.ndim != 2 or not rows.size or (names and len(names) != rows.shape[1]):
-        raise LoadFailure(
-            "ModelCorrupt",
-            f'"{path.name}" has shape {list(rows.shape)} and {len(names)} names; it must hold rows '
-            "with a number for each name",
-        )
-    return [n.strip() for n in names] or [f"feature-{i}" for i in range(rows.shape[1])], rows
-
-
-def read_rows(payload: Any, features: int) -> Floats:
-    """Return the rows to explain. Raises InvalidInput."""
-    import numpy as np
-
-    instances = payload.get("instances") if isinstance(payload, dict) else None
-    try:
-        rows = np.asarray(instances, dtype=float)
-    except (TypeError, ValueError) as error:
-        raise InvalidInput(f'"instances" must be rows of numbers: {error}') from None
-    if rows.ndim != 2 or rows.shape[1] != features or not rows.size:
-        raise InvalidInput(
-            f'"instances" has shape {list(rows.shape)}; send rows of {features} numbers, as the '
-            "background has"
-        )
-    return rows
+    sums = base + values.sum(axis=1)
+    return bool(
+        sums.size == predictions.size
+        and np.allclose(sums.ravel(), predictions.ravel(), rtol=1e-3, atol=1e-4)
+    )
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
     add = parser.add_argument
     add("--explainer_type", choices=KINDS, default=KINDS[0])
-    add("--model_dir", default="/mnt/models", help="the folder of the background")
+    add("--model_dir", default="/mnt/models", help="the folder of background and model")
     add("--nsamples", type=int, default=0, help="how often a row is asked; 0: as the library says")
     add("--seed", type=int, default=0, help="the same rows give the same answer")
 
@@ -153,7 +139,16 @@ def _add_arguments(parser: ArgumentParser) -> None:
 EXPLAINER = Explainer(
     name="shap",
     images=("sampan/shap-explainer",),
-    requirements=(*SERVER_REQUIREMENTS, "shap>=0.46"),
+    requirements=(
+        *SERVER_REQUIREMENTS,
+        "shap>=0.49",
+        "scikit-learn>=1.4",
+        "joblib>=1.4",
+        "pandas>=2.2",
+        "skops>=0.13",
+        "xgboost-cpu>=3",
+        "lightgbm>=4",
+    ),
     package="shap",
     add_arguments=_add_arguments,
     make=ShapExplainer,
