@@ -264,7 +264,7 @@ class PlayedCluster:
     players: Players
     kubeconfig: Path
     registry: Registry
-    _operators: list[tuple[asyncio.Task[None], Cluster]] = field(default_factory=list)
+    _running: dict[Operator, asyncio.Task[None]] = field(default_factory=dict)
 
     async def start_operator(self, identity: str = "one", times: ElectionTimes = QUICK) -> Operator:
         """Start an operator as its own process would: connection, caches, queue of its own."""
@@ -273,16 +273,26 @@ class PlayedCluster:
         operator = Operator(
             cluster, SystemClock(), OperatorOptions(identity, times=times), cluster_warnings
         )
-        self._operators.append((asyncio.create_task(operator.run()), cluster))
+        self._running[operator] = asyncio.create_task(operator.run())
         return operator
 
     async def stop_operators(self) -> None:
-        for task, _ in self._operators:
-            task.cancel()
-        await asyncio.gather(*(task for task, _ in self._operators), return_exceptions=True)
-        for _, cluster in self._operators:
-            await cluster.store.close()
-        self._operators.clear()
+        """Ask every operator to stop, as SIGTERM does."""
+        for operator in list(self._running):
+            await self.stop_operator(operator)
+
+    async def stop_operator(self, operator: Operator) -> None:
+        task = self._running.pop(operator)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await operator.cluster.store.close()
+
+    async def kill_operator(self, operator: Operator) -> None:
+        """End an operator as kill -9 does: from now on nothing of it reaches the server."""
+        task = self._running.pop(operator)
+        await operator.cluster.store.close()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
     async def create(self, *objects: JsonObject) -> None:
         """Create objects, and the namespaces that they need, through the server's own rules."""

@@ -31,6 +31,9 @@ UNSETTLED = (
     "inferenceservice-flowers-f413ef",
     "inferenceservice-huggingface-llama3-5ce4f4",
 )
+# Knative drops the old name `serviceAccount`, so that pods run as another account than asked for:
+# written by its new name it makes a revision (differences.yaml).
+NEW_REVISION = {"tensorflow-pod-overrides-predictor"}
 
 
 async def load(cluster: PlayedCluster, recording: dict[str, Any], place: str) -> None:
@@ -98,7 +101,9 @@ async def take_over(tmp_path, golden, set_up: str, names: tuple[str, ...] | None
         }
         await until(every_one_ready, 60)
         await rested(cluster, 1.0)
-        assert await templates(cluster) == before
+        after = await templates(cluster)
+        changed = {key for key in before if after[key] != before[key]}
+        assert {name for _, _, name in changed} <= NEW_REVISION
         for number in range(len(recordings)):
             for child in await cluster.children(named(number)):
                 who = managers(child)

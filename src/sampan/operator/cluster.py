@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from sampan.api.scheme import REGISTRY as SCHEME
+from sampan.machinery.errors import NotFound
 from sampan.machinery.registry import JsonObject, Registry, Resource
 from sampan.machinery.store import Key
 from sampan.operator.cache import Cache, keep_of_child, make_trim
@@ -78,11 +79,30 @@ class Cluster:
             child_key(obj): obj for cache in self.children.values() for obj in cache.indexed(uid)
         }
 
-    def named_as(self, desired: JsonObject) -> JsonObject | None:
-        """Return the object of a rendered one's kind and name, whoever controls it."""
-        cache = self.children.get(kind_of(desired).resource.id)
-        metadata = desired["metadata"]
-        return cache.get(metadata["namespace"], metadata["name"]) if cache is not None else None
+    async def with_named(
+        self, live: Mapping[ChildKey, JsonObject], desired: Iterable[JsonObject]
+    ) -> dict[ChildKey, JsonObject]:
+        """Return `live` and the objects of the rendered ones' names, whoever controls them.
+
+        ConfigMaps are not followed, for there are many of other people's: those are asked for.
+        """
+        found = dict(live)
+        for obj in desired:
+            if child_key(obj) not in found:
+                named = await self._named_as(obj)
+                if named is not None:
+                    found[child_key(obj)] = named
+        return found
+
+    async def _named_as(self, obj: JsonObject) -> JsonObject | None:
+        key = key_of_child(obj)
+        cache = self.children.get(key.resource)
+        if cache is not None:
+            return cache.get(key.namespace, key.name)
+        try:
+            return await self.store.get(key)
+        except NotFound:
+            return None
 
     def pods_of(self, namespace: str, service: str, app: str) -> tuple[JsonObject, ...]:
         """Return the pods of a service that bear `app` as a label's value; newest first."""

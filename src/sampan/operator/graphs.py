@@ -16,7 +16,7 @@ from sampan.plan.graph import make_resolved_nodes
 from sampan.plan.graph_build import NAME_TAKEN, GraphSnapshot, build_graph_plan
 from sampan.plan.graph_status import derive_graph_events
 from sampan.plan.types import Blocked, Plan, ServiceKey
-from sampan.platforms.kubernetes.children import child_key, diff_children
+from sampan.platforms.kubernetes.children import diff_children
 from sampan.platforms.kubernetes.render import render_graph
 from sampan.platforms.kubernetes.source import Source
 from sampan.platforms.kubernetes.status.graph import derive_cluster_graph_status
@@ -53,11 +53,7 @@ class GraphReconciler:
     ) -> tuple[ClusterObserved, tuple[PlannedEvent, ...]]:
         nodes = make_resolved_nodes(source.service, snapshot.services.get, snapshot.runtimes.get)
         desired = () if isinstance(nodes, Blocked) else render_graph(source, nodes)
-        live = dict(observed.children)
-        for obj in desired:
-            found = None if child_key(obj) in live else self._cluster.named_as(obj)
-            if found is not None:
-                live[child_key(obj)] = found
+        live = await self._cluster.with_named(observed.children, desired)
         taken = await self._parts.applier.take(diff_children(desired, live, source.service), live)
         children = self._cluster.children_of(source.service)
         return ClusterObserved(children, failures=taken.failures), taken.events

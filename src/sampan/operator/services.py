@@ -27,7 +27,7 @@ from sampan.plan.events import WARNING, PlannedEvent, derive_events
 from sampan.plan.observed import NOTHING
 from sampan.plan.service import annotations_of, deployment_mode
 from sampan.plan.types import Blocked, Snapshot
-from sampan.platforms.kubernetes.children import ChildKey, child_key, diff_children
+from sampan.platforms.kubernetes.children import ChildKey, diff_children
 from sampan.platforms.kubernetes.render import render
 from sampan.platforms.kubernetes.settings import ClusterSettings
 from sampan.platforms.kubernetes.source import Source
@@ -125,11 +125,7 @@ class ServiceReconciler:
         except Forbidden as refused:
             blocked = Blocked("ReconcileFailed", refused.message)
             return replace(source, plan=replace(source.plan, blocked=blocked)), {}, ()
-        live = dict(observed.children)
-        for obj in desired:
-            found = None if child_key(obj) in live else self._cluster.named_as(obj)
-            if found is not None:
-                live[child_key(obj)] = found
+        live = await self._cluster.with_named(observed.children, desired)
         taken = await self._parts.applier.take(diff_children(desired, live, source.service), live)
         return source, taken.failures, taken.events
 
