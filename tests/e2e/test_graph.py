@@ -167,3 +167,18 @@ def test_a_graph_enters_another_and_falls_back_where_a_step_is_not_there(served:
     assert served.predict("outer", IRIS, path="/") == (200, {"only": ANSWER})
     for name in ("outer", "inner"):
         served.cli("delete", "ig", name)
+
+
+@pytest.mark.slow
+def test_a_fused_graph_answers_as_its_services_do_from_one_process(served: Any) -> None:
+    fused = graph("fused", "Ensemble", *STEPS).replace(
+        "  name: fused", '  name: fused\n  annotations: {serving.sampan.dev/fuse: "true"}'
+    )
+    served.apply(fused)
+    wait_ready(served, "fused")
+    assert served.predict("fused", IRIS, path="/") == (200, {"a": ANSWER, "b": ANSWER})
+    wrong = {"instances": [[1, 2]]}
+    status, told = served.predict("fused", wrong, path="/")
+    assert status == 200
+    assert told["a"] == served.predict("sklearn-iris", wrong)[1]
+    served.cli("delete", "ig", "fused")

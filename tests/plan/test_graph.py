@@ -122,6 +122,17 @@ def test_options_stand_at_their_steps_and_a_fallback_has_its_address(make):
     assert read.fallback.url == spare["serviceUrl"]
 
 
+def test_a_path_among_the_options_follows_the_service_s_address(make):
+    graph = {
+        "metadata": {"annotations": {OPTIONS: '{"root/0": {"path": "/v2/models/x/infer"}}'}},
+        "spec": {"nodes": {"root": {"routerType": "Sequence", "steps": [{"serviceName": "iris"}]}}},
+    }
+    service = make.service(status={"address": {"url": "http://localhost:8080/serving/ml/iris"}})
+    nodes = make_resolved_nodes(graph, lambda _: service, lambda _: None)
+    url = "http://localhost:8080/serving/ml/iris/v2/models/x/infer"
+    assert nodes["root"]["steps"] == [{"serviceName": "iris", "serviceUrl": url}]
+
+
 def test_a_graph_waits_for_the_service_of_a_fallback():
     text = '{"root/0": {"fallback": {"serviceName": "gone"}}}'
     graph = {

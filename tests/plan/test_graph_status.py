@@ -151,6 +151,92 @@ def test_graphs_that_enter_each_other_in_a_circle_are_told_the_circle() -> None:
     assert '"g" -> "a" -> "b" -> "g"' in message
 
 
+FUSED = {"annotations": {"serving.sampan.dev/fuse": "true"}}
+
+
+def fusable(name: str = "iris", **spec: Any) -> Json:
+    usual = {"modelFormat": {"name": "sklearn"}, "storageUri": f"gs://models/{name}"}
+    made = service(name, **(usual | spec))
+    made["status"]["address"]["url"] = f"http://{name}-predictor.default.svc.cluster.local"
+    return made
+
+
+def two(first: str = "iris", second: str = "tree") -> Json:
+    steps = [{"serviceName": first}, {"serviceName": second}, {"serviceUrl": "http://elsewhere/x"}]
+    return {"root": {"routerType": "Sequence", "steps": steps}}
+
+
+def test_a_fused_graph_is_one_process_with_the_models_of_its_steps() -> None:
+    given = snapshot(graph(two(), **FUSED), fusable(), fusable("tree", protocolVersion="v2"))
+    [router] = build_graph_plan(given).workloads
+    assert [(source.uri, source.path) for source in router.models] == [
+        ("gs://models/iris", "/mnt/models/iris"),
+        ("gs://models/tree", "/mnt/models/tree"),
+    ]
+    [container] = router.template["spec"]["containers"]
+    assert container["image"] == "kserve/sklearnserver:latest"
+    assert container["command"][:3] == ["python", "-m", "sampan.app.route"]
+    text = router.template["metadata"]["annotations"]["serving.sampan.dev/graph"]
+    assert '"local:/v1/models/iris:predict"' in text
+    assert '"local:/v2/models/tree/infer"' in text
+    assert '"http://elsewhere/x"' in text
+
+
+def test_a_graph_that_does_not_ask_for_it_is_not_fused() -> None:
+    given = snapshot(graph(two()), fusable(), fusable("tree"))
+    [router] = build_graph_plan(given).workloads
+    assert router.models == ()
+    assert router.template["spec"]["containers"][0]["image"] == "kserve/router:latest"
+
+
+def beside(**spec: Any) -> Json:
+    made = fusable("tree")
+    made["spec"] |= spec
+    return made
+
+
+def trusted() -> Json:
+    made = fusable("tree")
+    made["metadata"]["annotations"] = {"serving.sampan.dev/trust": "true"}
+    return made
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        pytest.param(fusable("tree", modelFormat={"name": "onnx"}), "serves no model of a format",
+                     id="a format that is not fused"),
+        pytest.param(fusable("tree", modelFormat={"name": "xgboost"}), "different model formats",
+                     id="two formats"),
+        pytest.param(fusable("tree", runtime="mine"), 'names runtime "mine"', id="a runtime"),
+        pytest.param(fusable("tree", args=["--x"]), "sets args", id="arguments"),
+        pytest.param(fusable("tree", runtimeVersion="1.5.2"), "different runtimeVersions",
+                     id="two versions"),
+        pytest.param(beside(transformer={"containers": [{"name": "t"}]}), "has a transformer",
+                     id="a transformer"),
+        pytest.param(beside(predictor={"containers": [{"name": "c"}]}), "serves no model",
+                     id="a custom predictor"),
+        pytest.param(fusable("tree", storageUri=None), "has no storageUri", id="no place"),
+        pytest.param(trusted(), "different degrees of trust", id="trust in one of them"),
+    ],
+)  # fmt: skip
+def test_a_graph_that_cannot_be_one_process_says_why(other: Json, words: str) -> None:
+    given = snapshot(graph(two(), **FUSED), fusable(), other)
+    status, reason, message = ready_of(status_of(given))
+    assert (status, reason) == ("False", "CannotFuse")
+    assert words in message
+    assert "tree" in message
+
+
+def test_a_graph_that_enters_another_is_not_one_process() -> None:
+    inner = entering("inner", "iris")["inner"]
+    given = replace(snapshot(graph(two("iris", "inner"), **FUSED), fusable()),
+                    graphs={"inner": inner})  # fmt: skip
+    status, reason, message = ready_of(status_of(given))
+    assert (status, reason) == ("False", "CannotFuse")
+    assert 'enters InferenceGraph "inner"' in message
+
+
 @pytest.mark.parametrize(
     ("ready", "route", "reason", "words"),
     [

@@ -43,7 +43,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 async def models(folder: Path) -> FusedModels:
-    return await load_models(str(folder), "sklearn")
+    folders = {name: str(folder / name) for name in ("svm", "line")}
+    return await load_models(folders, "sklearn")
 
 
 @pytest.fixture
@@ -105,10 +106,9 @@ async def test_a_fused_graph_answers_as_one_whose_models_have_servers(
 
 
 async def test_a_model_that_does_not_load_keeps_the_router_from_serving(tmp_path: Path) -> None:
-    (tmp_path / "broken").mkdir()
-    (tmp_path / "broken" / "model.joblib").write_bytes(b"no model")
+    (tmp_path / "model.joblib").write_bytes(b"no model")
     with pytest.raises(LoadFailure):
-        await load_models(str(tmp_path), "sklearn")
+        await load_models({"broken": str(tmp_path)}, "sklearn")
 
 
 class Held:

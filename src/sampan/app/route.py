@@ -107,11 +107,11 @@ async def _serve(options: Options, sock: socket.socket) -> int:
 
 async def _load_models(options: Options) -> FusedModels | None:
     """Return the models of this process, loaded; None where there are none."""
-    if not options.model_dir:
+    if not options.models:
         return None
     from sampan.app.route_fused import load_models  # a model server's worth of imports
 
-    return await load_models(options.model_dir, options.runtime)
+    return await load_models(options.models, options.runtime, trust=options.trust)
 
 
 def _make_limits(graph: Graph, body_bytes: int) -> Limits:

@@ -28,8 +28,9 @@ class Options:
     shutdown_delay: float
     grace_period: float
     patterns: tuple[Pattern, ...]
-    model_dir: str
+    models: dict[str, str]
     runtime: str
+    trust: bool
     warnings: tuple[str, ...]
 
 
@@ -38,8 +39,8 @@ def parse(argv: list[str]) -> Options:
     InvalidGraph."""
     parser = make_parser()
     known, rest = parser.parse_known_args(argv)
-    if bool(known.model_dir) != bool(known.runtime):
-        parser.error("models of this process need both, --model_dir and --runtime")
+    if bool(known.model) != bool(known.runtime):
+        parser.error("models of this process need both, --model and --runtime")
     if bool(known.graph_json) == bool(known.graph_file):
         parser.error("give the graph's spec, as JSON with --graph-json or in a --graph-file")
     patterns, problems = parse_patterns(os.environ.get(PROPAGATE_HEADERS, ""))
@@ -51,8 +52,9 @@ def parse(argv: list[str]) -> Options:
         shutdown_delay=known.shutdown_delay,
         grace_period=known.grace_period,
         patterns=patterns,
-        model_dir=known.model_dir,
+        models=dict(known.model),
         runtime=known.runtime,
+        trust=known.trust,
         warnings=(
             *(f'argument "{word}" is not known and has no effect' for word in rest),
             *(f"{PROPAGATE_HEADERS}: {problem}" for problem in problems),
@@ -84,8 +86,16 @@ def make_parser() -> argparse.ArgumentParser:
         default=_usual_delay(),
         help="seconds of being not ready before it closes connections; 30 in a pod, else 0",
     )
-    add("--model_dir", default="", help="models of this process: a folder that holds one for each")
-    add("--runtime", default="", help="what serves them, such as sklearn")
+    add(
+        "--model",
+        type=_named_folder,
+        action="append",
+        default=[],
+        metavar="NAME=DIR",
+        help="a model of this process, for steps at local:/v1/models/NAME:predict; repeated",
+    )
+    add("--runtime", default="", help="what serves these models, such as sklearn")
+    add("--trust", action="store_true", help="these models may run code when they are loaded")
     add("--grace-period", type=float, default=30.0, help="seconds for requests under way")
     return parser
 
@@ -135,6 +145,13 @@ def _port(text: str) -> int:
     if not 0 <= number <= 65535:
         raise argparse.ArgumentTypeError(f'"{text}" is no port; use 0 to 65535')
     return number
+
+
+def _named_folder(text: str) -> tuple[str, str]:
+    name, separator, folder = text.partition("=")
+    if not (name and separator and folder):
+        raise argparse.ArgumentTypeError(f'"{text}" is no model; write it as NAME=DIR')
+    return name, folder
 
 
 def _positive(text: str) -> int:

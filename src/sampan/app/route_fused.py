@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -12,6 +13,7 @@ from sampan.app.serve_repository import make_served
 from sampan.server.dataplane import DataPlane
 from sampan.server.load_failure import describe_failure
 from sampan.server.model import Model
+from sampan.server.repository import ModelRepository
 from sampan.server.rest import Rest
 from sampan.server.workers import Workers
 from sampan.wire.message import Submit
@@ -36,18 +38,17 @@ class FusedModels:
             self.dataplane.repository.unload(name)
 
 
-async def load_models(folder: str, runtime: str) -> FusedModels:
-    """Load every model of a folder, one a sub-folder of its name.
+async def load_models(
+    folders: Mapping[str, str], runtime: str, *, trust: bool = False
+) -> FusedModels:
+    """Load models, each by its name from its folder.
 
     Raise LoadFailure: a graph one of whose models is not there answers nobody.
     """
-    options = parse([f"--runtime={runtime}", "--multi_model", f"--model_dir={folder}"])
+    dataplane = DataPlane(ModelRepository(), Workers())
     try:
-        repository = make_served(options).repository
-        workers = Workers(options.max_asyncio_workers)
-        dataplane = DataPlane(repository, workers)
-        for name in repository.names():
-            await _load(name, repository.get(name).model, dataplane)
+        for name, folder in folders.items():
+            await _load(_make_model(name, folder, runtime, trust=trust), dataplane)
     except Exception as error:
         raise describe_failure(error) from error
     gc.collect()
@@ -55,9 +56,17 @@ async def load_models(folder: str, runtime: str) -> FusedModels:
     return FusedModels(dataplane, Rest(dataplane).submit)
 
 
-async def _load(name: str, model: Model, dataplane: DataPlane) -> None:
+def _make_model(name: str, folder: str, runtime: str, *, trust: bool) -> Model:
+    """Return a model as its server makes it of a folder."""
+    words = [f"--runtime={runtime}", f"--model_dir={folder}", f"--model_name={name}"]
+    repository = make_served(parse([*words, "--trust"] if trust else words)).repository
+    return repository.get(name).model
+
+
+async def _load(model: Model, dataplane: DataPlane) -> None:
     began = perf_counter()
+    dataplane.repository.update(model, model.name)
     await dataplane.workers.run(model.load)
-    dataplane.metrics.observe_load(name, perf_counter() - began, success=True)
+    dataplane.metrics.observe_load(model.name, perf_counter() - began, success=True)
     await dataplane.workers.run(model.warm_up)
-    logger.info('model "%s" is ready in this process', name)
+    logger.info('model "%s" is ready in this process', model.name)

@@ -73,10 +73,20 @@ def _resolve(step: Mapping[str, Any], service: Find, runtime: Find) -> JsonObjec
     if protocol not in PATHS:
         spoken = f'speaks "{protocol}" and a graph asks by v1 or v2'
         return _waits(name, f"{spoken}; set its protocolVersion")
-    if not _is_asked_by_path(found):
-        return {**step, "serviceUrl": str(address)}
-    path = PATHS[protocol].format(_model_name(found))
-    return {**step, "serviceUrl": f"{address}{path}"}
+    usual = PATHS[protocol].format(_model_name(found)) if _is_asked_by_path(found) else ""
+    return _with_url(step, str(address), usual)
+
+
+def _with_url(step: Mapping[str, Any], address: str, usual: str) -> JsonObject:
+    """Return a step that is asked at an address, by the path that its options name or the usual.
+
+    An address may have a path of its own, so that the router could not put in the option's.
+    """
+    options = dict(step.get(EXTENSION) or {})
+    path = options.pop("path", None)
+    url = f"{address}{path if isinstance(path, str) else usual}"
+    without = {key: value for key, value in step.items() if key != EXTENSION}
+    return {**without, "serviceUrl": url, **({EXTENSION: options} if options else {})}
 
 
 def _resolve_graph(
@@ -85,7 +95,7 @@ def _resolve_graph(
     """Return a step that leads into another graph. Sampan's own: KServe knows services only."""
     url = (graph.get("status") or {}).get("url")
     if url:
-        return {**step, "serviceUrl": f"{url}/"}
+        return _with_url(step, str(url), "/")
     text = f'a step names InferenceGraph "{name}", which has no address yet'
     return Blocked(STEP_NOT_READY, f'{text}; "sampan why ig/{name}" tells what it waits for')
 

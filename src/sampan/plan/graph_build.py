@@ -16,6 +16,7 @@ from sampan.machinery.registry import JsonObject
 from sampan.plan.component import make_template_hash
 from sampan.plan.conditions import condition_status
 from sampan.plan.graph import GRAPH_KIND, STEP_NOT_READY, make_resolved_nodes
+from sampan.plan.graph_fuse import Fused, asks_to_fuse, fuse
 from sampan.plan.graph_json import make_graph_json
 from sampan.plan.observed import Observed
 from sampan.plan.routes import make_plain_route, make_url
@@ -31,6 +32,10 @@ NAME_TAKEN = "NameTaken"
 ROUTER_IMAGE = "kserve/router:latest"
 
 _FOLDER, _FILE = "/etc/sampan/graph", "graph.json"
+ROUTER_CONTAINER: Mapping[str, Any] = {
+    "image": ROUTER_IMAGE,
+    "args": ["--graph-file", f"{_FOLDER}/{_FILE}"],
+}
 _GRAPH = "serving.sampan.dev/graph"
 _POD_FIELDS = ("affinity", "tolerations", "nodeSelector", "nodeName", "serviceAccountName")
 
@@ -76,7 +81,10 @@ def build_graph_plan(snapshot: GraphSnapshot) -> Plan:
     routing = make_plain_route(graph, name, snapshot.gateway, snapshot.config)
     if routing.blocked:
         return replace(plan, blocked=replace(routing.blocked, component=Component.ROUTER))
-    router = _make_router(snapshot, name, nodes)
+    fused = fuse(nodes, snapshot.named) if asks_to_fuse(graph) else None
+    if isinstance(fused, Blocked):
+        return replace(plan, blocked=fused)
+    router = _make_router(snapshot, name, nodes, fused)
     return replace(plan, workloads=(router,), route=routing.route, labels=labels_of(graph))
 
 
@@ -129,7 +137,9 @@ def _find_circle(snapshot: GraphSnapshot, name: str) -> str:
     return ""
 
 
-def _make_router(snapshot: GraphSnapshot, name: str, nodes: Mapping[str, Any]) -> Workload:
+def _make_router(
+    snapshot: GraphSnapshot, name: str, nodes: Mapping[str, Any], fused: Fused | None
+) -> Workload:
     """Return the router's workload.
 
     It is told the graph in a file: as an argument, a path or a port in it would be taken for the
@@ -137,10 +147,10 @@ def _make_router(snapshot: GraphSnapshot, name: str, nodes: Mapping[str, Any]) -
     """
     spec = snapshot.graph["spec"]
     headers = ",".join(snapshot.config.router_headers)
+    asked = ROUTER_CONTAINER if fused is None else _make_fused_container(fused)
     container: JsonObject = {
         "name": "kserve-container",
-        "image": ROUTER_IMAGE,
-        "args": ["--graph-file", f"{_FOLDER}/{_FILE}"],
+        **asked,
         **({"env": [{"name": "PROPAGATE_HEADERS", "value": headers}]} if headers else {}),
         **({"resources": spec["resources"]} if spec.get("resources") else {}),
         "volumeMounts": [{"name": "graph", "mountPath": _FOLDER, "readOnly": True}],
@@ -149,7 +159,9 @@ def _make_router(snapshot: GraphSnapshot, name: str, nodes: Mapping[str, Any]) -
     template = {
         "metadata": {
             "labels": dict(labels_of(snapshot.graph)),
-            "annotations": {_GRAPH: make_graph_json(snapshot.graph, nodes)},
+            "annotations": {
+                _GRAPH: make_graph_json(snapshot.graph, fused.nodes if fused else nodes)
+            },
         },
         "spec": {
             "containers": [container],
@@ -166,11 +178,28 @@ def _make_router(snapshot: GraphSnapshot, name: str, nodes: Mapping[str, Any]) -
             template_hash=make_template_hash(template, ()),
             replicas=_replicas(scaling),
             model_name="",
+            models=fused.models if fused else (),
             timeout_seconds=int(spec["timeout"]) if spec.get("timeout") is not None else None,
             scaling=scaling,
         ),
         snapshot.scales.get(name),
     )
+
+
+def _make_fused_container(fused: Fused) -> JsonObject:
+    """Return what differs for a router that loads its models: the command, in their image."""
+    command = ["python", "-m", "sampan.app.route", "--graph-file", f"{_FOLDER}/{_FILE}"]
+    trust = ["--trust"] if any(source.trusted for source in fused.models) else []
+    return {
+        "image": fused.image,
+        "command": command,
+        "args": [
+            *(f"--model={source.path.rpartition('/')[2]}={source.path}" for source in fused.models),
+            f"--runtime={fused.engine.runtime}", "--shutdown-delay=0", "--port=8080", *trust,
+        ],
+        "ports": [{"containerPort": 8080}],
+        "readinessProbe": {"httpGet": {"path": "/readyz", "port": 8080}},
+    }  # fmt: skip
 
 
 def _replicas(scaling: Scaling) -> int:

@@ -58,6 +58,10 @@ GRAPH: Mapping[str, Row] = {
         Honoured("by the router"),
         Warned("is for Sampan's router; KServe's image (the setting router.image) ignores it"),
     ),
+    'metadata.annotations["serving.sampan.dev/fuse"]': Row(
+        Honoured("true: the router and the models of its steps are one process"),
+        Warned("is for a laptop; here the router asks its services", ("", "false")),
+    ),
     "spec.nodes": everywhere(Honoured("by the router")),
     "spec.timeout": everywhere(Honoured("by the router")),
     "spec.routerTimeouts": everywhere(Honoured("by the router")),
