@@ -22,7 +22,7 @@ RUNTIME = Runtime(
     server_type="mlserver",
     formats=(),
     protocol_versions=("v2",),
-    images=("seldonio/mlserver", "kserve-mlserver"),
+    images=("seldonio/mlserver", "mlserver", "kserve-mlserver"),
     model="sampan.runtimes.mlserver.native:NativeModel",
     extensions=("model-settings.json",),
     requirements=(*SERVER_REQUIREMENTS, "mlserver>=1.6,<2", "scikit-learn>=1.4", "joblib>=1.4"),
