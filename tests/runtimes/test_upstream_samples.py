@@ -180,7 +180,7 @@ def test_a_shipped_runtime_runs_or_names_what_is_missing(name):
     model = {
         "modelFormat": {"name": wanted["name"]},
         "runtime": runtime["metadata"]["name"],
-        "protocolVersion": runtime["spec"]["protocolVersions"][0],
+        "protocolVersion": next(iter(runtime["spec"].get("protocolVersions") or ["v1"])),
         "storageUri": "pvc://claim/model",
     }
     service = {
