@@ -8,6 +8,7 @@ from __future__ import annotations
 import http.client
 import json
 import re
+import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -19,15 +20,19 @@ JsonObject: TypeAlias = dict[str, Any]
 _NOT_FOUND = re.compile(r'([a-z]+)(?:\.[a-z.]+)? "[^"]*" not found')
 """Kubernetes's words for it: the plural, its group, the name."""
 
+CONTEXT = "SAMPAN_CONTEXT"
+"""The variable that names a cluster of the kubeconfig; `--context` sets it for one command."""
+
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A running daemon, as its `daemon.json` tells.
+    """A running daemon, as its `daemon.json` tells, or a cluster's API server (`context`).
 
     `gateway_port` is where predictions go; `authority` is the PEM certificate that signed the
-    server's, since kubectl sends its token by TLS only.
+    server's, since kubectl sends its token by TLS only. A cluster's has `tls`, and `prefix` before
+    its paths.
     """
 
     host: str
@@ -36,6 +41,9 @@ class Server:
     pid: int
     gateway_port: int
     authority: str = ""
+    context: str = ""
+    prefix: str = ""
+    tls: ssl.SSLContext | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,24 +140,37 @@ class ApiClient:
         query: Mapping[str, str] | None,
         types: tuple[str, str],
     ) -> http.client.HTTPResponse:
-        target = f"{path}?{urlencode(query)}" if query else path
+        target = self.server.prefix + (f"{path}?{urlencode(query)}" if query else path)
         payload = body if isinstance(body, bytes | None) else json.dumps(body).encode()
-        headers = {"Accept": types[0], "Authorization": f"Bearer {self.server.token}"}
+        headers = {"Accept": types[0]}
+        if self.server.token:
+            headers["Authorization"] = f"Bearer {self.server.token}"
         if payload is not None:
             headers["Content-Type"] = types[1]
         watching = bool(query) and ("watch" in (query or {}) or "follow" in (query or {}))
-        connection = http.client.HTTPConnection(
-            self.server.host, self.server.port, timeout=None if watching else self.timeout
-        )
+        connection = self._connection(None if watching else self.timeout)
         try:
             connection.request(method, target, body=payload, headers=headers)
             return connection.getresponse()
         except OSError as error:
-            raise CliError(
-                f"the daemon at {self.server.host}:{self.server.port} does not answer ({error}); "
-                "see `sampan doctor`, or start it with `sampan up`",
-                SYSTEM,
-            ) from None
+            raise CliError(self._silence(error), SYSTEM) from None
+
+    def _connection(self, timeout: float | None) -> http.client.HTTPConnection:
+        server = self.server
+        if server.tls is None:
+            return http.client.HTTPConnection(server.host, server.port, timeout=timeout)
+        return http.client.HTTPSConnection(
+            server.host, server.port, timeout=timeout, context=server.tls
+        )
+
+    def _silence(self, error: OSError) -> str:
+        place = f"{self.server.host}:{self.server.port}"
+        if self.server.context:
+            return f'the cluster "{self.server.context}" at {place} does not answer ({error})'
+        return (
+            f"the daemon at {place} does not answer ({error}); "
+            "see `sampan doctor`, or start it with `sampan up`"
+        )
 
 
 def _mend(status: JsonObject) -> str:

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from sampan.app.paths import Paths, find_paths
-from sampan.cli.client import ApiClient, Server
+from sampan.cli.client import CONTEXT, ApiClient, Server
 from sampan.cli.output import SYSTEM, USAGE, CliError
 
 
@@ -48,7 +48,15 @@ def holds_lock(paths: Paths) -> bool:
 
 
 def connect() -> ApiClient:
-    """Return a client of the running daemon; raise CliError saying how to start one."""
+    """Return a client of the running daemon, or of the cluster that `--context` names.
+
+    Raises CliError saying how to start one.
+    """
+    context = os.environ.get(CONTEXT)
+    if context:
+        from sampan.cli.cluster import read_cluster
+
+        return ApiClient(read_cluster(context))
     server = read_server(find_paths())
     if server is None:
         raise CliError(

@@ -38,6 +38,8 @@ def logs(
     query = {"follow": str(follow).lower(), "previous": str(previous).lower()}
     query |= {"timestamps": "true"} if timestamps else {}
     query |= {"tailLines": str(tail)} if tail >= 0 else {}
+    if client.server.context:  # a cluster's pods have sidecars; the daemon's have one container
+        query["container"] = "kserve-container"
     paths = [f"/api/v1/namespaces/{namespace}/pods/{r}/log?{urlencode(query)}" for r in replicas]
     prefixes = [f"[{r}] " if len(replicas) > 1 else "" for r in replicas]
     lock = threading.Lock()

@@ -62,7 +62,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args[:1] and args[0] in PASS_THROUGH:
         _load(args[0])(args[1:])
         return
-    _run(args)
+    _run(_without_context(args))
+
+
+def _without_context(args: list[str]) -> list[str]:
+    """Take `--context NAME` from before the verb; it goes to whatever asks for a server."""
+    word, equals, name = args[0].partition("=") if args else ("", "", "")
+    if word != "--context":
+        return args
+    if not equals:
+        if len(args) < 2:
+            return args  # the parser says what is missing
+        name = args[1]
+    os.environ["SAMPAN_CONTEXT"] = name
+    return args[1 if equals else 2 :]
 
 
 def _run(args: list[str]) -> None:
@@ -85,8 +98,12 @@ def _run(args: list[str]) -> None:
     app([_SHORT_EQUALS.sub(r"\1", word) for word in args], prog_name="sampan")
 
 
-def _root() -> None:
-    """Serve models with KServe's API, on this machine or on Kubernetes."""
+def _root(context: str = "") -> None:
+    """Serve models with KServe's API, on this machine or on Kubernetes.
+
+    --context NAME, before the verb, works on a cluster of the kubeconfig.
+    """
+    del context  # taken by `_without_context` already
 
 
 def _load(verb: str):  # type: ignore[no-untyped-def]  # each verb has a signature of its own

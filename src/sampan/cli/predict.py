@@ -86,8 +86,13 @@ def predict(
 
 
 def select_service(client: ApiClient, service: tuple[str, str], server: Server) -> Server:
-    """Return the server with where the gateway answers for `(namespace, name)`."""
+    """Return the server with where the gateway answers for `(namespace, name)`.
+
+    In a cluster that is the address in its status.
+    """
     namespace, spoken = service
+    if client.server.context:
+        return _select_in_cluster(client, service, server)
     name = spoken.removeprefix(GRAPH)
     port = client.server.gateway_port
     return replace(
@@ -96,6 +101,15 @@ def select_service(client: ApiClient, service: tuple[str, str], server: Server) 
         authority=f"{name}.{namespace}.localhost:{port}",
         mend=f"; see `sampan why {spoken} -n {namespace}`",
     )
+
+
+def _select_in_cluster(client: ApiClient, service: tuple[str, str], server: Server) -> Server:
+    namespace, name = service
+    status = client.get(service_path(namespace, name)).get("status") or {}
+    mend = f"; see `sampan why {name} -n {namespace}`"
+    if not status.get("url"):
+        raise CliError(f'"{name}" has no address yet{mend}')
+    return replace(server, url=str(status["url"]), mend=mend)
 
 
 def send(client: ApiClient, service: tuple[str, str], body: bytes) -> str:

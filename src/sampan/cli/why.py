@@ -8,10 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-from sampan.cli.client import ApiClient, JsonObject
+from sampan.cli.client import ApiClient, ApiProblem, JsonObject
 from sampan.cli.daemon import connect
 from sampan.cli.output import paint, say
-from sampan.cli.targets import find_named, service_path
+from sampan.cli.targets import Target, find_named, service_path
 
 MARKS = {"done": ("✓", "32"), "running": ("…", "33"), "waiting": ("·", "2"), "failed": ("✗", "31")}
 
@@ -24,13 +24,24 @@ def why(
     """Say why an object is, or is not, Ready. Exits 0 only when it is."""
     client = connect()
     named = [(target, name) for target in find_named(client, what) for name in target.names]
-    found = [client.get(f"{target.path(namespace, name)}/why") for target, name in named]
+    found = [_told(client, target, namespace, name) for target, name in named]
     if output == "json":
         say(json.dumps(found[0] if len(found) == 1 else found, indent=2))
     else:
         say("\n\n".join(map(rendered, found)))
     if not all(told["ready"] for told in found):
         raise SystemExit(1)
+
+
+def _told(client: ApiClient, target: Target, namespace: str, name: str) -> JsonObject:
+    try:
+        return client.get(f"{target.path(namespace, name)}/why")
+    except ApiProblem:
+        if not client.server.context:
+            raise
+    from sampan.cli.why_cluster import explain
+
+    return explain(client, target, namespace, name)
 
 
 def ask(client: ApiClient, namespace: str, name: str) -> JsonObject:
