@@ -21,7 +21,7 @@ RUNTIME = Runtime(
     server_type="pytorchserver",
     formats=(),
     protocol_versions=("v1", "v2", "grpc-v2"),
-    images=(),
+    images=("sampan/pytorchserver",),
     model="sampan.runtimes.pytorch:PytorchModel",
     extensions=(".pt", ".pth", ".ts", ".pt2"),
     requirements=(*SERVER_REQUIREMENTS, "torch>=2.6"),
