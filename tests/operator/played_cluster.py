@@ -54,15 +54,11 @@ def defaulted(obj: JsonObject, _old: JsonObject | None, _context: Any) -> Admitt
     return Admitted(with_defaults(obj))
 
 
-def make_registry(without: tuple[str, ...] = ()) -> Registry:
+def make_registry() -> Registry:
     """Everything that the operator asks for, defaulted as Kubernetes does it."""
     children = {k.resource.id for k in CHILD_KINDS} - {r.id for r in SCHEME}
     return Registry(
-        tuple(
-            replace(r, admit=defaulted) if r.id in children else r
-            for r in RESOURCES
-            if r.id not in without
-        )
+        tuple(replace(r, admit=defaulted) if r.id in children else r for r in RESOURCES)
     )
 
 
@@ -75,7 +71,8 @@ class Counted:
     reads: Counter[str] = field(default_factory=Counter)
     log: list[tuple[str, str]] = field(default_factory=list)
     fault: Fault | None = None
-    after: Callable[[Request, Reply], None] | None = None
+    missing: set[str] = field(default_factory=set)
+    """Ids of resources that are not served to the operator: their software is not installed."""
 
     async def handle(self, request: Request) -> Reply:
         if "sampan-operator" not in request.headers.get("user-agent", ""):
@@ -84,16 +81,20 @@ class Counted:
             kept = self.writes if request.method in WRITES else self.reads
             kept[f"{request.method} {request.path}"] += 1
             self.log.append((request.method, request.path))
+        if any(_is_about(request.path, RESOURCES.get(kind)) for kind in self.missing):
+            return Reply(404, b"404 page not found", "text/plain")
         answer = await self.fault(request) if self.fault else None
-        reply = answer or await self.server.handle(request)
-        if self.after:
-            self.after(request, reply)
-        return reply
+        return answer or await self.server.handle(request)
 
     def forget(self) -> None:
         self.writes.clear()
         self.reads.clear()
         self.log.clear()
+
+
+def _is_about(path: str, resource: Resource) -> bool:
+    root = f"/apis/{resource.group}/{resource.version}/"
+    return path.startswith(root) and resource.plural in path.split("/")
 
 
 @dataclass
@@ -264,7 +265,13 @@ class PlayedCluster:
     players: Players
     kubeconfig: Path
     registry: Registry
+    listener: Listener
     _running: dict[Operator, asyncio.Task[None]] = field(default_factory=dict)
+
+    def cut_connections(self) -> None:
+        """Break every connection, in the middle of whatever it carries."""
+        for task in tuple(self.listener._open):
+            task.cancel()
 
     async def start_operator(self, identity: str = "one", times: ElectionTimes = QUICK) -> Operator:
         """Start an operator as its own process would: connection, caches, queue of its own."""
@@ -356,11 +363,9 @@ class PlayedCluster:
 
 
 @contextlib.asynccontextmanager
-async def played_cluster(
-    folder: Path, *, without: tuple[str, ...] = (), held: bool = False
-) -> AsyncIterator[PlayedCluster]:
+async def played_cluster(folder: Path, *, held: bool = False) -> AsyncIterator[PlayedCluster]:
     """Run a cluster on a free port of loopback until the end of the block."""
-    registry = make_registry(without)
+    registry = make_registry()
     clock = SystemClock()
     store = MemoryStore(registry, clock)
     server = ApiServer(store, registry, TOKEN)
@@ -374,7 +379,7 @@ async def played_cluster(
     collecting = asyncio.create_task(Collector(store, clock, registry).run())
     players = Players(store, held)
     players.start()
-    cluster = PlayedCluster(door, store, players, kubeconfig, registry=registry)
+    cluster = PlayedCluster(door, store, players, kubeconfig, registry, listener)
     try:
         yield cluster
     finally:

@@ -7,8 +7,8 @@ stay JSON, so that no field that this version does not know is lost on the way.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -187,20 +187,33 @@ def connect(kubeconfig: Path | None = None, context: str = "") -> Connection:
     import httpx2
     from lightkube.config.client_adapter import AsyncClient, ConnectionParams
     from lightkube.config.kubeconfig import KubeConfig
-    from lightkube.core.exceptions import ConfigError
 
     named = f'"{kubeconfig}"' if kubeconfig else "the kubeconfig"
-    try:
+    with _told_of(named):
         known = KubeConfig.from_file(str(kubeconfig)) if kubeconfig else KubeConfig.from_env()
         config = known.get(context_name=context or None)
-        if config is None:
-            raise ConfigurationError(
-                f'{named} has no current context; set one, or give "--context"'
-            )
+    if config is None:
+        raise ConfigurationError(f'{named} has no current context; set one, or give "--context"')
+    with _told_of(named):
         params = ConnectionParams(timeout=httpx2.Timeout(CALL_SECONDS), trust_env=False)
         client = AsyncClient(config, params)
-    except (ConfigError, OSError) as error:
-        text = f'{named} cannot be used: {error}; name another by "--kubeconfig"'
-        raise ConfigurationError(text) from error
     client.headers["user-agent"] = "sampan-operator"
     return Connection(client)
+
+
+@contextmanager
+def _told_of(named: str) -> Iterator[None]:
+    """Tell of a kubeconfig that cannot be read: lightkube lets every mistake in it through."""
+    from lightkube.core.exceptions import ConfigError
+    from msgspec import MsgspecError
+    from yaml import YAMLError
+
+    mistakes = (ConfigError, MsgspecError, YAMLError, OSError, LookupError, TypeError, ValueError)
+    try:
+        yield
+    except mistakes as error:
+        what = " ".join(str(error).split()[:24]) or type(error).__name__
+        if isinstance(error, KeyError):
+            what = f"it has no {what}"
+        text = f'{named} cannot be used: {what}; mend it, or name another by "--kubeconfig"'
+        raise ConfigurationError(text) from error

@@ -23,8 +23,8 @@ log = logging.getLogger(__name__)
 
 OPTIONS = WorkerOptions(workers=16)
 """A reconcile is calls in a row: sixteen at once keep the API server busy and not overwhelmed."""
-LONGEST_WAIT = 60.0
-"""Seconds between tries of an API server that does not answer."""
+FIRST_WAIT, LONGEST_WAIT = 0.01, 30.0
+"""Seconds between tries of an API server that does not answer, doubling from try to try."""
 
 _RESOURCES = {"InferenceService": SERVICES, "InferenceGraph": GRAPHS}
 
@@ -118,7 +118,7 @@ class Work:
         tries = self._waits.get(key, 0)
         self._waits[key] = tries + 1
         asked = getattr(error, "retry_after", 0.0)
-        delay = max(asked, min(0.25 * 2.0 ** min(tries, 16), LONGEST_WAIT))
+        delay = max(asked, min(FIRST_WAIT * 2.0 ** min(tries, 16), LONGEST_WAIT))
         log.warning(
             "%s/%s waits %.3g s for the API server: %s",
             key.namespace, key.name, delay, error.message,

@@ -28,7 +28,7 @@ def derive_ingress(
     gateway = mode != KNATIVE and settings.gateway_api
     if missing is not None and not (gateway and observed.is_open(source.name)):
         return _not_created(missing, mode, gateway=gateway)
-    failure = observed.failure_of(source.name)
+    failure = observed.route_failure(source.name)
     if failure is not None:
         return Condition(INGRESS_READY, _FALSE, failure.reason, failure.message)
     if gateway:

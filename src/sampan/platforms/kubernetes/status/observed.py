@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sampan.machinery.registry import JsonObject, Resource
-from sampan.platforms.kubernetes.children import ChildKey, child_key
+from sampan.platforms.kubernetes.children import ChildKey
 from sampan.platforms.kubernetes.kinds import (
     HTTP_ROUTES,
     INGRESSES,
@@ -41,8 +41,14 @@ class ClusterObserved:
         return self.children.get((kind.api_version, kind.kind, name))
 
     def failure_of(self, name: str) -> Failure | None:
-        """Return why an object of this name could not be applied."""
-        return next((f for key, f in self.failures.items() if key[2] == name), None)
+        """Return why a workload of this name, or what belongs to it, could not be applied."""
+        return next(
+            (f for k, f in self.failures.items() if k[2] == name and not _is_route(k)), None
+        )
+
+    def route_failure(self, name: str) -> Failure | None:
+        """Return why a route, or the Service `name` of the whole, could not be applied."""
+        return next((f for k, f in self.failures.items() if k[2] == name or _is_route(k)), None)
 
     def service_address(self, name: str) -> Mapping[str, Any]:
         """Return the spec of a Service, empty where there is none."""
@@ -57,10 +63,13 @@ class ClusterObserved:
         return any(route["metadata"]["name"] == name for route in self._routes())
 
     def _routes(self) -> Iterator[JsonObject]:
-        kinds = {(r.api_version, r.kind) for r in ROUTES}
-        for obj in self.children.values():
-            if child_key(obj)[:2] in kinds:
+        for key, obj in self.children.items():
+            if _is_route(key):
                 yield obj
+
+
+def _is_route(key: ChildKey) -> bool:
+    return any(key[:2] == (kind.api_version, kind.kind) for kind in ROUTES)
 
 
 def _targets(route: Mapping[str, Any]) -> Iterator[str]:
