@@ -10,13 +10,21 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import httpx
 
 from sampan.client.grpc import InferenceGRPCClient
 from sampan.protocol.tensors import InferInput, InferRequest
+
+from .plain_http2 import PlainHttp2
+
+Post: TypeAlias = Callable[[str, bytes], Awaitable[tuple[int, bytes]]]
+"""Posts a body to a path; status and body of the answer."""
+Ask: TypeAlias = Callable[[int], Awaitable[str]]
+"""Asks for a number; the number that was answered, or what came instead."""
 
 MODEL = '''
 """Answers with the number that it is asked, after a while, and notes it: a line a prediction."""
@@ -137,37 +145,40 @@ class Clients:
     _next: int = 0
 
     @property
-    def base(self) -> str:
-        return f"http://127.0.0.1:{self.port}/serving/default/{self.service}"
+    def path(self) -> str:
+        return f"/serving/default/{self.service}"
 
     def numbers(self) -> Counter[int]:
         return Counter(number for found in self.answered.values() for number in found)
 
     async def run(self, each: int) -> None:
         """Ask until it is over."""
-        one, two = (httpx.AsyncClient(http1=h, http2=not h, timeout=60) for h in (True, False))
         authority = ("grpc.default_authority", f"{self.service}.default.localhost")
         address = f"127.0.0.1:{self.port}"
         # Each client its own connection: the default would share one among all of a process.
         options = [authority, ("grpc.use_local_subchannel_pool", 1)]
-        async with one, two, InferenceGRPCClient(address, channel_args=options, retries=0) as rpc:
-            kinds: dict[str, Callable[[int], Awaitable[str]]] = {
-                "HTTP/1.1": lambda number: self._rest(one, number),
-                "HTTP/2": lambda number: self._rest(two, number),
-                "gRPC": lambda number: self._grpc(rpc, number),
-                "SSE": lambda number: self._events(one, number),
-                "SSE over HTTP/2": lambda number: self._events(two, number),
-            }
+        one = httpx.AsyncClient(timeout=60)
+        twos = [PlainHttp2(self.port) for _ in range(2 * each)]
+        async with one, InferenceGRPCClient(address, channel_args=options, retries=0) as rpc:
+            ones = [lambda path, body: self._by_httpx(one, path, body)] * each
+            posts = {"HTTP/1.1": ones, "HTTP/2": [two.post for two in twos]}
+            asks: list[tuple[str, Ask]] = [("gRPC", partial(self._grpc, rpc))] * each
+            for wire, found in posts.items():
+                asks += [(wire, partial(self._rest, post)) for post in found[:each]]
+                asks += [
+                    (f"SSE over {wire}", partial(self._events, post)) for post in found[-each:]
+                ]
+            self.answered = {kind: [] for kind, _ in asks}
             async with asyncio.TaskGroup() as group:
-                for kind, ask in kinds.items():
-                    self.answered[kind] = []
-                    for _ in range(each):
-                        group.create_task(self._client(kind, ask))
+                for kind, ask in asks:
+                    group.create_task(self._client(kind, ask))
+        for two in twos:
+            two.close()
 
     def end(self) -> None:
         self._over.set()
 
-    async def _client(self, kind: str, ask: Callable[[int], Awaitable[str]]) -> None:
+    async def _client(self, kind: str, ask: Ask) -> None:
         while not self._over.is_set():
             self._next += 1
             number, began = self._next, time.monotonic()
@@ -181,23 +192,25 @@ class Clients:
                 self.lost.append(Lost(began, time.monotonic(), kind, number, found[:300]))
             await asyncio.sleep(0.01)
 
-    async def _rest(self, client: httpx.AsyncClient, number: int) -> str:
-        answer = await client.post(
-            f"{self.base}/v1/models/noting:predict", json={"instances": [number]}
-        )
-        if answer.status_code != 200:
-            return f"{answer.status_code}: {answer.text}"
-        return str(answer.json()["predictions"][0])
+    async def _by_httpx(
+        self, client: httpx.AsyncClient, path: str, body: bytes
+    ) -> tuple[int, bytes]:
+        headers = {"content-type": "application/json"}
+        url = f"http://127.0.0.1:{self.port}{path}"
+        answer = await client.post(url, content=body, headers=headers)
+        return answer.status_code, answer.content
 
-    async def _events(self, client: httpx.AsyncClient, number: int) -> str:
-        url = f"{self.base}/v2/models/noting/generate_stream"
-        text = ""
-        async with client.stream("POST", url, json={"parts": number}) as answer:
-            async for piece in answer.aiter_text():
-                text += piece
-        if answer.status_code != 200:
-            return f"{answer.status_code}: {text}"
-        events = [json.loads(e[6:]) for e in text.split("\n\n") if e.startswith("data: ")]
+    async def _rest(self, post: Post, number: int) -> str:
+        path = f"{self.path}/v1/models/noting:predict"
+        status, text = await post(path, json.dumps({"instances": [number]}).encode())
+        return str(json.loads(text)["predictions"][0]) if status == 200 else f"{status}: {text!r}"
+
+    async def _events(self, post: Post, number: int) -> str:
+        path = f"{self.path}/v2/models/noting/generate_stream"
+        status, text = await post(path, json.dumps({"parts": number}).encode())
+        if status != 200:
+            return f"{status}: {text!r}"
+        events = [json.loads(e[6:]) for e in text.decode().split("\n\n") if e.startswith("data: ")]
         parts = [str(part) for event in events for part in event.values() if "/" in str(part)]
         return str(number) if parts == [f"{number}/{part}" for part in range(3)] else repr(text)
 
