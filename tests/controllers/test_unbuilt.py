@@ -38,6 +38,20 @@ MODEL = obj(
 )
 
 
+LLM = obj(
+    "LLMInferenceService",
+    {"model": {"uri": "hf://llama", "name": "llama"}, "router": {"route": {}}, "worker": {}},
+)
+LLM["apiVersion"] = "serving.kserve.io/v1alpha2"
+CONFIG = obj("LLMInferenceServiceConfig", {"model": {"uri": "hf://llama"}})
+CONFIG["apiVersion"] = "serving.kserve.io/v1alpha2"
+TOLD = {
+    MODELS: MODEL,
+    "llminferenceservices.serving.kserve.io": LLM,
+    "llminferenceserviceconfigs.serving.kserve.io": CONFIG,
+}
+
+
 def test_each_kind_of_ours_is_acted_on_or_says_that_it_is_not() -> None:
     ours = {resource.kind for resource in REGISTRY if resource.group == GROUP}
     assert ours - BUILT == set(MESSAGES)
@@ -57,7 +71,11 @@ def test_each_kind_whose_clients_wait_for_ready_gets_the_condition() -> None:
             ['fetches nothing for "x://"', "built-in fetcher"],
         ),
         (obj("LocalModelCache", {"sourceModelUri": "hf://a"}), ['"hf://a" is not here', "kept"]),
+        (obj("LocalModelNamespaceCache", {"sourceModelUri": "hf://b"}), ['"hf://b" is not here']),
+        (obj("LocalModelNodeGroup", {}), ["no effect", "kept on this machine"]),
         (obj("LocalModelNode", {"localModels": []}), ["no effect", "kept on this machine"]),
+        (LLM, ['"llama" of "hf://llama"', "nor do its router", "as an InferenceService"]),
+        (CONFIG, ["no LLMInferenceService is made from it", "into an InferenceService"]),
     ],
     ids=lambda value: value["kind"] if isinstance(value, dict) else "",
 )
@@ -77,7 +95,11 @@ def test_nothing_is_said_of_what_is_disabled_or_of_other_kinds() -> None:
     assert make_unbuilt_warnings(obj("InferenceService", {})) == []
 
 
-@pytest.mark.parametrize(("resource", "given"), [(MODELS, MODEL)])
+def test_the_status_of_each_kind_with_the_condition_is_looked_at() -> None:
+    assert set(TOLD) == set(CONDITIONS)
+
+
+@pytest.mark.parametrize(("resource", "given"), TOLD.items(), ids=TOLD)
 async def test_the_status_says_that_it_will_not_become_ready_and_is_written_once(
     resource: str, given: Json
 ) -> None:
