@@ -20,7 +20,8 @@ from sampan.cli.apply import apply_all
 from sampan.cli.client import ApiClient, ApiProblem, JsonObject
 from sampan.cli.delete import wait_until_gone
 from sampan.cli.files import Loaded, load_objects
-from sampan.cli.output import USER, CliError, colourful, note, paint, say
+from sampan.cli.model_file import is_model, load_model, render_yaml
+from sampan.cli.output import USAGE, USER, CliError, colourful, note, paint, say
 from sampan.cli.predict import send
 from sampan.cli.prediction import read_body
 from sampan.cli.targets import GRAPH, find_resource, object_path
@@ -30,7 +31,9 @@ REPORT_SECONDS = 0.05
 
 
 def run(
-    file: Annotated[str, typer.Argument(help="A YAML file or folder, or - for standard input")],
+    file: Annotated[
+        str, typer.Argument(help="A YAML file or folder, - for standard input, or a model")
+    ],
     input_file: Annotated[
         str, typer.Option("--input", "-i", help="Request to send once Ready")
     ] = "",
@@ -38,10 +41,24 @@ def run(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the gateway")] = 8080,
     namespace: Annotated[str, typer.Option("--namespace", "-n")] = "",
     wait: Annotated[float, typer.Option(help="Seconds to wait until Ready")] = 600.0,
+    output: Annotated[
+        str, typer.Option("--output", "-o", help="yaml: print the objects, and serve nothing")
+    ] = "",
+    name: Annotated[str, typer.Option(help="Of a model: the name of its service")] = "",
 ) -> None:
-    """Serve the objects of a file in the foreground until Ctrl-C."""
+    """Serve the objects of a file, or a model by its content, in the foreground until Ctrl-C."""
+    if output not in {"", "yaml"}:
+        raise CliError(f'output "{output}" is not known; use yaml', USAGE)
     body = read_body(input_file) if input_file else None
-    loaded = load_objects([file])
+    model = is_model(file)
+    if name and not model:
+        raise CliError(
+            f'--name is for a model, and "{file}" holds objects with names; leave it out'
+        )
+    loaded = load_model(file, name) if model else load_objects([file])
+    if output:
+        say(render_yaml([one.obj for one in loaded]).rstrip("\n"))
+        return
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C
     with platform(port) as found, applied(*found, loaded, namespace) as services:
         client = found[0]
