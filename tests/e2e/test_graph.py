@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 
+from sampan.client.grpc import InferenceGRPCClient
+from sampan.protocol.tensors import InferInput, InferRequest
+
 IRIS = {"instances": [[6.8, 2.8, 4.8, 1.4], [6.0, 3.4, 4.5, 1.6]]}
 ANSWER = {"predictions": [1, 1]}
 
@@ -182,3 +185,26 @@ def test_a_fused_graph_answers_as_its_services_do_from_one_process(served: Any) 
     assert status == 200
     assert told["a"] == served.predict("sklearn-iris", wrong)[1]
     served.cli("delete", "ig", "fused")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fuse", ["false", "true"], ids=["apart", "fused"])
+async def test_a_graph_of_v2_services_is_asked_by_grpc_at_the_gateway(
+    served: Any, iris: Path, isvc: Callable[..., str], fuse: str
+) -> None:
+    served.apply(isvc("spoken-iris", iris, "      protocolVersion: v2\n"))
+    name = f"spoken-{fuse}"
+    served.apply(
+        graph(name, "Sequence", "serviceName: spoken-iris").replace(
+            f"  name: {name}",
+            f'  name: {name}\n  annotations: {{serving.sampan.dev/fuse: "{fuse}"}}',
+        )
+    )
+    wait_ready(served, name)
+    rows = InferInput("x", [2, 4], "FP64", [value for row in IRIS["instances"] for value in row])
+    authority = ("grpc.default_authority", f"{name}.default.localhost")
+    address = f"127.0.0.1:{served.port}"
+    async with InferenceGRPCClient(address, channel_args=[authority]) as client:
+        answer = await client.infer(InferRequest("spoken-iris", [rows]), timeout=60)
+    assert answer.outputs[0].as_numpy().ravel().tolist() == ANSWER["predictions"]
+    served.cli("delete", "ig", name)

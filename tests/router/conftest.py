@@ -15,6 +15,7 @@ from sampan.router.graph import make_graph
 from sampan.router.headers import parse_patterns
 from sampan.server.graph_calls import Caller
 from sampan.server.graph_front import GraphFront
+from sampan.server.graph_grpc import GraphGrpc
 from sampan.wire.limits import Limits
 from sampan.wire.listener import Listener
 from sampan.wire.message import Reply, Request, Response
@@ -66,7 +67,8 @@ class Town:
             parse_patterns(headers)[0],
             lambda: draw,
         )
-        listener = Listener(front.submit, Limits(body_bytes=32 * 1024 * 1024))
+        most = 32 * 1024 * 1024
+        listener = Listener(front.submit, Limits(body_bytes=most), GraphGrpc(front, most))
         await listener.listen("127.0.0.1", 0)
         self.upstreams.append(upstreams)
         self.listeners.append(listener)

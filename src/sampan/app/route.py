@@ -20,6 +20,7 @@ from sampan.app.serve_socket import Address, bind
 from sampan.router.graph import Graph, InvalidGraph
 from sampan.server.graph_calls import Caller
 from sampan.server.graph_front import GraphFront
+from sampan.server.graph_grpc import GraphGrpc
 from sampan.server.load_failure import LoadFailure
 from sampan.wire.limits import Limits
 from sampan.wire.listener import Listener
@@ -87,7 +88,8 @@ async def _serve(options: Options, sock: socket.socket) -> int:
     if models is not None:
         caller.metrics.beside = models.render_metrics
     front = GraphFront(options.graph, caller, options.patterns, lambda: draw(100))
-    listener = Listener(front.submit, _make_limits(options.graph, options.max_body_bytes))
+    limits = _make_limits(options.graph, options.max_body_bytes)
+    listener = Listener(front.submit, limits, GraphGrpc(front, options.max_body_bytes))
     await listener.listen_on(sock)
     logger.info("listening on http://%s:%s", *listener.address)
     gc.collect()

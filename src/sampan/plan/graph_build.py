@@ -197,7 +197,7 @@ def _make_fused_container(fused: Fused) -> JsonObject:
             *(f"--model={source.path.rpartition('/')[2]}={source.path}" for source in fused.models),
             f"--runtime={fused.engine.runtime}", "--shutdown-delay=0", "--port=8080", *trust,
         ],
-        "ports": [{"containerPort": 8080}],
+        "ports": [{"containerPort": 8080, "name": "h2c"}],  # HTTP/1.1 and gRPC
         "readinessProbe": {"httpGet": {"path": "/readyz", "port": 8080}},
     }  # fmt: skip
 

@@ -13,12 +13,19 @@ from sampan.runtimes.vllm import render_vllm_images
 ROUTER: dict[str, Any] = {
     "image": "kserve/router",
     "argv": ["{python}", "-m", "sampan.app.route", "--shutdown-delay=0"],
-    "requirements": ["orjson>=3.10", "httptools>=0.6.4", "uvloop>=0.21", "hpack>=4.0"],
+    "requirements": [
+        "orjson>=3.10",
+        "httptools>=0.6.4",
+        "uvloop>=0.21",
+        "hpack>=4.0",
+        "numpy>=1.26",  # tensors of who asks by gRPC; not loaded before
+    ],
     "preload": ["orjson", "httptools", "uvloop", "hpack", "sampan.app.route"],
     "entry": "sampan.app.route:fork_main",
     "entryArguments": ["--shutdown-delay=0"],
     "healthPath": "/readyz",
     "portFlags": ["--port"],
+    "http2": True,
 }
 """The router of an InferenceGraph, which serves no model. The gateway lets go of a replica before
 it stops, so none has to wait for that."""

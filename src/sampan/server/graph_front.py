@@ -13,9 +13,9 @@ from functools import partial
 from sampan.router.answers import error_body, select_content_type
 from sampan.router.execute import execute
 from sampan.router.graph import Graph
-from sampan.router.headers import Pattern, make_selection
+from sampan.router.headers import Header, Pattern, make_selection
 from sampan.router.steps import RouterError, Walk
-from sampan.router.walk import Hands, Result, Run
+from sampan.router.walk import Cancel, Done, Hands, Result, Run
 from sampan.server.graph_calls import Caller, make_later
 from sampan.server.metrics import CONTENT_TYPE
 from sampan.wire.message import Reply, Request, Response
@@ -48,12 +48,29 @@ class GraphFront:
             if own is not None:
                 reply(own)
                 return
-        hands = Hands(self._caller.make_ask(self._select(request.headers)), self._later)
-        run = Run(execute(self._walk, request.body), hands, partial(self._answer, reply))
-        run.start()
+        run = self._start(self._walk, request.headers, request.body, partial(self._answer, reply))
         watch = getattr(reply, "when_gone", None)
         if watch is not None and not run.over:
             watch(run.cancel)
+
+    def take(self, headers: Sequence[Header], body: bytes, done: Done) -> Cancel:
+        """Send a body through the graph; `done` is told the whole answer, unless it is called off
+        by what is returned.
+        """
+
+        def settle(result: Result) -> None:
+            self._metrics.count(result.status)
+            if isinstance(result, RouterError):
+                logger.warning("%s", result.cause)
+            done(result)
+
+        return self._start(self._walk.middle, headers, body, settle).cancel
+
+    def _start(self, walk: Walk, headers: Sequence[Header], body: bytes, done: Done) -> Run:
+        hands = Hands(self._caller.make_ask(self._select(headers)), self._later)
+        run = Run(execute(walk, body), hands, done)
+        run.start()
+        return run
 
     def _answer_own(self, request: Request) -> Response | None:
         """Return the answer to what is asked of the router itself."""

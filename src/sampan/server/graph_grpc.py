@@ -1,0 +1,165 @@
+"""gRPC at the front of a graph: a ModelInferRequest goes through it as V2 JSON, and back.
+
+KServe's router speaks HTTP only. Nodes look into requests and answers as they do over HTTP, and
+steps are asked over REST; what the graph answers in V2's form becomes a ModelInferResponse. What an
+Ensemble merges becomes one response, whose outputs are named `step.output`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from types import MappingProxyType
+from typing import Any
+
+import orjson
+
+from sampan.machinery.registry import JsonObject
+from sampan.protocol import json_out
+from sampan.protocol.errors import InferenceError
+from sampan.protocol.grpc import framing, messages
+from sampan.protocol.grpc.infer import Received
+from sampan.protocol.grpc.status import RpcError, Status, from_http, parse_timeout
+from sampan.protocol.v2_client import make_response, request_dict
+from sampan.router.answers import error_body
+from sampan.router.steps import Outcome, RouterError
+from sampan.router.walk import Result
+from sampan.server.exchange import Exchange
+from sampan.server.graph_front import GraphFront
+from sampan.server.grpc_answers import answer, answer_inference, fail
+from sampan.server.grpc_call import Call
+from sampan.wire.calls import Cancel, Channel, Handler
+from sampan.wire.message import Reply, Request, Response
+
+_SERVICE = b"/inference.GRPCInferenceService/"
+_TEXTS = ("error", "detail", "cause")
+
+
+class _Call(Call):
+    """A call that calls its steps off when it is over: answered, late, or left by its client."""
+
+    __slots__ = ("stop",)
+
+    def __init__(self, exchange: Exchange) -> None:
+        super().__init__(exchange)
+        self.stop: Cancel | None = None
+
+    def settle(self, outcome: Any) -> None:
+        """Answer, and let nobody work for it any more."""
+        super().settle(outcome)
+        stop, self.stop = self.stop, None
+        if stop is not None:
+            stop()
+
+
+class GraphGrpc:
+    """The `Calls` of a graph's wire. `most` bytes of a message are taken, and sent."""
+
+    streaming: frozenset[bytes] = frozenset()
+
+    def __init__(self, front: GraphFront, most: int) -> None:
+        self._front = front
+        self._most = most
+        self._small: Mapping[bytes, Callable[[], Response]] = MappingProxyType(
+            {
+                _SERVICE + b"ServerLive": lambda: _encoded("ServerLiveResponse", {"live": True}),
+                _SERVICE + b"ServerReady": partial(self._ready, "ServerReadyResponse"),
+                _SERVICE + b"ModelReady": partial(self._ready, "ModelReadyResponse"),
+                b"/grpc.health.v1.Health/Check": self._health,
+            }
+        )
+
+    def submit(self, request: Request, reply: Reply) -> Cancel | None:
+        """Answer a call of one message; what is returned tells that nobody waits."""
+        small = self._small.get(request.target)
+        if small is not None:
+            reply(small())
+            return None
+        call = _Call(Exchange(request, reply, None))
+        try:
+            call.stop = self._begin(request, call)
+        except Exception as error:  # noqa: BLE001  # becomes the answer
+            call.settle(error)
+        return None if call.over else call.cancel
+
+    def open(self, request: Request, channel: Channel) -> Handler | None:
+        """Return None: no method of a graph streams."""
+        del request, channel
+        return None
+
+    def refuse(self, status: int, text: str) -> Response:
+        """Return the answer to a call that the wire refuses for an HTTP status."""
+        return fail(RpcError(from_http(status), text))
+
+    def _begin(self, request: Request, call: Call) -> Cancel:
+        if request.target != _SERVICE + b"ModelInfer":
+            raise RpcError(Status.UNIMPLEMENTED, "a graph answers ModelInfer; ask its steps")
+        headers = request.texts()
+        encoding = headers.get("grpc-encoding", "").encode("latin-1")
+        received = Received(framing.unpack_one(request.body, encoding, self._most))
+        if "grpc-timeout" in headers:
+            call.expire_in(parse_timeout(headers["grpc-timeout"]))
+        body = json_out.dumps(request_dict(received.fill()))
+        told = [(name, value) for name, value in request.headers if name != b"content-type"]
+        settle = partial(_settle, call, raw=received.is_raw, most=self._most)
+        return self._front.take(told, body, settle)
+
+    def _ready(self, form: str) -> Response:
+        return _encoded(form, {"ready": not self._front.stopping})
+
+    def _health(self) -> Response:
+        status = 2 if self._front.stopping else 1
+        return answer(messages.encode("grpc.health.v1.HealthCheckResponse", {"status": status}))
+
+
+def _settle(call: Call, result: Result, *, raw: bool, most: int) -> None:
+    try:
+        call.settle(answer_inference(_as_response(result), {}, raw=raw, most=most))
+    except Exception as error:  # noqa: BLE001  # becomes the answer
+        call.settle(error)
+
+
+def _as_response(result: Result) -> Any:
+    """Return a graph's answer as tensors; RpcError for one that is none."""
+    if isinstance(result, RouterError):
+        raise RpcError(from_http(result.status), _text(orjson.loads(error_body(result))))
+    value = _loads(result)
+    if not result.is_success:
+        raise RpcError(from_http(result.status), _text(value) or f"HTTP {result.status}")
+    try:
+        return make_response(_merged(value))
+    except InferenceError as error:
+        text = f"{error}; over gRPC the steps of a graph answer in V2"
+        raise RpcError(Status.INTERNAL, text) from None
+
+
+def _loads(outcome: Outcome) -> Any:
+    try:
+        return orjson.loads(outcome.body)
+    except ValueError:
+        return None
+
+
+def _merged(value: Any) -> Any:
+    """Return the answers of an Ensemble as one, any other as it is."""
+    if not isinstance(value, dict) or isinstance(value.get("outputs"), list) or not value:
+        return value
+    outputs = []
+    for step, inner in value.items():
+        told = _merged(inner)
+        if not isinstance(told, dict) or not isinstance(told.get("outputs"), list):
+            return value
+        outputs += [{**one, "name": f"{step}.{one.get('name')}"} for one in told["outputs"]]
+    return {"outputs": outputs}
+
+
+def _text(told: Any) -> str:
+    """Return what an error's body says: a router's cause, a model's words."""
+    if not isinstance(told, dict):
+        return ""
+    found = [told[key] for key in reversed(_TEXTS) if told.get(key)]
+    return found[0] if found and isinstance(found[0], str) else orjson.dumps(told).decode()
+
+
+def _encoded(form: str, value: JsonObject) -> Response:
+    return answer(messages.encode(f"inference.{form}", value))
