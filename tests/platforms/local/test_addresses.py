@@ -206,7 +206,17 @@ def test_the_record_of_routes_keeps_the_components(tmp_path):
         record.write(now)
         assert read_routes(layout) == now, "what changed is written, and what went is gone"
     record.write(kept)
+    with layout.routes.open("ab") as file:
+        file.write(b'{"namespace": "default", "na')
+    assert read_routes(layout) == kept, "a change that was cut short did not happen"
+    for port in range(300):
+        kept = {SERVICE: (route, (Cluster("c", (Endpoint("127.0.0.1", port),)),))}
+        record.write(kept)
+    assert read_routes(layout) == kept
+    assert len(layout.routes.read_bytes().splitlines()) <= 110, "what is past is dropped"
     assert select_served_ports(kept) == {18_000}
+    layout.routes.write_bytes(b"[%b]" % layout.routes.read_bytes().splitlines()[-1])
+    assert read_routes(layout) == kept, "as an earlier version wrote it"
 
 
 PROXIES = {

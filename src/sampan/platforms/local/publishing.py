@@ -250,8 +250,9 @@ class Publisher:
             return
         now = self._clock.now()
         again = max(VERIFY_AGAIN_SECONDS, VERIFY_EACH_SECONDS * len(self._entries))
-        news, self._seen = health is not self._seen, health
+        changed, self._seen = select_changed(self._seen or {}, health), health
         for service, entry in self._entries.items():
+            news = changed and not changed.isdisjoint(c.name for c in entry.clusters)
             if news or now - entry.changed_at < _YOUNG_SECONDS:
                 self._take_health(service, entry, health)
             passing = entry.link.state is LinkState.DONE
@@ -342,6 +343,14 @@ def passes(verdict: Verdict, path: str) -> bool:
     if path:
         return verdict.passed
     return bool(verdict.status) and verdict.status not in _BACKEND_MISSING
+
+
+def select_changed(before: Health, now: Health) -> frozenset[str]:
+    """Return the clusters of which the gateway says something else than before. Pure."""
+    if before is now:
+        return frozenset()
+    told = (name for name, seen in now.items() if before.get(name) != seen)
+    return frozenset((*told, *(before.keys() - now.keys())))
 
 
 def select_healthy(clusters: Collection[Cluster], health: Health) -> frozenset[Endpoint]:

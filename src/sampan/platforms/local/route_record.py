@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import orjson
@@ -23,36 +25,68 @@ from sampan.platforms.local.private_file import write_private_file
 
 Published: TypeAlias = tuple[TableRoute | None, tuple[Cluster, ...]]
 
+_SPARE_LINES = 100
+"""Lines of the past that a short record may have: a few services may change often."""
+
 
 class RouteRecord:
-    """The record of a publisher: what is still the same value as when it was last written is joined
-    as it was encoded then, so that one service's change costs little among a thousand.
+    """The record of a publisher: a line a service, the last of which counts.
+
+    What changed is appended, so that one service's change costs the same beside a thousand others;
+    the file is written anew, in one rename, once most of its lines are of the past.
     """
 
     def __init__(self, layout: Layout) -> None:
-        self._layout = layout
-        self._encoded: dict[ServiceKey, tuple[Published, bytes]] = {}
+        self._path = layout.routes
+        self._known: dict[ServiceKey, Published] | None = None
+        self._lines = 0
 
     def write(self, routes: Mapping[ServiceKey, Published]) -> None:
-        """Record what is published for each service, in one rename."""
-        self._encoded = {s: self._encode(s, published) for s, published in routes.items()}
-        told = b",".join(text for _, text in self._encoded.values())
-        write_private_file(self._layout.routes, b"[%b]" % told)
+        """Record what is published for each service."""
+        known, self._known = self._known, None  # unknown again if the disk fails half-way
+        if known is None or self._lines > 2 * len(routes) + _SPARE_LINES:
+            lines = [_encode(service, published) for service, published in routes.items()]
+            write_private_file(self._path, b"".join(lines))
+            self._lines = 0
+        else:
+            lines = [_encode(s, p) for s, p in routes.items() if not _is_same(p, known.get(s))]
+            lines += [_encode(service, None) for service in known.keys() - routes.keys()]
+            if lines:
+                _append(self._path, b"".join(lines))
+        self._lines += len(lines)
+        self._known = dict(routes)
 
-    def _encode(self, service: ServiceKey, published: Published) -> tuple[Published, bytes]:
-        known = self._encoded.get(service)
-        route, clusters = published
-        if known and known[0][0] is route and known[0][1] is clusters:
-            return known
-        name = {"namespace": service.namespace, "name": service.name}
-        return published, orjson.dumps({**name, "route": route, "clusters": clusters})
+
+def _is_same(published: Published, known: Published | None) -> bool:
+    """Tell whether it is the very value that was written; to compare costs what writing does."""
+    return known is not None and known[0] is published[0] and known[1] is published[1]
+
+
+def _encode(service: ServiceKey, published: Published | None) -> bytes:
+    told: dict[str, Any] = {"namespace": service.namespace, "name": service.name}
+    if published is not None:
+        told |= {"route": published[0], "clusters": published[1]}
+    return orjson.dumps(told, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _append(path: Path, text: bytes) -> None:
+    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    with os.fdopen(handle, "wb") as out:
+        out.write(text)
 
 
 def read_routes(layout: Layout) -> dict[ServiceKey, Published]:
-    """Return what was recorded; nothing where there is no record that can be read."""
+    """Return what was recorded; nothing where there is no record, or one that cannot be read.
+
+    A last line that was cut short is of a change that nobody was told of. Earlier versions wrote
+    one array of all services.
+    """
     try:
-        told = orjson.loads(layout.routes.read_bytes())
-        return {ServiceKey(t["namespace"], t["name"]): _decode(t) for t in told}
+        text = layout.routes.read_bytes()
+        lines = text.split(b"\n")[:-1]
+        all_told = orjson.loads(text) if text.startswith(b"[") else map(orjson.loads, lines)
+        told = {ServiceKey(t["namespace"], t["name"]): t for t in all_told}
+        return {service: _decode(t) for service, t in told.items() if "clusters" in t}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
 
