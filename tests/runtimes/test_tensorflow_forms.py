@@ -71,24 +71,31 @@ def test_a_timeout_that_is_no_number_is_told():
         translate(["--rest_api_timeout_in_ms=soon"])
 
 
+def listed(*configs: str) -> str:
+    return f"model_config_list {{ {' '.join(f'config {{ {one} }}' for one in configs)} }}"
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('model_config_list { config { name: "a" } }', "a model without base_path"),
-        ('model_config_list { config { base_path: "a" } }', "a model without name"),
-        ('model_config_list { config { name: "a" base_path: "/etc" } }', "lies outside of"),
-        ('model_config_list { config { name: "a" base_path: "x/../../y" } }', "lies outside of"),
-        ('model_config_list { config { nam: "a" } }', 'did you mean "name"?'),
+        (listed('name: "a"'), "a model without base_path"),
+        (listed('base_path: "a"'), "a model without name"),
+        (listed('name: "a" base_path: "/etc"'), "lies outside of"),
+        (listed('name: "a" base_path: "x/../../y"'), "lies outside of"),
+        (listed('nam: "a"'), 'did you mean "name"?'),
         ("model_config_list {", "the text ends where"),
         ("custom_model_config { }", "custom_model_config is not served"),
-        ('model_config_list { config { name: "a" base_path: "a" model_platform: "jax" } }',
-         'model_platform "jax"'),
-        ('model_config_list { config { name: "a" base_path: "a" } config { name: "a" '
-         + 'base_path: "b" } }', 'two models are named "a"'),
-        ('model_config_list { config { name: "a" base_path: "a" model_version_policy { '
-         + "specific { } } } }", "a specific version policy without versions"),
+        (listed('name: "a" base_path: "a" model_platform: "jax"'), 'model_platform "jax"'),
+        (
+            listed('name: "a" base_path: "a"', 'name: "a" base_path: "b"'),
+            'two models are named "a"',
+        ),
+        (
+            listed('name: "a" base_path: "a" model_version_policy { specific { } }'),
+            "a specific version policy without versions",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_configuration_names_its_fault(text, said, tmp_path):
     file = tmp_path / "models.config"
     file.write_text(text)
