@@ -7,17 +7,15 @@ sent twice: a call fails where its connection does, and whoever made it decides 
 from __future__ import annotations
 
 import asyncio
-import socket
-import ssl
 from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import TypeAlias
 
-from sampan.machinery.addresses import parse_ip
-from sampan.machinery.web_address import Origin, is_loopback_name, refuse_ip
+from sampan.machinery.web_address import Origin
 from sampan.wire.upstream_answer import Answer, CallDone, CallFailed, UpstreamLimits
 from sampan.wire.upstream_connection import UpstreamConnection
+from sampan.wire.upstream_opening import Opener
 
 Cancel: TypeAlias = Callable[[], None]
 
@@ -106,7 +104,6 @@ class Pool:
         self, origin: Origin, loop: asyncio.AbstractEventLoop, limits: UpstreamLimits
     ) -> None:
         self.limits = limits
-        self._origin = origin
         self._loop = loop
         self.name = str(origin)
         self._idle: list[UpstreamConnection] = []
@@ -114,7 +111,7 @@ class Pool:
         self._waiting: deque[PendingCall] = deque()
         self._connecting: set[asyncio.Task[None]] = set()
         self._sweeper: asyncio.TimerHandle | None = None
-        self._tls: ssl.SSLContext | None = None
+        self._opener = Opener(origin, loop, limits)
 
     def call(
         self,
@@ -196,22 +193,11 @@ class Pool:
             self._sweeper = self._loop.call_later(self.limits.idle_seconds / 2, self._sweep)
 
     async def _connect(self) -> None:
+        make = partial(UpstreamConnection, self, self.name)
         try:
-            async with asyncio.timeout(self.limits.connect_seconds):
-                connection = await self._open_one()
+            connection = await self._opener.open(make)
         except CallFailed as failure:
             self._give_up(failure)
-        except TimeoutError:
-            text = (
-                f'"{self.name}" took no connection within {self.limits.connect_seconds:g} seconds'
-            )
-            self._give_up(CallFailed("ConnectTimeout", text))
-        except ssl.SSLError as error:
-            self._give_up(CallFailed("TlsFailed", _describe_tls(self.name, error)))
-        except OSError as error:
-            why = error.strerror or str(error)
-            text = f'"{self.name}" takes no connection ({why}); see that its service is ready'
-            self._give_up(CallFailed("ConnectionRefused", text))
         else:
             self.freed(connection)
 
@@ -223,65 +209,3 @@ class Pool:
             if not call.over:
                 call.tell(failure)
                 return
-
-    async def _open_one(self) -> UpstreamConnection:
-        """Connect to the first address that takes it; raise CallFailed or the last OSError."""
-        failure: OSError = OSError("no address is known")
-        make = partial(UpstreamConnection, self, self.name)
-        host, tls = self._origin.host, self._origin.scheme == "https"
-        if tls and self._tls is None:
-            self._tls = ssl.create_default_context()
-        for address in await self._resolve():
-            try:
-                _, connection = await self._loop.create_connection(
-                    make,
-                    address,
-                    self._origin.port,
-                    ssl=self._tls,
-                    server_hostname=host if tls else None,
-                )
-            except ssl.SSLError:
-                raise  # somebody is there: another address would say no more
-            except OSError as error:
-                failure = error
-            else:
-                return connection
-        raise failure
-
-    async def _resolve(self) -> list[str]:
-        """Return the addresses of the origin that may be called; raise CallFailed for none.
-
-        They are looked at after resolving: a name may lead to any address, and change its mind.
-        """
-        host = self._origin.host
-        found = [host]
-        if is_loopback_name(host):
-            found = ["127.0.0.1", "::1"]
-        elif not _is_address(host):
-            infos = await self._loop.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-            found = list(dict.fromkeys(str(info[4][0]) for info in infos))
-        refusals = {address: refuse_ip(address) for address in found}
-        good = [address for address, refusal in refusals.items() if not refusal]
-        if not good:
-            why = next(iter(refusals.values()), "it has no address")
-            raise CallFailed("AddressRefused", f'"{self.name}" is not called: {why}')
-        return good
-
-
-def _describe_tls(name: str, error: ssl.SSLError) -> str:
-    """Return why a server is not spoken with by https."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return (
-            f'"{name}" is not trusted ({error.verify_message}); name the file of who signed its '
-            "certificate in SSL_CERT_FILE"
-        )
-    why = error.reason or str(error)
-    return f'"{name}" does not speak TLS as it should ({why}); see whether http is meant'
-
-
-def _is_address(host: str) -> bool:
-    try:
-        parse_ip(host)
-    except ValueError:
-        return False
-    return True
