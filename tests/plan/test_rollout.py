@@ -146,6 +146,17 @@ class TestACanary:
         stage.settle()
         assert stage.shares() == {"iris-predictor": 100}
 
+    def test_goes_on_where_it_was_after_a_stop(self, put, mode):
+        put("v1", mode=mode)
+        put("v2", mode=mode, canaryTrafficPercent=20)
+        stopped = {"serving.kserve.io/stop": "true"}
+        stage = put("v2", mode=mode, canaryTrafficPercent=20, annotations=stopped)
+        assert stage.replicas == {}
+        assert "components" not in stage.status
+        put("v2", mode=mode, canaryTrafficPercent=20)
+        assert stage.shares() == {"iris-predictor": 80, "iris-predictor-00002": 20}
+        assert stage.revisions()["latestRolledoutRevision"] == "iris-predictor-00001"
+
     def test_of_the_very_first_revision_is_told_to_have_no_effect(self, put, mode):
         stage = put("v1", mode=mode, canaryTrafficPercent=10)
         assert stage.shares() == {"iris-predictor": 100}

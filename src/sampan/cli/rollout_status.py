@@ -85,7 +85,7 @@ def _share(told: Mapping[str, Any], created: str, wanted: int | None) -> Progres
     """What is told while the newest revision has less than it is to have."""
     target = 100 if wanted is None or told.get("latestRolledoutRevision") == created else wanted
     targets = told.get("traffic") or ()
-    share = next((int(t.get("percent") or 0) for t in targets if t.get("latestRevision")), 0)
+    share = sum(int(t.get("percent") or 0) for t in targets if t["revisionName"] == created)
     return None if share >= target else Progress(f"{created} has {share} of {target} percent")
 
 

@@ -45,8 +45,16 @@ class Known:
 
     def named(self, field: str) -> Revision | None:
         """Return the revision that a field of the status names."""
-        name = str(self.status.get(field) or "")
+        name = self.told(field)
         return next((r for r in self.revisions if r.name == name), None)
+
+    def told(self, field: str) -> str:
+        """Return what a field of the status says, or said before the service was stopped."""
+        before = {
+            "latestRolledoutRevision": self.notes.rolled_out,
+            "previousRolledoutRevision": self.notes.previous,
+        }
+        return str(self.status.get(field) or before.get(field, ""))
 
 
 def derive_rollout(known: Known, workload: Workload) -> Rollout:
@@ -65,7 +73,7 @@ def derive_rollout(known: Known, workload: Workload) -> Rollout:
     if failed and ready and ready.name == failed.revision:
         step, since = Step(0), 0.0
     targets = _make_targets(known, step.percent, ready or created, rolled_out)
-    before = str(known.status.get("previousRolledoutRevision") or "")
+    before = known.told("previousRolledoutRevision")
     if ready is not None and ready != rolled_out and targets[0].percent == 100:
         before = rolled_out.name if rolled_out else before
         rolled_out = ready

@@ -33,7 +33,7 @@ from sampan.plan.model_status import derive_model_status
 from sampan.plan.observed import Link, LinkState, Observed
 from sampan.plan.replicas import REPLICAS, derive_scaling, render_replicas
 from sampan.plan.revision import Rollout
-from sampan.plan.rollout_notes import make_notes
+from sampan.plan.rollout_notes import make_notes, make_stopped_notes
 from sampan.plan.rollout_status import derive_canaries, derive_failed, derive_revisions
 from sampan.plan.routes import make_address, make_url
 from sampan.plan.service import component_name, components_of, deployment_mode
@@ -69,6 +69,8 @@ def derive_status(snapshot: Snapshot, plan: Plan, observed: Observed) -> JsonObj
     if plan.workloads and not plan.stopped:
         replicas = {REPLICAS: render_replicas(plan.workloads[0], observed)}
         status["annotations"] = {**replicas, **make_notes(plan.rollouts)}
+    if plan.stopped and (notes := make_stopped_notes(before)):
+        status["annotations"] = dict(notes)
     if canaries := derive_canaries(snapshot.service, plan, observed)[0]:
         status["canaryStatuses"] = canaries
     return status if plan.stopped else status | _make_urls(snapshot, before, plan, status)
