@@ -97,8 +97,8 @@ def matches(rule: JsonObject, obj: JsonObject, operation: str, plural: str) -> b
     )
 
 
-def make_plain_registry(without: tuple[str, ...] = ()) -> Registry:
+def make_plain_registry() -> Registry:
     """The kinds as a cluster knows them that has only their definitions, and its own webhooks."""
-    served = [r for r in make_registry(without) if r.id != PODS.id]
+    served = [r for r in make_registry() if r.id != PODS.id]
     plain = [replace(r, admit=None, unknown=None) if r.group == GROUP else r for r in served]
     return Registry((*plain, PODS, MUTATING, VALIDATING, DEFINITIONS))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sampan.api.condition_set import Condition, ConditionStatus, decode_conditions
@@ -27,7 +27,7 @@ def derive_cluster_graph_status(
     conditions = decode_conditions(before.get("conditions"))
     stopped = ConditionStatus.TRUE if source.plan.stopped else ConditionStatus.FALSE
     ready = _ready(source, snapshot, observed, mode)
-    for condition in (Condition(STOPPED, stopped), ready):
+    for condition in (Condition(STOPPED, stopped), *_parts(source, observed), ready):
         conditions = GRAPH_CONDITIONS.mark(conditions, condition, snapshot.now)
     status: JsonObject = {
         "observedGeneration": int(graph["metadata"].get("generation") or 0),
@@ -57,6 +57,15 @@ def _ready(
     if told.status is ConditionStatus.TRUE:
         return Condition(READY, ConditionStatus.TRUE)
     return Condition(READY, told.status, told.reason, told.message)
+
+
+def _parts(source: Source, observed: ClusterObserved) -> Iterator[Condition]:
+    """Yield what a Knative Service says of its revision and its route (KServe)."""
+    found: Mapping[str, Any] = observed.find(KNATIVE_SERVICES, source.name) or {}
+    for told in (found.get("status") or {}).get("conditions") or ():
+        if told["type"] != READY and not source.plan.stopped:
+            status, reason = ConditionStatus(told["status"]), str(told.get("reason") or "")
+            yield Condition(str(told["type"]), status, reason, str(told.get("message") or ""))
 
 
 def _url(source: Source, observed: ClusterObserved, mode: str) -> str:
