@@ -14,3 +14,23 @@ from sampan.installation.options import Options
 @pytest.fixture(scope="session")
 def bundle() -> list[dict[str, Any]]:
     return make_bundle(Options(), shipped_runtimes())
+
+
+@pytest.fixture(scope="session")
+def operator_metrics() -> str:
+    """What `/metrics` of an operator says that has done everything once."""
+    from sampan.app.operator import OperatorProcess
+    from sampan.app.operator_arguments import parse
+    from sampan.operator.connection import Connection
+    from sampan.wire.message import Request
+
+    connection = Connection(None)  # type: ignore[arg-type]  # nobody is asked
+    connection.calls["GET", "pods"] += 1
+    process = OperatorProcess(parse([]), connection)
+    process.operator.work.took("inferenceservices", 0.1, True)
+    process.took_review("/mutate-pods", 0.1)
+    answers: list[bytes] = []
+    process.health.submit(
+        Request(b"GET", b"/metrics", [], b""), lambda response: answers.append(response.body)
+    )
+    return answers[0].decode()

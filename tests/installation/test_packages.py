@@ -100,7 +100,7 @@ def test_the_chart_s_values_are_taken() -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "text"),
     [
-        pytest.param(["--format", "tar"], 2, 'choose yaml, kustomize or helm', id="a format"),
+        pytest.param(["--format", "tar"], 2, 'choose yaml, kustomize, helm', id="a format"),
         pytest.param(["--format", "helm"], 2, 'name a folder with "-o"', id="no folder"),
         pytest.param(["--replicas", "0"], 2, "one has to act", id="no replica"),
         pytest.param(["-o", "x"], 2, 'write "> FILE"', id="a folder for a text"),

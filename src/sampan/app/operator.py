@@ -11,6 +11,7 @@ import logging
 import signal
 import socket
 import sys
+from collections import Counter
 from collections.abc import Iterator
 
 from sampan.api.scheme import REGISTRY
@@ -95,14 +96,19 @@ class OperatorProcess:
         asked = OperatorOptions(options.identity, options.namespace)
         self.operator = Operator(self.cluster, self._clock, asked, cluster_warnings)
         self._settings = SettingsReader(self.cluster.config, options.namespace)
-        self._took = Took(
-            "sampan_operator_webhook_seconds", "Time to answer a review, by path.", "path"
+        reviews = Took("sampan_operator_webhook_seconds", "Time to answer a review.", "path")
+        self._reviews, self.took_review = reviews, reviews.note
+        self._reconciles = Took(
+            "sampan_operator_reconcile_seconds", "Time of a reconcile, by resource.", "resource"
         )
+        self._failures: Counter[Labels] = Counter()
+        self.operator.work.took = self._note_reconcile
         self._waits_for = "the cluster's objects"
+        self.health = Health(lambda: self._waits_for, self._measure)
 
     async def run(self, health: socket.socket, webhooks: socket.socket | None) -> None:
         """Serve and act until cancelled."""
-        listener = Listener(Health(lambda: self._waits_for, self._measure).submit)
+        listener = Listener(self.health.submit)
         await listener.listen_on(health)
         logger.info("health and metrics on http://%s:%s", *listener.address)
         try:
@@ -145,7 +151,7 @@ class OperatorProcess:
         configuration = Key("configmaps", self._options.namespace, CONFIG_MAP)
         reads = CachedReads(self.cluster)
         front = Front(make_judgements(REGISTRY, reads, self._warn, configuration), REGISTRY)
-        front.took = self._took.note
+        front.took = self.took_review
         return front
 
     async def _warn(self, obj: JsonObject) -> list[str]:
@@ -153,7 +159,20 @@ class OperatorProcess:
         found = cluster_warnings(obj, settings.config, settings.cluster)
         return [f"{path}: {sentence}" if path else sentence for path, sentence in found]
 
+    def _note_reconcile(self, resource: str, seconds: float, failed: bool) -> None:  # a callback
+        self._reconciles.note(resource, seconds)
+        self._failures[("resource", resource),] += failed
+
     def _measure(self) -> Iterator[str]:
+        leading, waiting = self.operator.election.leading, self.operator.work.waiting
+        for name, text, value in (
+            ("sampan_operator_leading", "1 for the operator that acts.", float(leading)),
+            ("sampan_operator_queue", "Objects that wait to be looked at.", float(waiting)),
+        ):
+            yield from render_counter(name, text, {(): value}, "gauge")
+        yield from self._reconciles.render()
+        name, text = "sampan_operator_reconcile_failures_total", "Reconciles that failed."
+        yield from render_counter(name, text, self._failures)
         calls: dict[Labels, float] = {
             (("verb", verb), ("resource", resource)): float(count)
             for (verb, resource), count in self._connection.calls.items()
@@ -164,7 +183,7 @@ class OperatorProcess:
         known: dict[Labels, float] = {(("kind", plural),): float(len(c)) for plural, c in own}
         name, text = "sampan_operator_objects", "Objects that are followed, by kind."
         yield from render_counter(name, text, known, "gauge")
-        yield from self._took.render()
+        yield from self._reviews.render()
 
 
 if __name__ == "__main__":

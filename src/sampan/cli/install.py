@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,7 +14,7 @@ from sampan.cli.output import USAGE, CliError, note, say
 if TYPE_CHECKING:
     from sampan.installation.options import Options
 
-FORMATS = ("yaml", "kustomize", "helm")
+FORMATS = ("yaml", "kustomize", "helm", "prometheus", "grafana")
 IMAGE = "sampan/operator:latest"
 
 
@@ -26,7 +27,9 @@ def install(
         bool,
         typer.Option(help="without what KServe has brought: definitions, configuration, runtimes"),
     ] = False,
-    form: Annotated[str, typer.Option("--format", help="yaml, kustomize or helm")] = "yaml",
+    form: Annotated[
+        str, typer.Option("--format", help="yaml, kustomize, helm, prometheus or grafana")
+    ] = "yaml",
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="the folder for kustomize or helm")
     ] = None,
@@ -35,12 +38,14 @@ def install(
     from sampan.installation.options import Options
 
     if form not in FORMATS:
-        raise CliError(f'--format "{form}": choose yaml, kustomize or helm', USAGE)
+        raise CliError(f'--format "{form}": choose {", ".join(FORMATS)}', USAGE)
     if replicas < 1:
         raise CliError(f"--replicas {replicas}: one has to act; give 1 or more", USAGE)
     options = Options(namespace=namespace, image=image, replicas=replicas)
-    if form == "yaml":
-        _print(options, output, operator_only=operator_only)
+    if form in {"yaml", "prometheus", "grafana"}:
+        if output is not None:
+            raise CliError('-o is for --format kustomize or helm; write "> FILE" instead', USAGE)
+        say(_text(form, options, operator_only=operator_only).rstrip())
         return
     if operator_only:
         raise CliError(f"--operator-only goes with --format yaml, not {form}", USAGE)
@@ -50,14 +55,18 @@ def install(
     _write(output, _package(form, options))
 
 
-def _print(options: Options, output: Path | None, *, operator_only: bool) -> None:
+def _text(form: str, options: Options, *, operator_only: bool) -> str:
     from sampan.app.bootstrap import shipped_runtimes
     from sampan.installation.bundle import make_bundle, make_operator, render_yaml
+    from sampan.installation.observability import make_board, make_monitoring
 
-    if output is not None:
-        raise CliError('-o is for --format kustomize or helm; write "> FILE" instead', USAGE)
-    made = make_operator(options) if operator_only else make_bundle(options, shipped_runtimes())
-    say(render_yaml(made).rstrip())
+    if form == "grafana":
+        return json.dumps(make_board(), indent=2)
+    if form == "prometheus":
+        return render_yaml(make_monitoring(options))
+    return render_yaml(
+        make_operator(options) if operator_only else make_bundle(options, shipped_runtimes())
+    )
 
 
 def _package(form: str, options: Options) -> Mapping[str, str]:

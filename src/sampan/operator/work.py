@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from typing import TypeAlias
 
 from sampan.machinery.clock import Clock
 from sampan.machinery.controller import Reconcile, Result, WorkerOptions
@@ -29,6 +31,10 @@ FIRST_WAIT, LONGEST_WAIT = 0.01, 30.0
 _RESOURCES = {"InferenceService": SERVICES, "InferenceGraph": GRAPHS}
 
 
+Took: TypeAlias = Callable[[str, float, bool], None]
+"""Told of each reconcile: the resource, its seconds, and whether it failed. For metrics."""
+
+
 class Work:
     """One queue for services and graphs alike."""
 
@@ -41,6 +47,7 @@ class Work:
         self._waits: dict[Key, int] = {}
         self._graphs_of: dict[Key, frozenset[Key]] = {}
         self._workers: Workers | None = None
+        self.took: Took = lambda _kind, _seconds, _failed: None
         self._looked_at: Callable[[Key], None] = lambda _: None
 
     async def run(self) -> None:
@@ -107,12 +114,21 @@ class Work:
         """Reconcile one object. An API server that does not answer is waited for, and not told of
         by a stack trace for each object.
         """
+        began, failed = time.monotonic(), True
         try:
             result = await self._reconcilers[key.resource](key)
+            failed = False
         except (Unavailable, Unauthorized) as error:
             return self._wait(key, error)
+        finally:
+            self.took(key.resource, time.monotonic() - began, failed)
         self._waits.pop(key, None)
         return result
+
+    @property
+    def waiting(self) -> int:
+        """How many objects are to be looked at."""
+        return len(self._workers.queue) if self._workers is not None else 0
 
     def _wait(self, key: Key, error: Unavailable | Unauthorized) -> Result:
         tries = self._waits.get(key, 0)
