@@ -16,8 +16,11 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 FOLDERS = sorted(p for p in EXAMPLES.iterdir() if p.is_dir())
 OF_ENGINES = [
     EXAMPLES / name
-    for name in ("09-tensorflow", "12-huggingface", "13-vllm", "14-torchserve", "15-pytorch")
-]  # in tests/engines
+    for name in (
+        "09-tensorflow", "12-huggingface", "13-vllm", "14-torchserve", "15-pytorch",
+        "40-feature-store", "41-vector-search",
+    )
+]  # fmt: skip  # in tests/engines
 PREDICTED = [
     p for p in FOLDERS
     if p not in OF_ENGINES and not (p / "explain.json").exists()  # those: test_explainers.py
