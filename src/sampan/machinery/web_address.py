@@ -14,6 +14,8 @@ from urllib.parse import SplitResult, urlsplit
 from sampan.machinery.addresses import describe, parse_ip
 
 PORTS = {"http": 80, "https": 443}
+RPC_SCHEMES = {"grpc": "http", "grpcs": "https"}
+"""gRPC's schemes, and those whose ports and security they have."""
 
 _TARGET = re.compile(r"[\x21-\x7e]*")
 _NEVER = frozenset({"metadata", "link-local", "unspecified", "multicast"})
@@ -71,6 +73,20 @@ def parse_address(url: str) -> WebAddress:
         raise InvalidAddress(refusal)
     origin = Origin(parts.scheme, host, port or PORTS[parts.scheme])
     return WebAddress(origin, target.encode(), _authority(parts, host))
+
+
+def parse_step_address(url: str) -> WebAddress:
+    """Return the parts of a graph's step: of `http`, `https`, or gRPC as `grpc` and `grpcs`.
+
+    A gRPC address names its model as its path; raise InvalidAddress.
+    """
+    scheme, separator, rest = url.partition("://")
+    if scheme not in RPC_SCHEMES or not separator:
+        return parse_address(url)
+    address = parse_address(f"{RPC_SCHEMES[scheme]}://{rest}")
+    if not address.target.strip(b"/") or b"/" in address.target.strip(b"/"):
+        raise InvalidAddress(f'"{url}" names no model; write "{scheme}://host:port/model"')
+    return address
 
 
 def refuse_host(host: str) -> str:

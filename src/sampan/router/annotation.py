@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sampan.machinery.suggest import did_you_mean
-from sampan.machinery.web_address import InvalidAddress, parse_address
+from sampan.machinery.web_address import InvalidAddress, parse_step_address
 from sampan.router.option_rules import EXTENSION, Misplaced, find_misplaced
 
 GRAPH_OPTIONS = "serving.sampan.dev/graph-options"
@@ -50,7 +50,7 @@ def _uncalled(nodes: Mapping[str, Any]) -> Iterator[Misplaced]:
         url = fallback.get("serviceUrl") if isinstance(fallback, Mapping) else None
         try:
             if isinstance(url, str):
-                parse_address(url)
+                parse_step_address(url)
         except InvalidAddress as error:
             yield Misplaced(f"{place}.fallback", str(error))
 

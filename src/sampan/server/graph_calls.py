@@ -11,7 +11,7 @@ from functools import partial
 from time import perf_counter
 from typing import NamedTuple
 
-from sampan.machinery.web_address import InvalidAddress, parse_address
+from sampan.machinery.web_address import RPC_SCHEMES, InvalidAddress, parse_step_address
 from sampan.router.graph import Graph, InvalidGraph, Step
 from sampan.router.headers import Header
 from sampan.router.options import MIRROR_SECONDS
@@ -19,6 +19,7 @@ from sampan.router.steps import Call, Outcome, RouterError
 from sampan.router.walk import Cancel, Done, Later
 from sampan.server.graph_local import LOCAL, LocalTarget
 from sampan.server.graph_metrics import GraphMetrics, StepMetrics
+from sampan.server.graph_rpc import RpcTarget
 from sampan.wire.message import Submit
 from sampan.wire.upstream import Pool, Upstreams
 from sampan.wire.upstream_answer import Answer, CallFailed
@@ -27,13 +28,13 @@ _JSON_TYPE = b"content-type: application/json\r\n"
 
 
 class Target(NamedTuple):
-    """Where a step's calls go: connections with the first lines of each request, or a model of this
-    process; and who counts.
+    """Where a step's calls go: connections with the first lines of each request, a model of this
+    process, or one that is asked by gRPC; and who counts.
 
     `seconds` bounds a call; `own` are the headers that the step sets itself.
     """
 
-    asked: Pool | LocalTarget
+    asked: Pool | LocalTarget | RpcTarget
     first: bytes
     metrics: StepMetrics
     seconds: float | None
@@ -69,6 +70,8 @@ class Caller:
         told = partial(_tell, step, done, metrics, perf_counter())
         if isinstance(asked, LocalTarget):
             return asked.call(headers, body, seconds, told, streams=ends)
+        if isinstance(asked, RpcTarget):
+            return asked.call(headers, body, seconds, told)
         head = b"%b%bcontent-length: %d\r\n\r\n" % (first, fields, len(body))
         return asked.call(head, body, seconds, told, streams=ends)
 
@@ -81,9 +84,13 @@ class Caller:
             local = LocalTarget(self._local, path, self.loop)
             return Target(local, b"", self.metrics.step(step), limit, options.headers)
         try:
-            address = parse_address(step.url)
+            address = parse_step_address(step.url)
         except InvalidAddress as error:
             raise InvalidGraph(f'step "{step.key}" of node "{step.node}": {error}') from None
+        if step.url.startswith(tuple(RPC_SCHEMES)):
+            rpc = self._upstreams.http2_pool(address.origin)
+            asked = RpcTarget(rpc, address, self._upstreams.limits.body_bytes)
+            return Target(asked, b"", self.metrics.step(step), limit, options.headers)
         first = b"POST %b HTTP/1.1\r\nhost: %b\r\n" % (address.target, address.authority)
         pool = self._upstreams.pool(address.origin)
         return Target(pool, first, self.metrics.step(step), limit, options.headers)

@@ -202,6 +202,16 @@ def encode_response(
     return b"".join(parts)
 
 
+def encode_post(
+    scheme: bytes, authority: bytes, path: bytes, fields: Iterable[tuple[bytes, bytes]]
+) -> bytes:
+    """Return the block of a POST's head; method and scheme are in the static table."""
+    start = b"\x83" + (b"\x87" if scheme == b"https" else b"\x86")
+    return b"".join(
+        (start, _indexed_name(1, authority), _indexed_name(4, path), encode_fields(fields))
+    )
+
+
 def encode_date(value: bytes) -> bytes:
     """Return the block of a date field."""
     return _indexed_name(_DATE, value)

@@ -15,6 +15,7 @@ from typing import TypeAlias
 from sampan.machinery.web_address import Origin
 from sampan.wire.upstream_answer import Answer, CallDone, CallFailed, UpstreamLimits
 from sampan.wire.upstream_connection import UpstreamConnection
+from sampan.wire.upstream_http2_pool import Http2Pool
 from sampan.wire.upstream_opening import Opener
 
 Cancel: TypeAlias = Callable[[], None]
@@ -27,20 +28,30 @@ class Upstreams:
         self, loop: asyncio.AbstractEventLoop, limits: UpstreamLimits | None = None
     ) -> None:
         self.loop = loop
-        self._limits = limits or UpstreamLimits()
+        self.limits = limits or UpstreamLimits()
         self._pools: dict[Origin, Pool] = {}
+        self._http2_pools: dict[Origin, Http2Pool] = {}
 
     def pool(self, origin: Origin) -> Pool:
         """Return the connections to an origin."""
         found = self._pools.get(origin)
         if found is None:
-            found = self._pools[origin] = Pool(origin, self.loop, self._limits)
+            found = self._pools[origin] = Pool(origin, self.loop, self.limits)
+        return found
+
+    def http2_pool(self, origin: Origin) -> Http2Pool:
+        """Return the HTTP/2 connection to an origin, for gRPC."""
+        found = self._http2_pools.get(origin)
+        if found is None:
+            found = self._http2_pools[origin] = Http2Pool(origin, self.loop, self.limits)
         return found
 
     def close(self) -> None:
         """Close what is idle, and fail what waits."""
         for pool in self._pools.values():
             pool.close()
+        for http2 in self._http2_pools.values():
+            http2.close()
 
 
 class PendingCall:

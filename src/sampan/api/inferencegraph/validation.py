@@ -17,7 +17,7 @@ from sampan.api.schema.fields import completed_object
 from sampan.api.schema.violations import violations
 from sampan.gjson.parse import PathError, parse_path
 from sampan.machinery.registry import AdmissionContext, Admitted, JsonObject
-from sampan.machinery.web_address import InvalidAddress, parse_address
+from sampan.machinery.web_address import InvalidAddress, parse_step_address
 from sampan.router.annotation import GRAPH_OPTIONS, find_option_mistakes, with_options
 from sampan.router.option_rules import EXTENSION
 from sampan.router.shape import find_cycle, find_dangling, find_overflow
@@ -130,7 +130,7 @@ def asks_addresses_that_are_called(graph: JsonObject) -> Iterator[Mistake]:
         url = step.get("serviceUrl")
         try:
             if url:
-                parse_address(str(url))
+                parse_step_address(str(url))
         except InvalidAddress as error:
             yield Mistake(f"{_path(node, index)}.serviceUrl", str(error))
 

@@ -1,0 +1,95 @@
+"""Steps of a graph that are asked by gRPC: V2 JSON in, ModelInfer on the wire, V2 JSON out.
+
+A step says so by its address, `grpc://host:port/model` (or `grpcs`). Sampan's own: KServe's router
+asks over HTTP only. The tensors travel raw; what the call ends with becomes the HTTP status that
+stands for it, so that nodes judge it as they judge any answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from urllib.parse import unquote_to_bytes
+
+import orjson
+
+from sampan.machinery.web_address import WebAddress
+from sampan.protocol import v2
+from sampan.protocol.errors import ServingError
+from sampan.protocol.grpc import framing
+from sampan.protocol.grpc.client_form import decode_response, encode_request
+from sampan.protocol.grpc.status import RpcError, Status
+from sampan.router.headers import Header
+from sampan.router.walk import Cancel
+from sampan.wire.http2_head import encode_fields, encode_post
+from sampan.wire.upstream_answer import Answer, CallDone, CallFailed
+from sampan.wire.upstream_http2_pool import Http2Pool
+
+_METHOD = b"/inference.GRPCInferenceService/ModelInfer"
+_JSON = b"application/json"
+_OWN = frozenset({b"content-type", b"grpc-timeout", b"te", b"user-agent"})
+_HTTP = {
+    Status.INVALID_ARGUMENT: 400,
+    Status.UNAUTHENTICATED: 401,
+    Status.PERMISSION_DENIED: 403,
+    Status.NOT_FOUND: 404,
+    Status.RESOURCE_EXHAUSTED: 429,
+    Status.UNIMPLEMENTED: 501,
+    Status.UNAVAILABLE: 503,
+    Status.DEADLINE_EXCEEDED: 504,
+}
+"""By gRPC status: the HTTP status with the same meaning (google.rpc.Code); 500 for the rest."""
+
+
+class RpcTarget:
+    """One step's address. `most` bytes of an answer are taken."""
+
+    def __init__(self, pool: Http2Pool, address: WebAddress, most: int) -> None:
+        self._pool = pool
+        self._model = address.target.strip(b"/").decode()
+        self._name = str(address.origin)
+        self._most = most
+        own = ((b"te", b"trailers"), (b"content-type", b"application/grpc"))
+        scheme = address.origin.scheme.encode()
+        self._head = encode_post(scheme, address.authority, _METHOD, own)
+
+    def call(
+        self, headers: Sequence[Header], body: bytes, seconds: float | None, done: CallDone
+    ) -> Cancel:
+        """Ask, and tell what came of it as V2's REST does; what is returned calls it off."""
+        try:
+            message = encode_request(v2.decode(body, _JSON, None, self._model))
+        except ServingError as error:  # as the model's own server would refuse it
+            done(Answer(error.status, error.body(), _JSON))
+            return _nothing
+        extra = [header for header in headers if header[0] not in _OWN]
+        head = self._head + encode_fields(extra) if extra else self._head
+        return self._pool.call(head, framing.pack(message), seconds, partial(self._told, done))
+
+    def _told(self, done: CallDone, result: Answer | CallFailed) -> None:
+        done(self._read(result) if isinstance(result, Answer) else result)
+
+    def _read(self, answer: Answer) -> Answer | CallFailed:
+        told = dict(answer.fields)
+        status = told.get(b"grpc-status")
+        if status is None or not status.isdigit():
+            text = f'"{self._name}" did not answer in gRPC (HTTP {answer.status}); see its port'
+            return CallFailed("InvalidAnswer", text, sent=True)
+        if int(status):
+            text = _unquoted(told.get(b"grpc-message", b"")) or f"gRPC status {int(status)}"
+            code = _HTTP.get(Status(int(status)), 500) if int(status) <= max(Status) else 500
+            return Answer(code, orjson.dumps({"error": text}), _JSON)
+        try:
+            message = framing.unpack_one(answer.body, told.get(b"grpc-encoding", b""), self._most)
+            return Answer(200, v2.encode(decode_response(message))[0], _JSON)
+        except (RpcError, ServingError, ValueError) as error:
+            text = f'"{self._name}" answered no ModelInferResponse ({error})'
+            return CallFailed("InvalidAnswer", text, sent=True)
+
+
+def _unquoted(text: bytes) -> str:
+    return unquote_to_bytes(text).decode("utf-8", "replace")
+
+
+def _nothing() -> None:
+    """Call off what is over."""
