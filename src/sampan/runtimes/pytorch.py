@@ -26,7 +26,8 @@ RUNTIME = Runtime(
     extensions=(".pt", ".pth", ".ts", ".pt2"),
     requirements=(*SERVER_REQUIREMENTS, "torch>=2.6"),
     package="torch",
-    preload=(*SERVER_PRELOAD, "sampan.runtimes.pytorch"),  # torch itself starts threads
+    # On a GPU its import may start threads: then replicas are started without a fork, as ever.
+    preload=(*SERVER_PRELOAD, "sampan.runtimes.pytorch", "torch"),
     entry_arguments=("--runtime=pytorch", "--grpc_port=0"),
 )
 """Files alone: KServe's own way for this format is an archive for TorchServe."""
