@@ -24,7 +24,7 @@ from bench.setting import CannotMeasure, Setting
 PARTS = {
     *("run", "row", "progress", "setting", "processes", "guard"),
     *("ask", "load", "wrk", "h2load"),
-    *("iris", "peers", "servers", "sampan_home"),
+    *("iris", "peers", "servers", "sampan_home", "cold_frameworks"),
 }
 
 
