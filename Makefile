@@ -10,7 +10,7 @@ STAMP := $(VENV)/.sampan-ready
 SEED ?= $$RANDOM
 INPUTS ?= 100000
 
-.PHONY: help setup demo test test-slow test-engines test-tensorflow test-paddle test-stores soak fuzz check format bench conformance generate lock sbom clean
+.PHONY: help setup demo test test-slow test-engines test-tensorflow test-paddle test-autogluon test-stores soak fuzz check format bench conformance generate lock sbom clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,7 +43,7 @@ test-slow: $(STAMP) ## Run the tests that take over ten seconds each
 ENGINE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/sampan/engines
 ENGINES := $(ENGINE)/torch
 
-test-engines: $(STAMP) test-tensorflow test-paddle test-stores ## Run the tests of engines of gigabytes, in environments of their own
+test-engines: $(STAMP) test-tensorflow test-paddle test-autogluon test-stores ## Run the tests of engines of gigabytes, in environments of their own
 	@test -x $(ENGINES)/bin/python || $(PYTHON) -m venv $(ENGINES)
 	@$(BIN)/uv pip install --quiet --python $(ENGINES)/bin/python -r requirements.lock
 	@$(ENGINES)/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 \
@@ -65,6 +65,14 @@ test-paddle: $(STAMP) ## Of those, Paddle's
 	  -r requirements.lock paddlepaddle==3.3.1
 	@$(BIN)/uv pip install --quiet --python $(ENGINE)/paddle/bin/python --no-deps --editable .
 	$(ENGINE)/paddle/bin/python -m pytest -q tests/engines -k paddle
+
+test-autogluon: $(STAMP) ## Of those, AutoGluon's
+	@test -x $(ENGINE)/autogluon/bin/python || $(PYTHON) -m venv $(ENGINE)/autogluon
+	@$(BIN)/uv pip install --quiet --python $(ENGINE)/autogluon/bin/python \
+	  numpy orjson httptools uvloop hpack pysimdjson pytest pytest-asyncio pytest-timeout \
+	  hypothesis "autogluon.tabular[lightgbm]==1.6.3"
+	@$(BIN)/uv pip install --quiet --python $(ENGINE)/autogluon/bin/python --no-deps --editable .
+	$(ENGINE)/autogluon/bin/python -m pytest -q tests/engines/test_autogluon.py
 
 test-stores: $(STAMP) ## Of those, transformers that ask Feast and LanceDB
 	SAMPAN_TEST_STORES=1 $(BIN)/python -m pytest -q tests/engines/test_stores.py

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from bench.runtime_rows import tabular
+from bench.runtime_rows import tabular, tensors
 
 benches = {
     "xgboost kserve": partial(tabular.kserve, name="xgboost"),
@@ -19,4 +19,5 @@ benches = {
     "pmml kserve": partial(tabular.kserve, name="pmml"),
     "mlflow serve": tabular.mlflow,
     "mlflow mlserver": partial(tabular.mlserver, name="mlflow", goal=5),
+    "tensorflow kserve": tensors.tensorflow,
 }

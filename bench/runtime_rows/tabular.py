@@ -49,7 +49,7 @@ def kserve(setting: Setting, name: str) -> Iterator[Row]:
 
     ask = Ask("/v1/models/m:predict", json.dumps({"instances": ROWS}).encode(), check=_check_v1)
     short = {"xgboost": "xgb", "lightgbm": "lgb", "pmml": "pmml"}[name]
-    yield from _rows(setting, f"{name} V1", ours(setting, name), peer, ask, 10,
+    yield from compare(setting, f"{name} V1", ours(setting, name), peer, ask, 10,
                      KSERVE_NAME.format(short))  # fmt: skip
 
 
@@ -73,7 +73,7 @@ def mlserver(setting: Setting, name: str, goal: float = 8) -> Iterator[Row]:
     ask = Ask("/v2/models/m/infer", _v2_body(name), check=_check_v2)
     peer_is = f"mlserver 1.7.1 with mlserver-{name} 1.7.1"
     row = f"{name} V2, against mlserver"
-    yield from _rows(setting, row, ours(setting, name), peer, ask, goal, peer_is)
+    yield from compare(setting, row, ours(setting, name), peer, ask, goal, peer_is)
 
 
 def mlflow(setting: Setting) -> Iterator[Row]:
@@ -91,12 +91,12 @@ def mlflow(setting: Setting) -> Iterator[Row]:
 
     body = json.dumps({"dataframe_split": {"columns": _COLUMNS, "data": ROWS}}).encode()
     ask = Ask("/invocations", body, check=_check_v1)
-    yield from _rows(
+    yield from compare(
         setting, "mlflow /invocations", ours(setting, "mlflow"), peer, ask, 8, MLFLOW_NAME
     )
 
 
-def _rows(  # noqa: PLR0913, PLR0917  # what a comparison is made of
+def compare(  # noqa: PLR0913, PLR0917  # what a comparison is made of
     setting: Setting,
     name: str,
     mine: Command,
@@ -105,6 +105,7 @@ def _rows(  # noqa: PLR0913, PLR0917  # what a comparison is made of
     goal: float,
     peer_is: str,
 ) -> Iterator[Row]:
+    """Yield the rows of ours beside a peer: rate, memory at rest, time to ready."""
     with serving(setting, ask, mine, peer) as sides:
         resting = [proportional_bytes(tree_of(side.pid)) / 1e6 for side in sides]
         count = len(tree_of(sides[1].pid))

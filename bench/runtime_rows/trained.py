@@ -21,6 +21,7 @@ EXAMPLES = {
     "lightgbm": "04-lightgbm-iris",
     "pmml": "07-pmml-iris",
     "mlflow": "08-mlflow-iris",
+    "tensorflow": "09-tensorflow",
 }
 
 

@@ -26,7 +26,7 @@ DATA = CONFIGURATION["data"]
 NOT_INSTALLED = ("kserve-openvino",)  # a file of KServe's that no installation of it applies
 
 RUNTIMES = {
-    "kserve-autogluonserver": "ImageNotRunnable",
+    "kserve-autogluonserver": "autogluon",
     "kserve-huggingfaceserver": "huggingface",
     "kserve-huggingfaceserver-multinode": "command: bash",
     "kserve-lgbserver": "lightgbm",
@@ -47,6 +47,9 @@ RUNTIMES = {
 SAMPLES = {
     name: found
     for found, names in {
+        "autogluon": (
+            "autogluon-titanic-407032 autogluon-ts-forecast-0f937d autogluon-ts-forecast-a29855"
+        ),
         "command: python": ("aix-explainer-f7639a"),
         "DeploymentModeNotSupported": (
             "example-tensorflow-mnist-3dabff sklearn-driver-transformer-4cd83b"
@@ -62,7 +65,7 @@ SAMPLES = {
             "llama3-vllm-caaa6b modelscope-qwen-267950 qwen-llm-dba4a4"
         ),
         "ImageNotRunnable": (
-            "autogluon-titanic-407032 autogluon-ts-forecast-0f937d autogluon-ts-forecast-a29855 "
+            ""
             "custom-transformer-collocation-fa01b7 german-credit-416114 "
             "paddleserving-custom-0240f3 single-3-054ecd transformer-collocation-92bbf1"
         ),

@@ -27,6 +27,7 @@ RUNTIMES = {
     "tensorflow": "sampan.runtimes.tensorflow.runtime:RUNTIME",
     "paddle": "sampan.runtimes.paddle:RUNTIME",
     "predictive": "sampan.runtimes.predictive:RUNTIME",
+    "autogluon": "sampan.runtimes.autogluon:RUNTIME",
 }
 """Runtime by its short name (`--runtime`): where its declaration is."""
 
