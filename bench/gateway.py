@@ -225,7 +225,7 @@ def _until(port: int, host: str, size: int) -> None:
         if len(connection.getresponse().read()) == size:
             connection.close()
             return
-        time.sleep(0.001)
+        time.sleep(0.004)  # nearer and the asking would take the time of what it waits for
     raise RuntimeError(f'"{host}" is not answered in {size} bytes within 10 s of its change')
 
 
