@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sampan.plan.rollback import (
@@ -55,6 +55,7 @@ def test_a_revision_is_judged(tallies: tuple[Tally, ...], limits: Limits, told: 
         assert (found.revision, found.percent) == (NAME, 20)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10_000), st.integers(0, 10_000), st.floats(0, 100))
 def test_no_revision_without_errors_is_taken_back(total: int, errors: int, percent: float) -> None:
     found = judge(NAME, pair(total, min(errors, total)), Limits(error_percent=percent), None)

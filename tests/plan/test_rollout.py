@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sampan.plan.fields.table import make_field_warnings
@@ -228,16 +228,19 @@ def test_an_annotation_that_cannot_be_read_is_told(put, key, value, words):
 
 
 class TestSharesOfTraffic:
+    @settings(deadline=None)
     @given(SHARES, st.integers(0, 100))
     def test_sum_to_what_there_is_to_share(self, shares, total):
         assert sum(split(total, shares)) == total
 
+    @settings(deadline=None)
     @given(SHARES)
     def test_of_all_the_traffic_stay_in_proportion(self, shares):
         whole = sum(shares)
         for got, share in zip(split(100, shares), shares, strict=True):
             assert abs(got - 100 * share / whole) < 1
 
+    @settings(deadline=None)
     @given(st.lists(st.tuples(st.integers(0, 100), st.booleans()), min_size=1).filter(
         lambda pairs: any(share for share, _ in pairs)
     ))  # fmt: skip
@@ -252,6 +255,7 @@ class TestSharesOfTraffic:
         at = [make_gradual_step(100, 5, 0.0, t).percent for t in (0, 1, 2, 3, 4)]
         assert at == [1, 26, 51, 76, 100]
 
+    @settings(deadline=None)
     @given(st.integers(2, 100), st.integers(1, 3600), st.floats(0, 7200))
     def test_of_a_gradual_rollout_only_grow_and_reach_their_end(self, percent, duration, passed):
         step = make_gradual_step(percent, duration, 0.0, passed)

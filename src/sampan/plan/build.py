@@ -27,6 +27,7 @@ from sampan.plan.service import is_stopped, labels_of, model, service_key
 from sampan.plan.transformer import make_explainer, make_transformer
 from sampan.plan.types import Blocked, Component, Plan, Snapshot, Workload
 from sampan.plan.unbuilt import make_warnings, select_unbuilt
+from sampan.plan.warm import warm_warnings
 
 Unbuilt: TypeAlias = Callable[[Mapping[str, Any], Config], Blocked | None]
 """Why a platform cannot run a service rightly, None when it can."""
@@ -84,6 +85,7 @@ def _with_rollouts(plan: Plan, snapshot: Snapshot, planned: tuple[Workload, ...]
         *plan.warnings,
         *rollout_warnings(snapshot.service),
         *rollback_warnings(snapshot.service),
+        *warm_warnings(snapshot.service),
     )
     return replace(
         plan,

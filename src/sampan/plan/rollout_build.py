@@ -18,6 +18,7 @@ from sampan.plan.rollout_settings import RolloutSettings, read_rollout_settings
 from sampan.plan.rollout_shares import Sharing, make_backends, select_copied
 from sampan.plan.scaling import Scale
 from sampan.plan.types import Backend, Component, Role, Route, Snapshot, Way, Workload
+from sampan.plan.warm import derive_warmth, keep_warm
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,8 @@ class Resolution:
 def resolve_rollouts(snapshot: Snapshot, planned: tuple[Workload, ...]) -> Resolution:
     """Return the revisions that run of each planned workload, with their autoscalers' sizes."""
     settings = read_rollout_settings(snapshot.service)
+    warmth = derive_warmth(snapshot.service, snapshot.now)
+    planned = tuple(keep_warm(w, warmth) for w in planned)
     canaries = [_scaled(w, snapshot.scales) for w in planned if w.role is Role.CANARY]
     workloads: list[Workload] = []
     rollouts, backends = [], {}
@@ -45,9 +48,14 @@ def resolve_rollouts(snapshot: Snapshot, planned: tuple[Workload, ...]) -> Resol
             own = canaries if workload.component is Component.PREDICTOR else []
             sharing = _share(snapshot, settings, workload, own)
             workloads += [*sharing.revisions, *sharing.canaries]
-            rollouts.append(sharing.rollout)
+            rollouts.append(_woken_at(sharing.rollout, warmth.changes_at))
             backends[workload.component] = make_backends(snapshot, settings, sharing)
     return Resolution(tuple(workloads), backends, tuple(rollouts))
+
+
+def _woken_at(rollout: Rollout, at: float) -> Rollout:
+    """Return a rollout that is looked at again by then at the latest (0: whenever it likes)."""
+    return replace(rollout, wake_at=min(filter(None, (rollout.wake_at, at)), default=0.0))
 
 
 def route_with(

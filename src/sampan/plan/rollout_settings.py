@@ -16,8 +16,9 @@ ROLLOUT_DURATION = "serving.knative.dev/rollout-duration"
 PAUSED = "serving.sampan.dev/rollout-paused"
 STICKY = "serving.sampan.dev/sticky-canary"
 MIRROR = "serving.sampan.dev/mirror"
+WARM = "serving.sampan.dev/warm"
 ROLLOUT_ANNOTATIONS = frozenset(
-    {TAG_ROUTING, ROLLOUT_DURATION, PAUSED, STICKY, MIRROR, ERROR_PERCENT, LATENCY, WINDOW}
+    {TAG_ROUTING, ROLLOUT_DURATION, PAUSED, STICKY, MIRROR, ERROR_PERCENT, LATENCY, WINDOW, WARM}
 )
 """Annotations that change shares and ways in, and nothing of what runs: no new revision."""
 

@@ -24,6 +24,7 @@ _OF_ROLLOUTS = {
     "mirror": "as the percent of requests that canaries without a share get copies of",
     "rollback-error-percent": "as the errors after which a new revision gets no more requests",
     "rollback-latency": "as the time within which 95 percent of the answers must come",
+    "warm": "as the times of the week in which a replica is kept",
     "rollback-window": "as the time over which both are judged",
 }
 
