@@ -53,3 +53,19 @@ def test_a_shipped_runtime_is_served_by_our_server_of_its_format(runtime, argume
 def test_a_runtime_version_pins_the_framework(image, pinned):
     requirements, problem = make_requirements(TABLE.find(image), image)
     assert (pinned in requirements, problem) == (True, "")
+
+
+@pytest.mark.parametrize("file", sorted(UPSTREAM.glob("kserve-*.yaml")), ids=lambda f: f.stem)
+def test_a_shipped_runtime_can_be_applied_beside_ours(file):
+    """Two runtimes may not have one priority for one version of a format (KServe's webhook)."""
+    document = yaml.safe_load(file.read_text())
+    ours = {
+        (form.name, form.version, form.priority): runtime.name
+        for runtime in all_runtimes()
+        for form in runtime.formats
+        if runtime.name != document["metadata"]["name"]
+    }
+    for form in document["spec"]["supportedModelFormats"]:
+        if form.get("autoSelect"):
+            key = (form["name"], form.get("version", ""), form.get("priority", 0))
+            assert key not in ours

@@ -30,9 +30,9 @@ RUNTIME = Runtime(
     name="sampan-mlflowserver",
     server_type="mlflowserver",
     formats=(
-        ModelFormat("mlflow", "1", priority=1, auto_select=True),
-        ModelFormat("mlflow", "2", priority=1, auto_select=True),
-        ModelFormat("mlflow", "3", priority=1, auto_select=True),
+        ModelFormat("mlflow", "1", priority=2, auto_select=True),
+        ModelFormat("mlflow", "2", priority=2, auto_select=True),
+        ModelFormat("mlflow", "3", priority=2, auto_select=True),
     ),
     protocol_versions=("v1", "v2"),
     images=("sampan/mlflowserver",),
