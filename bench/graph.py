@@ -6,23 +6,21 @@ third of the backend's requests a second is the bound, and three times its p50.
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from bench.ask import Ask
+from bench.graph_rows import fused, grpc
+from bench.graph_rows.sides import ASK, CONSTANT, start, start_backend, start_router
 from bench.peers import peer_python
-from bench.processes import free_port, running, wait_first_answer
+from bench.processes import wait_first_answer
 from bench.row import Goal, Row, make_row
 from bench.server_rows.rounds import CONNECTIONS, measure_round
 from bench.servers import Up
 from bench.setting import Setting
 
-ASK = Ask("/", b'{"instances":[[6.8,2.8,4.8,1.4]]}')
 FASTAPI = ("fastapi==0.115.12", "httpx==0.28.1", "uvicorn[standard]==0.34.2")
-CONSTANT = Path(__file__).with_name("peer_constant.py")
 LARGE = 10_000_000
 
 
@@ -64,7 +62,7 @@ def fastapi(setting: Setting) -> Iterator[Row]:
         python = peer_python(setting, FASTAPI)
         script = str(CONSTANT.with_name("peer_fastapi_graph.py"))
         peer = stack.enter_context(
-            _serving(setting, "graph-fastapi", [python, script], [f"{backend.http}/"])
+            start(setting, "graph-fastapi", [python, script], [f"{backend.http}/"])
         )
         rates = setting.alternate(lambda: _rate(router), lambda: _rate(peer))
     name = "Sequence of 3, 16 connections, against FastAPI and httpx"
@@ -74,9 +72,9 @@ def fastapi(setting: Setting) -> Iterator[Row]:
 def ensemble(setting: Setting) -> Iterator[Row]:
     """The median of an Ensemble of 8 over that of its slowest call, which takes 5 ms."""
     with ExitStack() as stack:
-        backend = stack.enter_context(_backend(setting, "graph-slow", "0", "5"))
+        backend = stack.enter_context(start_backend(setting, "graph-slow", "0", "5"))
         steps = [{"serviceUrl": f"{backend.http}/{n}", "name": f"s{n}"} for n in range(8)]
-        router = stack.enter_context(_router(setting, "Ensemble", steps))
+        router = stack.enter_context(start_router(setting, "Ensemble", steps))
         medians = setting.alternate(
             lambda: measure_round(router, ASK, 1).load.p50,
             lambda: measure_round(backend, ASK, 1).load.p50,
@@ -88,9 +86,9 @@ def ensemble(setting: Setting) -> Iterator[Row]:
 def large_body(setting: Setting) -> Iterator[Row]:
     """Copies of a 10 MB body that the router holds at its peak: growth of its resident memory."""
     with ExitStack() as stack:
-        backend = stack.enter_context(_backend(setting, "graph-large", str(LARGE)))
+        backend = stack.enter_context(start_backend(setting, "graph-large", str(LARGE)))
         steps = [{"serviceUrl": f"{backend.http}/{n}", "data": "$response"} for n in range(3)]
-        router = stack.enter_context(_router(setting, "Sequence", steps))
+        router = stack.enter_context(start_router(setting, "Sequence", steps))
         before = _peak(router.pid)
         body = b'{"pad":"' + b"y" * (LARGE - 10) + b'"}'
         copies = []
@@ -116,37 +114,12 @@ def _peak(pid: int) -> int:
 def serving_sequence(setting: Setting) -> Iterator[tuple[Up, Up]]:
     """Start a backend, and a router of three steps that each ask it."""
     with ExitStack() as stack:
-        backend = stack.enter_context(_backend(setting, "graph-backend"))
+        backend = stack.enter_context(start_backend(setting, "graph-backend"))
         steps = [
             {"serviceUrl": f"{backend.http}/{n}", **({"data": "$response"} if n else {})}
             for n in range(3)
         ]
-        yield stack.enter_context(_router(setting, "Sequence", steps)), backend
-
-
-@contextmanager
-def _backend(setting: Setting, name: str, *words: str) -> Iterator[Up]:
-    with _serving(setting, name, [setting.python, str(CONSTANT)], list(words)) as up:
-        yield up
-
-
-@contextmanager
-def _router(setting: Setting, kind: str, steps: list[dict[str, object]]) -> Iterator[Up]:
-    text = json.dumps({"nodes": {"root": {"routerType": kind, "steps": steps}}})
-    command = [setting.python, "-m", "sampan.app.route", f"--graph-json={text}"]
-    command += ["--shutdown-delay=0", "--port"]
-    with _serving(setting, f"graph-{kind.lower()}", command, []) as up:
-        yield up
-
-
-@contextmanager
-def _serving(setting: Setting, name: str, command: list[str], words: list[str]) -> Iterator[Up]:
-    port = free_port()
-    log = setting.cache / f"{name}.log"
-    with running([*command, str(port), *words], log) as server:
-        address = f"http://127.0.0.1:{port}"
-        wait_first_answer(f"{address}/", ASK.body, server)
-        yield Up(address, "", server.process.pid)
+        yield stack.enter_context(start_router(setting, "Sequence", steps)), backend
 
 
 benches = {
@@ -155,4 +128,6 @@ benches = {
     "fastapi": fastapi,
     "ensemble": ensemble,
     "large body": large_body,
+    "grpc": grpc.sequence,
+    "fused": fused.sequence,
 }

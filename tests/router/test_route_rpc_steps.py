@@ -16,6 +16,8 @@ from tests.router.graph_cases import IRIS, NOT_FOUND, OK, SCENARIOS, Case, node
 from tests.router.test_route_http import closed_port
 from tritonclient.grpc import service_pb2
 
+from sampan.router.blind import is_blind
+
 METHOD = "/inference.GRPCInferenceService/ModelInfer"
 V2 = {"inputs": [{"name": "x", "shape": [2, 4], "datatype": "FP32",
                   "data": IRIS["instances"][0] + IRIS["instances"][1]}]}  # fmt: skip
@@ -57,7 +59,8 @@ class Models(grpc.GenericRpcHandler):
             answer.outputs.add(name="y", datatype=tensor.datatype, shape=tensor.shape)
             answer.raw_output_contents.append(request.raw_input_contents[0])
         else:
-            answer.outputs.add(name="y", datatype="INT64", shape=[2])
+            output = answer.outputs.add(name="y", datatype="INT64", shape=[2])
+            output.parameters["binary_data_size"].int64_param = 16  # as KServe's server says
             answer.raw_output_contents.append(np.ones(2, np.int64).tobytes())
         return answer
 
@@ -243,9 +246,14 @@ async def test_a_step_that(town: Town, client: httpx.AsyncClient, fault: str) ->
     assert answer.json()["step"] == "0"
 
 
-async def test_grpc_at_the_front_and_behind(town: Town, models: tuple[Models, str]) -> None:
-    _, base = models
-    url = await town.graph({"root": node("Sequence", step(base, "good"), step(base, "echo"))})
+@pytest.mark.parametrize("looks", [False, True], ids=["passed on unread", "by way of JSON"])
+async def test_grpc_at_the_front_and_behind(
+    town: Town, models: tuple[Models, str], looks: bool
+) -> None:
+    handler, base = models
+    last = step(base, "echo", **({"condition": "outputs"} if looks else {}))
+    url = await town.graph({"root": node("Sequence", step(base, "good"), last)})
+    assert is_blind(town.fronts[0].graph) is not looks
     request = service_pb2.ModelInferRequest(model_name="graph", id="7")
     request.inputs.add(name="x", datatype="FP32", shape=[3])
     request.raw_input_contents.append(np.arange(3, dtype=np.float32).tobytes())
@@ -254,3 +262,15 @@ async def test_grpc_at_the_front_and_behind(town: Town, models: tuple[Models, st
         answer = await call(request, timeout=30)
     assert (answer.model_name, answer.id) == ("echo", "7")
     assert np.frombuffer(answer.raw_output_contents[0], np.float32).tolist() == [0, 1, 2]
+    assert [name for name, _ in handler.asked] == ["good", "echo"]
+
+
+async def test_an_error_of_a_step_is_passed_on(town: Town, models: tuple[Models, str]) -> None:
+    _, base = models
+    nodes = {"root": node("Sequence", step(base, "busy"))}
+    url = await town.graph(nodes)
+    async with grpc.aio.insecure_channel(url.removeprefix("http://")) as channel:
+        with pytest.raises(grpc.RpcError) as raised:
+            await channel.unary_unary(METHOD)(b"", timeout=30)
+    assert raised.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert raised.value.details() == "100 % büsy"

@@ -22,6 +22,7 @@ from sampan.wire.message import Reply, Request, Response
 
 logger = logging.getLogger("sampan.route")
 
+_TYPE = b"content-type"
 _OWN = (b"/readyz", b"/metrics")
 _READY = Response(200, b"", b"")
 _STOPPING = Response(503, b"shutting down", b"text/plain; charset=utf-8")
@@ -48,14 +49,20 @@ class GraphFront:
             if own is not None:
                 reply(own)
                 return
-        run = self._start(self._walk, request.headers, request.body, partial(self._answer, reply))
+        headers = self._select(request.headers)
+        run = self._start(self._walk, headers, request.body, partial(self._answer, reply))
         watch = getattr(reply, "when_gone", None)
         if watch is not None and not run.over:
             watch(run.cancel)
 
-    def take(self, headers: Sequence[Header], body: bytes, done: Done) -> Cancel:
-        """Send a body through the graph; `done` is told the whole answer, unless it is called off
-        by what is returned.
+    @property
+    def graph(self) -> Graph:
+        """The graph that is served."""
+        return self._walk.graph
+
+    def take(self, headers: Sequence[Header], body: bytes, kind: bytes, done: Done) -> Cancel:
+        """Send a body of a content type through the graph; `done` is told the whole answer, unless
+        it is called off by what is returned.
         """
 
         def settle(result: Result) -> None:
@@ -64,10 +71,12 @@ class GraphFront:
                 logger.warning("%s", result.cause)
             done(result)
 
-        return self._start(self._walk.middle, headers, body, settle).cancel
+        selected = [(name, value) for name, value in self._select(headers) if name != _TYPE]
+        selected.append((_TYPE, kind))
+        return self._start(self._walk.middle, selected, body, settle).cancel
 
     def _start(self, walk: Walk, headers: Sequence[Header], body: bytes, done: Done) -> Run:
-        hands = Hands(self._caller.make_ask(self._select(headers)), self._later)
+        hands = Hands(self._caller.make_ask(headers), self._later)
         run = Run(execute(walk, body), hands, done)
         run.start()
         return run

@@ -1,8 +1,9 @@
 """gRPC at the front of a graph: a ModelInferRequest goes through it as V2 JSON, and back.
 
 KServe's router speaks HTTP only. Nodes look into requests and answers as they do over HTTP, and
-steps are asked over REST; what the graph answers in V2's form becomes a ModelInferResponse. What an
-Ensemble merges becomes one response, whose outputs are named `step.output`.
+what the graph answers in V2's form becomes a ModelInferResponse. What an Ensemble merges becomes
+one response, whose outputs are named `step.output`. Where no node looks and every step speaks gRPC,
+messages are passed on as they came.
 """
 
 from __future__ import annotations
@@ -22,11 +23,12 @@ from sampan.protocol.grpc.infer import Received
 from sampan.protocol.grpc.status import RpcError, Status, from_http, parse_timeout
 from sampan.protocol.v2_client import make_response, request_dict
 from sampan.router.answers import error_body
-from sampan.router.steps import Outcome, RouterError
+from sampan.router.blind import is_blind
+from sampan.router.steps import JSON, Outcome, RouterError
 from sampan.router.walk import Result
 from sampan.server.exchange import Exchange
 from sampan.server.graph_front import GraphFront
-from sampan.server.grpc_answers import answer, answer_inference, fail
+from sampan.server.grpc_answers import CONTENT_TYPE, answer, answer_inference, fail
 from sampan.server.grpc_call import Call
 from sampan.wire.calls import Cancel, Channel, Handler
 from sampan.wire.message import Reply, Request, Response
@@ -60,6 +62,7 @@ class GraphGrpc:
     def __init__(self, front: GraphFront, most: int) -> None:
         self._front = front
         self._most = most
+        self._blind = is_blind(front.graph)
         self._small: Mapping[bytes, Callable[[], Response]] = MappingProxyType(
             {
                 _SERVICE + b"ServerLive": lambda: _encoded("ServerLiveResponse", {"live": True}),
@@ -96,13 +99,15 @@ class GraphGrpc:
             raise RpcError(Status.UNIMPLEMENTED, "a graph answers ModelInfer; ask its steps")
         headers = request.texts()
         encoding = headers.get("grpc-encoding", "").encode("latin-1")
-        received = Received(framing.unpack_one(request.body, encoding, self._most))
+        message = framing.unpack_one(request.body, encoding, self._most)
         if "grpc-timeout" in headers:
             call.expire_in(parse_timeout(headers["grpc-timeout"]))
+        if self._blind:
+            return self._front.take(request.headers, message, CONTENT_TYPE, partial(_pass, call))
+        received = Received(message)
         body = json_out.dumps(request_dict(received.fill()))
-        told = [(name, value) for name, value in request.headers if name != b"content-type"]
         settle = partial(_settle, call, raw=received.is_raw, most=self._most)
-        return self._front.take(told, body, settle)
+        return self._front.take(request.headers, body, JSON, settle)
 
     def _ready(self, form: str) -> Response:
         return _encoded(form, {"ready": not self._front.stopping})
@@ -110,6 +115,14 @@ class GraphGrpc:
     def _health(self) -> Response:
         status = 2 if self._front.stopping else 1
         return answer(messages.encode("grpc.health.v1.HealthCheckResponse", {"status": status}))
+
+
+def _pass(call: Call, result: Result) -> None:
+    """Answer with what the last step did, unread."""
+    if isinstance(result, Outcome) and result.content_type == CONTENT_TYPE:
+        call.settle(answer(result.body))
+    else:
+        _settle(call, result, raw=True, most=0)  # a failure: nothing is encoded
 
 
 def _settle(call: Call, result: Result, *, raw: bool, most: int) -> None:

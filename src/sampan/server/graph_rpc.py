@@ -18,7 +18,9 @@ from sampan.protocol import v2
 from sampan.protocol.errors import ServingError
 from sampan.protocol.grpc import framing
 from sampan.protocol.grpc.client_form import decode_response, encode_request
+from sampan.protocol.grpc.protobuf import delimited
 from sampan.protocol.grpc.status import RpcError, Status
+from sampan.protocol.tensors import InferResponse
 from sampan.router.headers import Header
 from sampan.router.walk import Cancel
 from sampan.wire.http2_head import encode_fields, encode_post
@@ -26,7 +28,7 @@ from sampan.wire.upstream_answer import Answer, CallDone, CallFailed
 from sampan.wire.upstream_http2_pool import Http2Pool
 
 _METHOD = b"/inference.GRPCInferenceService/ModelInfer"
-_JSON = b"application/json"
+_JSON, _RPC = b"application/json", b"application/grpc"
 _OWN = frozenset({b"content-type", b"grpc-timeout", b"te", b"user-agent"})
 _HTTP = {
     Status.INVALID_ARGUMENT: 400,
@@ -47,6 +49,7 @@ class RpcTarget:
     def __init__(self, pool: Http2Pool, address: WebAddress, most: int) -> None:
         self._pool = pool
         self._model = address.target.strip(b"/").decode()
+        self._named = delimited(1, self._model.encode())
         self._name = str(address.origin)
         self._most = most
         own = ((b"te", b"trailers"), (b"content-type", b"application/grpc"))
@@ -57,19 +60,40 @@ class RpcTarget:
         self, headers: Sequence[Header], body: bytes, seconds: float | None, done: CallDone
     ) -> Cancel:
         """Ask, and tell what came of it as V2's REST does; what is returned calls it off."""
+        if (b"content-type", _RPC) in headers:  # a message already, whose last name counts
+            return self._send(headers, body + self._named, seconds, partial(self._passed, done))
         try:
             message = encode_request(v2.decode(body, _JSON, None, self._model))
         except ServingError as error:  # as the model's own server would refuse it
             done(Answer(error.status, error.body(), _JSON))
             return _nothing
+        return self._send(headers, message, seconds, partial(self._told, done))
+
+    def _send(
+        self, headers: Sequence[Header], message: bytes, seconds: float | None, done: CallDone
+    ) -> Cancel:
         extra = [header for header in headers if header[0] not in _OWN]
         head = self._head + encode_fields(extra) if extra else self._head
-        return self._pool.call(head, framing.pack(message), seconds, partial(self._told, done))
+        return self._pool.call(head, framing.pack(message), seconds, done)
 
-    def _told(self, done: CallDone, result: Answer | CallFailed) -> None:
+    def _passed(self, done: CallDone, result: Answer | CallFailed) -> None:
         done(self._read(result) if isinstance(result, Answer) else result)
 
+    def _told(self, done: CallDone, result: Answer | CallFailed) -> None:
+        read = self._read(result) if isinstance(result, Answer) else result
+        if isinstance(read, Answer) and read.content_type == _RPC:
+            try:
+                read = Answer(200, _as_json(decode_response(read.body)), _JSON)
+            except (ServingError, ValueError) as error:
+                read = self._strange(error)
+        done(read)
+
+    def _strange(self, error: Exception) -> CallFailed:
+        text = f'"{self._name}" answered no ModelInferResponse ({error})'
+        return CallFailed("InvalidAnswer", text, sent=True)
+
     def _read(self, answer: Answer) -> Answer | CallFailed:
+        """Return a message, or the HTTP answer that stands for a status."""
         told = dict(answer.fields)
         status = told.get(b"grpc-status")
         if status is None or not status.isdigit():
@@ -81,10 +105,18 @@ class RpcTarget:
             return Answer(code, orjson.dumps({"error": text}), _JSON)
         try:
             message = framing.unpack_one(answer.body, told.get(b"grpc-encoding", b""), self._most)
-            return Answer(200, v2.encode(decode_response(message))[0], _JSON)
-        except (RpcError, ServingError, ValueError) as error:
-            text = f'"{self._name}" answered no ModelInferResponse ({error})'
-            return CallFailed("InvalidAnswer", text, sent=True)
+        except RpcError as error:
+            return self._strange(error)
+        return Answer(200, message, _RPC)
+
+
+def _as_json(response: InferResponse) -> bytes:
+    """Return an answer as V2 JSON. Its contents came raw and go as numbers, without their size."""
+    for output in response.outputs:
+        if output.parameters:
+            output.parameters.pop("binary_data_size", None)
+            output.parameters = output.parameters or None
+    return v2.encode(response)[0]
 
 
 def _unquoted(text: bytes) -> str:

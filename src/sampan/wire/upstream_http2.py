@@ -43,6 +43,8 @@ from sampan.wire.upstream_answer import Answer, CallDone, CallFailed, UpstreamLi
 _WINDOW = 1024 * 1024  # of a stream: a message of a megabyte comes without waiting for us
 _CONNECTION_WINDOW = 16 * _WINDOW
 _MOST_STREAMS = 100  # until the peer says: what RFC 9113 (section 6.5.2) asks it to allow
+_MOST_KNOWN = 64  # header blocks of a connection: heads and trailers repeat themselves
+_SIZE_UPDATE = 0x20  # RFC 7541, section 6.3
 _LAST_STREAM = MAX_WINDOW - 1
 
 
@@ -77,6 +79,7 @@ class Http2Upstream(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._outbound = Outbound(_ended)
         self._decoder = hpack.Decoder(limits.header_bytes)
+        self._known: dict[bytes, list[tuple[bytes, bytes]]] = {}
         self._calls: dict[int, StreamCall] = {}
         self._next = 1
         self._rest = b""
@@ -231,16 +234,29 @@ class Http2Upstream(asyncio.Protocol):
             self._complete(number, b"".join(pieces), ends=ends)
 
     def _complete(self, number: int, block: bytes, *, ends: bool) -> None:
-        try:
-            fields = self._decoder.decode(block, raw=True)
-        except (hpack.HPACKError, IndexError, ValueError) as error:
-            raise ConnectionFault(Code.COMPRESSION_ERROR, f"header block: {error}") from None
+        fields = self._known.get(block) or self._decode(block)
         call = self._calls.get(number)
         if call is None:
             return  # called off meanwhile
-        call.fields += [(bytes(name), bytes(value)) for name, value in fields]
+        call.fields += fields
         if ends:
             self._finish(number, call)
+
+    def _decode(self, block: bytes) -> list[tuple[bytes, bytes]]:
+        """Return the fields of a block, and remember it if it means the same at any time.
+
+        It does while the table is empty and stays so, unless it tells the table's size.
+        """
+        try:
+            read = self._decoder.decode(block, raw=True)
+        except (hpack.HPACKError, IndexError, ValueError) as error:
+            raise ConnectionFault(Code.COMPRESSION_ERROR, f"header block: {error}") from None
+        fields = [(bytes(name), bytes(value)) for name, value in read]
+        if self._decoder.header_table.dynamic_entries:
+            self._known.clear()
+        elif len(self._known) < _MOST_KNOWN and block and block[0] & 0xE0 != _SIZE_UPDATE:
+            self._known[block] = fields
+        return fields
 
     def _data(self, flags: int, number: int, payload: bytes) -> None:
         size = len(payload)

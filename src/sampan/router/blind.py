@@ -1,0 +1,22 @@
+"""Whether a graph looks into what goes through it. One that does not passes bodies on unread."""
+
+from __future__ import annotations
+
+from sampan.router.graph import Graph, Step
+
+_BLIND = frozenset({"Sequence", "Splitter"})
+"""Nodes that pass a body on whatever it is: a Switch and an Ensemble read JSON."""
+
+RPC = ("grpc://", "grpcs://")
+"""How the address of a step begins that is asked by gRPC."""
+
+
+def is_blind(graph: Graph) -> bool:
+    """Tell whether no node reads a body, every step is given its request, and all speak gRPC."""
+    kinds = {node.router_type for node in graph.nodes.values()}
+    return kinds <= _BLIND and all(map(_passes, graph.steps()))
+
+
+def _passes(step: Step) -> bool:
+    speaks = not step.url or step.url.startswith(RPC)
+    return speaks and step.plain_body and step.condition is None
