@@ -10,7 +10,7 @@ STAMP := $(VENV)/.sampan-ready
 SEED ?= $$RANDOM
 INPUTS ?= 100000
 
-.PHONY: help setup demo test test-slow test-engines test-tensorflow test-paddle test-autogluon test-stores soak fuzz check format bench conformance generate lock sbom clean
+.PHONY: help setup demo test test-slow test-engines test-tensorflow test-paddle test-autogluon test-stores e2e soak fuzz check format bench conformance generate lock sbom clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,6 +76,9 @@ test-autogluon: $(STAMP) ## Of those, AutoGluon's
 
 test-stores: $(STAMP) ## Of those, transformers that ask Feast and LanceDB
 	SAMPAN_TEST_STORES=1 $(BIN)/python -m pytest -q tests/engines/test_stores.py
+
+e2e: $(STAMP) ## Run the operator against any cluster: make e2e KUBECONFIG=...; without, a played one
+	SAMPAN_E2E_KUBECONFIG=$(KUBECONFIG) $(BIN)/python -m pytest -q tests/operator/test_any_cluster.py --timeout 1800
 
 soak: $(STAMP) ## Kill things at random for minutes and check that nothing is lost
 	$(BIN)/python -m pytest -q -m soak --timeout 1800
