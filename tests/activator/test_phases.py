@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sampan.activator.phases import PHASES, Start, make_phases, render_timing
@@ -40,6 +40,7 @@ def test_phases(
 TIMES = st.integers(0, 1000).map(lambda n: n / 8)  # sums of eighths are exact
 
 
+@settings(deadline=None)
 @given(TIMES, TIMES, st.builds(Start, TIMES, TIMES, TIMES, TIMES))
 def test_phases_are_never_negative_and_sum_to_the_wait(
     arrived: float, wait: float, start: Start
@@ -50,6 +51,7 @@ def test_phases_are_never_negative_and_sum_to_the_wait(
     assert not phases or sum(phases) == wait
 
 
+@settings(deadline=None)
 @given(st.lists(TIMES, min_size=2, max_size=5))
 def test_of_two_who_wait_the_later_has_no_phase_that_is_longer(arrivals: list[float]) -> None:
     gone = max(arrivals) + START.ready

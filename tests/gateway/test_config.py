@@ -279,12 +279,14 @@ def tables(draw: st.DrawFn) -> RouteTable:
 
 
 @given(tables())
+@hypothesis_settings(deadline=None)
 def test_what_is_made_well_is_taken_whole_and_renders_the_same_twice(table: RouteTable) -> None:
     assert select_valid(table) == (table, ())
     assert Rendering(SETTINGS).routes(table) == Rendering(SETTINGS).routes(table)
 
 
 @given(st.lists(tables(), min_size=2, max_size=4))
+@hypothesis_settings(deadline=None, max_examples=50)
 def test_what_is_kept_of_one_table_changes_nothing_of_the_next(found: list[RouteTable]) -> None:
     rendering, validation = Rendering(SETTINGS), Validation()
     mixed = [
