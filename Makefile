@@ -13,7 +13,7 @@ INPUTS ?= 100000
 .PHONY: help setup demo test test-slow test-engines test-tensorflow test-paddle test-autogluon test-stores e2e soak fuzz check format bench conformance generate lock sbom clean
 
 help: ## List the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## Set up .venv with what is needed to build, test and run
 
