@@ -65,7 +65,9 @@ async def test_why_names_the_pod_that_fails(cluster: PlayedCluster, make_service
     async def there() -> JsonObject:
         return await cluster.get(PODS, "ml", "iris-predictor-0")
 
-    pod = await until(there)
+    await until(there)
+    await cluster.players.stop()  # nobody else writes this pod's status now
+    pod = await there()
     fresh = {k: v for k, v in pod["metadata"].items() if k != "resourceVersion"}
     await cluster.store.update_status(PODS.id, {**pod, "metadata": fresh, "status": CRASHED})
     code, told = await sampan(cluster, "why", "iris", "-n", "ml")

@@ -68,11 +68,13 @@ async def refusals(cluster: PlayedCluster) -> list[str]:
     """What the API server refused the operator for want of a right."""
     found: list[str] = []
 
-    def look(request: Request, reply: Reply) -> None:
+    async def look(request: Request) -> Reply:
+        reply = await cluster.door.server.handle(request)
         if reply.code in (401, 403):
             found.append(f"{request.method} {request.path}: {reply.body!r}")
+        return reply
 
-    cluster.door.after = look
+    cluster.door.fault = look
     return found
 
 
