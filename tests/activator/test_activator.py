@@ -238,12 +238,13 @@ async def test_whoever_waits_when_the_activator_dies_is_answered_through_the_nex
     assert sorted(server.seen) == [b"%d" % number for number in range(6)]
 
 
+@pytest.mark.slow  # Envoy asks for some twenty seconds
 async def test_without_an_activator_a_held_request_gets_503_and_when_to_try_again(
     bench: Bench,
 ) -> None:
     bench.gateway.activator_socket.unlink()
     await bench.hold()
-    answer = await bench.post()
+    answer = await bench.post(timeout=100)
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     assert "sleeps" in answer.json()["error"]
 

@@ -27,11 +27,11 @@ _HTTP_TYPE = "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtoco
 _NO_LIMIT = 1_000_000
 _ASK_AGAIN = {
     "retry_on": "connect-failure,reset,unavailable,cancelled",
-    "num_retries": 30,
+    "num_retries": 80,
     "retry_back_off": {"base_interval": "0.05s", "max_interval": "0.5s"},
 }
-"""What becomes of a check when the activator dies: the next one is asked, for some seven seconds. A
-daemon is up again in two; a request that nobody will wake a model for is not kept for ever."""
+"""What becomes of a check when the activator dies: the next one is asked, for some twenty seconds.
+A daemon is up again in two, on a busy machine in ten; without one, nobody is kept for ever."""
 _NEVER = "86400s"  # the activator's own timeouts end a wait
 
 

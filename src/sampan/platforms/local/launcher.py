@@ -33,6 +33,11 @@ _LOG = logging.getLogger(__name__)
 
 _HOUSEKEEPING_SECONDS = 2.0
 
+LAG_SECONDS = 0.5
+"""Between the word that a replica shall stop and its SIGTERM. The gateway has lost its endpoint by
+then, but a thread of Envoy's that has not run since may yet send a request on a connection that the
+server is about to close (Kubernetes has the same race, and `preStop` sleeps for it)."""
+
 
 @dataclass(frozen=True, slots=True)
 class LauncherOptions:
@@ -113,14 +118,14 @@ class Launcher:
         return replica.state
 
     async def stop(self, replica: str, grace_seconds: float) -> None:
-        """Begin to stop a replica: SIGTERM now, SIGKILL to all of it after the grace.
+        """Begin to stop a replica: SIGTERM in a moment, SIGKILL to all of it after the grace.
 
         Returns at once. The state shows `draining` until the process is gone; then the replica
         is forgotten with its logs, and that is announced. Unknown replicas are stopped already.
         """
         present = self._replicas.get(replica)
         if present is not None:
-            present.stop(grace_seconds)
+            present.stop(grace_seconds, LAG_SECONDS)
 
     def restamp(self, replica: str, template_hash: str) -> None:
         """Note another hash for the very template that a replica runs; its process goes on."""

@@ -125,15 +125,22 @@ class Replica:
             self._note_end(ended)
         self._life = asyncio.create_task(self._live(None, ended=True))
 
-    def stop(self, grace: float) -> None:
-        """Begin to stop: SIGTERM now, SIGKILL after the grace; the shortest grace asked counts."""
+    def stop(self, grace: float, lag: float = 0.0) -> None:
+        """Begin to stop: SIGTERM, SIGKILL after the grace; the shortest grace asked counts.
+
+        One that is ready gets its SIGTERM `lag` seconds later: requests may be on their way.
+        """
+        lag = lag if self.state.ready else 0.0
         now = self._around.clock.now()
-        at = min(now + grace, self.record.stop_at or now + grace)
+        at = min(now + lag + grace, self.record.stop_at or now + lag + grace)
         self.record = replace(self.record, stop_at=at)
         self._change(draining=True, ready=False)
         self._save()
         self._stop.set()
-        self._terminate(at - now)
+        if lag:
+            asyncio.get_running_loop().call_later(lag, self._terminate, at - now - lag)
+        else:
+            self._terminate(at - now)
 
     def restamp(self, template_hash: str) -> None:
         """Note another hash for the template that runs here."""
