@@ -114,13 +114,12 @@ async def test_tensors_of_megabytes_go_and_come_whole(
 ) -> None:
     _, base = models
     url = await town.graph({"root": node("Sequence", step(base, "echo"))})
-    data = list(range(400_000))
+    data = list(range(150_000))  # more than a window
     tensor = {"name": "x", "shape": [len(data)], "datatype": "INT64", "data": data}
-    for _ in range(3):  # windows are opened again
-        answers = await asyncio.gather(
-            *(client.post(url, json={"inputs": [tensor]}) for _ in range(3))
-        )
-        assert [answer.json()["outputs"][0]["data"] == data for answer in answers] == [True] * 3
+    for _ in range(2):  # windows are opened again
+        sent = [client.post(url, json={"inputs": [tensor]}) for _ in range(2)]
+        for answer in await asyncio.gather(*sent):
+            assert answer.json()["outputs"][0]["data"] == data
 
 
 async def test_many_calls_share_a_connection(
