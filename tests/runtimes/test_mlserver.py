@@ -13,8 +13,10 @@ import joblib
 import numpy as np
 import pytest
 import tritonclient.grpc.aio as over_grpc
+from sklearn.cluster import KMeans
 from sklearn.datasets import load_iris
 from sklearn.svm import SVC
+from sklearn.tree import DecisionTreeClassifier
 
 from sampan.protocol.errors import InvalidInput
 from sampan.protocol.tensors import InferInput, InferRequest, RequestedOutput
@@ -87,8 +89,37 @@ def test_an_answer_has_mlservers_name_and_a_column(tmp_path):
 def test_an_output_that_is_not_there(tmp_path):
     model = make_offer(Order("model", project(tmp_path))).repository.get("iris").model
     model.load()
-    with pytest.raises(InvalidInput, match='"predict_proba" is not served; ask for "predict"'):
-        model.predict(request("predict_proba"))
+    with pytest.raises(InvalidInput, match=r"'predict_proba' and 'transform' as outputs \(x was"):
+        model.predict(request("x"))
+    with pytest.raises(InvalidInput, match='a "SVC", has no "transform"'):
+        model.predict(request("transform"))
+
+
+def test_outputs_are_functions_of_the_estimator(tmp_path):
+    project(tmp_path)
+    x, y = load_iris(return_X_y=True)
+    tree = DecisionTreeClassifier(random_state=0).fit(x, y)
+    joblib.dump(tree, tmp_path / "iris" / "model.joblib")
+    model = make_offer(Order("model", tmp_path)).repository.get("iris").model
+    model.load()
+    answer = model.predict(request("predict_proba", "predict"))
+    told = {output.name: output for output in answer.outputs}
+    assert list(told) == ["predict_proba", "predict"]
+    assert told["predict_proba"].shape == [2, 3]
+    assert told["predict_proba"].as_numpy().tolist() == tree.predict_proba(ROWS).tolist()
+    assert told["predict"].shape == [2, 1]
+
+
+def test_settings_choose_the_output_where_nothing_is_asked_for(tmp_path):
+    project(tmp_path, parameters={"extra": {"predict_fn": "transform"}})
+    x, _ = load_iris(return_X_y=True)
+    clusters = KMeans(3, random_state=0, n_init=1).fit(x)
+    joblib.dump(clusters, tmp_path / "iris" / "model.joblib")
+    model = make_offer(Order("model", tmp_path)).repository.get("iris").model
+    model.load()
+    (output,) = model.predict(request()).outputs
+    assert (output.name, output.shape) == ("transform", [2, 3])
+    assert output.as_numpy().tolist() == clusters.transform(ROWS).tolist()
 
 
 def test_kserves_variables_name_the_one_model(tmp_path):

@@ -10,7 +10,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from sampan.protocol.errors import InferenceError
+from sampan.protocol.errors import InferenceError, InvalidInput
 from sampan.protocol.tensors import InferRequest
 from sampan.runtimes.declaration import (
     SERVER_PRELOAD,
@@ -94,6 +94,7 @@ class SKLearnModel(Model):
         self._folder = Path(model_dir)
         self._trust = trust
         self._allowed = allowed
+        self._estimator: Any = None
         self._predict: Any = None
         self._width = 0
         self._types = UNKNOWN
@@ -107,6 +108,7 @@ class SKLearnModel(Model):
             raise missing_package("scikit-learn", error) from None
         path = select_model_file(self._folder, RUNTIME.extensions)
         estimator = self._read(path)
+        self._estimator = estimator
         self._predict = _select_predict(estimator, path)
         if self._predict == getattr(estimator, "predict", None):
             self._predict = make_quick_predict(estimator) or self._predict
@@ -188,9 +190,22 @@ class SKLearnModel(Model):
     ) -> Any:
         """Answer a V1 or V2 payload. What scikit-learn finds wrong with the values is a 400."""
         del headers, response_headers
+        return self._answer(payload, self._predict)
+
+    def predict_by(self, function: str, payload: Any) -> Any:
+        """Answer by another function of the estimator, as `transform`; InvalidInput without it."""
+        run = getattr(self._estimator, function, None)
+        if run is None:
+            raise InvalidInput(
+                f'the model, a "{type(self._estimator).__name__}", has no "{function}"; ask for '
+                "what it has"
+            )
+        return self._answer(payload, run)
+
+    def _answer(self, payload: Any, run: Any) -> Any:
         rows = _make_rows(payload)
         try:
-            result = self._predict(rows)
+            result = run(rows)
         except (ValueError, TypeError) as error:
             raise blame(payload, error, self._columns) from error
         except Exception as error:

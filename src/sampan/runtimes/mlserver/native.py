@@ -13,10 +13,13 @@ from sampan.protocol.errors import InvalidInput
 from sampan.protocol.tensors import InferOutput, InferRequest, InferResponse
 from sampan.runtimes import get_runtime, resolve
 from sampan.runtimes.mlserver.settings import ModelSettings
+from sampan.runtimes.sklearn import SKLearnModel
 from sampan.server.load_failure import LoadFailure
 from sampan.server.model import Headers, Model
 
 OUTPUT = "predict"
+SKLEARN_OUTPUTS = (OUTPUT, "predict_proba", "transform")
+"""Outputs of MLServer's runtime for scikit-learn: each is a function of the estimator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,33 +89,56 @@ class NativeModel(Model):
         headers: Headers | None = None,
         response_headers: Headers | None = None,
     ) -> Any:
-        """Answer; InvalidInput for outputs that are not `predict`."""
+        """Answer the outputs that are asked for; InvalidInput for those that there are not."""
         del headers, response_headers
         assert self._inner is not None  # noqa: S101  # a model that is ready has been loaded
         if not isinstance(payload, InferRequest):
             return self._inner.predict(payload)
-        for item in payload.request_outputs or ():
-            if item.name != OUTPUT:
-                raise InvalidInput(
-                    f'output "{item.name}" is not served; ask for "{OUTPUT}", or for none'
-                )
         wanted, payload.request_outputs = payload.request_outputs, None
+        names = [item.name for item in wanted or ()] or [self._usual_output()]
         try:
-            answer: InferResponse = self._inner.predict(payload)
+            answers = [self._ask(self._inner, name, payload) for name in names]
         finally:
             payload.request_outputs = wanted
-        answer.outputs = [_column(output) for output in answer.outputs]
+        answer = answers[0]
+        answer.outputs = [
+            _column(output, name)
+            for name, one in zip(names, answers, strict=True)
+            for output in one.outputs
+        ]
         answer.requested_outputs = wanted
         answer.model_version = self.settings.version or None
         return answer
 
+    def _usual_output(self) -> str:
+        """Return what is answered where nothing is asked for: `predict`, or what settings say."""
+        extra = (self.settings.document.get("parameters") or {}).get("extra") or {}
+        return str(extra.get("predict_fn") or OUTPUT)
 
-def _column(output: InferOutput) -> InferOutput:
+    def _ask(self, inner: Model, name: str, payload: InferRequest) -> InferResponse:
+        """Return the engine's answer of one output; InvalidInput for one that there is not."""
+        if isinstance(inner, SKLearnModel):
+            if name not in SKLEARN_OUTPUTS:
+                raise InvalidInput(
+                    "SKLearnModel only supports 'predict', 'predict_proba' and 'transform' as "
+                    f"outputs ({name} was received)"
+                )
+            by: InferResponse = (
+                inner.predict(payload) if name == OUTPUT else inner.predict_by(name, payload)
+            )
+            return by
+        if name != OUTPUT:
+            raise InvalidInput(f'output "{name}" is not served; ask for "{OUTPUT}", or for none')
+        answer: InferResponse = inner.predict(payload)
+        return answer
+
+
+def _column(output: InferOutput, asked: str) -> InferOutput:
     """Return an output in MLServer's form."""
     array = output.as_numpy()
     if array.ndim == 1:
         array = array.reshape(-1, 1)
-    name = OUTPUT if output.name == "output-0" else output.name
+    name = asked if output.name == "output-0" else output.name
     parameters = {**(output.parameters or {}), "content_type": "np"}
     made = InferOutput(name, list(array.shape), output.datatype, None, parameters)
     made.set_array(array)
