@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import socket
 import ssl
@@ -143,6 +144,9 @@ async def started(settings: Settings, zygotes: ZygotePool) -> AsyncIterator[Daem
             ),
         )
         authority = certificates.authority.read_bytes()
+        # What a start has made stays. Of a thousand services a full collection that looked at all
+        # of it again would keep everybody waiting for a fifth of a second.
+        gc.freeze()
         yield Daemon(api, sock, certificates.context(), token, authority)
 
 
