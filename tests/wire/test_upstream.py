@@ -25,6 +25,7 @@ answers = st.builds(
     st.binary(max_size=60),
     st.sampled_from([b"", b"application/json", b"text/plain; charset=utf-8"]),
     st.none(),
+    st.just(()),
 )
 
 
