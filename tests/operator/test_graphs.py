@@ -89,7 +89,14 @@ async def test_looking_again_at_a_graph_that_rests_makes_no_call(cluster, make_s
     assert cluster.door.log == []
 
 
-@pytest.mark.parametrize("set_up", ["standard-gateway", "standard-ingress", "knative"])
+@pytest.mark.parametrize(
+    "set_up",
+    [
+        "standard-gateway",
+        pytest.param("standard-ingress", marks=pytest.mark.slow),
+        pytest.param("knative", marks=pytest.mark.slow),
+    ],
+)
 async def test_each_sample_is_made_of_kserve_s_objects(set_up, tmp_path, golden_folder):
     data = json.loads(
         (golden_folder / "installed" / f"inferenceservice-config.{set_up}.json").read_text()

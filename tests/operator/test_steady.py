@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from tests.operator.played_cluster import PlayedCluster, is_ready, rested, until
 
 from sampan.machinery.store import Key
@@ -261,3 +262,65 @@ async def test_a_route_that_its_gateway_refuses_keeps_the_service_from_ready(clu
 
     condition = await until(told)
     assert condition["reason"] == "NoMatchingParent"
+
+
+async def test_a_service_that_is_not_to_be_updated_by_itself_keeps_its_template(
+    cluster, make_service
+):
+    await cluster.start_operator()
+    quiet = make_service()
+    quiet["metadata"]["annotations"] = {"serving.kserve.io/disable-auto-update": "true"}
+    await cluster.create(quiet, make_service("other"))
+    await ready(cluster)
+    await ready(cluster, "other")
+    runtime = await cluster.store.get(
+        Key("clusterservingruntimes.serving.kserve.io", "", "kserve-sklearnserver")
+    )
+    runtime["spec"]["containers"][0]["image"] = "kserve/sklearnserver:v2"
+    runtime["metadata"].pop("resourceVersion")
+    await cluster.store.update("clusterservingruntimes.serving.kserve.io", runtime)
+
+    async def image(name: str) -> str:
+        found = await cluster.get(DEPLOYMENTS, "ml", f"{name}-predictor")
+        return str(found["spec"]["template"]["spec"]["containers"][0]["image"])
+
+    async def rolled():
+        return await image("other") == "kserve/sklearnserver:v2"
+
+    await until(rolled)
+    await rested(cluster)
+    assert await image("iris") == "kserve/sklearnserver:latest"
+
+
+@pytest.mark.slow
+async def test_several_models_bring_the_secrets_of_their_account_into_the_template(
+    cluster, make_service
+):
+    uris = [
+        {"uri": "s3://models/one", "mountPath": "/mnt/models/one"},
+        {"uri": "s3://models/two", "mountPath": "/mnt/models/two"},
+    ]
+    await cluster.ensure_namespace("ml")
+    metadata = {"name": "default", "namespace": "ml"}
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}
+    await cluster.store.create("serviceaccounts", {**account, "secrets": [{"name": "keys"}]})
+    await cluster.start_operator()
+    model = {"modelFormat": {"name": "sklearn"}}
+    await cluster.create(make_service(model=model, storageUris=uris))
+
+    async def told():
+        found = await cluster.get(SERVICES, "ml", "iris")
+        status = json.dumps(found.get("status") or {})
+        return 'secrets \\"keys\\" not found' in status
+
+    await until(told)
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "keys", "namespace": "ml"},
+        "data": {"awsAccessKeyID": "aWQ=", "awsSecretAccessKey": "a2V5"},
+    }
+    await cluster.create(secret)
+    await ready(cluster)
+    deployment = await cluster.get(DEPLOYMENTS, "ml", "iris-predictor")
+    assert "awsSecretAccessKey" in json.dumps(deployment["spec"]["template"])

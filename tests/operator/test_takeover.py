@@ -116,9 +116,8 @@ async def take_over(tmp_path, golden, set_up: str, names: tuple[str, ...] | None
         assert not cluster.door.writes
 
 
-@pytest.mark.parametrize("set_up", ["standard-gateway", "knative"])
-async def test_no_pod_starts_anew(set_up, tmp_path, golden_folder):
-    await take_over(tmp_path, golden_folder, set_up, EVERYDAY)
+async def test_no_pod_starts_anew(tmp_path, golden_folder):
+    await take_over(tmp_path, golden_folder, "standard-gateway", EVERYDAY)
 
 
 @pytest.mark.slow

@@ -92,11 +92,14 @@ class ServiceReconciler:
         snapshot = gather_snapshot(self._cluster, settings, service, now)
         source, observed = await self._plan(settings, snapshot)
         taken_events: tuple[PlannedEvent, ...] = ()
+        refused = False  # by what is not followed: a Secret that is missing may come
         if not (source.plan.blocked or _is_left_alone(service)):
             source, failures, taken_events = await self._step(source, observed)
+            refused = source.plan.blocked is not None
             observed = replace(observe(self._cluster, service, mode), failures=failures)
         await self._write_status(Scene(source, observed, now), settings, taken_events)
-        return Result(now + RETRY_SECONDS if observed.failures else None)
+        again = observed.failures or refused
+        return Result(now + RETRY_SECONDS if again else None)
 
     async def _hand_over(self, service: JsonObject, now: float) -> None:
         """Say once that another controller runs it; from then on the status is that one's."""
