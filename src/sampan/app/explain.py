@@ -34,6 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         batch_size=settings.batch_size,
         call_seconds=settings.predictor_request_timeout_seconds,
         explain_seconds=settings.explain_timeout_seconds,
+        input_name=settings.input_name,
     )
     model = explainer.make(settings.model_name, asked, settings)
     return serve_models({model.name: model}, rest)
@@ -59,6 +60,7 @@ def _add_predictor(parser: argparse.ArgumentParser) -> None:
     add("--predictor_request_timeout_seconds", type=_positive, default=600.0)
     add("--batch_size", type=_positive_whole, default=256, help="rows asked at a time")
     add("--explain_timeout_seconds", type=_positive, default=300.0)
+    add("--input_name", default="", help="V2: the tensor's; else as the metadata say")
     add("--storage_uri", default="", help="KServe's; the files are at their mount path")
 
 

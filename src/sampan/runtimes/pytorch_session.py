@@ -46,6 +46,11 @@ class PytorchSession:
         self.open_axis = self.described and all(s.shape and s.shape[0] == ANY for s in tensors)
         self.takes_fractions = _takes_fractions(self._program)
 
+    @property
+    def program(self) -> Any:
+        """The loaded program itself, for who follows its gradients."""
+        return self._program
+
     def run(self, given: Mapping[str, Any], outputs: Sequence[str]) -> Mapping[str, Any]:
         """Return arrays by name, all of them where none is named."""
         torch = self._torch

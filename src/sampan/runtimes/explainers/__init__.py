@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 EXPLAINERS = {
     "anchors": "sampan.runtimes.explainers.anchors:EXPLAINER",
     "art": "sampan.runtimes.explainers.art:EXPLAINER",
+    "captum": "sampan.runtimes.explainers.captum:EXPLAINER",
     "fairness": "sampan.runtimes.explainers.fairness:EXPLAINER",
     "lime": "sampan.runtimes.explainers.lime:EXPLAINER",
     "shap": "sampan.runtimes.explainers.shap:EXPLAINER",

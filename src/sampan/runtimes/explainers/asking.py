@@ -39,6 +39,7 @@ class Asking:
         self._model = model
         self._headers = select_headers(headers)
         self._began = self._told = time.monotonic()
+        self._input: tuple[str, np.dtype[Any]] | None = None
         self.rows = 0
         """How many rows were asked so far."""
 
@@ -96,10 +97,25 @@ class Asking:
     def _infer(self, rows: Floats) -> Any:
         import numpy as np
 
-        numbers = rows.dtype.kind != "O"  # else texts
-        inputs = {"input-0": np.ascontiguousarray(rows, dtype=np.float64 if numbers else object)}
+        name, kind = self._input = self._input or self._find_input()
+        if rows.dtype.kind == "O":  # texts
+            kind = np.dtype(object)
+        inputs = {name: np.ascontiguousarray(rows, dtype=kind)}
         answer = self._client.infer(self._model, inputs, headers=self._headers)
         return answer.outputs[0].as_numpy()
+
+    def _find_input(self) -> tuple[str, np.dtype[Any]]:
+        """Return name and type of the predictor's tensor; doubles where it does not tell."""
+        import numpy as np
+
+        given = self._asked.input_name
+        try:
+            told = self._client.model_metadata(self._model).get("inputs") or [{}]
+        except RequestFailed:  # a server may have none
+            told = [{}]
+        name, datatype = told[0].get("name"), told[0].get("datatype")
+        single = datatype == "FP32" or (given and not datatype)
+        return given or name or "input-0", np.dtype("f4" if single else "f8")
 
     def _check_time(self) -> None:
         now, limit = time.monotonic(), self._asked.explain_seconds

@@ -16,7 +16,8 @@ class Asked:
 
     `host` is the predictor's `host:port`, `protocol` `v1` or `v2`. At most `batch_size` rows are
     asked at a time; `call_seconds` is the longest wait for an answer, `explain_seconds` that for
-    a whole explanation.
+    a whole explanation. `input_name` is that of the
+    predictor's tensor in V2; "": as its metadata say.
     """
 
     host: str
@@ -25,6 +26,7 @@ class Asked:
     batch_size: int = 256
     call_seconds: float = 600.0
     explain_seconds: float = 300.0
+    input_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
