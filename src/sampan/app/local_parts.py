@@ -112,17 +112,10 @@ async def started(settings: Settings, zygotes: ZygotePool) -> AsyncIterator[Daem
         platform = await _start_platform(
             stack, settings, operator, (store, launcher, changes, activation, door)
         )
-        address = GatewayAddress(port=settings.port)
-        outcomes = LocalOutcomes(OutcomeReader(paths.state / "gateway"), clock)
+        guard = _make_guard(settings, clock, changes)
+        address, histories = GatewayAddress(port=settings.port), Histories(store)
         sources = Sources(
-            store,
-            platform,
-            clock,
-            address,
-            _parse_config,
-            autoscaling.scales,
-            Histories(store),
-            Guard(outcomes, clock, changes.notify),
+            store, platform, clock, address, _parse_config, autoscaling.scales, histories, guard
         )
         activation.explain = partial(explain, sources)
         await run_controllers(stack, sources, changes, autoscaling)
@@ -148,6 +141,11 @@ async def started(settings: Settings, zygotes: ZygotePool) -> AsyncIterator[Daem
         # of it again would keep everybody waiting for a fifth of a second.
         gc.freeze()
         yield Daemon(api, sock, certificates.context(), token, authority)
+
+
+def _make_guard(settings: Settings, clock: SystemClock, changes: Changes) -> Guard:
+    outcomes = LocalOutcomes(OutcomeReader(settings.paths.state / "gateway"), clock)
+    return Guard(outcomes, clock, changes.notify)
 
 
 async def _start_platform(
