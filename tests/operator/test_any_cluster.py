@@ -35,6 +35,7 @@ KUBECONFIG = os.environ.get("SAMPAN_E2E_KUBECONFIG", "")
 MINUTES = 10 if KUBECONFIG else 1
 """To wait for what a cluster does: images are pulled there."""
 STOP = "serving.kserve.io/stop"
+pytestmark = pytest.mark.slow
 
 
 @dataclass
