@@ -157,4 +157,4 @@ def test_a_prediction_and_an_explanation_are_given_and_drawn(example, place):
     drawn = place.run("python", "plot.py", "explain.json", stdin=answer)
     picture = ET.fromstring(drawn)  # noqa: S314  # our own
     assert picture.tag.endswith("svg")
-    assert len(picture) > 20
+    assert len(picture) >= 8
