@@ -148,6 +148,7 @@ def test_kserve_s_object_is_taken_over_though_it_is_as_it_should_be():
     assert step.takes_over
     after = applied(deployment(), live)
     assert is_former(after)
+    assert steps([deployment()], after), "what was begun is ended"
     _, replaced = make_takeover(after)
     after["metadata"]["managedFields"] = replaced["value"]
     assert not is_former(after)
@@ -194,9 +195,11 @@ def test_the_address_of_a_service_that_is_there_stays():
 
 def test_the_models_of_a_multi_model_service_are_left_to_their_trained_models():
     made = {**service(), "kind": "ConfigMap", "data": {"models.json": "[]"}}
-    (step,) = steps([made], {**made, "data": {"models.json": '[{"modelName": "a"}]'}})
+    live = applied({**made, "data": {"models.json": '[{"modelName": "a"}]'}})
+    assert steps([made], live) == ()
+    (step,) = steps([{**made, "metadata": {**made["metadata"], "labels": {"a": "b"}}}], live)
     assert isinstance(step, ApplyChild)
-    assert "data" not in step.obj
+    assert step.obj["data"] == {"models.json": '[{"modelName": "a"}]'}
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,7 @@ def settle(desired: JsonObject, live: Mapping[str, Any]) -> JsonObject:
     """
     kind = kind_of(desired).resource
     if kind.id == CONFIG_MAPS.id:
-        return {k: v for k, v in desired.items() if k != "data"}
+        return {**desired, "data": live.get("data") or desired.get("data")}
     spec = desired.get("spec") or {}
     if kind.kind == "Service" and "clusterIP" in spec:
         address = (live.get("spec") or {}).get("clusterIP")
@@ -111,7 +111,7 @@ def needs_apply(desired: JsonObject, live: Mapping[str, Any]) -> bool:
     """
     managers = read_managers(live)
     ours = [o.fields for m, o in managers.items() if (m.name, m.operation) == (MANAGER, APPLY)]
-    if not ours:
+    if not ours or is_former(live):
         return True
     mine = fields_of(owned_part(desired, "", split_status=True))
     return bool(ours[0] - mine) or not is_within(desired, live)
@@ -151,7 +151,7 @@ def make_takeover(live: Mapping[str, Any]) -> tuple[JsonObject, ...]:
     kept = [entry for entry in entries if not _is_former(entry)]
     version = live["metadata"]["resourceVersion"]
     return (
-        {"op": "test", "path": "/metadata/resourceVersion", "value": version},
+        {"op": "replace", "path": "/metadata/resourceVersion", "value": version},
         {"op": "replace", "path": "/metadata/managedFields", "value": kept},
     )
 
