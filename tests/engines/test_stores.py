@@ -67,7 +67,7 @@ def read_answer(said: str) -> list[object]:
 
 
 def test_what_a_model_must_know_of_a_driver_comes_from_the_feature_store(programs, tmp_path):
-    work = made(programs, "40-feature-store", tmp_path)
+    work = made(programs, "35-feature-store", tmp_path)
     said = answers(programs, work, tmp_path / "home", (work / "request.json").read_text())
     expected = json.loads((work / "expected.json").read_text())["predictions"]
     assert read_answer(said) == pytest.approx(expected, abs=1e-3)
@@ -76,6 +76,6 @@ def test_what_a_model_must_know_of_a_driver_comes_from_the_feature_store(program
 
 
 def test_the_nearest_images_come_from_the_vector_index(programs, tmp_path):
-    work = made(programs, "41-vector-search", tmp_path)
+    work = made(programs, "36-vector-search", tmp_path)
     said = answers(programs, work, tmp_path / "home", (work / "request.json").read_text())
     assert read_answer(said) == json.loads((work / "expected.json").read_text())["predictions"]

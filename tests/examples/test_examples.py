@@ -18,7 +18,7 @@ OF_ENGINES = [
     EXAMPLES / name
     for name in (
         "09-tensorflow", "12-huggingface", "13-vllm", "14-torchserve", "15-pytorch",
-        "40-feature-store", "41-vector-search",
+        "35-feature-store", "36-vector-search",
     )
 ]  # fmt: skip  # in tests/engines
 PREDICTED = [

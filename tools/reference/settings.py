@@ -34,7 +34,7 @@ _VARIABLES = """
 | variable | read by | meaning |
 |---|---|---|
 | `SAMPAN_HOME` | every verb | the folder that holds state, cache and configuration |
-| `SAMPAN_CONTEXT` | verbs that ask a server | a cluster of the kubeconfig, as `--context` names it |
+| `SAMPAN_CONTEXT` | verbs that ask a server | a cluster of the kubeconfig, as by `--context` |
 | `NO_COLOR` | every verb | no colours |
 | `SAMPAN_TOKEN` | `predict` | the bearer token, where `--token` gives none |
 | `SAMPAN_AUDIT` | daemon | what `audit.log` gets: `writes`, `all` or `none` |
