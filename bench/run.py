@@ -27,15 +27,19 @@ PARTS = {
     *("iris", "peers", "servers", "sampan_home", "cold_frameworks"),
 }
 
+ALIASES = {"operator": "cluster_operator"}
+"""A module of the name would stand before Python's own for scripts that are started by their path."""
+
 
 def main() -> int:
     """Run the bench named on the command line."""
     args = _arguments()
-    if args.name not in _names():
+    module = ALIASES.get(args.name, args.name)
+    if module not in _names():
         known = ", ".join(_names())
         note(f'no bench "{args.name}"; there is: {known}')
         return 2
-    benches = importlib.import_module(f"bench.{args.name}").benches
+    benches = importlib.import_module(f"bench.{module}").benches
     chosen = {name: measure for name, measure in benches.items() if args.only in name}
     if not chosen:
         note(f'no row of "{args.name}" is named with "{args.only}"; there is: {", ".join(benches)}')

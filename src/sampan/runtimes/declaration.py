@@ -58,7 +58,9 @@ class Container:
     """What a runtime's container in a cluster has beyond its arguments; KServe's shipped values.
 
     An empty `image` is the first of the runtime's images, `latest`. `probe_path` is asked for
-    readiness, and at the start for half an hour: large models load long.
+    readiness, and at the start for half an hour: large models load long. `shared_memory`: it
+    gets a `/dev/shm` of its own, beyond the 64 MiB that containers have. `may_be_root`: the image
+    runs as root, and would not start where that is forbidden.
     """
 
     image: str = ""
@@ -67,6 +69,8 @@ class Container:
     run_as_user: int | None = None
     prometheus_port: str = "8080"
     probe_path: str = ""
+    shared_memory: bool = False
+    may_be_root: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,8 @@ VLLM = Runtime(
             ("VLLM_WORKER_MULTIPROC_METHOD", "spawn"),
         ),
         probe_path="/v1/models",
+        shared_memory=True,
+        may_be_root=True,
     ),
 )
 """What is installed in a cluster; no choice of `sampan serve`, which loads no model for it."""

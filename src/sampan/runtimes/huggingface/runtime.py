@@ -40,7 +40,9 @@ RUNTIME = Runtime(
     arguments="sampan.runtimes.huggingface.settings:translate",
     server="sampan.runtimes.huggingface.runtime:make_offer",
     container=Container(
-        image="kserve/huggingfaceserver:latest", env=(("LMCACHE_USE_EXPERIMENTAL", "True"),)
+        image="kserve/huggingfaceserver:latest",
+        env=(("LMCACHE_USE_EXPERIMENTAL", "True"),),
+        shared_memory=True,
     ),
 )
 
