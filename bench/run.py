@@ -28,7 +28,7 @@ PARTS = {
 }
 
 ALIASES = {"operator": "cluster_operator"}
-"""A module of the name would stand before Python's own for scripts that are started by their path."""
+"""A module of that name would hide Python's own from scripts that are started by their path."""
 
 
 def main() -> int:
