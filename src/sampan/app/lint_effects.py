@@ -16,6 +16,7 @@ from sampan.app.bootstrap import apply_bootstrap
 from sampan.app.cluster_effects import GRAPH, SERVICE, cluster_warnings
 from sampan.app.offline_admission import select_configuration
 from sampan.controllers.gather import Sources, gather_for
+from sampan.controllers.history import Histories
 from sampan.controllers.inferencegraph import gather_graph
 from sampan.controllers.unbuilt import REASON_NOT_BUILT_YET
 from sampan.controllers.unhonoured import unhonoured
@@ -117,7 +118,7 @@ async def _sources(objects: Sequence[JsonObject], platform: LocalEffects) -> Asy
     # Only what it says of a plan is asked: nothing is started, nothing observed.
     asked = cast("Platform[Any, Any]", platform)
     try:
-        yield Sources(store, asked, clock, Gateway(), parse)
+        yield Sources(store, asked, clock, Gateway(), parse, histories=Histories(store))
     finally:
         await store.close()
 

@@ -6,8 +6,9 @@ for when a replica starts; here it is decided *whether* a workload can run here,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any
 
@@ -117,10 +118,18 @@ def _probed_path(container: Mapping[str, Any]) -> str:
 
 
 def _image_problem(image: str, images: ImageTable) -> Problem:
-    known = ", ".join(f'"{name}"' for name in images.known()) or "none"
+    known = images.known()
     return Problem(
         "ImageNotRunnable",
-        f'image "{image}" does not run here: no local command stands for it (known images: '
-        f"{known}), and containers are not run on this platform; give the container a "
-        '"command" that is installed on this machine, or an entry in "images.yaml"',
+        f'image "{image}" does not run here: no local command stands for it, as one does for '
+        f"{_some(image, known)}, and containers are not run on this platform; give the container "
+        'a "command" that is installed on this machine, or an entry in "images.yaml"',
     )
+
+
+def _some(image: str, known: Sequence[str]) -> str:
+    """Return the images that are nearest in name, and how many more there are."""
+    near = get_close_matches(image.lower(), known, n=3, cutoff=0.4) or known[:3]
+    more = len(known) - len(near)
+    named = ", ".join(f'"{name}"' for name in near) or "none"
+    return f"{named} and {more} more" if more else named
