@@ -148,4 +148,4 @@ def _asked(path: str, row: Row) -> list[Effect]:
 
 @cache
 def _local_effects() -> LocalEffects:
-    return LocalEffects(read_image_table(Path("/nonexistent")))
+    return LocalEffects(read_image_table(Path("/nonexistent")), applied=True)

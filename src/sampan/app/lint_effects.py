@@ -73,10 +73,12 @@ class Effects(Protocol):
 class LocalEffects:
     """This machine's: asked as the daemon asks it, of a store that holds nothing but the objects.
 
-    `images` is the table of images and the commands that stand for them.
+    `images` is the table of images and the commands that stand for them. `applied` leaves out what
+    is said only of a service that is new, such as of a canary without anything before it.
     """
 
     images: Callable[[], ImageTable]
+    applied: bool = False
 
     def concerns(self, warning: str) -> bool:  # noqa: ARG002  # all do: it is what admits here
         """Return True."""
@@ -118,7 +120,8 @@ async def _sources(objects: Sequence[JsonObject], platform: LocalEffects) -> Asy
     # Only what it says of a plan is asked: nothing is started, nothing observed.
     asked = cast("Platform[Any, Any]", platform)
     try:
-        yield Sources(store, asked, clock, Gateway(), parse, histories=Histories(store))
+        histories = None if platform.applied else Histories(store)
+        yield Sources(store, asked, clock, Gateway(), parse, histories=histories)
     finally:
         await store.close()
 
