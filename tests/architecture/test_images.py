@@ -48,6 +48,23 @@ def test_a_role_tells_of_its_health_and_starts_without_a_shell(role: str) -> Non
         assert re.search(rf"^{instruction}.* ?\[", stage, re.MULTILINE), instruction
 
 
+@pytest.mark.parametrize(
+    ("role", "path", "answered_in"),
+    [
+        ("operator", "/healthz", "app/operator_health.py"),
+        ("router", "/readyz", "server/graph_front.py"),  # any other path goes through the graph
+        ("server", "/v2/health/live", "server/routes.py"),
+    ],
+)
+def test_a_role_is_asked_for_its_health_where_it_answers(
+    role: str, path: str, answered_in: str
+) -> None:
+    stage = FILE.split(f" AS {role}\n")[1].split("FROM ")[0]
+    [asked] = re.findall(r"urlopen\('http://127\.0\.0\.1:\d+(/[^']*)'", stage)
+    assert asked == path
+    assert path.rsplit("/", 1)[-1] in (ROOT / "src" / "sampan" / answered_in).read_text()
+
+
 @pytest.mark.parametrize("role", EXTRAS)
 def test_a_lock_has_what_the_project_asks_for_with_hashes(role: str) -> None:
     assert wanted(role) <= set(packages(role))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sampan.api.scheme import REGISTRY
 from sampan.installation.options import OPERATOR, Options
 from sampan.machinery.registry import JsonObject
 
@@ -40,10 +41,8 @@ class Right:
 
 SERVING = "serving.kserve.io"
 REGISTRATION = "admissionregistration.k8s.io"
-CONVERTED = (
-    "llminferenceserviceconfigs.serving.kserve.io",
-    "llminferenceservices.serving.kserve.io",
-)
+CONVERTED = tuple(sorted(resource.id for resource in REGISTRY if resource.older))
+"""The CustomResourceDefinitions of kinds that are served in two versions."""
 
 RIGHTS: tuple[Right, ...] = (
     Right(SERVING, ("inferenceservices", "inferencegraphs"), READ, "what is to be served"),

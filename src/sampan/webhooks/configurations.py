@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sampan.machinery.registry import JsonObject, Registry, Resource
+from sampan.platforms.kubernetes.kinds import PODS
 from sampan.webhooks.paths import JUDGED, MUTATE_PODS, MUTATED, mutate_path, validate_path
+from sampan.webhooks.pods import OWNER_LABEL
 
 API_VERSION = "admissionregistration.k8s.io/v1"
 MUTATING_KIND = "MutatingWebhookConfiguration"
@@ -15,8 +17,6 @@ VALIDATING_KIND = "ValidatingWebhookConfiguration"
 NAME = "sampan"
 SERVER = "kserve-webhook-server"
 """A part of each webhook's name, which refusals quote: people look for KServe's texts."""
-OWNER_LABEL = "serving.kserve.io/inferenceservice"
-PODS = Resource("", "v1", "Pod", "pods", "pod")
 
 
 def _registration(kind: str) -> Resource:
