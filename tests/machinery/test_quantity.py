@@ -69,7 +69,10 @@ def test_the_canonical_form_is_the_same_number_and_a_fixed_point(
 ) -> None:
     quantity = parse_quantity(f"{number}{suffix}")
     again = parse_quantity(str(quantity))
-    assert str(again) == str(quantity)
+    # What a binary form writes without a suffix is read as a decimal one, as upstream: 0.18Ti is
+    # 197912093000, and that is 197912093k, which stays.
+    assert str(again) == str(quantity) or (suffix.endswith("i") and str(quantity).isdigit())
+    assert str(parse_quantity(str(again))) == str(again)
     # A binary form above 1024 has no fraction: it is rounded up, as upstream.
     assert again == quantity or again == Quantity(Decimal(quantity.ceiling()))
 
