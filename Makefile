@@ -10,7 +10,7 @@ STAMP := $(VENV)/.sampan-ready
 SEED ?= $$RANDOM
 INPUTS ?= 100000
 
-.PHONY: help setup demo test test-slow test-engines test-tensorflow test-paddle test-autogluon test-stores e2e soak fuzz check format bench conformance generate lock sbom clean
+.PHONY: help setup demo test test-slow test-engines test-tensorflow test-paddle test-autogluon test-stores e2e soak laws fuzz check format bench conformance generate lock sbom clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ test: $(STAMP) ## Run the everyday tests
 
 test-slow: $(STAMP) ## Run the tests that take over ten seconds each
 	$(BIN)/python -m pytest -q -m "slow and not soak"
+
+laws: $(STAMP) ## Run every law with fresh inputs: 500 each, and what fails is printed to be kept
+	$(BIN)/python -m pytest -q -m "hypothesis and not slow and not soak" --hypothesis-profile=fresh
 
 ENGINE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/sampan/engines
 ENGINES := $(ENGINE)/torch

@@ -1,8 +1,8 @@
 """What `sampan serve my_model.py:MyModel` names, and how a model is made of it.
 
 The file is run as `python my_model.py` would run it: its folder is importable, and so is `kserve`
-(Sampan's, unless KServe's own is installed). It is compiled from its text each time, because a
-cached compilation is told apart by whole seconds only.
+(Sampan's, unless KServe's own is installed). It and the modules beside it are compiled from their
+text each time, because a cached compilation is told apart by whole seconds only.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import inspect
 import sys
 import traceback
 from dataclasses import dataclass
+from importlib import invalidate_caches
+from importlib.util import cache_from_source
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
@@ -95,8 +97,11 @@ def module_files(folder: Path) -> dict[str, Path]:
 
 
 def _forget_modules(folder: Path) -> None:
-    for name in module_files(folder):
+    """Forget a folder's modules, their cached compilation with them."""
+    for name, path in module_files(folder).items():
         del sys.modules[name]
+        Path(cache_from_source(path)).unlink(missing_ok=True)
+    invalidate_caches()
 
 
 def _run_file(target: Target) -> ModuleType:
