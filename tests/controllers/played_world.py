@@ -17,6 +17,7 @@ from sampan.api.config import parse_cached
 from sampan.api.scheme import REGISTRY
 from sampan.app.bootstrap import CONFIGURATION, apply_bootstrap
 from sampan.app.controllers import run_controllers
+from sampan.autoscaler.queries import Readings
 from sampan.controllers.autoscaling import Autoscaling, Tools
 from sampan.controllers.gather import SERVICES, Sources
 from sampan.controllers.history import Histories
@@ -275,6 +276,9 @@ class NoSignals:
 
     async def use(self, _pids: object) -> Mapping[str, float]:
         return {}
+
+    async def readings(self, _asked: object) -> Readings:
+        return Readings()
 
     async def room(self, _pids: object) -> None:
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from sampan.autoscaler.outcome import Room
+from sampan.autoscaler.queries import Asked, Readings
 from sampan.autoscaler.settings import Defaults
 from sampan.autoscaler.signal import Traffic
 from sampan.controllers.autoscaling import Autoscaling, Tools
@@ -33,6 +35,9 @@ class World:
     used: dict[str, float] = field(default_factory=dict)
     fitting: Room | None = None
     reads: int = 0
+    asked: list[Asked] = field(default_factory=list)
+    readable: Readings = field(default_factory=Readings)
+    answer: asyncio.Event = field(default_factory=asyncio.Event)
     notified: list[ServiceKey] = field(default_factory=list)
     announced: list[int] = field(default_factory=list)
 
@@ -48,6 +53,11 @@ class World:
 
     async def use(self, pids: Sequence[int]) -> Mapping[str, float]:  # noqa: ARG002 (Signals')
         return self.used
+
+    async def readings(self, asked: Asked) -> Readings:
+        self.asked.append(asked)
+        await self.answer.wait()
+        return self.readable
 
     async def room(self, pids: Sequence[int]) -> Room | None:  # noqa: ARG002 (Signals')
         return self.fitting

@@ -29,6 +29,12 @@ The operator of a cluster. In a pod, which `sampan install` describes, it needs 
 """
 
 
+_STORAGE_INITIALIZER = """
+The init container that fetches models, with upstream's arguments and variables: pairs of a URI and
+a folder. Exit code 0, or 1 with the reason as the last line: the pod's termination message.
+"""
+
+
 def render() -> str:
     """Return the page."""
     from sampan.cli.main import PASS_THROUGH, VERBS
@@ -37,6 +43,7 @@ def render() -> str:
         "serve": _serve_section,
         "route": _route_section,
         "operator": _operator_section,
+        "storage-initializer": _storage_initializer_section,
     }
     sections = [
         programs[verb](verb) if verb in PASS_THROUGH else _verb_section(verb, target)
@@ -109,6 +116,12 @@ def _operator_section(verb: str) -> str:
 
     rows = [_argument_row(a) for a in make_parser()._actions if a.dest != "help"]  # noqa: SLF001  # no other list
     return section(f"sampan {verb}", _OPERATOR, table(("argument", "default", "meaning"), rows))
+
+
+def _storage_initializer_section(verb: str) -> str:
+    from sampan.app.storage_initializer import USAGE
+
+    return section(f"sampan {verb}", _STORAGE_INITIALIZER, code(USAGE.removeprefix("usage: ")))
 
 
 def _argument_row(action: argparse.Action) -> tuple[str, str, str]:

@@ -16,12 +16,20 @@ SOURCE = Path(__file__).parents[2] / "src" / "sampan"
 _CARRIERS = frozenset(
     (
         "Blocked", "Condition", "Failure", "GatewayError", "Link", "LoadFailure", "PlannedEvent",
-        "Problem", "StorageError", "ZygoteFailed", "_fail", "_fail_all", "_refuse", "_set",
-        "_start_failed", "terminate_with",
+        "Problem", "StorageError", "Unread", "ZygoteFailed", "_fail", "_fail_all", "_refuse",
+        "_set", "_start_failed", "terminate_with",
     )
 )  # fmt: skip
 _CONDITION_TYPES = frozenset(
-    ("Ready", "PredictorReady", "CanaryPredictorReady", "IngressReady", "Stopped", "ScalingLimited")
+    (
+        "Ready",
+        "PredictorReady",
+        "CanaryPredictorReady",
+        "IngressReady",
+        "Stopped",
+        "ScalingActive",
+        "ScalingLimited",
+    )
 )
 _PACKAGES = ("app", "gateway", "operator", "plan", "platforms", "runtimes", "server", "storage")
 _REASON = re.compile(r"[A-Z][a-z]+([A-Z]+[a-z]*)+|Unhealthy|Stopped|Completed|Error|OOMKilled")

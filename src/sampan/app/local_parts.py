@@ -26,6 +26,7 @@ from sampan.app.daemon_settings import Settings
 from sampan.app.operator_settings import OperatorSettings, read_operator_settings
 from sampan.app.replica_usage import ReplicaUsage
 from sampan.app.replicas import Replicas
+from sampan.app.signals import make_signals
 from sampan.controllers.gather import SERVICES, Sources
 from sampan.controllers.guarding import Guard
 from sampan.controllers.history import Histories
@@ -51,7 +52,6 @@ from sampan.platforms.local.layout import Layout
 from sampan.platforms.local.outcomes import LocalOutcomes
 from sampan.platforms.local.platform import LocalPlatform, LocalSettings, Parts
 from sampan.platforms.local.references import StoreReferences
-from sampan.platforms.local.signals import LocalSignals
 from sampan.platforms.local.zygote import ZygotePool
 from sampan.storage.fetch import fetch
 
@@ -106,7 +106,9 @@ async def started(settings: Settings, zygotes: ZygotePool) -> AsyncIterator[Daem
         gateway = Gateway(paths.state / "gateway", GatewaySettings(port=settings.port), clock)
         door = CountedDoor(gateway)
         activation = Activation(gateway, launcher)
-        signals = LocalSignals(TrafficReader(paths.state / "gateway"), door.own, clock)
+        signals = make_signals(
+            settings.port, TrafficReader(paths.state / "gateway"), door.own, clock
+        )
         autoscaling = make_autoscaling(store, signals, changes, activation.activator)
         activation.wake = autoscaling.wake
         platform = await _start_platform(

@@ -76,7 +76,7 @@ async def _serve(options: Options, sock: socket.socket) -> int:
     upstreams = Upstreams(loop, UpstreamLimits(body_bytes=options.max_body_bytes))
     try:
         models = await _load_models(options)
-        caller = Caller(options.graph, upstreams, models.submit if models else None)
+        caller = make_caller(options.graph, upstreams, models)
     except LoadFailure as error:
         from sampan.app.serve import terminate  # there already: a model was to be loaded
 
@@ -105,6 +105,15 @@ async def _serve(options: Options, sock: socket.socket) -> int:
     if cut_off:
         logger.warning("%s connections were cut off after the grace period", cut_off)
     return 0
+
+
+def make_caller(graph: Graph, upstreams: Upstreams, models: FusedModels | None) -> Caller:
+    """Return what calls the steps of a graph; raise InvalidGraph."""
+    if models is None:
+        return Caller(graph, upstreams)
+    from sampan.server.graph_gathered import LocalModels  # imports a model server's worth
+
+    return Caller(graph, upstreams, models.submit, LocalModels(models.dataplane))
 
 
 async def _load_models(options: Options) -> FusedModels | None:

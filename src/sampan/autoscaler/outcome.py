@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from sampan.plan.scaling import Unread
+
 
 @dataclass(frozen=True, slots=True)
 class Seen:
@@ -24,13 +26,14 @@ class Outcome:
     """How many replicas, and why: `reason` is one sentence with the numbers.
 
     `hold`: requests must wait at the activator. `limited` tells by what of the machine the number
-    was cut ("": by nothing).
+    was cut ("": by nothing), `unread` which metric could not be had (None: all could).
     """
 
     replicas: int
     reason: str
     hold: bool = False
     limited: str = ""
+    unread: Unread | None = None
 
 
 @dataclass(frozen=True, slots=True)

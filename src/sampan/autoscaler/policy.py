@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 from sampan.autoscaler.annotations import DOMAIN, HPA, KPA, METRICS, find_annotations, read_settings
 from sampan.autoscaler.behavior import make_direction
 from sampan.autoscaler.hpa import DOWN, UP, Rules
+from sampan.autoscaler.queries import Query, make_queries
 from sampan.autoscaler.settings import Defaults, Settings
 from sampan.machinery.quantity import parse_quantity
 from sampan.plan.scaling import UNSCALED, Scaling
@@ -46,10 +47,13 @@ class ByRequests:
 
 @dataclass(frozen=True, slots=True)
 class ByResources:
-    """Kubernetes's horizontal autoscaler: replicas follow what they use."""
+    """Kubernetes's horizontal autoscaler: replicas follow what they use, and numbers that are
+    asked for (KEDA's triggers).
+    """
 
     rules: Rules
     targets: tuple[Target, ...]
+    queries: tuple[Query, ...] = ()
 
 
 Policy: TypeAlias = ByRequests | ByResources
@@ -133,7 +137,7 @@ def _by_hpa(component: Component) -> Policy | None:
         up=make_direction(scaling.behavior.get("scaleUp"), UP),
         down=make_direction(scaling.behavior.get("scaleDown"), DOWN),
     )
-    return ByResources(rules, tuple(make_targets(scaling)))
+    return ByResources(rules, tuple(make_targets(scaling)), make_queries(scaling))
 
 
 def make_targets(scaling: Scaling) -> list[Target]:

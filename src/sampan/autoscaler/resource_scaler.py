@@ -1,4 +1,4 @@
-"""The autoscaler of one workload by what its replicas use: CPU and memory.
+"""The autoscaler of one workload by what its replicas use, or by numbers that are asked for.
 
 The rules are `sampan.autoscaler.hpa`'s; here is what they keep between two looks.
 """
@@ -6,21 +6,25 @@ The rules are `sampan.autoscaler.hpa`'s; here is what they keep between two look
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sampan.autoscaler.hpa import PERIOD, Advice, Measure, Past, Rules, advise
 from sampan.autoscaler.outcome import Outcome, Seen
 from sampan.autoscaler.policy import ByResources, Target
+from sampan.autoscaler.queries import Query, Readings
 
 
 @dataclass(frozen=True, slots=True)
 class Use:
     """What the ready replicas use on average, and what a replica requests, by resource: cores of
     `cpu`, bytes of `memory`. A resource that is not requested is absent from `requested`.
+
+    `asked` are the numbers that were asked for.
     """
 
     used: Mapping[str, float]
     requested: Mapping[str, float]
+    asked: Readings = field(default_factory=Readings)
 
 
 class ResourceScaler:
@@ -39,16 +43,21 @@ class ResourceScaler:
     def decide(self, now: float, seen: Seen, use: Use) -> Outcome:
         """Return how many replicas there should be."""
         self._next = now + PERIOD
-        rules, measures = self.policy.rules, make_measures(self.policy.targets, use)
+        rules, unread = self.policy.rules, use.asked.unread
+        measures = make_measures(self.policy.targets, use)
+        measures += make_asked_measures(self.policy.queries, use.asked.told, seen.ready)
         advice = advise(rules, measures, max(seen.ready, 1), self._past, now)
         self._past = advice.past
         replicas = advice.replicas if measures else self.current
         replicas = min(max(replicas, rules.minimum), rules.maximum)
         reason = render_advice(replicas, advice, measures, rules)
-        if replicas < self.current and seen.loading:
-            text = f"{reason}; none is taken away while {seen.loading} still load"
-            return Outcome(self.current, text)
-        return Outcome(replicas, reason)
+        if unread:
+            reason = f"{reason}; {unread.message}"
+        if replicas < self.current and (waits := _why_kept(seen, use.asked)):
+            return Outcome(
+                self.current, f"{reason}; none is taken away while {waits}", unread=unread
+            )
+        return Outcome(replicas, reason, unread=unread)
 
     def take(self, outcome: Outcome) -> None:
         """Note what was made of a decision."""
@@ -69,6 +78,20 @@ def make_measures(targets: Sequence[Target], use: Use) -> list[Measure]:
     return found
 
 
+def _why_kept(seen: Seen, asked: Readings) -> str:
+    """Return what forbids to take replicas away; what is not read may be what keeps them busy."""
+    if seen.loading:
+        return f"{seen.loading} still load"
+    return "a metric cannot be read" if asked.unread else ""
+
+
+def make_asked_measures(
+    queries: Sequence[Query], told: Mapping[Query, float], ready: int
+) -> list[Measure]:
+    """Return the numbers that were told, as an average over the replicas."""
+    return [Measure(q.name, told[q] / max(ready, 1), q.target) for q in queries if q in told]
+
+
 def find_unrequested(targets: Sequence[Target], requested: Mapping[str, float]) -> Iterator[str]:
     """Yield a sentence for each share of what a container does not request."""
     for target in targets:
@@ -81,7 +104,7 @@ def find_unrequested(targets: Sequence[Target], requested: Mapping[str, float]) 
 
 def render_advice(replicas: int, advice: Advice, measures: Sequence[Measure], rules: Rules) -> str:
     """Return the numbers that made a decision, as one sentence."""
-    count = f"{replicas} replica" if replicas == 1 else f"{replicas} replicas"
+    count = _count(replicas)
     measure = next((m for m in measures if m.name == advice.measure), None)
     if measure is None:
         return f"{count}: nothing is measured yet"
@@ -89,3 +112,7 @@ def render_advice(replicas: int, advice: Advice, measures: Sequence[Measure], ru
     if advice.limited_by:
         parts.append(f"{advice.limited_by} decides")
     return f"{'; '.join(parts)} (from {rules.minimum} to {rules.maximum})"
+
+
+def _count(replicas: int) -> str:
+    return f"{replicas} replica" if replicas == 1 else f"{replicas} replicas"

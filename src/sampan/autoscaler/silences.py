@@ -17,6 +17,7 @@ from sampan.autoscaler.policy import (
     read_policy_settings,
     select_policy,
 )
+from sampan.autoscaler.queries import find_unasked
 from sampan.autoscaler.resource_scaler import find_unrequested
 from sampan.autoscaler.settings import Defaults
 from sampan.machinery.suggest import did_you_mean
@@ -87,9 +88,10 @@ def _fields(component: Component, policy: Policy | None, root: str) -> Iterator[
 
 
 def _metrics(component: Component, policy: Policy | None, root: str) -> Iterator[Silence]:
-    for index, metric in enumerate(component.scaling.metrics):
-        path, kind = f"{root}.autoScaling.metrics[{index}]", metric.get("type")
-        if isinstance(policy, ByRequests):
-            yield path, "has no effect where requests decide the number of replicas"
-        elif kind != "Resource":
-            yield path, f'is of type "{kind}", which is not read here; name a resource to scale by'
+    path = f"{root}.autoScaling.metrics"
+    if isinstance(policy, ByRequests):
+        text = "has no effect where requests decide the number of replicas"
+        yield from ((f"{path}[{n}]", text) for n in range(len(component.scaling.metrics)))
+    else:
+        for index, field, text in find_unasked(component.scaling):
+            yield f"{path}[{index}]{field}", text

@@ -33,6 +33,7 @@ VERBS: dict[str, str] = {
     "graph": "sampan.cli.graph:graph",
     "serve": "sampan.cli.serve:serve",
     "route": "sampan.cli.route:route",
+    "storage-initializer": "sampan.cli.storage_initializer:storage_initializer",
     "operator": "sampan.cli.operator:operator",
     "doctor": "sampan.cli.doctor:doctor",
     "version": "sampan.cli.version:version",
@@ -46,7 +47,7 @@ COMPLETE = "_SAMPAN_COMPLETE"
 _SHORT_EQUALS = re.compile(r"^(-[A-Za-z])=")
 """`-o=yaml`, which kubectl takes for `-o yaml`."""
 
-PASS_THROUGH = {"serve", "route", "operator"}
+PASS_THROUGH = {"serve", "route", "operator", "storage-initializer"}
 """Verbs whose arguments are another program's: read as they are."""
 
 

@@ -17,6 +17,7 @@ from typing import Protocol
 from sampan.autoscaler.decide import TICK
 from sampan.autoscaler.outcome import Outcome, Room, fit
 from sampan.autoscaler.policy import select_policy
+from sampan.autoscaler.queries import Asked, Readings
 from sampan.autoscaler.resource_scaler import ResourceScaler, Use
 from sampan.autoscaler.scaler import RequestScaler
 from sampan.autoscaler.settings import Defaults
@@ -52,6 +53,9 @@ class Signals(Protocol):
         """Return what each of these replicas used on average since the last time it was asked for:
         cores of `cpu`, bytes of `memory`; what is not known is absent.
         """
+
+    async def readings(self, asked: Asked) -> Readings:
+        """Return what the queries of a workload come to."""
 
     async def room(self, pids: Sequence[int]) -> Room | None:
         """Return how many replicas like these ready ones there can be; None: not known."""
@@ -194,8 +198,7 @@ class Autoscaling:
         if asleep and wanted:
             self.wake(workload.key)
         elif not asleep and workload.ready():
-            self._hurried.add(workload.key)
-            self._wake.set()
+            self._hurry(workload.key)
 
     async def _pause(self) -> None:
         now = self._tools.clock.now()
@@ -237,8 +240,11 @@ class Autoscaling:
         if isinstance(scaler, ResourceScaler):
             if not scaler.is_due(now) or not seen.ready:
                 return
+            readings = self._ask(workload)
+            if readings is None:
+                return
             used = await self._tools.signals.use([r.pid for r in workload.ready()])
-            outcome = scaler.decide(now, seen, Use(used, workload.requested))
+            outcome = scaler.decide(now, seen, Use(used, workload.requested, readings))
         elif scaler.is_quiet(now):
             return
         else:
@@ -248,6 +254,24 @@ class Autoscaling:
             outcome = fit(outcome, room, scaler.current)
         await self._take(workload, outcome)
 
+    def _ask(self, workload: ScaledWorkload) -> Readings | None:
+        """Return what was asked for; None while an answer is waited for, which holds up nobody."""
+        asked = workload.asked()
+        if asked is None:
+            return Readings()
+        if workload.reading is None:
+            workload.reading = asyncio.ensure_future(self._tools.signals.readings(asked))
+            workload.reading.add_done_callback(lambda _: self._hurry(workload.key))
+        if not workload.reading.done():
+            return None
+        reading, workload.reading = workload.reading, None
+        return reading.result()
+
+    def _hurry(self, key: str) -> None:
+        """Decide about a workload at once."""
+        self._hurried.add(key)
+        self._wake.set()
+
     async def _take(self, workload: ScaledWorkload, outcome: Outcome) -> None:
         """Note a decision, and have it acted upon where it changes anything but its words."""
         before = workload.scale
@@ -255,7 +279,9 @@ class Autoscaling:
         limited = before.limited if before.limited and outcome.limited else outcome.limited
         held = outcome.hold or self._queues(workload)
         waking = held and outcome.replicas > 0 and workload.proven == workload.template_hash
-        workload.scale = Scale(outcome.replicas, held, outcome.reason, limited, waking)
+        workload.scale = Scale(
+            outcome.replicas, held, outcome.reason, limited, waking, outcome.unread
+        )
         if replace(before, reason="") != replace(workload.scale, reason=""):
             self._tools.notify(workload.service)
         if before.replicas != outcome.replicas:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from sampan.autoscaler.outcome import Seen
-from sampan.autoscaler.policy import ByRequests, Component, Policy
+from sampan.autoscaler.policy import ByRequests, ByResources, Component, Policy
+from sampan.autoscaler.queries import Asked, Readings
 from sampan.autoscaler.resource_scaler import ResourceScaler
 from sampan.autoscaler.scaler import RequestScaler
 from sampan.machinery.quantity import parse_quantity
@@ -15,6 +18,10 @@ from sampan.plan.merge import main_container
 from sampan.plan.observed import LinkState, Observed, ObservedReplica
 from sampan.plan.scaling import Scale
 from sampan.plan.types import ServiceKey, Workload
+
+METRICS_PATH = "/metrics"
+PATHS = ("prometheus.kserve.io/path", "prometheus.io/path")
+"""Annotations that say where a container tells its metrics, the first one counts (KServe)."""
 
 PATIENCE_SECONDS = 600.0
 """How long a replica that loads keeps others from being taken away (a progress deadline)."""
@@ -25,6 +32,7 @@ class ScaledWorkload:
     """The autoscaler of one workload. `requested` is what a replica requests: cores, bytes.
 
     `template_hash` is the newest template's, `proven` that of the last one which has served.
+    `metrics_path` is where replicas tell their metrics, `reading` the answer that is waited for.
     """
 
     service: ServiceKey
@@ -36,6 +44,8 @@ class ScaledWorkload:
     replicas: tuple[ObservedReplica, ...] = ()
     template_hash: str = ""
     proven: str = ""
+    metrics_path: str = METRICS_PATH
+    reading: asyncio.Task[Readings] | None = None
 
     @property
     def key(self) -> str:
@@ -45,6 +55,13 @@ class ScaledWorkload:
     def ready(self) -> list[ObservedReplica]:
         """Return the replicas that can answer."""
         return [r for r in self.replicas if r.ready and r.running and not r.draining]
+
+    def asked(self) -> Asked | None:
+        """Return what is asked before a decision; None: nothing."""
+        if not isinstance(self.policy, ByResources) or not self.policy.queries:
+            return None
+        ready = tuple(r for r in self.ready() if r.address)
+        return Asked(self.key, self.policy.queries, ready, self.metrics_path)
 
     def seen(self, now: float, *, held: bool, can_hold: bool) -> Seen:
         """Return what a decision is told of the replicas."""
@@ -100,7 +117,15 @@ def make_scaled(
         make_requested(workload.template),
         replicas,
         workload.template_hash,
+        metrics_path=make_metrics_path(workload.template),
     )
+
+
+def make_metrics_path(template: Mapping[str, Any]) -> str:
+    """Return where the replicas of a template tell their metrics."""
+    given = (template.get("metadata") or {}).get("annotations") or {}
+    path = next((given[key] for key in PATHS if given.get(key)), METRICS_PATH)
+    return "/" + quote(str(path).lstrip("/"), safe="/?=&%")
 
 
 def make_requested(template: Mapping[str, Any]) -> Mapping[str, float]:

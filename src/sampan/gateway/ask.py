@@ -13,15 +13,18 @@ from pathlib import Path
 import httptools
 
 _CHUNK = 256 * 1024
+LARGEST_BYTES = 256 << 20
+"""More than Envoy tells of ten thousand clusters; an answer that never ends is cut here."""
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where to ask: a Unix socket, or a host and port."""
+    """Where to ask: a Unix socket, or a host and port; by TLS where `tls` names the server."""
 
     socket: Path | None = None
     host: str = "127.0.0.1"
     port: int = 0
+    tls: str = ""
 
 
 @dataclass(slots=True)
@@ -56,7 +59,10 @@ async def _exchange(address: Address, path: str, host: str) -> Answer:
     if address.socket is not None:
         reader, writer = await asyncio.open_unix_connection(address.socket)
     else:
-        reader, writer = await asyncio.open_connection(address.host, address.port)
+        tls = address.tls or None
+        reader, writer = await asyncio.open_connection(
+            address.host, address.port, ssl=True if tls else None, server_hostname=tls
+        )
     try:
         request = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
         writer.write(request.encode("latin-1"))
@@ -74,6 +80,8 @@ async def _read_answer(reader: asyncio.StreamReader) -> Answer:
         piece = await reader.read(_CHUNK)
         if not piece:
             break
+        if len(answer.body) > LARGEST_BYTES:
+            raise ConnectionError(f"the answer is longer than {LARGEST_BYTES} bytes")
         try:
             parser.feed_data(piece)
         except httptools.HttpParserError as error:

@@ -14,6 +14,9 @@ SCALING_LIMITED = "ScalingLimited"
 
 INSUFFICIENT_MEMORY = "InsufficientMemory"
 
+SCALING_ACTIVE = "ScalingActive"
+"""A condition of Kubernetes's horizontal autoscaler: False while a metric cannot be read."""
+
 
 def render_replicas(workload: Workload, observed: Observed) -> str:
     """Return the replicas that answer and those that are wanted, or that it sleeps."""
@@ -25,9 +28,15 @@ def render_replicas(workload: Workload, observed: Observed) -> str:
 
 
 def derive_scaling(plan: Plan) -> tuple[Condition, ...]:
-    """Return the condition of the autoscalers; none where the machine holds what they want."""
-    limited = [w.scale.limited for w in plan.workloads if w.scale and w.scale.limited]
-    if not limited:
-        return ()
-    text = "; ".join(limited)
-    return (Condition(SCALING_LIMITED, ConditionStatus.TRUE, INSUFFICIENT_MEMORY, text),)
+    """Return the conditions of the autoscalers; none where they can act as they should."""
+    scales = [w.scale for w in plan.workloads if w.scale]
+    limited = "; ".join(scale.limited for scale in scales if scale.limited)
+    unread = [scale.unread for scale in scales if scale.unread]
+    found = []
+    if limited:
+        true = ConditionStatus.TRUE
+        found.append(Condition(SCALING_LIMITED, true, INSUFFICIENT_MEMORY, limited))
+    if unread:
+        text = "; ".join(one.message for one in unread)
+        found.append(Condition(SCALING_ACTIVE, ConditionStatus.FALSE, unread[0].reason, text))
+    return tuple(found)

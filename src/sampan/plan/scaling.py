@@ -35,12 +35,21 @@ class Scaling:
 
 
 @dataclass(frozen=True, slots=True)
+class Unread:
+    """A metric that an autoscaler could not read: Kubernetes's reason for it, and what mends it."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Scale:
     """What an autoscaler decided for a workload, and the numbers that made it so.
 
     `held`: its requests wait at the activator, for nothing may be running that could answer them.
     `limited` tells why the machine holds fewer than are wanted ("": it holds them). `waking`: a
-    request came while it slept, and this very template has served before.
+    request came while it slept, and this very template has served before. `unread` is a metric
+    that could not be had.
     """
 
     replicas: int
@@ -48,6 +57,7 @@ class Scale:
     reason: str = ""
     limited: str = ""
     waking: bool = False
+    unread: Unread | None = None
 
 
 def make_scaling(component: Mapping[str, Any], annotations: Mapping[str, str]) -> Scaling:

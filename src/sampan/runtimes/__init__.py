@@ -28,6 +28,7 @@ RUNTIMES = {
     "paddle": "sampan.runtimes.paddle:RUNTIME",
     "predictive": "sampan.runtimes.predictive:RUNTIME",
     "autogluon": "sampan.runtimes.autogluon:RUNTIME",
+    "bentoml": "sampan.runtimes.bentoml.runtime:RUNTIME",
 }
 """Runtime by its short name (`--runtime`): where its declaration is."""
 

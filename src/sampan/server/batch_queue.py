@@ -119,6 +119,7 @@ class BatchQueue:
             for job in settled:
                 self._settle(job)
         self._pace.observe(charge(perf_counter() - wall, thread_time() - cpu))
+        self._pace.doubt = False  # of who else runs the model here, and does not ask for its time
 
     def _work(self, jobs: list[Job]) -> float:
         """Run on a thread; return the seconds that the loop would have lost."""

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 from time import perf_counter
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from sampan.machinery.web_address import RPC_SCHEMES, InvalidAddress, parse_step_address
 from sampan.router.graph import Graph, InvalidGraph, Step
@@ -24,6 +24,9 @@ from sampan.wire.message import Submit
 from sampan.wire.upstream import Pool, Upstreams
 from sampan.wire.upstream_answer import Answer, CallFailed
 
+if TYPE_CHECKING:
+    from sampan.server.graph_gathered import Decoded, Gathered, LocalModels
+
 _JSON_TYPE = b"content-type: application/json\r\n"
 
 
@@ -31,7 +34,8 @@ class Target(NamedTuple):
     """Where a step's calls go: connections with the first lines of each request, a model of this
     process, or one that is asked by gRPC; and who counts.
 
-    `seconds` bounds a call; `own` are the headers that the step sets itself.
+    `seconds` bounds a call; `own` are the headers that the step sets itself. `gathered` takes the
+    plainest calls of a model of this process together.
     """
 
     asked: Pool | LocalTarget | RpcTarget
@@ -39,14 +43,25 @@ class Target(NamedTuple):
     metrics: StepMetrics
     seconds: float | None
     own: tuple[Header, ...]
+    gathered: Gathered | None = None
 
 
 class Caller:
     """Makes the calls of a graph's steps. Made and used on its loop's thread."""
 
-    def __init__(self, graph: Graph, upstreams: Upstreams, local: Submit | None = None) -> None:
-        """`local` answers the steps of this process; raise InvalidGraph."""
+    def __init__(
+        self,
+        graph: Graph,
+        upstreams: Upstreams,
+        local: Submit | None = None,
+        models: LocalModels | None = None,
+    ) -> None:
+        """`local` answers the steps of this process, and `models` are whom it asks.
+
+        Raise InvalidGraph.
+        """
         self._local = local
+        self._models = models
         self.metrics = GraphMetrics()
         self.loop = upstreams.loop
         self._upstreams = upstreams
@@ -58,11 +73,21 @@ class Caller:
 
     def make_ask(self, headers: Sequence[Header]) -> Callable[[Call, Done], Cancel]:
         """Return what makes the calls of one request, whose headers go on to every step."""
-        return partial(self._ask, headers, render_fields(headers))
+        decoded = None if self._models is None else self._models.begin()
+        return partial(self._ask, headers, render_fields(headers), decoded)
 
-    def _ask(self, headers: Sequence[Header], fields: bytes, call: Call, done: Done) -> Cancel:
+    def _ask(
+        self,
+        headers: Sequence[Header],
+        fields: bytes,
+        decoded: Decoded | None,
+        call: Call,
+        done: Done,
+    ) -> Cancel:
         step, body, ends = call
-        asked, first, metrics, seconds, own = self._targets[id(step)]
+        asked, first, metrics, seconds, own, gathered = self._targets[id(step)]
+        if gathered and decoded and not headers and gathered.takes(len(body)):
+            return gathered.call(body, decoded, done)
         if own:
             names = {name for name, _ in own}
             headers = (*own, *(header for header in headers if header[0] not in names))
@@ -75,6 +100,18 @@ class Caller:
         head = b"%b%bcontent-length: %d\r\n\r\n" % (first, fields, len(body))
         return asked.call(head, body, seconds, told, streams=ends)
 
+    def _make_gathered(
+        self, step: Step, local: LocalTarget, metrics: StepMetrics
+    ) -> Gathered | None:
+        """Return what takes the plainest calls of a step together, where something may."""
+
+        def as_request(body: bytes, done: Done, began: float) -> Cancel:
+            return local.call((), body, None, partial(_tell, step, done, metrics, began))
+
+        path = step.url.removeprefix(LOCAL)
+        models = self._models
+        return models.gather(path, metrics, self.loop, as_request) if models else None
+
     def _make_target(self, step: Step, seconds: float | None) -> Target:
         options = step.options
         usual = MIRROR_SECONDS if options.mirror and seconds is None else seconds
@@ -82,7 +119,10 @@ class Caller:
         if step.url.startswith(LOCAL) and self._local is not None:
             path = step.url.removeprefix(LOCAL).encode()
             local = LocalTarget(self._local, path, self.loop)
-            return Target(local, b"", self.metrics.step(step), limit, options.headers)
+            metrics = self.metrics.step(step)
+            plain = limit is None and not options.headers
+            gathered = self._make_gathered(step, local, metrics) if plain else None
+            return Target(local, b"", metrics, limit, options.headers, gathered)
         try:
             address = parse_step_address(step.url)
         except InvalidAddress as error:

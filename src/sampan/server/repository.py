@@ -69,6 +69,10 @@ class ModelRepository:
         """Return all registered names, ready or not, in the order of registration."""
         return list(self._entries)
 
+    def find(self, name: str) -> Entry | None:
+        """Return a registered model, None where there is none."""
+        return self._entries.get(name)
+
     def get(self, name: str) -> Entry:
         """Return a registered model; raise ModelNotFound."""
         entry = self._entries.get(name)

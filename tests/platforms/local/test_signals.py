@@ -16,6 +16,9 @@ from sampan.gateway.traffic import ClusterTraffic, make_traffic
 from sampan.gateway.validation import Refusal
 from sampan.machinery.clock import SystemClock
 from sampan.platforms.local.counted_door import CountedDoor, OwnRequests
+from sampan.platforms.local.device_metrics import NvidiaMetrics
+from sampan.platforms.local.metric_readings import MetricReadings
+from sampan.platforms.local.replica_metrics import ReplicaMetrics
 from sampan.platforms.local.room import (
     LEAST_RESERVE,
     Memory,
@@ -28,6 +31,7 @@ from sampan.platforms.local.room import (
 from sampan.platforms.local.signals import LocalSignals, make_workload_traffic
 
 KEY = "default/iris-predictor"
+READINGS = MetricReadings(ReplicaMetrics(NvidiaMetrics()), SystemClock())
 GIB = 1 << 30
 
 
@@ -71,7 +75,7 @@ class Reader:
 
 async def test_our_own_requests_are_nobody_s_load() -> None:
     reader, own = Reader(), {KEY: OwnRequests(active=1, total=4)}
-    signals = LocalSignals(reader, own, SystemClock())
+    signals = LocalSignals(reader, own, SystemClock(), READINGS)
     reader.told = ClusterTraffic(1, 4)
     assert await signals.traffic() == {KEY: Traffic(0, 0)}
     reader.told = ClusterTraffic(3, 10)
@@ -80,7 +84,7 @@ async def test_our_own_requests_are_nobody_s_load() -> None:
 
 async def test_an_envoy_that_began_anew_goes_on_counting() -> None:
     reader = Reader()
-    signals = LocalSignals(reader, {}, SystemClock())
+    signals = LocalSignals(reader, {}, SystemClock(), READINGS)
     for told, total in ((10, 10), (12, 12), (1, 13), (3, 15)):
         reader.told = ClusterTraffic(0, told)
         assert await signals.traffic() == {KEY: Traffic(0, total)}
@@ -132,7 +136,7 @@ async def test_use_is_told_from_the_second_look_on() -> None:
         def now(self) -> float:
             return now[0]
 
-    signals = LocalSignals(Reader(), {}, Clock())
+    signals = LocalSignals(Reader(), {}, Clock(), READINGS)
     first = await signals.use([os.getpid()])
     assert set(first) == {"memory"}
     assert first["memory"] > 1 << 20
@@ -143,14 +147,14 @@ async def test_use_is_told_from_the_second_look_on() -> None:
 
 
 async def test_this_machine_has_room_for_what_runs() -> None:
-    room = await LocalSignals(Reader(), {}, SystemClock()).room([os.getpid()])
+    room = await LocalSignals(Reader(), {}, SystemClock(), READINGS).room([os.getpid()])
     assert room is not None
     assert room.replicas >= 1
     assert room.because.startswith("one takes ")
 
 
 async def test_a_system_that_tells_no_memory_bounds_a_flood_by_its_cores() -> None:
-    signals = LocalSignals(Reader(), {}, SystemClock(), lambda: None)
+    signals = LocalSignals(Reader(), {}, SystemClock(), READINGS, lambda: None)
     room = await signals.room([])
     assert room is not None
     assert room.replicas == 2 * (os.cpu_count() or 1)
@@ -158,7 +162,7 @@ async def test_a_system_that_tells_no_memory_bounds_a_flood_by_its_cores() -> No
 
 
 async def test_of_replicas_that_have_just_ended_nothing_is_known() -> None:
-    assert await LocalSignals(Reader(), {}, SystemClock()).room([2**22 + 1]) is None
+    assert await LocalSignals(Reader(), {}, SystemClock(), READINGS).room([2**22 + 1]) is None
 
 
 FITTING = {

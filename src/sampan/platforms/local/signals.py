@@ -12,12 +12,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from sampan.autoscaler.outcome import Room
+from sampan.autoscaler.queries import Asked, Readings
 from sampan.autoscaler.signal import Traffic
 from sampan.gateway.errors import GatewayError
 from sampan.gateway.traffic import ClusterTraffic
 from sampan.machinery.clock import Clock
 from sampan.platforms.local.counted_door import OwnRequests
 from sampan.platforms.local.memory_limit import show_bytes
+from sampan.platforms.local.metric_readings import MetricReadings
 from sampan.platforms.local.room import Memory, count_fitting, observe_memory
 from sampan.platforms.local.usage import observe_usage
 
@@ -38,19 +40,23 @@ class ClusterReader(Protocol):
 
 
 class LocalSignals:
-    """The signals of this machine. `own` are our own requests, by workload."""
+    """The signals of this machine. `own` are our own requests, by workload; `readings` answers
+    what is asked of metrics.
+    """
 
     def __init__(
         self,
         reader: ClusterReader,
         own: Mapping[str, OwnRequests],
         clock: Clock,
+        readings: MetricReadings,
         memory: Callable[[], Memory | None] = observe_memory,
     ) -> None:
         self._reader = reader
         self._own = own
         self._clock = clock
         self._observe_memory = memory
+        self._readings = readings
         self._counted: dict[str, tuple[int, int]] = {}
         self._looks: dict[int, tuple[float, float]] = {}
 
@@ -88,6 +94,10 @@ class LocalSignals:
             return {}
         used = {"memory": sum(u.memory_bytes for u in usages.values()) / len(usages)}
         return used | ({"cpu": sum(cores) / len(cores)} if cores else {})
+
+    async def readings(self, asked: Asked) -> Readings:
+        """Return what queries come to."""
+        return await self._readings.read(asked)
 
     async def room(self, pids: Sequence[int]) -> Room | None:
         """Return how many replicas like these the machine holds; None where they have just ended.

@@ -58,6 +58,12 @@ def observe_usage(roots: Iterable[int]) -> dict[int, Usage]:
     return usages
 
 
+def observe_trees(roots: Iterable[int]) -> dict[int, set[int]]:
+    """Return each process with all that descend from it."""
+    parents = {pid: parent for pid, (parent, _) in _read_table().items()}
+    return {root: select_tree(root, parents) for root in roots}
+
+
 def _read_table() -> dict[int, tuple[int, float]]:
     table = {}
     for entry in PROC.iterdir():
