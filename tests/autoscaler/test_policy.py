@@ -187,7 +187,7 @@ SILENCES: dict[str, tuple[dict[str, Any], dict[str, str], str, list[str]]] = {
     ),
     "a metric that is not read": (
         {"maxReplicas": 3, "autoScaling": {"metrics": [{"type": "External"}]}},
-        {AUTOSCALER_CLASS: "keda"}, "Standard", ['is of type "External"'],
+        {AUTOSCALER_CLASS: "hpa"}, "Standard", ['is of type "External"'],
     ),
     "a share of what is not requested": (
         {"maxReplicas": 3, "scaleMetric": "memory", "scaleTarget": 50}, {}, "Standard",

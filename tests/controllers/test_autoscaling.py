@@ -16,7 +16,7 @@ from sampan.autoscaler.signal import Traffic
 from sampan.controllers.autoscaling import Autoscaling, Tools
 from sampan.controllers.scaled_workload import ScaledWorkload
 from sampan.plan.observed import Link, LinkState, Observed, ObservedReplica, ObservedWorkload
-from sampan.plan.scaling import make_scaling
+from sampan.plan.scaling import AUTOSCALER_CLASS, Unread, make_scaling
 from sampan.plan.types import Blocked, Component, Plan, ServiceKey, Workload
 
 IRIS = ServiceKey("default", "iris")
@@ -66,17 +66,21 @@ class World:
         self.announced.append(workload.scale.replicas)
 
 
-def workload(spec: dict[str, Any]) -> Workload:
+def workload(spec: dict[str, Any], annotations: dict[str, str] | None = None) -> Workload:
+    given = annotations or {}
     return Workload(
         component=Component.PREDICTOR,
         name=NAME,
-        template={"metadata": {"annotations": {}}, "spec": {"containers": [
-            {"name": "kserve-container", "resources": {"requests": {"cpu": "500m"}}},
-        ]}},
+        template={
+            "metadata": {"annotations": {"prometheus.io/path": "stats"}},
+            "spec": {"containers": [
+                {"name": "kserve-container", "resources": {"requests": {"cpu": "500m"}}},
+            ]},
+        },
         template_hash="v1-a",
         replicas=1,
         model_name="iris",
-        scaling=make_scaling(spec, {}),
+        scaling=make_scaling(spec, given),
     )  # fmt: skip
 
 
@@ -84,7 +88,7 @@ def observed(ready: int, loading: int = 0) -> Observed:
     replicas = tuple(
         ObservedReplica(
             f"r{n}", NAME, "v1-a", running=True, ready=n < ready, pid=n + 2, created_at=1000.0,
-            load=Link(LinkState.DONE if n < ready else LinkState.RUNNING),
+            address="127.0.0.1:9", load=Link(LinkState.DONE if n < ready else LinkState.RUNNING),
         )
         for n in range(ready + loading)
     )  # fmt: skip
@@ -99,9 +103,9 @@ BY_CPU = {"maxReplicas": 4}
 class Service:
     """A service whose replicas serve as soon as they are wanted."""
 
-    def __init__(self, spec: dict[str, Any]) -> None:
+    def __init__(self, spec: dict[str, Any], annotations: dict[str, str] | None = None) -> None:
         self.world = World()
-        self.plan = Plan(IRIS, (workload(spec),))
+        self.plan = Plan(IRIS, (workload(spec, annotations),))
         self.autoscaling = Autoscaling(
             Tools(self.world, self.world, self.world.notified.append, self.world.announce)
         )
@@ -240,3 +244,46 @@ async def test_a_plan_that_is_noted(plan: Plan, left: dict[str, int]) -> None:
     service.note(observed(3))
     service.autoscaling.note(plan, Observed(), "Standard")
     assert {n: s.replicas for n, s in service.autoscaling.scales(IRIS).items()} == left
+
+
+BY_QUERY = {
+    "maxReplicas": 5,
+    "autoScaling": {
+        "metrics": [
+            {
+                "type": "PodMetric",
+                "podmetric": {
+                    "metric": {"backend": "opentelemetry", "query": "queued"},
+                    "target": {"type": "Value", "value": "2"},
+                },
+            }
+        ]
+    },
+}
+
+
+async def test_a_query_decides_and_its_answer_holds_up_nobody() -> None:
+    service = Service(BY_QUERY, {AUTOSCALER_CLASS: "keda"})
+    service.note(observed(1))
+    for _ in range(40):  # nobody answers, and nothing waits for it
+        service.world.time += 1
+        await service.autoscaling.tick()
+        await asyncio.sleep(0)
+    (asked,) = service.world.asked
+    assert (asked.workload, asked.path, len(asked.replicas)) == (KEY, "/stats", 1)
+    service.world.readable = Readings({asked.queries[0]: 6.0})
+    service.world.answer.set()
+    for _ in range(3):
+        await asyncio.sleep(0)
+    service.world.time += 1
+    await service.autoscaling.tick()
+    assert service.size == 3
+    assert service.autoscaling.scales(IRIS)[NAME].reason.startswith("3 replicas: queued at 6 of 2")
+    service.world.readable = Readings(unread=Unread("FailedGetPodsMetric", "gone"))
+    service.note(observed(3))
+    for _ in range(40):
+        service.world.time += 1
+        await asyncio.sleep(0)
+        await service.autoscaling.tick()
+    scale = service.autoscaling.scales(IRIS)[NAME]
+    assert (scale.replicas, scale.unread) == (3, Unread("FailedGetPodsMetric", "gone"))

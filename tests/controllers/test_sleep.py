@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from sampan.autoscaler.outcome import Room
+from sampan.autoscaler.queries import Asked, Readings
 from sampan.autoscaler.signal import Traffic
 from sampan.controllers.autoscaling import Autoscaling, Tools
 from sampan.controllers.scaled_workload import ScaledWorkload
@@ -42,6 +43,9 @@ class World:
     async def use(self, pids: Sequence[int]) -> Mapping[str, float]:
         del pids
         return {}
+
+    async def readings(self, asked: Asked) -> Readings:  # noqa: ARG002 (Signals')
+        return Readings()
 
     async def room(self, pids: Sequence[int]) -> Room | None:
         del pids

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from sampan.autoscaler.annotations import CAMEL_CASE, DOMAIN, READERS
 from sampan.autoscaler.cluster import KEYS
+from sampan.autoscaler.queries import OPERATIONS
+from sampan.autoscaler.query import AGGREGATES, OVER_TIME
 from sampan.autoscaler.settings import Defaults
 from sampan.controllers.scaling_settings import CONFIG_AUTOSCALER
 from tools.reference.markdown import code, page, section, table
@@ -22,7 +24,8 @@ shows it at work.
 """
 _BY_USE = (
     "use of the replicas, each 15 s, as Kubernetes's HorizontalPodAutoscaler does it, with "
-    "`autoScaling.metrics` of type `Resource` and `autoScaling.behavior`"
+    "`autoScaling.metrics` and `autoScaling.behavior`; metrics of type `External` and `PodMetric` "
+    "with `serving.kserve.io/autoscalerClass: keda` (below)"
 )
 _WHO = (
     (
@@ -46,6 +49,24 @@ _WHO = (
         "nobody: `minReplicas` is the number",
     ),
 )
+
+_ASKED = f"""
+With `serving.kserve.io/autoscalerClass: keda` each of `autoScaling.metrics` is read each 15 s, and
+the one that asks for most replicas decides. As KEDA has it, the target is what one replica is held
+at. A metric that cannot be read takes no replica away; the condition `ScalingActive` says why.
+
+| type | what is asked |
+|---|---|
+| `Resource` | use of `cpu` or `memory` |
+| `External` with `serverAddress` | that Prometheus, by its query API; no answer is 0. Not `graphite`, and without the credentials of `authenticationRef` |
+| `External` without it, or with the gateway's own address | the replicas' own metrics, in a part of PromQL: selectors, {", ".join(map(code, AGGREGATES))} without `by`, {", ".join(map(code, OVER_TIME))}, and `+ - * /` |
+| `PodMetric` | the sum of `query` over the replicas' own metrics; `operationOverTime` is one of {", ".join(code(o) for o in OPERATIONS if o)}, over two minutes |
+
+The replicas' own metrics are at `/metrics`, or where the annotation `prometheus.kserve.io/path` or
+`prometheus.io/path` says, on the port that answers requests. Their series have the labels
+`namespace`, `deployment` and `pod`. Beside them are `DCGM_FI_DEV_GPU_UTIL` (percent) and
+`DCGM_FI_DEV_FB_USED` (MiB), with a label `gpu`, where `nvidia-smi` tells what GPUs do.
+"""  # noqa: E501  # rows of a table
 
 _MEANINGS = {
     "target": ("what one replica can take of the metric", "0.01 or more"),
@@ -93,6 +114,7 @@ def render() -> str:
         "Autoscaling",
         _INTRODUCTION,
         section("Who decides", table(("mode", "scales", "what decides"), _WHO)),
+        section("Metrics that are asked for", _ASKED.strip()),
         section(
             f"Annotations `{DOMAIN}...`",
             "An alias is the same name written as `minScale`.",

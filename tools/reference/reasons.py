@@ -103,6 +103,10 @@ _READY = {
     "ReplicaNotReady": "the process runs and its readiness probe does not pass",
     "InsufficientMemory": "condition `ScalingLimited`: more replicas are wanted than the memory of "
     "this machine holds; those that fit serve",
+    "FailedGetPodsMetric": "condition `ScalingActive`: the replicas do not tell a metric by which "
+    "they are scaled; none is taken away meanwhile",
+    "FailedGetExternalMetric": "condition `ScalingActive`: a Prometheus does not tell a metric by "
+    "which replicas are scaled; none is taken away meanwhile",
     "NoReplicas": "`minReplicas` is 0, and nothing starts a replica",
     "CanaryErrorRateExceeded": "a new revision failed too many requests and gets no more; the "
     "annotation `serving.sampan.dev/rollback-error-percent` says how many it may",

@@ -116,6 +116,10 @@ _LOAD = {
     "ReplicaNotReady": "read its log: sampan logs {name}",
     "InsufficientMemory": "free memory of this machine, or set maxReplicas of the component to "
     "what it holds",
+    "FailedGetPodsMetric": "correct the query in spec.predictor.autoScaling.metrics, or have the "
+    "server tell the metric",
+    "FailedGetExternalMetric": "correct serverAddress or query in "
+    "spec.predictor.autoScaling.metrics, or start the server",
     "NoReplicas": "set spec.predictor.minReplicas to 1 or more",
     "CanaryErrorRateExceeded": "read its log, then sampan rollout undo {name}, or apply a spec "
     "that is mended",

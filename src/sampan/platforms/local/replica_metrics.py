@@ -1,0 +1,124 @@
+"""What replicas tell of themselves at `/metrics`, remembered as far back as queries reach.
+
+Each series gets the labels that a cluster's Prometheus gives it: `namespace`, `deployment` and
+`pod`. What a replica's devices do is there as well, by the names of DCGM's exporter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import deque
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Protocol, TypeAlias
+
+from sampan.autoscaler.errors import MetricError
+from sampan.autoscaler.exposition import Series, make_series, parse_samples
+from sampan.autoscaler.queries import Asked
+from sampan.autoscaler.query import LONGEST_RANGE
+from sampan.autoscaler.query_value import Point, Told
+from sampan.gateway.ask import Address, ask
+from sampan.plan.observed import ObservedReplica
+
+ANSWER_SECONDS = 5.0
+LARGEST_BYTES = 16 << 20
+_FAMILY = re.compile(r"^# TYPE (\S+)", re.MULTILINE)
+_SLACK_SECONDS = 20.0
+"""A range still has a value that was read a moment late."""
+_DEVICES = "DCGM_FI_"
+
+Sample: TypeAlias = tuple[Series, float]
+
+
+class DeviceMetrics(Protocol):
+    """Who tells what the devices of replicas do."""
+
+    async def read(self, pids: Sequence[int]) -> Mapping[int, Sequence[Sample]]:
+        """Return the samples of each replica's devices; raise MetricError without any device."""
+
+
+class ReplicaMetrics:
+    """What the replicas of each workload told lately."""
+
+    def __init__(self, devices: DeviceMetrics) -> None:
+        self._devices = devices
+        self._told: dict[str, dict[Series, deque[Point]]] = {}
+        self.known: dict[str, frozenset[str]] = {}
+        """The names of all metrics that a workload's replicas told, to name the nearest one."""
+
+    async def read(self, asked: Asked, names: Collection[str], seconds: float, now: float) -> Told:
+        """Return the series of these metrics, new values included; raise MetricError.
+
+        `seconds` is how far back the queries reach.
+        """
+        samples = await self._gather(asked, names)
+        self._forget(now)
+        kept = self._told.get(asked.workload, {})
+        told = {}
+        for series, value in samples:
+            points = told[series] = kept.get(series) or deque()
+            points.append((now, value))
+            while points[0][0] < now - seconds - _SLACK_SECONDS:
+                points.popleft()
+        self._told[asked.workload] = told  # what nobody tells any more is gone
+        return told
+
+    def _forget(self, now: float) -> None:
+        """Forget workloads that nobody asks about any more."""
+        for workload, told in tuple(self._told.items()):
+            if max((p[-1][0] for p in told.values()), default=0.0) < now - LONGEST_RANGE:
+                del self._told[workload]
+                self.known.pop(workload, None)
+
+    async def _gather(self, asked: Asked, names: Collection[str]) -> list[Sample]:
+        devices = {name for name in names if name.startswith(_DEVICES)}
+        own = set(names) - devices
+        found = await self._gather_devices(asked, devices) if devices else []
+        return found + (await self._gather_own(asked, own) if own else [])
+
+    async def _gather_devices(self, asked: Asked, names: set[str]) -> list[Sample]:
+        found: list[Sample] = []
+        told = await self._devices.read([r.pid for r in asked.replicas])
+        for replica in asked.replicas:
+            samples = (s for s in told.get(replica.pid, ()) if s[0].name in names)
+            found += _labelled(samples, asked, replica)
+        return found
+
+    async def _gather_own(self, asked: Asked, names: set[str]) -> list[Sample]:
+        texts = await asyncio.gather(*(_scrape(r, asked.path) for r in asked.replicas))
+        families = (name for text in texts for name in _FAMILY.findall(text))
+        self.known[asked.workload] = frozenset(families)
+        found: list[Sample] = []
+        for replica, text in zip(asked.replicas, texts, strict=True):
+            samples = await asyncio.to_thread(_parse, text, names)
+            found += _labelled(samples, asked, replica)
+        return found
+
+
+async def _scrape(replica: ObservedReplica, path: str) -> str:
+    """Return what a replica tells; raise MetricError."""
+    host, _, port = replica.address.rpartition(":")
+    where = f'replica "{replica.name}" tells no metrics at {path}'
+    try:
+        address = Address(host=host, port=int(port))
+        answer = await ask(address, path, "localhost", ANSWER_SECONDS)
+    except (OSError, ValueError) as error:
+        raise MetricError(f"{where}: {error or 'no answer'}") from error
+    if answer.status != 200:
+        raise MetricError(
+            f"{where}: it answers {answer.status}; where they are elsewhere, say so in the "
+            'annotation "prometheus.kserve.io/path"'
+        )
+    if len(answer.body) > LARGEST_BYTES:
+        raise MetricError(f"{where} that could be read: {len(answer.body)} bytes are too many")
+    return answer.body.decode("utf-8", "replace")
+
+
+def _parse(text: str, names: Collection[str]) -> tuple[Sample, ...]:
+    return tuple(parse_samples(text, names))
+
+
+def _labelled(samples: Iterable[Sample], asked: Asked, replica: ObservedReplica) -> list[Sample]:
+    namespace, _, deployment = asked.workload.partition("/")
+    own = {"namespace": namespace, "deployment": deployment, "pod": replica.name}
+    return [(make_series(s.name, {**dict(s.labels), **own}), value) for s, value in samples]
