@@ -16,9 +16,9 @@ from sklearn.svm import SVC
 from tests.router.conftest import Town
 from tests.router.graph_cases import node
 
+from sampan.app.route import make_caller
 from sampan.app.route_fused import FusedModels, load_models
 from sampan.router.graph import make_graph
-from sampan.server.graph_calls import Caller
 from sampan.server.graph_front import GraphFront
 from sampan.server.graph_local import LocalTarget
 from sampan.server.load_failure import LoadFailure
@@ -63,8 +63,7 @@ async def both(town: Town, models: FusedModels) -> AsyncIterator[tuple[str, str]
         root = {**node("Ensemble", *steps[:2]), "steps": steps}
         graph = make_graph({"nodes": {"root": root}})
         upstreams = Upstreams(asyncio.get_running_loop())
-        caller = Caller(graph, upstreams, models.submit)
-        front = GraphFront(graph, caller, (), lambda: 0)
+        front = GraphFront(graph, make_caller(graph, upstreams, models), (), lambda: 0)
         listener = Listener(front.submit)
         await listener.listen("127.0.0.1", 0)
         town.upstreams.append(upstreams)

@@ -113,7 +113,8 @@ def make_caller(graph: Graph, upstreams: Upstreams, models: FusedModels | None) 
         return Caller(graph, upstreams)
     from sampan.server.graph_gathered import LocalModels  # imports a model server's worth
 
-    return Caller(graph, upstreams, models.submit, LocalModels(models.dataplane))
+    local = LocalModels(models.dataplane, upstreams.loop)
+    return Caller(graph, upstreams, models.submit, local)
 
 
 async def _load_models(options: Options) -> FusedModels | None:

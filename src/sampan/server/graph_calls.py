@@ -25,7 +25,7 @@ from sampan.wire.upstream import Pool, Upstreams
 from sampan.wire.upstream_answer import Answer, CallFailed
 
 if TYPE_CHECKING:
-    from sampan.server.graph_gathered import Decoded, Gathered, LocalModels
+    from sampan.server.graph_gathered import Gathered, LocalModels
 
 _JSON_TYPE = b"content-type: application/json\r\n"
 
@@ -73,21 +73,15 @@ class Caller:
 
     def make_ask(self, headers: Sequence[Header]) -> Callable[[Call, Done], Cancel]:
         """Return what makes the calls of one request, whose headers go on to every step."""
-        decoded = None if self._models is None else self._models.begin()
-        return partial(self._ask, headers, render_fields(headers), decoded)
+        return partial(self._ask, headers, render_fields(headers))
 
-    def _ask(
-        self,
-        headers: Sequence[Header],
-        fields: bytes,
-        decoded: Decoded | None,
-        call: Call,
-        done: Done,
-    ) -> Cancel:
+    def _ask(self, headers: Sequence[Header], fields: bytes, call: Call, done: Done) -> Cancel:
         step, body, ends = call
         asked, first, metrics, seconds, own, gathered = self._targets[id(step)]
-        if gathered and decoded and not headers and gathered.takes(len(body)):
-            return gathered.call(body, decoded, done)
+        if gathered is not None and not headers:
+            cancel = gathered.call(body, done)
+            if cancel is not None:
+                return cancel
         if own:
             names = {name for name, _ in own}
             headers = (*own, *(header for header in headers if header[0] not in names))
@@ -110,7 +104,7 @@ class Caller:
 
         path = step.url.removeprefix(LOCAL)
         models = self._models
-        return models.gather(path, metrics, self.loop, as_request) if models else None
+        return models.gather(path, metrics, as_request) if models else None
 
     def _make_target(self, step: Step, seconds: float | None) -> Target:
         options = step.options

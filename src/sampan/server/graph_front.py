@@ -25,6 +25,7 @@ logger = logging.getLogger("sampan.route")
 _TYPE = b"content-type"
 _OWN = (b"/readyz", b"/metrics")
 _READY = Response(200, b"", b"")
+_NO_HEADERS: list[Header] = []  # never written to
 _STOPPING = Response(503, b"shutting down", b"text/plain; charset=utf-8")
 
 
@@ -40,6 +41,7 @@ class GraphFront:
         self._metrics = caller.metrics
         self._metrics.dropped = lambda: self._walk.gate.refused
         self._select = make_selection(patterns)
+        self._plain = Hands(caller.make_ask(()), self._later)  # of requests that pass on no header
         self.stopping = False
 
     def submit(self, request: Request, reply: Reply) -> None:
@@ -49,11 +51,24 @@ class GraphFront:
             if own is not None:
                 reply(own)
                 return
-        headers = self._select(request.headers)
+        headers = self._select_headers(request)
         run = self._start(self._walk, headers, request.body, partial(self._answer, reply))
         watch = getattr(reply, "when_gone", None)
         if watch is not None and not run.over:
             watch(run.cancel)
+
+    def _select_headers(self, request: Request) -> list[Header]:
+        """Return the headers that go on. That none does is noted of the head: names decide, and
+        those of a known head are always the same.
+        """
+        note = request.note
+        known: object = None if note is None else note.value
+        if known is _NO_HEADERS:
+            return _NO_HEADERS
+        headers = self._select(request.headers)
+        if note is not None and not headers:
+            note.value = _NO_HEADERS
+        return headers
 
     @property
     def graph(self) -> Graph:
@@ -76,7 +91,7 @@ class GraphFront:
         return self._start(self._walk.middle, selected, body, settle).cancel
 
     def _start(self, walk: Walk, headers: Sequence[Header], body: bytes, done: Done) -> Run:
-        hands = Hands(self._caller.make_ask(headers), self._later)
+        hands = Hands(self._caller.make_ask(headers), self._later) if headers else self._plain
         run = Run(execute(walk, body), hands, done)
         run.start()
         return run

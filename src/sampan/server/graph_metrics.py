@@ -7,7 +7,7 @@ answer is counted under the reason in the place of a status (`ConnectionRefused`
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from sampan.router.graph import Step
 from sampan.server.metrics_histogram import LATENCY_BUCKETS, Histogram
@@ -37,6 +37,13 @@ class StepMetrics:
         fresh.append((code, seconds))
         if len(fresh) >= _FOLD_EVERY:
             self.fold()
+
+    def count_all(self, code: int | str, seconds: Sequence[float]) -> None:
+        """Count calls that have ended alike."""
+        self._codes[code] += len(seconds)
+        self.duration.observe_all(seconds)
+        if self.duration.waiting >= _FOLD_EVERY:
+            self.duration.fold()
 
     def fold(self) -> Counter[int | str]:
         """Count what ended since the last time; return all calls by how they ended."""

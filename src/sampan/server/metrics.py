@@ -9,7 +9,8 @@ Several processes of one server are told as one: each gives its `state`, one ren
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from itertools import repeat
 from typing import Any
 
 from sampan.server.metrics_histogram import (
@@ -99,6 +100,22 @@ class ModelMetrics:
         if ran.postprocess is not None:
             steps["postprocess"].observe(ran.postprocess)
         if not self.ended % _FOLD_EVERY:
+            for histogram in self.histograms.values():
+                histogram.fold()
+
+    def count_all(self, ran: Ran, seconds: Sequence[float], code: str) -> None:
+        """Count inferences that begin and end together, each after so many seconds: one predict
+        for all of them, each with the same steps.
+        """
+        number = len(seconds)
+        self.begun += number
+        self.ended += number
+        self._codes[code] = self._codes.get(code, 0) + number
+        duration = self.histogram(_DURATION, LATENCY_BUCKETS)
+        duration.observe_all(seconds)
+        for step, took in ran.phases():
+            self._steps[step].observe_all(repeat(took, number))
+        if duration.waiting >= _FOLD_EVERY:
             for histogram in self.histograms.values():
                 histogram.fold()
 
