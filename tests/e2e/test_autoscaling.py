@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -44,6 +45,9 @@ async def serve(reader, writer):
                 spin(SPIN)
                 await asyncio.sleep(DELAY)
             body = json.dumps({"pid": os.getpid()}).encode()
+            if head.startswith("get /metrics"):
+                queued = open(os.environ["QUEUED"]).read()
+                body = f"# TYPE queued gauge\\nqueued {queued}\\n".encode()
             writer.write(b"HTTP/1.1 200 OK\\r\\ncontent-length: %d\\r\\n\\r\\n" % len(body) + body)
     except (asyncio.IncompleteReadError, ConnectionError):
         writer.close()
@@ -229,6 +233,66 @@ def test_use_of_the_cpu_decides_in_standard_mode(make_slow: Callable[..., Servic
     with slow.load(clients=2):
         slow.wait_for("2/2", seconds=90)
     assert any(": cpu at " in text for text in slow.events())
+
+
+def keda(query: str, target: int) -> dict[str, Any]:
+    """Return fields that have replicas follow a metric of their own, down without a delay."""
+    metric = {"backend": "opentelemetry", "query": query}
+    return {
+        "maxReplicas": 3,
+        "autoScaling": {
+            "metrics": [
+                {
+                    "type": "PodMetric",
+                    "podmetric": {
+                        "metric": metric,
+                        "target": {"type": "Value", "value": str(target)},
+                    },
+                }
+            ],
+            "behavior": {"scaleDown": {"stabilizationWindowSeconds": 0}},
+        },
+    }
+
+
+KEDA = {
+    "serving.kserve.io/deploymentMode": "Standard",
+    "serving.kserve.io/autoscalerClass": "keda",
+}
+
+
+def test_what_replicas_tell_of_themselves_decides_with_the_class_keda(
+    make_slow: Callable[..., Service], tmp_path: Path
+) -> None:
+    queued = tmp_path / "queued"
+    queued.write_text("5")
+    slow = make_slow("told", keda("queued", 5), KEDA, QUEUED=str(queued))
+    slow.wait_for("1/1")
+    queued.write_text("13")
+    slow.wait_for("3/3", seconds=120)
+    assert "queued at 13 of 5" in "".join(slow.events())
+    queued.write_text("1")
+    slow.wait_for("1/1", seconds=120)
+    slow.sampan.cli("delete", "isvc", "told")
+
+
+def test_a_metric_that_nobody_tells_is_a_condition(
+    make_slow: Callable[..., Service], tmp_path: Path
+) -> None:
+    (tmp_path / "queued").write_text("5")
+    fields = keda("queud", 5)
+    slow = make_slow("untold", fields, KEDA, QUEUED=str(tmp_path / "queued"))
+    slow.sampan.kubectl(
+        "wait", "--for=condition=ScalingActive=False", "isvc/untold", "--timeout=120s"
+    )
+    slow.sampan.wait_ready("untold")
+    told = json.loads(slow.sampan.kubectl("get", "isvc", "untold", "-o", "json"))
+    conditions = {c["type"]: c for c in told["status"]["conditions"]}
+    assert conditions["ScalingActive"]["reason"] == "FailedGetPodsMetric"
+    words = 'no replica tells "queud" yet; did you mean "queued"'
+    assert words in conditions["ScalingActive"]["message"]
+    assert words in slow.sampan.cli("why", "untold")
+    slow.sampan.cli("delete", "isvc", "untold")
 
 
 CONFIG = """

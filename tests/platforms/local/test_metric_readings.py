@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import shutil
+import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -287,3 +291,34 @@ async def test_a_driver_that_fails_is_quoted(tmp_path: Path, serve: Callable[...
     told = await read(make(program=str(program)), [Query("DCGM_FI_DEV_GPU_UTIL", 50)], serve())
     assert told.unread is not None
     assert told.unread.message == '"nvidia-smi" says: NVML: driver mismatch'
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("prometheus") is None, reason='there is no "prometheus" on PATH')
+async def test_a_real_prometheus_is_read(tmp_path: Path) -> None:
+    (tmp_path / "prometheus.yml").write_text("global: {}\n")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = await asyncio.create_subprocess_exec(
+        "prometheus",
+        f"--config.file={tmp_path / 'prometheus.yml'}",
+        f"--storage.tsdb.path={tmp_path / 'data'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        server, deadline = f"http://127.0.0.1:{port}", time.monotonic() + 60
+        number = Query("vector(2) * 21", 1, server)
+        while (told := await read(make(), [number])).unread:
+            assert time.monotonic() < deadline, told.unread
+            await asyncio.sleep(0.2)
+        assert told.told == {number: 42.0}
+        empty, wrong = Query("nobody_tells_this", 1, server), Query("sum(", 1, server)
+        told = await read(make(), [empty, wrong])
+        assert told.told == {empty: 0.0}
+        assert told.unread is not None
+        assert "it refuses the query: invalid parameter" in told.unread.message
+    finally:
+        process.terminate()
+        await process.wait()
