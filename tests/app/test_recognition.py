@@ -150,6 +150,10 @@ RECOGNISED = [
                  id="Paddle's older form"),
     pytest.param(a_folder("a", predictor_dot_pkl="x"), "autogluon", "AutoGluon saves",
                  id="AutoGluon"),
+    pytest.param(a_folder("b", bento_dot_yaml="name: b"), "bentoml", "a Bento: a program",
+                 id="a Bento"),
+    pytest.param(a_folder("b", bentofile_dot_yaml="service: s"), "bentoml", "a project of BentoML",
+                 id="a project of BentoML"),
 ]  # fmt: skip
 
 

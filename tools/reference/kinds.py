@@ -50,6 +50,8 @@ _READ = {
     "autoscaling.knative.dev/...": "how the number of replicas follows the requests, see "
     "[autoscaling](autoscaling.md)",
     "serving.sampan.dev/trust": "`true`: the model may run code when it is loaded",
+    "serving.sampan.dev/requirements": "packages beside those of the runtime, one a line, as "
+    "`pandas>=2,<3`; on a cluster the image holds them",
 }
 _DEFAULTS = {"minReplicas": "1", "protocolVersion": "by the runtime", "mountPath": "/mnt/models"}
 

@@ -11,7 +11,8 @@ _MARKS = (
     ("model-settings.json", "mlserver", "MLServer's settings of a model"),
     ("saved_model.pb", "tensorflow", "TensorFlow's SavedModel"),
     ("predictor.pkl", "autogluon", "what AutoGluon saves"),
-    ("bento.yaml", "bentoml", "a Bento"),
+    ("bento.yaml", "bentoml", "a Bento: a program, which is run as it is"),
+    ("bentofile.yaml", "bentoml", "a project of BentoML: a program, which is run as it is"),
     ("config.pbtxt", "triton", "Triton's configuration: give the folder around it"),
 )
 """A file right in a folder, the format, and what it is."""

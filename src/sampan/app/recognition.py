@@ -7,16 +7,19 @@ served as it lies is told with what would mend it.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
+from sampan.app.bento_folder import gather_bento_annotations
 from sampan.app.file_signs import Sign, gather_sign
 from sampan.app.folder_signs import gather_folder_signs
 from sampan.machinery.registry import JsonObject
 
 FORMATS = (
     "sklearn", "xgboost", "lightgbm", "catboost", "pmml", "mlflow", "onnx", "tensorflow", "pytorch",
-    "triton", "paddle", "huggingface", "mlserver", "autogluon",
+    "triton", "paddle", "huggingface", "mlserver", "autogluon", "bentoml",
 )  # fmt: skip
 """What is recognised and has a service."""
 
@@ -38,7 +41,6 @@ _MENDS = {
         "it holds weights, no program: save the whole model with torch.jit.save or torch.export, "
         "or archive it with torch-model-archiver"
     ),
-    "bentoml": "serve a Bento by its own command, in a container of a custom predictor",
 }
 """What is recognised and is no model that a runtime takes as it lies."""
 
@@ -73,7 +75,9 @@ def recognise(path: Path, name: str = "") -> Recognised:
     if sign.format in _MENDS:
         mend = _MENDS[sign.format].format(path=path)
         raise Unrecognised(f'"{path}" is {sign.why}; {mend}')
-    return Recognised(sign, tuple(make_objects(sign.format, path, name or make_name(path))))
+    annotations = gather_bento_annotations(path) if sign.format == "bentoml" else {}
+    objects = make_objects(sign.format, path, name or make_name(path), annotations)
+    return Recognised(sign, tuple(objects))
 
 
 def _of_file(path: Path) -> list[Sign]:
@@ -93,7 +97,9 @@ def make_name(path: Path) -> str:
     return plain or "model"
 
 
-def make_objects(format_name: str, path: Path, name: str) -> list[JsonObject]:
+def make_objects(
+    format_name: str, path: Path, name: str, annotations: Mapping[str, str] = MappingProxyType({})
+) -> list[JsonObject]:
     """Return the InferenceService of a model, and the runtime that it needs where none is there."""
     model: JsonObject = {"modelFormat": {"name": format_name}}
     if format_name in _V2:
@@ -101,10 +107,13 @@ def make_objects(format_name: str, path: Path, name: str) -> list[JsonObject]:
     if format_name == "mlserver":
         model["runtime"] = "mlserver"
     model["storageUri"] = f"file://{_stored(format_name, path)}"
+    metadata: JsonObject = {"name": name}
+    if annotations:
+        metadata["annotations"] = dict(annotations)
     service: JsonObject = {
         "apiVersion": "serving.kserve.io/v1beta1",
         "kind": "InferenceService",
-        "metadata": {"name": name},
+        "metadata": metadata,
         "spec": {"predictor": {"model": model}},
     }
     return [_make_mlserver(), service] if format_name == "mlserver" else [service]

@@ -40,6 +40,10 @@ SERVICE_ANNOTATIONS: Mapping[str, Row] = {
         Honoured("true: the model may run code when it is loaded"),
         Warned("is Sampan's own, and no image of KServe asks for it", _OFF),
     ),
+    _annotation("serving.sampan.dev/requirements"): Row(
+        Honoured("as packages beside those of the runtime, one a line"),
+        Warned("is for environments of a laptop: an image holds its packages"),
+    ),
     _annotation(f"{_KSERVE}disable-auto-update"): Row(
         YES, Warned("objects are made by every change; nothing here holds them back", _OFF), "true"
     ),

@@ -19,6 +19,7 @@ from sampan.platforms.local.desired import Desired, DesiredWorkload, Problem
 from sampan.platforms.local.entrypoint import drop_own_programs
 from sampan.platforms.local.images import ImageTable, make_requirements
 from sampan.platforms.local.main_container import main_container, split_template
+from sampan.platforms.local.own_requirements import make_own_requirements
 from sampan.platforms.local.pod_parts import join_parts
 from sampan.platforms.local.routing import Routing, make_route
 
@@ -86,10 +87,12 @@ def _render_container(
     if known is not None:
         requirements, mismatch = make_requirements(known, image)
         problem = Problem("RuntimeVersionNotSupported", mismatch) if mismatch else None
+        own, wrong = make_own_requirements(workload.template)
+        problem = Problem("EnvironmentFailed", wrong) if wrong else problem
         return replace(
             desired,
             command=known,
-            requirements=requirements,
+            requirements=tuple(dict.fromkeys((*requirements, *own))),
             health_path=known.health_path if known.health_path and not own_command else probed,
             problem=problem,
         )
