@@ -14,6 +14,7 @@ import orjson
 
 from sampan.gateway.config_listener import FRONT, make_component_listener, make_listener
 from sampan.gateway.config_routes import ROUTES, make_component_host
+from sampan.gateway.grpc_counts import GRPC_STATS
 from sampan.gateway.held import make_activator_cluster
 from sampan.gateway.settings import GatewaySettings
 from sampan.gateway.table import RouteTable
@@ -84,7 +85,8 @@ def _make_patterns() -> list[JsonObject]:
     """Return which statistics Envoy keeps."""
     clusters = {"safe_regex": {"regex": rf"cluster\..*\.({_CLUSTER_STATS})"}}
     timed = {"safe_regex": {"regex": _TIMED}}
-    return [clusters, timed, *({"prefix": prefix} for prefix in _OTHER_STATS)]
+    calls = {"safe_regex": {"regex": GRPC_STATS}}
+    return [clusters, timed, calls, *({"prefix": prefix} for prefix in _OTHER_STATS)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ of a component changes with its shares.
 
 from __future__ import annotations
 
+from sampan.gateway.grpc_counts import make_grpc_counts
 from sampan.gateway.held import UNANSWERED, make_filter
 from sampan.gateway.settings import GatewaySettings
 from sampan.machinery.registry import JsonObject
@@ -80,6 +81,7 @@ def _make_manager(routes: JsonObject, stat_prefix: str, access_log: str) -> Json
         **routes,
         "http_filters": [
             make_filter(),
+            make_grpc_counts(),
             {
                 "name": "envoy.filters.http.router",
                 "typed_config": {

@@ -18,15 +18,18 @@ from sampan.gateway.ask import Address, ask
 from sampan.gateway.config import ADMIN
 from sampan.gateway.errors import GatewayError
 from sampan.gateway.folder import folder_of
+from sampan.gateway.grpc_counts import read_grpc_errors
 from sampan.machinery.registry import JsonObject
 
 _PREFIX = "cluster."
+_GRPC = "grpc errors"
 _SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """What a cluster's requests came to since Envoy's start; `errors` are answers of 5xx.
+    """What a cluster's requests came to since Envoy's start; `errors` are answers of 5xx, and calls
+    over gRPC that ended in a status of the server's fault.
 
     `within` maps bounds in seconds to how many answers took at most so long, ascending.
     """
@@ -49,16 +52,28 @@ def make_outcomes(answer: JsonObject) -> Mapping[str, Outcomes]:
                     for b in histogram["buckets"]
                 )
         if "value" in stat:
-            cluster, _, name = str(stat["name"])[len(_PREFIX) :].rpartition(".")
-            counted.setdefault(cluster, {})[name] = int(stat["value"])
+            _count(counted, str(stat["name"])[len(_PREFIX) :], int(stat["value"]))
     return {
         cluster: Outcomes(
             found.get("upstream_rq_total", 0),
-            found.get("upstream_rq_5xx", 0),
+            _errors(cluster, found),
             times.get(cluster, ()),
         )
         for cluster, found in counted.items()
     }
+
+
+def _errors(cluster: str, found: Mapping[str, int]) -> int:
+    """What Envoy itself answers to a call is counted as 5xx and as a status; it is one error."""
+    calls = found.get(_GRPC, 0)
+    return calls if cluster.endswith("/grpc") else found.get("upstream_rq_5xx", 0) + calls
+
+
+def _count(counted: dict[str, dict[str, int]], name: str, value: int) -> None:
+    calls = read_grpc_errors(name, value)
+    cluster, _, kind = (calls[0], "", _GRPC) if calls else name.rpartition(".")
+    told = counted.setdefault(cluster, {})
+    told[kind] = told.get(kind, 0) + (calls[1] if calls else value)
 
 
 def _histograms(stat: JsonObject) -> list[JsonObject]:
@@ -75,7 +90,7 @@ class OutcomeReader:
     async def read(self, clusters: Collection[str]) -> Mapping[str, Outcomes]:
         """Return the outcomes of these clusters, where they were ever asked; raise GatewayError."""
         names = "|".join(re.escape(name) for name in sorted(clusters))
-        pattern = rf"^cluster\.({names})\.upstream_rq_(total|5xx|time)$"
+        pattern = rf"^cluster\.({names})\.(upstream_rq_(total|5xx|time)|grpc\..*)$"
         query = f"/stats?usedonly&format=json&histogram_buckets=cumulative&filter={quote(pattern)}"
         try:
             answer = await ask(self._address, query, "admin", _SECONDS)

@@ -43,8 +43,8 @@ class Limits:
 class Tally:
     """What the gateway had counted of a revision at a time (seconds since the epoch).
 
-    `errors` are answers of 500 and above. `slower` maps bounds in seconds to how many answers took
-    at most so long; empty where that is not counted.
+    `errors` are answers of 500 and above, and gRPC statuses of the server's fault. `within` maps
+    bounds in seconds to how many answers took at most so long; empty where that is not counted.
     """
 
     at: float
