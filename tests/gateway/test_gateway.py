@@ -228,6 +228,17 @@ class TestHealth:
         answers = await asyncio.gather(*(gateway.health() for _ in range(20)))
         assert all(answer is answers[0] for answer in answers)
 
+    async def test_a_front_door_that_answers_is_told_from_one_that_hangs(
+        self, gateway: Gateway
+    ) -> None:
+        assert await gateway.answers()
+        os.kill(gateway.pid, signal.SIGSTOP)
+        try:
+            await until(lambda: _not(gateway.answers), 20)  # its threads stop one by one
+        finally:
+            os.kill(gateway.pid, signal.SIGCONT)
+        assert await gateway.answers()
+
     async def test_verify_sends_a_real_request(
         self, gateway: Gateway, make_backend: MakeBackend, make_table: MakeTable
     ) -> None:

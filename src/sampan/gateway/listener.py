@@ -48,6 +48,7 @@ from sampan.machinery.clock import Clock, SystemClock
 _BACK_OFF = (0.0, 0.0, 0.1, 0.2, 0.5, 1.0, 2.0)
 _STABLE_SECONDS = 10.0
 _HEALTH_SECONDS = 1.0
+_FRONT_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +176,15 @@ class Gateway:
             return Verdict(False, 0, f"the gateway cannot be reached: {error}")
         text = bytes(answer.body[:500]).decode(errors="replace")
         return Verdict(200 <= answer.status < 400, answer.status, text)
+
+    async def answers(self) -> bool:
+        """Tell whether the front door answers a request at all, whatever it says."""
+        address = Address(host=self.settings.host, port=self.settings.port)
+        try:
+            answer = await ask(address, "/", "localhost", _FRONT_SECONDS)
+        except (OSError, TimeoutError):
+            return False
+        return answer.status != 0
 
     async def health(self) -> Health:
         """Return Envoy's view of every endpoint, at most a second old; raise GatewayError.

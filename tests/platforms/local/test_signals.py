@@ -111,6 +111,9 @@ class Door:
     async def health(self) -> Health:
         return {}
 
+    async def answers(self) -> bool:
+        return True
+
 
 @pytest.mark.parametrize(
     ("status", "total"),

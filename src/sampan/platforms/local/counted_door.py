@@ -63,3 +63,7 @@ class CountedDoor:
     async def health(self) -> Health:
         """Return the gateway's view of every endpoint."""
         return await self._door.health()
+
+    async def answers(self) -> bool:
+        """Tell whether the front door answers; no workload is asked."""
+        return await self._door.answers()

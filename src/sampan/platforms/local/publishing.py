@@ -28,11 +28,14 @@ from sampan.platforms.local.steps import Publish
 
 WATCH_SECONDS = 0.5
 _HEALTH_SECONDS = 0.5
-"""How long the gateway may take to tell its view; one that hangs is seen in about a second."""
+"""How long the gateway may take to tell its view, and then its front door to answer at all; one
+that hangs is seen in about a second."""
 VERIFY_AGAIN_SECONDS = 10.0
 """A route that passes is tried again this often; Envoy's own checks tell the rest."""
 VERIFY_EACH_SECONDS = 0.2
 """Of many routes one is tried this often: else a thousand at rest would cost a tenth of a core."""
+_TRIED_AT_ONCE = 32
+"""Of routes that nobody has just changed: a thousand requests at once would all be late."""
 _YOUNG_SECONDS = 5.0
 """What changed this short ago is compared at each look, though the gateway tells nothing new."""
 _RETRY_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0)
@@ -52,6 +55,14 @@ class Door(Protocol):
     async def health(self) -> Health:
         """Return the gateway's view of every endpoint."""
 
+    async def answers(self) -> bool:
+        """Tell whether the front door answers a request at all; waits until it does."""
+
+
+_LATE = GatewayError(
+    "GatewayNotAnswering",
+    f"the gateway does not answer within {_HEALTH_SECONDS:g} s; it may hang",
+)
 
 _FIRST_CHECK_SECONDS = 1.5
 """Until then Envoy counts an endpoint that is new to it as unhealthy: interval plus timeout."""
@@ -97,6 +108,8 @@ class Publisher:
         self._entered = self._served = 0
         self._left_out: tuple[Refusal, ...] = ()
         self._seen: Health | None = None
+        self._asked: asyncio.Task[Health] | None = None
+        self._turns = asyncio.Semaphore(_TRIED_AT_ONCE)
         self._watcher: asyncio.Task[None] | None = None
 
     async def start(self, alive: Collection[Endpoint]) -> None:
@@ -109,12 +122,12 @@ class Publisher:
         if self._entries:
             await self._apply()
         for service in self._entries:
-            self._verify(service)
+            self._verify(service, in_turn=True)
         self._watcher = asyncio.create_task(self._watch(), name="gateway watch")
 
     async def close(self) -> None:
         """Stop watching; what is published stays."""
-        tasks = [self._watcher, *(entry.verifying for entry in self._entries.values())]
+        tasks = [self._watcher, self._asked, *(entry.verifying for entry in self._entries.values())]
         waiting = [task for task in tasks if task is not None]
         for task in waiting:
             task.cancel()
@@ -239,25 +252,46 @@ class Publisher:
     async def _look(self) -> None:
         """Compare the gateway's view with ours, once."""
         try:
-            async with asyncio.timeout(_HEALTH_SECONDS):
-                health = await self._door.health()
+            health = await self._ask_health()
         except GatewayError as error:
             self._fail_all(error.reason, error.message)
             return
-        except TimeoutError:
-            message = f"the gateway does not answer within {_HEALTH_SECONDS:g} s; it may hang"
-            self._fail_all("GatewayNotAnswering", message)
-            return
         now = self._clock.now()
         again = max(VERIFY_AGAIN_SECONDS, VERIFY_EACH_SECONDS * len(self._entries))
-        changed, self._seen = select_changed(self._seen or {}, health), health
+        changed: frozenset[str] = frozenset()
+        if health is not None:
+            changed, self._seen = select_changed(self._seen or {}, health), health
         for service, entry in self._entries.items():
             news = changed and not changed.isdisjoint(c.name for c in entry.clusters)
-            if news or now - entry.changed_at < _YOUNG_SECONDS:
+            if health is not None and (news or now - entry.changed_at < _YOUNG_SECONDS):
                 self._take_health(service, entry, health)
             passing = entry.link.state is LinkState.DONE
             if entry.endpoints() and not (passing and now - entry.verified_at <= again):
-                self._verify(service)
+                self._verify(service, in_turn=True)
+
+    async def _ask_health(self) -> Health | None:
+        """Return the gateway's view; None where it is late and requests pass. Raise GatewayError.
+
+        To tell of a thousand services on a busy machine takes its time, and requests have threads
+        of their own: to take that for a gateway that hangs would write a thousand statuses in vain.
+        """
+        asked = self._asked or asyncio.create_task(self._door.health(), name="gateway health")
+        self._asked = asked  # who is late is not asked again: the answer is on its way
+        await asyncio.wait({asked}, timeout=_HEALTH_SECONDS)
+        error = _LATE
+        if asked.done():
+            self._asked = None
+            try:
+                return asked.result()
+            except GatewayError as told:
+                error = told
+        try:
+            async with asyncio.timeout(_HEALTH_SECONDS):
+                if await self._door.answers():
+                    return None
+        except TimeoutError:
+            pass
+        raise error
 
     def _fail_all(self, reason: str, message: str) -> None:
         self._seen = None
@@ -282,10 +316,15 @@ class Publisher:
                 "no replica answers the gateway's health check; read the log of the service",
             )  # fmt: skip
 
-    def _verify(self, service: ServiceKey) -> None:
+    def _verify(self, service: ServiceKey, *, in_turn: bool = False) -> None:
         entry = self._entries[service]
         if entry.verifying is None or entry.verifying.done():
-            entry.verifying = asyncio.create_task(self._try(service), name=f"verify {service.name}")
+            trying = self._try_in_turn(service) if in_turn else self._try(service)
+            entry.verifying = asyncio.create_task(trying, name=f"verify {service.name}")
+
+    async def _try_in_turn(self, service: ServiceKey) -> None:
+        async with self._turns:
+            await self._try(service)
 
     async def _try(self, service: ServiceKey) -> None:
         """Send a request through the gateway until one passes, at most a few times."""
@@ -366,12 +405,10 @@ def select_healthy(clusters: Collection[Cluster], health: Health) -> frozenset[E
 def select_unhealthy(clusters: Collection[Cluster], health: Health) -> tuple[str, ...]:
     """Return the clusters with endpoints of which the gateway finds none healthy. Pure.
 
-    Where there are several (a transformer and its predictor) one that has just been published may
-    not be known to the gateway yet: then nothing is said of it.
+    Of one that has just been published the gateway's last word may know nothing: then nothing is
+    said of it.
     """
     healthy = select_healthy(clusters, health)
-    if not healthy:
-        return tuple(c.name for c in clusters if c.endpoints)
     known = {seen.endpoint for c in clusters for seen in health.get(c.name, ())}
     return tuple(
         c.name
