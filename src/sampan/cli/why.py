@@ -55,6 +55,7 @@ def rendered(told: JsonObject) -> str:
     lines = [f"{about} is {_readiness(told)}"]
     lines += list(chain_lines(told["links"]))
     lines += list(replica_lines(told.get("replicas") or []))
+    lines += list(rolled_back_lines(told.get("rolledBack") or []))
     if told.get("lastLines"):
         lines += ["", "last lines of its log:"]
         lines += [f"  {line}" for line in told["lastLines"]]
@@ -91,6 +92,16 @@ def replica_lines(workloads: list[JsonObject]) -> Iterator[str]:
     for told in workloads:
         if told["reason"]:
             yield f"  {told['workload']} {told['replicas']}, {told['reason']}"
+
+
+def rolled_back_lines(revisions: list[JsonObject]) -> Iterator[str]:
+    """Yield each revision that was taken back by itself, by which numbers, and what mends it."""
+    mark, colour = MARKS["failed"]
+    for told in revisions:
+        about = f"{told['revision']} was rolled back: {told['reason']}: {told['message']}"
+        yield f"  {paint(mark, colour)} {about}"
+        if told["mend"]:
+            yield f"    {paint('to mend it:', '1')} {told['mend']}"
 
 
 def chain_line(link: dict[str, Any]) -> str:

@@ -10,8 +10,10 @@ from sampan.machinery.registry import JsonObject
 from sampan.plan.chain import ChainLink
 from sampan.plan.conditions import condition_status
 from sampan.plan.explain import Diagnosis, why
+from sampan.plan.mends import make_mend
 from sampan.plan.observed import LinkState
 from sampan.plan.replicas import render_replicas
+from sampan.plan.revision import RolledBack, Rollout
 from sampan.plan.status import derive_status
 from sampan.plan.types import Plan, ServiceKey, Snapshot, Workload
 
@@ -24,7 +26,8 @@ async def explain(sources: Sources, service: ServiceKey) -> JsonObject:
 
     `links` is the chain, each with `name`, `component` ("" where it is the service's), `state`,
     `reason`, `message`, `since`, `done`, `total`; `final` tells that nothing will change soon by
-    itself. `replicas` tells of each workload how many answer and are wanted, and why.
+    itself. `replicas` tells of each workload how many answer and are wanted, and why; `rolledBack`
+    of each revision that was taken back by itself, by which numbers, and what mends it.
     """
     gathered = await gather(sources, service)
     if gathered is None:
@@ -44,6 +47,7 @@ async def explain(sources: Sources, service: ServiceKey) -> JsonObject:
         "final": _is_final(snapshot, plan, diagnosis),
         "links": [_link(link) for link in diagnosis.chain] or [_decision(diagnosis)],
         "replicas": [_replicas(w, snapshot) for w in plan.workloads],
+        "rolledBack": [_rolled_back(r, r.failed, plan) for r in plan.rollouts if r.failed],
         "warnings": [f"{path}: {text}" for path, text in plan.warnings],
     }
 
@@ -56,6 +60,16 @@ def _replicas(workload: Workload, snapshot: Snapshot) -> JsonObject:
         "replicas": render_replicas(workload, snapshot.observed),
         "reason": scale.reason if scale else "",
         "limited": scale.limited if scale else "",
+    }
+
+
+def _rolled_back(rollout: Rollout, failed: RolledBack, plan: Plan) -> JsonObject:
+    return {
+        "component": rollout.component.value,
+        "revision": failed.revision,
+        "reason": failed.reason,
+        "message": failed.message,
+        "mend": make_mend("ready", failed.reason, plan.service.name, rollout.component),
     }
 
 

@@ -65,8 +65,10 @@ def make_outcomes(answer: JsonObject) -> Mapping[str, Outcomes]:
 
 def _errors(cluster: str, found: Mapping[str, int]) -> int:
     """What Envoy itself answers to a call is counted as 5xx and as a status; it is one error."""
-    calls = found.get(_GRPC, 0)
-    return calls if cluster.endswith("/grpc") else found.get("upstream_rq_5xx", 0) + calls
+    calls, answers = found.get(_GRPC, 0), found.get("upstream_rq_5xx", 0)
+    if cluster.endswith("/grpc"):
+        return calls
+    return min(calls + answers, found.get("upstream_rq_total", 0))
 
 
 def _count(counted: dict[str, dict[str, int]], name: str, value: int) -> None:
