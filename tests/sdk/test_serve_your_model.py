@@ -133,14 +133,26 @@ def test_what_does_not_load_keeps_the_old_version_and_says_so(serve, tmp_path, b
 
 
 def test_an_edit_of_a_module_beside_the_file_counts(serve, tmp_path):
+    scaled = "import weights\n" + SUM.replace("sum(row)", "sum(row) * weights.SCALE")
     (tmp_path / "weights.py").write_text("SCALE = 1\n")
-    (tmp_path / "sums.py").write_text(
-        "import weights\n" + SUM.replace("sum(row)", "sum(row) * weights.SCALE")
-    )
-    served = serve("sums.py:Sum", "--reload", PYTHONDONTWRITEBYTECODE="")
+    (tmp_path / "sums.py").write_text(scaled)
+    served = serve("sums.py:Sum", "--reload")
     assert served.ask("/v1/models/sums:predict", ROWS)[1] == {"predictions": [3, 7]}
-    within_its_second = (tmp_path / "weights.py").stat().st_mtime_ns // 10**9 * 10**9
     (tmp_path / "weights.py").write_text("SCALE = 9\n")
-    os.utime(tmp_path / "weights.py", ns=(within_its_second + 1, within_its_second + 1))
     served.said('"sums" is reloaded')
+    assert served.ask("/v1/models/sums:predict", ROWS)[1] == {"predictions": [27, 63]}
+
+
+def test_an_edit_within_the_second_of_its_compiled_file_counts(serve, tmp_path):
+    scaled = "import weights\n" + SUM.replace("sum(row)", "sum(row) * weights.SCALE")
+    (tmp_path / "weights.py").write_text("SCALE = 1\n")
+    os.utime(tmp_path / "weights.py", (1_700_000_000, 1_700_000_000))
+    (tmp_path / "sums.py").write_text(scaled.replace("sum(row)", "max(row)"))
+    served = serve("sums.py:Sum", "--reload", PYTHONDONTWRITEBYTECODE="")
+    assert served.ask("/v1/models/sums:predict", ROWS)[1] == {"predictions": [2, 4]}
+    (tmp_path / "sums.py").write_text(scaled)
+    served.said('"sums" is reloaded')  # from here on the module beside it is watched
+    (tmp_path / "weights.py").write_text("SCALE = 9\n")
+    os.utime(tmp_path / "weights.py", (1_700_000_000, 1_700_000_000.5))
+    served.said('(?s)"sums" is reloaded.*"sums" is reloaded')
     assert served.ask("/v1/models/sums:predict", ROWS)[1] == {"predictions": [27, 63]}

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
@@ -26,23 +28,30 @@ STOP_SECONDS = 30.0
 KServe's server."""
 
 State: TypeAlias = dict[Path, tuple[int, int, int]]
-"""Time, size and inode of files."""
+"""Time (ns), size (bytes) and inode of files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A target's files as they were before it was loaded, and when that was (ns since 1970)."""
+
+    state: State
+    at: int
 
 
 class Reloader:
     """Watches the files of targets and puts new models in the place of old ones.
 
-    `files`: each target's files as they were before they were loaded.
+    `looks`: each target's files as they were before they were loaded.
     """
 
     def __init__(
-        self, repository: ModelRepository, workers: Workers, files: Mapping[Target, State]
+        self, repository: ModelRepository, workers: Workers, looks: Mapping[Target, Look]
     ) -> None:
-        self._targets = tuple(files)
+        self._targets = tuple(looks)
         self._repository = repository
         self._workers = workers
-        # Modules beside a file are known once it is loaded; the file itself from before.
-        self._seen = {target: observe_files(target) | state for target, state in files.items()}
+        self._seen = {target: select_loaded(target, look) for target, look in looks.items()}
 
     async def run(self) -> None:
         """Poll until cancelled."""
@@ -55,6 +64,7 @@ class Reloader:
                     await self._reload(target)
 
     async def _reload(self, target: Target) -> None:
+        look = Look(self._seen[target], time.time_ns())
         try:
             model = await self._workers.run(_maker(target))
         except Exception as error:  # noqa: BLE001  # the user's code may raise anything
@@ -65,14 +75,29 @@ class Reloader:
             )
             return
         self._replace(target, model)
-        # Files that the new version brought count from now on; one edited meanwhile still counts.
-        self._seen[target] = observe_files(target) | self._seen[target]
+        self._seen[target] = select_loaded(target, look)
         logger.info('model "%s" is reloaded from %s', target.name, target.path.name)
 
     def _replace(self, target: Target, model: Model) -> None:
         old = self._repository.get(target.name).model
         self._repository.update(model, target.name)
         asyncio.get_running_loop().call_later(STOP_SECONDS, _stop, old)
+
+
+def observe_target(target: Target) -> Look:
+    """Look at a target's files before it is loaded, so that an edit meanwhile counts as one."""
+    at = time.time_ns()
+    return Look(observe_files(target), at)
+
+
+def select_loaded(target: Target, look: Look) -> State:
+    """Return the state that a loaded target has taken in.
+
+    What was there before counts as it was then. Modules that came with loading count as they are,
+    unless they were written since it began: then the load may have missed the edit.
+    """
+    found = observe_files(target).items()
+    return {path: state for path, state in found if state[0] < look.at} | look.state
 
 
 def observe_files(target: Target) -> State:

@@ -16,13 +16,13 @@ import socket
 import ssl
 import sys
 import tempfile
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from pathlib import Path
 from time import perf_counter
 from typing import Any, TypeAlias
 
 from sampan.app.ready_word import tell_ready
-from sampan.app.reloading import Reloader, observe_files
+from sampan.app.reloading import Look, Reloader, observe_target
 from sampan.app.serve_arguments import Options, parse
 from sampan.app.serve_capacity import apply_capacity
 from sampan.app.serve_extensions import Extended, Extensions, load_extensions
@@ -31,6 +31,7 @@ from sampan.app.serve_observation import make_log_formatter, make_observation
 from sampan.app.serve_repository import Served, make_served
 from sampan.app.serve_socket import Certificate
 from sampan.app.serve_workers import Place, Supervisor
+from sampan.app.targets import Target
 from sampan.app.worker_metrics import WorkerMetrics, write_loads
 from sampan.server.dataplane import DataPlane
 from sampan.server.health import HealthWatch
@@ -166,8 +167,7 @@ async def _serve(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
         loop.add_signal_handler(number, stop.set)
-    # Looked at before anything is loaded: an edit meanwhile counts as one.
-    files = {target: observe_files(target) for target in options.targets if options.reload}
+    looks = {target: observe_target(target) for target in options.targets if options.reload}
     try:
         served = make(options)
     except (LoadFailure, ValueError, OSError) as error:
@@ -190,7 +190,7 @@ async def _serve(
             failure = await _load(dataplane, workers, _is_fatal(served, options), stop)
             if failure is None:
                 tell_ready()
-                await _until(stop, Reloader(repository, workers, files) if files else None)
+                await _until(stop, _watching(served, workers, looks))
                 logger.info("draining, at most %s seconds", options.grace_period)
             await _drain(listeners, options.grace_period if failure is None else 0.0)
     except LoadFailure as error:  # of an extension's start
@@ -239,12 +239,22 @@ async def _work(place: Place, shared: WorkerMetrics) -> None:
         await asyncio.sleep(1.0)
 
 
-async def _until(stop: asyncio.Event, reloader: Reloader | None) -> None:
-    """Wait for the signal; with --reload, put edited models in place meanwhile."""
-    reloading = asyncio.ensure_future(reloader.run()) if reloader else None
+def _watching(
+    served: Served, workers: Workers, looks: Mapping[Target, Look]
+) -> Iterator[Coroutine[Any, Any, None]]:
+    """Yield what looks for changes while models serve: of edited files, of a runtime's own."""
+    if looks:
+        yield Reloader(served.repository, workers, looks).run()
+    if served.beside is not None:
+        yield served.beside(workers)
+
+
+async def _until(stop: asyncio.Event, watching: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Wait for the signal; what changes is put in place meanwhile."""
+    tasks = [asyncio.ensure_future(one) for one in watching]
     await stop.wait()
-    if reloading is not None:
-        reloading.cancel()
+    for task in tasks:
+        task.cancel()
 
 
 async def _load(
