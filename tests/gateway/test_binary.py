@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from sampan.gateway.bare import make_front_cluster
 from sampan.gateway.binary import (
     DOUBLE,
     DURATION,
@@ -61,6 +62,7 @@ def in_json(gateway: Gateway, table: RouteTable) -> tuple[ConfigFile, ConfigFile
     """The two files of a table as JSON, at paths of their own."""
     routes = [make_routes(table, gateway.settings, starting=False)]
     clusters = [make_cluster(cluster, gateway.settings) for cluster in table.clusters]
+    clusters.append(make_front_cluster(gateway.settings))
     stats = ("http.gateway.rds.routes.version_text", "cluster_manager.cds.version_text")
     names = (ROUTES_FILE, CLUSTERS_FILE)
     found = [
@@ -104,7 +106,7 @@ async def test_envoy_reads_in_the_bytes_what_it_reads_in_the_json(
     gateway._envoy.start(gateway._command, bootstrap.encode())
     await Delivery(gateway._folder, gateway._envoy, gateway._clock).deliver([clusters, routes])
     from_json = await dump(gateway)
-    assert set(from_bytes) == {"routes", *(cluster.name for cluster in CLUSTERS)}
+    assert set(from_bytes) == {"routes", "front", *(cluster.name for cluster in CLUSTERS)}
     assert from_bytes == from_json
 
 

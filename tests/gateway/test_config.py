@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from sampan.gateway import config
+from sampan.gateway.bare import make_front_cluster
 from sampan.gateway.binary import decode_resources
 from sampan.gateway.config_clusters import make_cluster
 from sampan.gateway.config_routes import make_routes
@@ -78,17 +80,21 @@ class TestRoutes:
         assert rendered["virtual_hosts"][0]["domains"] == ["iris.default.localhost"]
         assert routes_of(TABLE)["default/iris"][0]["match"] == {"prefix": "/"}
 
-    def test_the_path_form_is_stripped_with_and_without_a_rest(self) -> None:
+    def test_the_path_form_is_stripped_and_one_route_for_all_adds_a_slash_to_what_has_none(
+        self,
+    ) -> None:
         with_rest, without_rest, _ = routes_of(TABLE)["by-path"]
         assert with_rest["match"] == {"prefix": "/serving/default/iris/"}
-        assert without_rest["match"] == {"path": "/serving/default/iris"}
-        assert (
-            with_rest["route"]["prefix_rewrite"] == without_rest["route"]["prefix_rewrite"] == "/"
-        )
+        assert with_rest["route"]["prefix_rewrite"] == "/"
+        rewrite = without_rest["route"]["regex_rewrite"]
+        pattern, made = rewrite["pattern"]["regex"], rewrite["substitution"]
+        assert re.sub(pattern, made, "/serving/default/iris") == "/serving/default/iris/"
+        bare = without_rest["match"]["safe_regex"]["regex"]
+        assert not re.fullmatch(bare, "/serving/default/iris/")
 
     def test_kserves_identity_headers_replace_what_a_client_sent(self) -> None:
         found = hosts_of(TABLE)
-        for holder in (found["default/iris"], *found["by-path"]["routes"][:2]):
+        for holder in (found["default/iris"], found["by-path"]["routes"][0]):
             headers = holder["request_headers_to_add"]
             assert {h["header"]["key"]: h["header"]["value"] for h in headers} == {
                 "KServe-Isvc-Name": "iris",
@@ -125,8 +131,8 @@ class TestRoutes:
         route = replace(ROUTE, grpc_shares=(Share(grpc.name),))
         first, second = routes_of(RouteTable((route,), (CLUSTER, grpc)))["default/iris"]
         assert first["match"] == {"prefix": "/", "grpc": {}}
-        assert first["route"]["weighted_clusters"]["clusters"][0]["name"] == grpc.name
-        assert second["route"]["weighted_clusters"]["clusters"][0]["name"] == CLUSTER.name
+        assert first["route"]["cluster"] == grpc.name
+        assert second["route"]["cluster"] == CLUSTER.name
 
     def test_before_the_first_table_the_rest_is_503_and_after_it_404(self) -> None:
         assert (
@@ -167,7 +173,8 @@ class TestClusters:
             replace(TABLE, clusters=(replace(CLUSTER, name="old/one"),))
         )
         file = make_clusters_file(Rendering(SETTINGS).clusters(TABLE), old)
-        assert [name for name, _ in decode_resources(file.body)] == [CLUSTER.name, "old/one"]
+        found = [name for name, _ in decode_resources(file.body)]
+        assert found == [CLUSTER.name, "front", "old/one"]
 
 
 class TestFiles:
@@ -310,10 +317,12 @@ def static_bootstrap(table: RouteTable, folder: Path, settings: GatewaySettings)
     manager["route_config"] = make_routes(table, settings, starting=False)
     del manager["route_config"]["@type"]
     clusters = [make_cluster(cluster, settings) for cluster in table.clusters]
+    clusters.append(make_front_cluster(settings))
     resources = {"listeners": [listener], "clusters": clusters}
     for resource in [listener, *clusters]:
         del resource["@type"]
     del bootstrap["dynamic_resources"]
+    clusters += bootstrap["static_resources"]["clusters"]
     return json.dumps({**bootstrap, "static_resources": resources}).encode()
 
 

@@ -43,6 +43,7 @@ class TestRouting:
             ("/serving/default/iris/v1", "127.0.0.1", "/v1"),
             ("/serving/default/iris/", "[::1]:80", "/"),
             ("/serving/default/iris", "localhost", "/"),
+            ("/serving/default/iris?x=/1", "127.0.0.1", "/?x=/1"),
         ],
         ids=[
             "a host of the service, with path and query kept",
@@ -53,6 +54,7 @@ class TestRouting:
             "the path form by address",
             "the path form by IPv6 name",
             "the path form without a rest",
+            "a query alone",
         ],
     )
     async def test_a_service_is_reached_by(

@@ -130,7 +130,9 @@ def encode_field(number: int, kind: Kind, value: Any) -> bytes:
         entries = ({"key": key, "value": each} for key, each in value.items())
         return b"".join(delimited(number, kind.encode(entry)) for entry in entries)
     if isinstance(value, list):
-        return b"".join(encode_field(number, kind, each) for each in value)
+        # A thousand that are encoded already are joined as they are.
+        coded = (e if isinstance(e, Field) else encode_field(number, kind, e) for e in value)
+        return b"".join(coded)
     if kind.wire == LENGTH:
         return delimited(number, kind.encode(value))
     return varint(number << 3 | kind.wire) + kind.encode(value)

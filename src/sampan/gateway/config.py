@@ -69,6 +69,8 @@ def render_bootstrap(folder: str) -> bytes:
         # can stop Envoy.
         "admin": {"address": {"pipe": {"path": f"{folder}/{ADMIN}", "mode": 0o600}}},
         "static_resources": {"clusters": [make_activator_cluster(folder)]},
+        # A worker makes what it needs of a cluster when it first asks it: of a thousand, few.
+        "cluster_manager": {"enable_deferred_cluster_creation": True},
         "dynamic_resources": {
             "lds_config": _source(folder, LISTENERS_FILE),
             "cds_config": _source(folder, CLUSTERS_FILE),

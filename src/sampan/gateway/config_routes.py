@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from sampan.gateway.bare import make_bare_route
 from sampan.gateway.binary import Field
 from sampan.gateway.config_steering import (
     is_given,
@@ -72,7 +73,7 @@ def make_frame(
     by_path = {
         "name": "by-path",
         "domains": sorted(RESERVED_HOSTS),
-        "routes": [*paths, last],
+        "routes": [*paths, make_bare_route(), last],
         "retry_policy": _RETRY,
     }
     return {
@@ -171,14 +172,11 @@ def _make_host(
 def make_paths(route: TableRoute, settings: GatewaySettings) -> list[JsonObject]:
     """Return the routes of the path form, where all services share a host: `/` for the prefix.
 
-    Two matches, because Envoy's separated prefix would turn `/serving/ns/name/v1` into `//v1`.
+    With its slash, because Envoy's separated prefix would turn `/serving/ns/name/v1` into `//v1`;
+    without it `bare` has one route for all.
     """
-    prefix = route.path_prefix
-    rewrite = {"prefix_rewrite": "/"}
-    entries = [
-        *_to_service(route, {"prefix": f"{prefix}/"}, rewrite, settings),
-        *_to_service(route, {"path": prefix}, rewrite, settings),
-    ]
+    match, rewrite = {"prefix": f"{route.path_prefix}/"}, {"prefix_rewrite": "/"}
+    entries = _to_service(route, match, rewrite, settings)
     identity = {"request_headers_to_add": _make_identity(route)}
     return [entry | identity if "route" in entry else entry for entry in entries]
 
@@ -222,15 +220,21 @@ def _explained(
 def _action(shares: tuple[Share, ...], route: TableRoute, settings: GatewaySettings) -> JsonObject:
     """Return where requests go."""
     steering = make_steering(route.steering, shares)
-    weighted: JsonObject = {"clusters": [_weighted(share, route) for share in shares]}
-    if "hash_policy" in steering:
-        weighted["use_hash_policy"] = True
     return {
         **steering,
-        "weighted_clusters": weighted,
+        **_choice(shares, route, drawn="hash_policy" not in steering),
         "timeout": "0s",
         "idle_timeout": f"{_silence(shares, route, settings)}s",
     }
+
+
+def _choice(shares: tuple[Share, ...], route: TableRoute, *, drawn: bool) -> JsonObject:
+    """Return which clusters take the requests. One without more to say costs Envoy the least."""
+    weighted = [_weighted(share, route) for share in shares]
+    if len(shares) == 1 and weighted[0].keys() == {"name", "weight"}:
+        return {"cluster": shares[0].cluster}
+    by_hash = {} if drawn else {"use_hash_policy": True}
+    return {"weighted_clusters": {"clusters": weighted, **by_hash}}
 
 
 def _weighted(share: Share, route: TableRoute) -> JsonObject:

@@ -62,7 +62,9 @@ def make_command(binary: Path, bootstrap: Path, workers: int) -> tuple[str, ...]
     """Return Envoy's command line.
 
     No hot restart: its shared memory would stay behind after a kill, and a new Envoy starts in
-    less than 100 ms. A listener that is replaced lets its connections finish for 30 s.
+    less than 100 ms. A listener that is replaced lets its connections finish for 30 s. Routes and
+    clusters are not searched for fields that Envoy does not know: a table of numbers makes them,
+    and the search is a third of what a change costs.
     """
     return (
         str(binary),
@@ -75,6 +77,7 @@ def make_command(binary: Path, bootstrap: Path, workers: int) -> tuple[str, ...]
         "30",
         "--drain-strategy",
         "immediate",
+        "--ignore-unknown-dynamic-fields",
         "--log-level",
         "warning",
     )

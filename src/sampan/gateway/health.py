@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from sampan.gateway.held import CLUSTER
+from sampan.gateway import bare, held
 from sampan.gateway.table import Endpoint
 from sampan.machinery.registry import JsonObject
 
@@ -26,6 +26,9 @@ class EndpointHealth:
     failed: int
 
 
+_OWN = frozenset({held.CLUSTER, bare.CLUSTER})
+"""Clusters of the gateway itself, which serve no model."""
+
 Health: TypeAlias = Mapping[str, tuple[EndpointHealth, ...]]
 """By cluster name; a cluster without endpoints has an empty tuple."""
 
@@ -35,7 +38,7 @@ def make_health(clusters: JsonObject) -> Health:
     return {
         status["name"]: tuple(_endpoint_health(host) for host in status.get("host_statuses", ()))
         for status in clusters.get("cluster_statuses", ())
-        if status["name"] != CLUSTER  # the activator's, which serves nobody
+        if status["name"] not in _OWN
     }
 
 

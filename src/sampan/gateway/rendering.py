@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from sampan.gateway import bare
 from sampan.gateway.binary import (
     Field,
     encode_field,
@@ -47,6 +48,8 @@ class Rendering:
         self._clusters: Kept[Cluster, Field] = Kept(
             lambda one: encode_response_resource(make_cluster(one, settings), CLUSTER_MESSAGES)
         )
+        front = bare.make_front_cluster(settings)
+        self._front = encode_response_resource(front, CLUSTER_MESSAGES)
 
     def routes(self, table: RouteTable, *, starting: bool = False) -> ConfigFile:
         """Return the RDS file. `starting`: answer 503, not 404, where no route matches."""
@@ -60,9 +63,10 @@ class Rendering:
         return _make_file(ROUTES_FILE, _ROUTES_STAT, body)
 
     def clusters(self, table: RouteTable) -> Mapping[str, Field]:
-        """Return the table's clusters by name, for `make_clusters_file`."""
+        """Return the table's clusters by name and the gateway's own, for `make_clusters_file`."""
         names = (cluster.name for cluster in table.clusters)
-        return dict(zip(names, self._clusters.of(table.clusters), strict=True))
+        made = zip(names, self._clusters.of(table.clusters), strict=True)
+        return {**dict(made), bare.CLUSTER: self._front}
 
 
 def make_clusters_file(

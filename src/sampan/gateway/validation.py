@@ -33,10 +33,12 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """What can be said of a route or cluster by itself: its mistakes, and what it claims."""
+    """What can be said of a route or cluster by itself: its mistakes, what it claims and needs."""
 
     mistakes: tuple[str, ...]
     claims: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    """The clusters that a route names."""
 
 
 class Validation:
@@ -47,7 +49,7 @@ class Validation:
             lambda cluster: _Form(tuple(_cluster_mistakes(cluster)))
         )
         self._routes: Kept[TableRoute, _Form] = Kept(
-            lambda route: _Form(tuple(_route_mistakes(route)), _claims(route))
+            lambda route: _Form(tuple(_route_mistakes(route)), _claims(route), _needs(route))
         )
 
     def select(self, table: RouteTable) -> tuple[RouteTable, tuple[Refusal, ...]]:
@@ -58,22 +60,26 @@ class Validation:
         refusals: list[Refusal] = []
         clusters: dict[str, Cluster] = {}
         for cluster, form in zip(table.clusters, self._clusters.of(table.clusters), strict=True):
+            if not form.mistakes and cluster.name not in clusters:
+                clusters[cluster.name] = cluster
+                continue
             found = [*form.mistakes, *_twice(cluster, clusters)]
             refusals += [Refusal(cluster.name, message) for message in found]
-            if not found:
-                clusters[cluster.name] = cluster
         routes: list[TableRoute] = []
         claims: dict[str, str] = {}
         for route, form in zip(table.routes, self._routes.of(table.routes), strict=True):
+            # Of a thousand routes nearly all are good, which is told without making a list.
+            free = claims.keys().isdisjoint(form.claims)
+            if free and not form.mistakes and all(map(clusters.__contains__, form.needs)):
+                routes.append(route)
+                claims |= dict.fromkeys(form.claims, route.name)
+                continue
             found = [
                 *form.mistakes,
                 *_taken(route, form.claims, claims),
-                *_missing(route, clusters),
+                *_missing(route, form.needs, clusters),
             ]
             refusals += [Refusal(route.name, message) for message in found]
-            if not found:
-                routes.append(route)
-                claims |= dict.fromkeys(form.claims, route.name)
         return RouteTable(tuple(routes), tuple(clusters.values())), tuple(refusals)
 
 
@@ -160,12 +166,18 @@ def _taken(route: TableRoute, wanted: tuple[str, ...], claims: Mapping[str, str]
             yield f'"{claim}" of route "{route.name}" is already taken by "{claims[claim]}"'
 
 
-def _missing(route: TableRoute, clusters: Mapping[str, Cluster]) -> Iterator[str]:
-    for share in (share for shares in _all_shares(route) for share in shares):
-        if share.cluster not in clusters:
+def _needs(route: TableRoute) -> tuple[str, ...]:
+    return tuple(share.cluster for shares in _all_shares(route) for share in shares)
+
+
+def _missing(
+    route: TableRoute, needs: tuple[str, ...], clusters: Mapping[str, Cluster]
+) -> Iterator[str]:
+    for name in needs:
+        if name not in clusters:
             yield (
-                f'route "{route.name}" names cluster "{share.cluster}", which is not in the'
-                " table or was left out"
+                f'route "{route.name}" names cluster "{name}", which is not in the table or was'
+                " left out"
             )
 
 
