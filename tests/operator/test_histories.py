@@ -7,6 +7,8 @@ gone, no template was changed without a reason, and another operator finds nothi
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -107,8 +109,20 @@ class Histories(RuleBasedStateMachine):
         self.history.wait(seconds)
 
 
+@contextmanager
+def silence() -> Iterator[None]:
+    """What goes wrong is logged at each try: tens of thousands of lines."""
+    log = logging.getLogger("sampan")
+    before = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
+
+
+@silence()
 def check(count: int, *, fresh: bool = False) -> None:
-    logging.getLogger("sampan").setLevel(logging.CRITICAL)
     run_state_machine_as_test(
         Histories,
         settings=settings(

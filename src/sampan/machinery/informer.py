@@ -83,14 +83,16 @@ class Informer:
 
     async def run(self) -> None:
         """Follow until cancelled, or until the store is closed."""
-        version = ""
+        version, listed = "", False
         while True:
             try:
+                listed = not version
                 version = version or await self._list()
                 version = await self._follow(version)
             except Expired:
                 version = ""
-                continue
+                if not listed:
+                    continue  # at once; but a store to which its own list is too old must wait
             except ApiError as error:
                 log.warning("%s cannot be watched now: %s", self._resource, error)
                 version = ""

@@ -26,6 +26,7 @@ from sampan.platforms.kubernetes.children import (
     find_overwritten,
     is_former,
     make_takeover,
+    needs_apply,
 )
 from sampan.platforms.kubernetes.kinds import ChildKind, kind_of
 from sampan.platforms.kubernetes.status.observed import Failure
@@ -47,7 +48,7 @@ class Taken:
 
 
 class Applier:
-    """Takes steps, and remembers what each apply led to: one that changes nothing is not repeated.
+    """Takes steps, and remembers those whose object is not as was asked: they are not repeated.
 
     A server may write a value in another form than it was sent; without memory that would be
     applied at each look.
@@ -93,7 +94,9 @@ class Applier:
         if is_former(made):
             made = await self._cluster.store.patch(key, make_takeover(made))
         self._cluster.assume(made)
-        self._led_to[key] = (digest, str(made["metadata"].get("resourceVersion", "")))
+        self._led_to.pop(key, None)
+        if needs_apply(step.obj, made):
+            self._led_to[key] = (digest, str(made["metadata"].get("resourceVersion", "")))
         return [] if live is None or step.takes_over else _corrected(step.obj, live)
 
     async def _delete(self, obj: JsonObject) -> None:

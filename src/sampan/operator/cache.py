@@ -6,7 +6,7 @@ text a tenth of that, and unpacking one costs microseconds when its service is l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from typing import Any, TypeAlias
 
 import orjson
@@ -68,10 +68,16 @@ def keep_of_child(obj: Mapping[str, Any]) -> JsonObject:
 
 
 class Cache:
-    """Objects of one resource as last seen. Given by an informer, read by reconciles."""
+    """Objects of one resource as last seen. Given by an informer, read by reconciles.
+
+    Writes are answered on other connections than the one that tells of changes, so that an answer
+    may come after its object's end was told. By versions it is known which was first: they are
+    numbers that grow, of all objects of a resource alike (API concepts, 1.35).
+    """
 
     def __init__(self, trim: Trim | None = None) -> None:
         self.trim = trim or make_trim()
+        self._heard = 0
         self._objects: dict[Place, JsonObject] = {}
         self._by_index: dict[str, set[Place]] = {}
         self._by_namespace: dict[str, set[Place]] = {}
@@ -83,15 +89,36 @@ class Cache:
         """Take in a change that an informer tells of; one older than what is known is left out."""
         if after is None:
             if before is not None:
-                self._forget(_place(before))
+                self._forget_told(place_of(before))
         elif not self._is_older(after):
             self._put(after)
 
     def assume(self, obj: JsonObject) -> None:
-        """Take in the answer of a write, before the watch tells of it."""
+        """Take in the answer of a write, before the watch tells of it.
+
+        One that the watch has passed, and that is not there, is gone by now.
+        """
         trimmed = self.trim(obj)
-        if not self._is_older(trimmed):
+        gone = place_of(trimmed) not in self._objects and 0 < _version(trimmed) <= self._heard
+        if not gone and not self._is_older(trimmed):
             self._put(trimmed)
+
+    def hear(self, version: str) -> None:
+        """Note how far lists and watches have told of changes: before those are noted."""
+        if version.isdigit():
+            self._heard = max(self._heard, int(version))
+
+    def keep(self, places: Container[Place]) -> list[JsonObject]:
+        """Forget what a list does not have, but what was written since; return what is forgotten.
+
+        What a watch that broke has never told of is forgotten by nobody else.
+        """
+        lost = [p for p in self._objects if p not in places and not self._is_unheard(p)]
+        return [self._forget(place) for place in lost]
+
+    def clear(self) -> list[JsonObject]:
+        """Forget everything; return what is forgotten."""
+        return [self._forget(place) for place in self.places()]
 
     def get(self, namespace: str, name: str) -> JsonObject | None:
         """Return an object, the caller's own, or None."""
@@ -113,36 +140,49 @@ class Cache:
         return tuple(self._objects)
 
     def _is_older(self, trimmed: JsonObject) -> bool:
-        """Whether a version was overtaken; versions are numbers that grow (API concepts, 1.35)."""
-        known = self._objects.get(_place(trimmed))
-        if known is None:
-            return False
-        versions = [str(o["metadata"].get("resourceVersion", "")) for o in (trimmed, known)]
-        return all(v.isdigit() for v in versions) and int(versions[0]) < int(versions[1])
+        """Whether a version was overtaken."""
+        known = self._objects.get(place_of(trimmed))
+        return known is not None and 0 < _version(trimmed) < _version(known)
+
+    def _is_unheard(self, place: Place) -> bool:
+        """Whether what is known of an object is the answer of a write that no watch told of yet."""
+        known = self._objects.get(place)
+        return known is not None and _version(known) > self._heard > 0
+
+    def _forget_told(self, place: Place) -> None:
+        if place in self._objects and not self._is_unheard(place):
+            self._forget(place)
 
     def _put(self, trimmed: JsonObject) -> None:
-        place = _place(trimmed)
-        self._forget(place)
+        place = place_of(trimmed)
+        if place in self._objects:
+            self._forget(place)
         self._objects[place] = trimmed
         self._by_namespace.setdefault(place[0], set()).add(place)
         if trimmed["index"]:
             self._by_index.setdefault(trimmed["index"], set()).add(place)
 
-    def _forget(self, place: Place) -> None:
-        known = self._objects.pop(place, None)
-        if known is None:
-            return
+    def _forget(self, place: Place) -> JsonObject:
+        known = self._objects.pop(place)
         for index, key in ((self._by_index, known["index"]), (self._by_namespace, place[0])):
             places = index.get(key)
             if places is not None:
                 places.discard(place)
                 if not places:
                     del index[key]
+        return known
 
 
-def _place(obj: JsonObject) -> Place:
+def place_of(obj: JsonObject) -> Place:
+    """Return where an object is, trimmed or not. Pure."""
     metadata = obj["metadata"]
     return str(metadata.get("namespace") or ""), str(metadata["name"])
+
+
+def _version(obj: JsonObject) -> int:
+    """Return an object's version; 0 where it is no number."""
+    text = str(obj["metadata"].get("resourceVersion", ""))
+    return int(text) if text.isdigit() else 0
 
 
 def unpacked(trimmed: Mapping[str, Any]) -> JsonObject:

@@ -1,8 +1,10 @@
 """Which of several operators acts: the holder of a Lease (Kubernetes, coordination.k8s.io).
 
 The rules are client-go's: a lease that did not change for its whole duration, by the watcher's own
-clock, is free, so that clocks need not agree; who cannot renew in time stops acting before another
-may begin; who stops on purpose gives the lease back at once.
+clock, is free, so that clocks need not agree; who cannot renew in time, or gets no answer, stops
+acting before another may begin; who stops on purpose gives the lease back at once.
+
+Durations are of the loop's clock, which nobody sets; what stands in a lease is wall time.
 """
 
 from __future__ import annotations
@@ -133,21 +135,26 @@ class Election:
         log.warning('"%s" lost lease "%s" and waits', self._identity, self._key.name)
 
     async def _hold(self) -> bool:
-        """Renew; a failure counts once the deadline has passed."""
-        if await self._try():
-            return True
+        """Renew; a failure counts once the deadline has passed, waiting for an answer included."""
+        deadline = self._renewed + self._times.deadline
+        try:
+            async with asyncio.timeout_at(deadline):
+                if await self._try():
+                    return True
+        except TimeoutError:
+            return False
         taken = self._sight.record[0] not in ("", self._identity)
-        return not taken and self._clock.now() - self._renewed < self._times.deadline
+        return not taken and _monotonic() < deadline
 
     async def _try(self) -> bool:
         """Take or renew the lease; False where it is another's or cannot be written now."""
         try:
             lease = await self._read()
-            now = self._clock.now()
+            now = _monotonic()
             self._sight = look_at(lease, self._sight, now)
             if not may_take(lease, self._sight, self._identity, now):
                 return False
-            held = make_held(lease, self._identity, now, self._times)
+            held = make_held(lease, self._identity, self._clock.now(), self._times)
             made = await self._store.update(LEASES.id, held)
         except (Conflict, AlreadyExists, NotFound):
             return False
@@ -171,6 +178,10 @@ class Election:
             lease = await self._store.get(self._key)
             if lease["spec"].get("holderIdentity") == self._identity:
                 await self._store.update(LEASES.id, make_released(lease, self._clock.now()))
+
+
+def _monotonic() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _micro_time(now: float) -> str:

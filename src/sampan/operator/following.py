@@ -17,7 +17,7 @@ from sampan.machinery.errors import ApiError, NotFound
 from sampan.machinery.informer import PAUSE, Informer
 from sampan.machinery.registry import JsonObject, Resource
 from sampan.machinery.store import LIST_ALL, WATCH_ALL, Event, ListOptions, Page, WatchOptions
-from sampan.operator.cache import Cache
+from sampan.operator.cache import Cache, place_of
 from sampan.operator.cluster_store import ClusterStore
 
 log = logging.getLogger(__name__)
@@ -77,7 +77,7 @@ class Following:
         if self._missing_before:
             log.info("%s is served now", self._what.resource.id)
             self._what.appeared()
-        what, source = self._what, _Present(self._store)
+        what, source = self._what, _Present(self._store, self._what)
         trim = what.cache.trim
         informer = Informer(
             source, self._clock, what.resource.id, self._listen, what.namespace, trim=trim
@@ -104,6 +104,9 @@ class Following:
             log.info("%s is not served by this cluster", self._what.resource.id)
         self.present, self._missing_before = False, True
         self.known.set()
+        what = self._what
+        for gone in what.cache.clear():  # with their definition
+            what.tell(gone)
 
 
 class _KindGoneError(Exception):
@@ -111,19 +114,28 @@ class _KindGoneError(Exception):
 
 
 class _Present:
-    """A store whose kind is there: its absence ends the following, as no other error does."""
+    """A store whose kind is there: its absence ends the following, as no other error does.
 
-    def __init__(self, store: ClusterStore) -> None:
+    Tells the cache how far lists and watches have come.
+    """
+
+    def __init__(self, store: ClusterStore, what: Followed) -> None:
         self._store = store
+        self._what = what
 
     async def list(
         self, resource: str, namespace: str = "", options: ListOptions = LIST_ALL
     ) -> Page:
-        """Return what the store does."""
+        """Return what the store does: everything, so that what it lacks is gone."""
         try:
-            return await self._store.list(resource, namespace, options)
+            page = await self._store.list(resource, namespace, options)
         except NotFound:
             raise _KindGoneError from None
+        cache = self._what.cache
+        cache.hear(page.resource_version)
+        for gone in cache.keep({place_of(obj) for obj in page.items}):
+            self._what.tell(gone)
+        return page
 
     async def watch(
         self, resource: str, namespace: str = "", options: WatchOptions = WATCH_ALL
@@ -131,6 +143,7 @@ class _Present:
         """Yield what the store does."""
         try:
             async for event in self._store.watch(resource, namespace, options):
+                self._what.cache.hear(event.object["metadata"]["resourceVersion"])
                 yield event
         except NotFound:
             raise _KindGoneError from None

@@ -77,8 +77,11 @@ class Work:
     def add_graph(self, trimmed: JsonObject) -> None:
         """Look at a graph that changed; remember which services it names."""
         key = _key(GRAPHS, trimmed)
-        names = service_names(unpacked(trimmed))
-        self._graphs_of[key] = frozenset(Key(SERVICES, key.namespace, name) for name in names)
+        if self._cluster.own["inferencegraphs"].get(key.namespace, key.name) is None:
+            self._graphs_of.pop(key, None)
+        else:
+            names = service_names(unpacked(trimmed))
+            self._graphs_of[key] = frozenset(Key(SERVICES, key.namespace, n) for n in names)
         self._add(key)
 
     def add_owner(self, trimmed: JsonObject) -> None:
@@ -124,6 +127,11 @@ class Work:
             self.took(key.resource, time.monotonic() - began, failed)
         self._waits.pop(key, None)
         return result
+
+    @property
+    def remembered(self) -> int:
+        """Of how many objects something is kept: which graphs name what, who waits for answers."""
+        return len(self._graphs_of) + len(self._waits)
 
     @property
     def waiting(self) -> int:
