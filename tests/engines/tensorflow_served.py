@@ -30,6 +30,11 @@ class Served:
     address: str
     dataplane: DataPlane
 
+    def text(self, path: str) -> str:
+        """Return the body of a GET."""
+        with urllib.request.urlopen(f"http://{self.address}{path}", timeout=60) as answer:
+            return str(answer.read().decode())
+
     def ask(self, path: str, body: Any = None) -> tuple[int, Any]:
         """Return status and decoded JSON of a GET, or of a POST where there is a body."""
         data = body if isinstance(body, bytes) or body is None else orjson.dumps(body)
@@ -52,19 +57,22 @@ def serve(root: Path, *, trust: bool = False, name: str = "m", **options: str) -
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
 
-    async def begin() -> tuple[Listener, DataPlane]:
-        dataplane = DataPlane(offer.repository, Workers(4))
+    async def begin() -> tuple[Listener, DataPlane, asyncio.Task[None]]:
+        workers = Workers(4)
+        dataplane = DataPlane(offer.repository, workers)
         dataplane.started = True
         listener = Listener(
             Rest(dataplane, None, None, offer.api).submit, None, Grpc(dataplane, api=offer.api)
         )
         await listener.listen("127.0.0.1", 0)
-        return listener, dataplane
+        assert offer.beside is not None
+        return listener, dataplane, asyncio.ensure_future(offer.beside(workers))
 
-    listener, dataplane = asyncio.run_coroutine_threadsafe(begin(), loop).result(60)
+    listener, dataplane, beside = asyncio.run_coroutine_threadsafe(begin(), loop).result(60)
     try:
         yield Served(f"127.0.0.1:{listener.address[1]}", dataplane)
     finally:
+        loop.call_soon_threadsafe(beside.cancel)
         asyncio.run_coroutine_threadsafe(listener.drain(0), loop).result(60)
         loop.call_soon_threadsafe(loop.stop)
         thread.join()

@@ -10,9 +10,10 @@ from tritonclient.grpc import service_pb2 as wire
 
 from sampan.runtimes.serving import Order
 from sampan.runtimes.tensorflow.config import ModelConfig
-from sampan.runtimes.tensorflow.model import Settings, TensorflowModel
+from sampan.runtimes.tensorflow.model import TensorflowModel
 from sampan.runtimes.tensorflow.runtime import make_offer
 from sampan.runtimes.tensorflow.saved_model import Engine
+from sampan.runtimes.tensorflow.version import Settings
 from sampan.server.load_failure import LoadFailure
 
 tf = pytest.importorskip("tensorflow", reason="tensorflow is not installed: make test-engines")

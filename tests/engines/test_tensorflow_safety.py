@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from sampan.runtimes.tensorflow.config import ModelConfig
-from sampan.runtimes.tensorflow.model import Settings, TensorflowModel
+from sampan.runtimes.tensorflow.model import TensorflowModel
 from sampan.runtimes.tensorflow.saved_model import Engine
+from sampan.runtimes.tensorflow.version import Settings
 from sampan.server.load_failure import LoadFailure
 
 tf = pytest.importorskip("tensorflow", reason="tensorflow is not installed: make test-engines")

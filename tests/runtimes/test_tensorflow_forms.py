@@ -15,6 +15,7 @@ from sampan.protocol.errors import InvalidInput
 from sampan.runtimes.tensorflow import json_forms, tensor_proto
 from sampan.runtimes.tensorflow.arguments import translate
 from sampan.runtimes.tensorflow.config import gather_config, gather_limits
+from sampan.runtimes.tensorflow.following import Waits
 from sampan.runtimes.tensorflow.layout import gather_models, gather_versions
 from sampan.runtimes.tensorflow.messages import (
     ModelSpec,
@@ -24,8 +25,11 @@ from sampan.runtimes.tensorflow.messages import (
     encode_spec,
     make_spec,
 )
+from sampan.runtimes.tensorflow.monitoring import gather_metrics_path, render_counts
+from sampan.runtimes.tensorflow.runtime import make_waits
 from sampan.runtimes.triton.config import select_versions
 from sampan.server.load_failure import LoadFailure
+from sampan.server.metrics import Metrics
 
 SHIPPED = [
     "--model_name=flowers", "--port=9000", "--rest_api_port=8080",
@@ -50,10 +54,14 @@ SHIPPED = [
         pytest.param(["--model_config_file=/c/models.config"],
                      ["--server_option=model_config_file=/c/models.config", "--model_dir=/c"], [],
                      id="the configuration's folder holds the models"),
-        pytest.param(["--file_system_poll_wait_seconds=5"], [],
-                     ['"--file_system_poll_wait_seconds" is not honoured'],
+        pytest.param(["--file_system_poll_wait_seconds=5", "--enable_model_warmup"],
+                     ["--server_option=file_system_poll_wait_seconds=5",
+                      "--server_option=enable_model_warmup=true"], [],
+                     id="looking for versions, and recorded requests"),
+        pytest.param(["--max_num_load_retries=5"], [],
+                     ['"--max_num_load_retries" is not honoured'],
                      id="what has no effect is named"),
-        pytest.param(["--enable_model_warmup=true", "--use_alts_credentials=false"], [], [],
+        pytest.param(["--flush_filesystem_caches=true", "--use_alts_credentials=false"], [], [],
                      id="what is so anyway is not"),
         pytest.param(["--trust", "--runtime=tensorflow"], ["--trust", "--runtime=tensorflow"], [],
                      id="our own arguments go through"),
@@ -264,3 +272,61 @@ def test_answers_are_tensorflow_servings(arrays_by_name, rows, answer):
 def test_rows_need_rows(arrays_by_name, said):
     with pytest.raises(InvalidInput, match=said):
         json_forms.make_answer(arrays_by_name, rows=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "versions", "config"),
+    [
+        pytest.param({}, 1, 0, id="TensorFlow Serving's own"),
+        pytest.param({"file_system_poll_wait_seconds": "30"}, 30, 0, id="another wait"),
+        pytest.param({"file_system_poll_wait_seconds": "0"}, 0, 0, id="at the start only"),
+        pytest.param({"file_system_poll_wait_seconds": "-1"}, 0, 0, id="not at all"),
+        pytest.param({"model_config_file_poll_wait_seconds": "5"}, 1, 5, id="the file too"),
+    ],
+)
+def test_how_often_is_looked(options, versions, config):
+    assert make_waits(options) == (Waits(versions, config))
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        pytest.param("prometheus_config { enable: true }", "/monitoring/prometheus/metrics",
+                     id="the usual path"),
+        pytest.param('prometheus_config { enable: true path: "/own" }', "/own", id="another"),
+        pytest.param('prometheus_config { path: "/own" }', "", id="not enabled"),
+        pytest.param("", "", id="nothing"),
+    ],
+)  # fmt: skip
+def test_a_monitoring_configuration_names_a_path(text, path, tmp_path):
+    file = tmp_path / "monitoring.config"
+    file.write_text(text)
+    assert gather_metrics_path(file) == path
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        pytest.param('prometheus_config { enable: true path: "own" }', 'path is "own"; give a path',
+                     id="no path"),
+        pytest.param("prometheus_config { enabled: true }", "enabled", id="no such field"),
+    ],
+)  # fmt: skip
+def test_a_wrong_monitoring_configuration_names_its_fault(text, said, tmp_path):
+    file = tmp_path / "monitoring.config"
+    file.write_text(text)
+    with pytest.raises(ValueError, match=r"monitoring\.config") as caught:
+        gather_metrics_path(file)
+    assert said in str(caught.value)
+
+
+def test_requests_of_several_processes_are_counted_together():
+    metrics = Metrics()
+    for code in ("200", "200", "400", "500"):
+        metrics.refused('a"b', code)
+    assert render_counts([metrics.state(), metrics.state()]).decode().splitlines() == [
+        "# TYPE :tensorflow:serving:request_count counter",
+        ':tensorflow:serving:request_count{model_name="a\\"b",status="OK"} 4',
+        ':tensorflow:serving:request_count{model_name="a\\"b",status="INVALID_ARGUMENT"} 2',
+        ':tensorflow:serving:request_count{model_name="a\\"b",status="INTERNAL"} 2',
+    ]

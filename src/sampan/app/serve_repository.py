@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from sampan.runtimes.serving import Offer, Order
 from sampan.server.load_failure import LoadFailure
 from sampan.server.model import Model
 from sampan.server.repository import ModelRepository
+from sampan.server.workers import Workers
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,8 @@ class Served:
     """The interface of another server, where the runtime stands for one (`runtimes.serving`)."""
     strict: bool = False
     """Whether one model that does not load at the start ends the server."""
+    beside: Callable[[Workers], Coroutine[Any, Any, None]] | None = None
+    """What goes on while it serves, until it is cancelled."""
 
 
 def make_served(options: Options) -> Served:
@@ -36,7 +40,7 @@ def make_served(options: Options) -> Served:
     extensions = load_extensions(options)
     if extensions.app is None and offer.app is not None:
         extensions = replace(extensions, app=offer.app)
-    return Served(offer.repository, extensions, offer.api, offer.strict)
+    return Served(offer.repository, extensions, offer.api, offer.strict, offer.beside)
 
 
 def _make_offer(options: Options) -> Offer:

@@ -6,12 +6,13 @@ an `Order` to an `Offer`. What a native argument has no name for travels as an o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from sampan.server.repository import ModelRepository
+from sampan.server.workers import Workers
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +32,14 @@ class Offer:
 
     `app` is an ASGI application for paths that no route has.
     `strict`: a model that does not load at the start ends the server, however many others do.
+    `beside` goes on while the server serves, until it is cancelled: looking for new versions, say.
     """
 
     repository: ModelRepository
     api: Any = None
     strict: bool = False
     app: Any = None
+    beside: Callable[[Workers], Coroutine[Any, Any, None]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

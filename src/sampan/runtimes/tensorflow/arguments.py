@@ -22,6 +22,9 @@ _OPTIONS = frozenset(
         "--model_config_file", "--enable_batching", "--batching_parameters_file",
         "--saved_model_tags", "--tensorflow_session_parallelism",
         "--tensorflow_intra_op_parallelism", "--tensorflow_inter_op_parallelism",
+        "--file_system_poll_wait_seconds", "--model_config_file_poll_wait_seconds",
+        "--monitoring_config_file", "--enable_model_warmup",
+        "--num_request_iterations_for_warmup",
     }
 )  # fmt: skip
 _USELESS = {
@@ -32,27 +35,22 @@ _USELESS = {
     "--grpc_max_threads": "gRPC is answered on one loop; --max_asyncio_workers bounds models",
     "--allow_version_labels_for_unavailable_models": "a label names a version that serves",
     "--enable_per_model_batching_parameters": "--batching_parameters_file counts for all models",
-    "--model_config_file_poll_wait_seconds": "HandleReloadConfigRequest changes what is served",
-    "--file_system_poll_wait_seconds": "versions are looked for at the start, and by "
-    "HandleReloadConfigRequest",
     "--num_load_threads": "models load one after the other",
     "--num_unload_threads": "models are unloaded one after the other",
-    "--max_num_load_retries": "a model that does not load is told at once",
-    "--load_retry_interval_micros": "a model that does not load is told at once",
+    "--max_num_load_retries": "a version that does not load is tried again once its files change",
+    "--load_retry_interval_micros": "a version that does not load is tried again once its files "
+    "change",
     "--tensorflow_session_config_file": "threads are set by --tensorflow_intra_op_parallelism",
     "--ssl_config_file": "--ssl_certfile and --ssl_keyfile serve with TLS",
     "--use_alts_credentials": "--ssl_certfile and --ssl_keyfile serve with TLS",
     "--platform_config_file": "only TensorFlow's platform is served",
     "--per_process_gpu_memory_fraction": "memory of a device is taken as it is needed",
-    "--monitoring_config_file": "metrics are at the HTTP port, /metrics",
-    "--num_request_iterations_for_warmup": "models are warmed up with zeros",
     "--prefer_tflite_model": "the SavedModel itself is served",
     "--xla_cpu_compilation_enabled": "graphs run as they are",
     "--mixed_precision": "graphs run as they are",
     "--thread_pool_factory_config_file": "threads are set by --tensorflow_intra_op_parallelism",
 }
 _NOTHING = {
-    "--enable_model_warmup": "models are warmed up with zeros",
     "--flush_filesystem_caches": "",
     "--remove_unused_fields_from_bundle_metagraph": "",
     "--enable_grpc_healthcheck_service": "",
@@ -63,7 +61,8 @@ _NOTHING = {
 """Those that change nothing that a client sees."""
 _FLAGS = frozenset(
     {
-        "--enable_batching", "--rest_api_enable_cors_support", "--prefer_tflite_model",
+        "--enable_batching", "--enable_model_warmup", "--rest_api_enable_cors_support",
+        "--prefer_tflite_model",
         "--allow_version_labels_for_unavailable_models", "--use_alts_credentials",
         "--xla_cpu_compilation_enabled", "--enable_per_model_batching_parameters", *_NOTHING,
     }

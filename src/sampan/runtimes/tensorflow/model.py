@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sampan.protocol.errors import InvalidInput, ServingError
 from sampan.protocol.tensors import InferRequest
-from sampan.runtimes.row_trial import is_row_wise
 from sampan.runtimes.tensor_answers import make_answer
-from sampan.runtimes.tensor_specs import gather_arrays, make_zeros, select_outputs
+from sampan.runtimes.tensor_specs import gather_arrays, select_outputs
 from sampan.runtimes.tensorflow import json_forms, results
 from sampan.runtimes.tensorflow.config import ModelConfig
-from sampan.runtimes.tensorflow.keras_file import exported
-from sampan.runtimes.tensorflow.layout import Found, gather_versions, missing_model
-from sampan.runtimes.tensorflow.saved_model import BoundSignature, Engine, SavedModel, Signature
+from sampan.runtimes.tensorflow.layout import (
+    Found,
+    Sign,
+    gather_sign,
+    gather_versions,
+    missing_model,
+)
+from sampan.runtimes.tensorflow.saved_model import Signature
+from sampan.runtimes.tensorflow.version import Settings, State, Version, open_version
 from sampan.runtimes.triton.config import select_versions
-from sampan.server.batching import BatchLimits
 from sampan.server.load_failure import LoadFailure, describe_failure
 from sampan.server.model import Headers, Model
 
 logger = logging.getLogger("sampan.runtimes.tensorflow")
 
-_WARM_ROUNDS = 3
 SIGNATURE = "signature_name"
 """The parameter of a V2 request that names a signature."""
 
@@ -34,21 +35,6 @@ class ServableNotFound(ServingError):
     """No model or version of this name, in TensorFlow Serving's words."""
 
     status = 404
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """How models are loaded and gathered. `batching` is set where batches are asked for."""
-
-    engine: Engine = Engine()
-    batching: BatchLimits | None = None
-
-
-class State(NamedTuple):
-    """A version's state: a name of ModelVersionStatus, and why it does not serve."""
-
-    name: str
-    failure: LoadFailure | None = None
 
 
 class Asked(NamedTuple):
@@ -66,14 +52,6 @@ class Examples(NamedTuple):
     version: int | None = None
 
 
-@dataclass(slots=True)
-class Version:
-    """A loaded version. `row_wise`: the signatures whose rows do not meet."""
-
-    model: SavedModel
-    row_wise: frozenset[str] = field(default_factory=frozenset)
-
-
 class TensorflowModel(Model):
     """One base path. The newest version answers who names none."""
 
@@ -88,75 +66,109 @@ class TensorflowModel(Model):
         self._settings = settings
         self.versions: dict[int, Version] = {}
         self.states: dict[int, State] = {}
+        self._failed: dict[int, Sign] = {}
+        self._leaving: dict[int, Version] = {}
 
     # -- loading -----------------------------------------------------------------------------
 
     def load(self) -> bool:
-        """Load the versions that the policy selects; LoadFailure where none of them can be."""
-        found = gather_versions(self.config.base)
-        if not found:
-            raise missing_model(self.config.base)
-        chosen = select_versions(list(found), self.config.policy)
-        if not chosen:
-            wanted = ", ".join(map(str, self.config.policy.specific))
-            there = ", ".join(map(str, found))
-            raise LoadFailure(
-                "ModelMissing",
-                f'model "{self.name}" has the versions {there}, and its version policy names '
-                f"{wanted}; mend model_version_policy, or add the version",
-            )
-        self.states = {number: State("START") for number in chosen}
-        failures = [self._load_version(found[number]) for number in chosen]
-        if not self.versions:
-            raise next(failure for failure in failures if failure is not None)
-        newest = self.versions[max(self.versions)]
-        self.batch_limits = self._settings.batching
-        self.row_wise = newest.model.default in newest.row_wise
-        self.ready = True
+        """Load the versions that the policy selects; LoadFailure where none of them can be.
+
+        Asked again, it loads all of them anew.
+        """
+        self._failed = {}
+        serving = self._update({})
+        if not serving:
+            self.states |= dict.fromkeys(self.versions, State("AVAILABLE"))
+            raise self._missing(gather_versions(self.config.base))
+        self._publish(serving)
         return self.ready
 
-    def _load_version(self, found: Found) -> LoadFailure | None:
-        """Load a version, unless it is there; return why it cannot be."""
+    def follow(self) -> list[int]:
+        """Serve the versions that the policy selects of those there are now; return those that no
+        further request gets. On a worker.
+
+        New ones load before old ones go, and what serves goes on until another can. A version that
+        did not load is tried again once its files have changed.
+        """
+        serving = self._update(self.versions)
+        if not serving:
+            return []
+        gone = {number: one for number, one in self.versions.items() if number not in serving}
+        self._leaving |= gone
+        self.states |= {number: State("UNLOADING") for number in gone}
+        self._publish(serving)
+        return list(gone)
+
+    def _update(self, current: Mapping[int, Version]) -> dict[int, Version]:
+        """Return the versions to serve: of the current ones and of new ones, which are loaded."""
+        found = gather_versions(self.config.base)
+        chosen = select_versions(list(found), self.config.policy)
+        new = [found[n] for n in chosen if n not in current and self._is_new(found[n])]
+        self.states |= {one.number: State("START") for one in new}
+        loaded = {one.number: self._load_version(one) for one in new}
+        serving = {number: one for number, one in current.items() if number in chosen}
+        serving |= {number: one for number, one in loaded.items() if one is not None}
+        return dict(sorted(serving.items()))
+
+    def let_go(self, numbers: Iterable[int]) -> None:
+        """Close versions that nobody asks any more."""
+        for number in numbers:
+            version = self._leaving.pop(number, None)
+            if version is not None:
+                version.model.close()
+                self.states[number] = State("END")
+
+    def _is_new(self, found: Found) -> bool:
+        """Whether a version has not been tried as its files are now."""
+        failed = self._failed.get(found.number)
+        return failed is None or failed != gather_sign(found.path)
+
+    def _load_version(self, found: Found) -> Version | None:
+        """Load a version; None where it cannot be, and its state tells why."""
         number = found.number
         self.states[number] = State("LOADING")
+        sign = gather_sign(found.path)
         try:
-            model = _open(found, self._settings.engine)
+            version = open_version(found, self._settings)
         except Exception as error:  # noqa: BLE001  # the others serve without it
             failure = describe_failure(error)
             self.states[number] = State("END", failure)
+            self._failed[number] = sign
             logger.warning("version %s of model %s: %s", number, self.name, failure.message)
-            return failure
-        self.versions[number] = Version(model, self._select_row_wise(model))
+            return None
+        self._failed.pop(number, None)
         self.states[number] = State("AVAILABLE")
-        return None
+        return version
 
-    def _select_row_wise(self, model: SavedModel) -> frozenset[str]:
-        """Return the signatures that are batched: tried, or on the operator's word."""
-        bound = {
-            name: BoundSignature(model, signature)
-            for name, signature in model.signatures.items()
-            if not signature.problem
-        }
-        return frozenset(
-            name
-            for name, one in bound.items()
-            if one.open_axis and (self._settings.batching is not None or is_row_wise(one))
+    def _publish(self, versions: dict[int, Version]) -> None:
+        newest = versions[max(versions)]
+        self.batch_limits = self._settings.batching
+        self.row_wise = newest.model.default in newest.row_wise
+        self.versions = versions
+        self.ready = True
+
+    def _missing(self, found: Mapping[int, Found]) -> LoadFailure:
+        """Return why nothing serves."""
+        failures = [state.failure for _, state in sorted(self.states.items()) if state.failure]
+        if failures:
+            return failures[0]
+        if not found:
+            return missing_model(self.config.base)
+        wanted = ", ".join(map(str, self.config.policy.specific))
+        there = ", ".join(map(str, found))
+        return LoadFailure(
+            "ModelMissing",
+            f'model "{self.name}" has the versions {there}, and its version policy names '
+            f"{wanted}; mend model_version_policy, or add the version",
         )
-
-    def warm_up(self) -> None:
-        """Run zeros through the signature that is asked most."""
-        for version in self.versions.values():
-            signature = version.model.find("")
-            names = [spec.name for spec in signature.outputs]
-            for _ in range(_WARM_ROUNDS):
-                version.model.run(signature, make_zeros(signature.inputs), names)
 
     def stop(self) -> None:
         """Let every version go."""
         super().stop()
-        for version in self.versions.values():
+        for version in (*self.versions.values(), *self._leaving.values()):
             version.model.close()
-        self.versions = {}
+        self.versions, self._leaving = {}, {}
         self.states = dict.fromkeys(self.states, State("END"))
 
     # -- asking ------------------------------------------------------------------------------
@@ -185,17 +197,26 @@ class TensorflowModel(Model):
 
     def select(self, version: int | None) -> Version:
         """Return a loaded version, None: the newest; ServableNotFound names it."""
-        found = self.versions.get(self.newest if version is None else version)
+        versions = self.versions  # another may come meanwhile
+        found = versions.get(max(versions, default=0) if version is None else version)
         if found is None:
             raise ServableNotFound(
                 f"Servable not found for request: Specific({self.name}, {version})"
             )
         return found
 
+    def _take(self, version: int | None) -> tuple[int, Version]:
+        """Return the version of a request that has been let in, though it may leave meanwhile."""
+        number = self.newest if version is None else version
+        leaving = self._leaving.get(number)
+        if leaving is not None and number not in self.versions:
+            return number, leaving
+        return number, self.select(number)
+
     def validate(self, payload: Any) -> Any:
         """Check the form of a V1 payload, and set apart what may not be joined with others."""
         if isinstance(payload, InferRequest):
-            version = self.select(parse_version(payload.model_version))
+            _, version = self._take(parse_version(payload.model_version))
             name = _signature_of(payload) or version.model.default
             return payload if name in version.row_wise else Asked(payload)
         asked = payload.payload if isinstance(payload, Asked) else payload
@@ -220,23 +241,21 @@ class TensorflowModel(Model):
         number = asked.version
         if isinstance(body, InferRequest):
             number = parse_version(body.model_version)
-        model = self.select(number).model
+        number, version = self._take(number)
+        model = version.model
         signature = model.find(_signature_of(body))
         given = gather_arrays(body, signature.inputs)
         arrays = model.run(signature, given, select_outputs(body, signature.outputs))
         if isinstance(body, InferRequest):
-            return make_answer(body, arrays, self.name, str(number or self.newest))
+            return make_answer(body, arrays, self.name, str(number))
         return json_forms.make_answer(arrays, rows="instances" in body)
 
     def _infer_examples(self, payload: Examples) -> list[Any]:
         """Return a result a task: classes or values, a row each."""
-        import numpy as np
-
         if not payload.examples:
             raise InvalidInput("Input is empty; send at least one example")
-        model = self.select(payload.version).model
-        texts = np.empty(len(payload.examples), dtype=object)
-        texts[:] = payload.examples
+        model = self._take(payload.version)[1].model
+        texts = results.make_input(payload.examples)
         made: list[Any] = []
         for method, name in payload.tasks:
             signature = model.find(name)
@@ -267,9 +286,3 @@ def _signature_of(body: Any) -> str:
     if not isinstance(name, str):
         raise InvalidInput(f'"{SIGNATURE}" is {name!r}; send the name of a signature')
     return name
-
-
-def _open(found: Found, engine: Engine) -> SavedModel:
-    ready = exported(found.path, trust=engine.trust) if found.is_keras else nullcontext(found.path)
-    with ready as folder:
-        return SavedModel(folder, engine)

@@ -6,7 +6,7 @@ and scores, or values.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sampan.protocol.errors import InvalidInput
@@ -41,6 +41,15 @@ def validate_method(signature: Signature, method: str) -> None:
             f"Expected {word} signature outputs to contain {wanted}. Signature was: "
             f'"{signature.name}"'
         )
+
+
+def make_input(examples: Sequence[bytes]) -> np.ndarray[Any, Any]:
+    """Return serialized examples as the one input of such a signature."""
+    import numpy as np
+
+    texts = np.empty(len(examples), dtype=object)
+    texts[:] = examples
+    return texts
 
 
 def select_outputs(signature: Signature, method: str) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from sampan.runtimes.declaration import (
@@ -15,12 +15,14 @@ from sampan.runtimes.declaration import (
 )
 from sampan.runtimes.serving import Offer, Order
 from sampan.runtimes.tensorflow.config import ModelConfig, gather_config, gather_limits
+from sampan.runtimes.tensorflow.following import Follower, Waits
 from sampan.runtimes.tensorflow.layout import gather_models, gather_versions
-from sampan.runtimes.tensorflow.model import Settings
+from sampan.runtimes.tensorflow.monitoring import gather_metrics_path, make_metrics_route
 from sampan.runtimes.tensorflow.routes import TensorflowRoutes
 from sampan.runtimes.tensorflow.saved_model import Engine
 from sampan.runtimes.tensorflow.services import TensorflowServices
 from sampan.runtimes.tensorflow.store import TensorflowStore
+from sampan.runtimes.tensorflow.version import Settings
 from sampan.server.dataplane import DataPlane
 from sampan.server.grpc import Method
 from sampan.server.load_failure import LoadFailure
@@ -78,13 +80,16 @@ _BOTH = "tensorflow_session_parallelism"
 class TensorflowApi:
     """TensorFlow Serving's interface, REST and gRPC."""
 
-    def __init__(self, store: TensorflowStore) -> None:
+    def __init__(self, store: TensorflowStore, metrics: str = "") -> None:
+        self._metrics = metrics
         self._routes = TensorflowRoutes(store)
         self._services = TensorflowServices(store)
 
     def routes(self, rest: Rest) -> Iterable[tuple[Route, Handler]]:
         """Return its routes (`server.rest.Api`)."""
-        return self._routes.make(rest)
+        yield from self._routes.make(rest)
+        if self._metrics:
+            yield make_metrics_route(self._metrics, rest.dataplane)
 
     def methods(self, dataplane: DataPlane) -> Mapping[bytes, Method]:
         """Return its methods (`server.grpc.Api`)."""
@@ -98,14 +103,19 @@ def make_offer(order: Order) -> Offer:
     """
     settings = make_settings(order)
     file = order.options.get("model_config_file")
+    waits = make_waits(order.options)
+    monitoring = order.options.get("monitoring_config_file")
+    metrics = gather_metrics_path(Path(monitoring)) if monitoring else ""
     if file:
-        return _offer(gather_config(Path(file)), settings, Path(file).parent)
+        path = Path(file)
+        return _offer(_make_store(gather_config(path), settings, path.parent), waits, metrics, path)
     base = order.folder
     if not gather_versions(base):
         names = gather_models(base)
         if names:
-            return _offer_many(names, settings, base)
-    return _offer((ModelConfig(order.model_name, base),), settings, base.parent)
+            return _offer(_make_many(names, settings, base), waits, metrics)
+    config = ModelConfig(order.model_name, base)
+    return _offer(_make_store((config,), settings, base.parent), waits, metrics)
 
 
 def make_settings(order: Order) -> Settings:
@@ -119,38 +129,72 @@ def make_settings(order: Order) -> Settings:
         tags=tags,
         trust=order.trust,
     )
-    if options.get("enable_batching", "false").lower() not in {"true", "1"}:
-        return Settings(engine)
+    rounds = _whole(options, "num_request_iterations_for_warmup", "rounds", 1)
+    if not _truth(options, "enable_model_warmup", usual=True):
+        rounds = 0
+    if not _truth(options, "enable_batching"):
+        return Settings(engine, warm_rounds=rounds)
     given = options.get("batching_parameters_file")
     limits, warnings = gather_limits(Path(given) if given else None)
     for warning in warnings:
         logger.warning("%s", warning)
-    return Settings(engine, limits)
+    return Settings(engine, limits, rounds)
 
 
-def _offer(configs: tuple[ModelConfig, ...], settings: Settings, root: Path) -> Offer:
+def make_waits(options: Mapping[str, str]) -> Waits:
+    """Return how often folders and configuration are looked at; ValueError names a wrong number."""
+    return Waits(
+        _seconds(options, "file_system_poll_wait_seconds", 1),
+        _seconds(options, "model_config_file_poll_wait_seconds", 0),
+    )
+
+
+def _offer(store: TensorflowStore, waits: Waits, metrics: str, config: Path | None = None) -> Offer:
+    follower = Follower(store, waits, config)
+    return Offer(store.repository, TensorflowApi(store, metrics), beside=follower.run)
+
+
+def _make_store(configs: Sequence[ModelConfig], settings: Settings, root: Path) -> TensorflowStore:
     store = TensorflowStore(ModelRepository(), settings, root)
     store.register(configs)
-    return Offer(store.repository, TensorflowApi(store))
+    return store
 
 
-def _offer_many(names: list[str], settings: Settings, root: Path) -> Offer:
-    """Offer a model a folder; further ones are loaded by request (V2's repository extension)."""
+def _make_many(names: list[str], settings: Settings, base: Path) -> TensorflowStore:
+    """Make a model a folder; further ones are loaded by request (V2's repository extension)."""
     stores: list[TensorflowStore] = []  # the repository asks the store that it is made for
 
     def make(name: str) -> Model:
-        if name not in gather_models(root):  # names come of the folder
+        if name not in gather_models(base):  # names come of the folder
             raise LoadFailure("ModelMissing", f'"{name}" is no model in the model folder')
-        return stores[0].make(ModelConfig(name, root / name))
+        return stores[0].make(ModelConfig(name, base / name))
 
-    store = TensorflowStore(ModelRepository(make), settings, root)
+    store = TensorflowStore(ModelRepository(make), settings, base)
     stores.append(store)
-    store.register([ModelConfig(name, root / name) for name in names])
-    return Offer(store.repository, TensorflowApi(store))
+    store.register([ModelConfig(name, base / name) for name in names])
+    return store
 
 
-def _whole(options: Mapping[str, str], name: str) -> int:
-    value = options.get(name, "0")
+def _truth(options: Mapping[str, str], name: str, *, usual: bool = False) -> bool:
+    value = options.get(name)
+    return usual if value is None else value.lower() in {"true", "1"}
+
+
+def _seconds(options: Mapping[str, str], name: str, usual: int) -> float:
+    """Return seconds; TensorFlow Serving's -1, not to look, is 0 here: the start looks."""
+    value = options.get(name, str(usual))
+    if not value.removeprefix("-").isdecimal():
+        raise ValueError(f'--{name} is "{value}"; give whole seconds, 0 to look at the start only')
+    return max(0.0, float(value))
+
+
+def _whole(
+    options: Mapping[str, str],
+    name: str,
+    what: str = "threads, 0: as the limits say",
+    usual: int = 0,
+) -> int:
+    value = options.get(name, str(usual))
     if not value.isdecimal():
-        raise ValueError(f'--{name} is "{value}"; give a number of threads, 0: as the limits say')
+        raise ValueError(f'--{name} is "{value}"; give a number of {what}')
     return int(value)

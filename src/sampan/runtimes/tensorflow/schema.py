@@ -25,6 +25,8 @@ _TEXTS = {
     "BatchingParameters": "max_batch_size:1:Int64Value batch_timeout_micros:2:Int64Value "
     "max_enqueued_batches:3:Int64Value num_batch_threads:4:Int64Value "
     "thread_pool_name:5:StringValue allowed_batch_sizes:6:int64* pad_variable_length_inputs:7:bool",
+    "MonitoringConfig": "prometheus_config:1:PrometheusConfig",
+    "PrometheusConfig": "enable:1:bool path:2:string",
     "Int64Value": "value:1:int64",
     "StringValue": "value:1:string",
     "ReloadConfigRequest": "config:1:ModelServerConfig metric_names:2:string*",

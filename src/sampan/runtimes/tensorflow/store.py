@@ -3,6 +3,7 @@ thread; models load on workers."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +13,8 @@ from sampan.machinery.registry import JsonObject
 from sampan.protocol.errors import InvalidInput, ModelNotReady
 from sampan.runtimes.tensorflow.config import ModelConfig, from_wire, make_configs
 from sampan.runtimes.tensorflow.messages import ModelSpec
-from sampan.runtimes.tensorflow.model import ServableNotFound, Settings, State, TensorflowModel
+from sampan.runtimes.tensorflow.model import ServableNotFound, TensorflowModel
+from sampan.runtimes.tensorflow.version import Settings, State
 from sampan.server.load_failure import describe_failure
 from sampan.server.repository import ModelRepository
 from sampan.server.workers import Workers
@@ -28,6 +30,9 @@ _CODES = {
     "OutOfMemory": 8,
 }
 _UNKNOWN = 2
+LEAVING_SECONDS = 30.0
+"""How long requests that began on a model or version have before it is closed: the grace period of
+KServe's server."""
 CODE_NAMES = {
     0: "OK", 2: "UNKNOWN", 5: "NOT_FOUND", 7: "PERMISSION_DENIED", 8: "RESOURCE_EXHAUSTED",
     9: "FAILED_PRECONDITION", 15: "DATA_LOSS",
@@ -45,6 +50,7 @@ class TensorflowStore:
         self.repository = repository
         self._settings = settings
         self._root = root
+        self._changing = asyncio.Lock()
 
     def make(self, config: ModelConfig) -> TensorflowModel:
         """Return a model, not loaded."""
@@ -111,13 +117,38 @@ class TensorflowStore:
             configs = make_configs(from_wire(document), self._root)
         except ValueError as error:
             return 3, str(error)
-        for name in set(self.repository.names()) - {config.name for config in configs}:
-            self.repository.unload(name)
-        failed = (0, "")
-        for config in configs:
-            problem = await self._replace(config, workers)
-            failed = problem if problem[0] else failed
-        return failed
+        return await self.serve(configs, workers)
+
+    async def serve(self, configs: Sequence[ModelConfig], workers: Workers) -> tuple[int, str]:
+        """Serve these models and nothing else; return a code and its words."""
+        async with self._changing:
+            for name in set(self.repository.names()) - {config.name for config in configs}:
+                self.repository.unload(name)
+            failed = (0, "")
+            for config in configs:
+                problem = await self._replace(config, workers)
+                failed = problem if problem[0] else failed
+            return failed
+
+    async def follow(self, workers: Workers) -> None:
+        """Serve the versions that each model's folder has now."""
+        async with self._changing:
+            for name in self.repository.names():
+                entry = self.repository.get(name)
+                model = entry.model
+                if isinstance(model, TensorflowModel):
+                    await self._follow(model, workers)
+                    entry.reason = "" if model.ready else entry.reason
+
+    async def _follow(self, model: TensorflowModel, workers: Workers) -> None:
+        before = set(model.versions)
+        gone = await workers.run(model.follow)
+        came = sorted(set(model.versions) - before)
+        if came or gone:
+            logger.info('model "%s": versions %s came, %s go', model.name, came, gone)
+        if gone:
+            loop = asyncio.get_running_loop()
+            loop.call_later(LEAVING_SECONDS, model.let_go, gone)
 
     async def _replace(self, config: ModelConfig, workers: Workers) -> tuple[int, str]:
         """Load a model anew and put it in the old one's place."""
@@ -125,7 +156,6 @@ class TensorflowStore:
         try:
             await workers.run(model.load)
             _validate_labels(model)
-            await workers.run(model.warm_up)
         except Exception as error:  # noqa: BLE001  # told in the answer
             failure = describe_failure(error)
             model.stop()
@@ -135,7 +165,7 @@ class TensorflowStore:
         old = self.repository.get(config.name).model if known else None
         self.repository.update(model)
         if old is not None:
-            old.stop()
+            asyncio.get_running_loop().call_later(LEAVING_SECONDS, old.stop)
         logger.info('model "%s" is loaded in %.3f s', config.name, perf_counter() - began)
         return 0, ""
 
