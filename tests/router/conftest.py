@@ -16,6 +16,7 @@ from sampan.router.headers import parse_patterns
 from sampan.server.graph_calls import Caller
 from sampan.server.graph_front import GraphFront
 from sampan.server.graph_grpc import GraphGrpc
+from sampan.server.graph_tracing import GraphTracing
 from sampan.wire.limits import Limits
 from sampan.wire.listener import Listener
 from sampan.wire.message import Reply, Request, Response
@@ -52,6 +53,7 @@ class Town:
     fronts: list[GraphFront] = field(default_factory=list)
     fused: bool = False
     """Whether services are asked in the router's own process."""
+    tracing: GraphTracing | None = None
 
     async def graph(
         self, nodes: dict[str, Any], *, headers: str = "", draw: int = 0, **spec: Any
@@ -66,6 +68,7 @@ class Town:
             Caller(graph, upstreams, self.services.submit if self.fused else None),
             parse_patterns(headers)[0],
             lambda: draw,
+            self.tracing,
         )
         most = 32 * 1024 * 1024
         listener = Listener(front.submit, Limits(body_bytes=most), GraphGrpc(front, most))

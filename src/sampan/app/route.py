@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 import random
 import signal
 import socket
@@ -29,6 +30,8 @@ from sampan.wire.upstream_answer import UpstreamLimits
 
 if TYPE_CHECKING:
     from sampan.app.route_fused import FusedModels
+    from sampan.server.graph_tracing import GraphTracing
+    from sampan.server.tracing import Tracing
 
 logger = logging.getLogger("sampan.route")
 
@@ -74,8 +77,9 @@ async def _serve(options: Options, sock: socket.socket) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     upstreams = Upstreams(loop, UpstreamLimits(body_bytes=options.max_body_bytes))
+    tracing = _make_tracing()
     try:
-        models = await _load_models(options)
+        models = await _load_models(options, tracing)
         caller = make_caller(options.graph, upstreams, models)
     except LoadFailure as error:
         from sampan.app.serve import terminate  # there already: a model was to be loaded
@@ -87,7 +91,9 @@ async def _serve(options: Options, sock: socket.socket) -> int:
     draw = random.Random().randrange  # noqa: S311  # shares of traffic, no secret
     if models is not None:
         caller.metrics.beside = models.render_metrics
-    front = GraphFront(options.graph, caller, options.patterns, lambda: draw(100))
+    front = GraphFront(
+        options.graph, caller, options.patterns, lambda: draw(100), _trace_graph(tracing)
+    )
     limits = _make_limits(options.graph, options.max_body_bytes)
     listener = Listener(front.submit, limits, GraphGrpc(front, options.max_body_bytes))
     await listener.listen_on(sock)
@@ -102,6 +108,8 @@ async def _serve(options: Options, sock: socket.socket) -> int:
     upstreams.close()
     if models is not None:
         models.unload()
+    if tracing is not None:
+        await asyncio.to_thread(tracing.close)
     if cut_off:
         logger.warning("%s connections were cut off after the grace period", cut_off)
     return 0
@@ -117,13 +125,30 @@ def make_caller(graph: Graph, upstreams: Upstreams, models: FusedModels | None) 
     return Caller(graph, upstreams, models.submit, local)
 
 
-async def _load_models(options: Options) -> FusedModels | None:
+def _make_tracing() -> Tracing | None:
+    """Return the tracing that the environment asks for; who does not ask imports nothing of it."""
+    if not any(name.startswith("OTEL_") for name in os.environ):
+        return None
+    from sampan.server.tracing import make_tracing
+
+    return make_tracing()
+
+
+def _trace_graph(tracing: Tracing | None) -> GraphTracing | None:
+    if tracing is None:
+        return None
+    from sampan.server.graph_tracing import GraphTracing  # only where traces are asked for
+
+    return GraphTracing(tracing)
+
+
+async def _load_models(options: Options, tracing: Tracing | None) -> FusedModels | None:
     """Return the models of this process, loaded; None where there are none."""
     if not options.models:
         return None
     from sampan.app.route_fused import load_models  # a model server's worth of imports
 
-    return await load_models(options.models, options.runtime, trust=options.trust)
+    return await load_models(options.models, options.runtime, trust=options.trust, tracing=tracing)
 
 
 def _make_limits(graph: Graph, body_bytes: int) -> Limits:

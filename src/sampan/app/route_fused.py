@@ -7,16 +7,21 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 from sampan.app.serve_arguments import parse
 from sampan.app.serve_repository import make_served
 from sampan.server.dataplane import DataPlane
+from sampan.server.exchange import Observation
 from sampan.server.load_failure import describe_failure
 from sampan.server.model import Model
 from sampan.server.repository import ModelRepository
 from sampan.server.rest import Rest
 from sampan.server.workers import Workers
 from sampan.wire.message import Submit
+
+if TYPE_CHECKING:
+    from sampan.server.tracing import Tracing
 
 logger = logging.getLogger("sampan.route")
 
@@ -39,7 +44,11 @@ class FusedModels:
 
 
 async def load_models(
-    folders: Mapping[str, str], runtime: str, *, trust: bool = False
+    folders: Mapping[str, str],
+    runtime: str,
+    *,
+    trust: bool = False,
+    tracing: Tracing | None = None,
 ) -> FusedModels:
     """Load models, each by its name from its folder.
 
@@ -53,7 +62,7 @@ async def load_models(
         raise describe_failure(error) from error
     gc.collect()
     dataplane.started = True
-    return FusedModels(dataplane, Rest(dataplane).submit)
+    return FusedModels(dataplane, Rest(dataplane, Observation(tracing=tracing)).submit)
 
 
 def _make_model(name: str, folder: str, runtime: str, *, trust: bool) -> Model:

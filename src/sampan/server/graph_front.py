@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from sampan.router.answers import error_body, select_content_type
 from sampan.router.execute import execute
@@ -20,9 +21,14 @@ from sampan.server.graph_calls import Caller, make_later
 from sampan.server.metrics import CONTENT_TYPE
 from sampan.wire.message import Reply, Request, Response
 
+if TYPE_CHECKING:
+    from sampan.server.graph_tracing import GraphTracing, TracedRequest
+
 logger = logging.getLogger("sampan.route")
 
 _TYPE = b"content-type"
+RPC_SPAN = "inference.GRPCInferenceService/ModelInfer"
+"""What a request is called in traces that came by gRPC."""
 _OWN = (b"/readyz", b"/metrics")
 _READY = Response(200, b"", b"")
 _NO_HEADERS: list[Header] = []  # never written to
@@ -33,7 +39,12 @@ class GraphFront:
     """The application that a wire submits requests to. Set `stopping` to be no longer ready."""
 
     def __init__(
-        self, graph: Graph, caller: Caller, patterns: Sequence[Pattern], draw: Callable[[], int]
+        self,
+        graph: Graph,
+        caller: Caller,
+        patterns: Sequence[Pattern],
+        draw: Callable[[], int],
+        tracing: GraphTracing | None = None,
     ) -> None:
         self._later = make_later(caller.loop)
         self._walk = Walk(graph, draw)
@@ -42,6 +53,7 @@ class GraphFront:
         self._metrics.dropped = lambda: self._walk.gate.refused
         self._select = make_selection(patterns)
         self._plain = Hands(caller.make_ask(()), self._later)  # of requests that pass on no header
+        self._tracing = tracing
         self.stopping = False
 
     def submit(self, request: Request, reply: Reply) -> None:
@@ -52,10 +64,15 @@ class GraphFront:
                 reply(own)
                 return
         headers = self._select_headers(request)
-        run = self._start(self._walk, headers, request.body, partial(self._answer, reply))
+        answer = partial(self._answer, reply)
+        if self._tracing is None:
+            cancel = self._start(self._walk, headers, request.body, answer)
+        else:
+            traced = self._trace(f"{request.method.decode('latin-1')} graph", request.headers)
+            cancel = self._start(self._walk, headers, request.body, answer, traced)
         watch = getattr(reply, "when_gone", None)
-        if watch is not None and not run.over:
-            watch(run.cancel)
+        if watch is not None and cancel is not None:
+            watch(cancel)
 
     def _select_headers(self, request: Request) -> list[Header]:
         """Return the headers that go on. That none does is noted of the head: names decide, and
@@ -88,13 +105,50 @@ class GraphFront:
 
         selected = [(name, value) for name, value in self._select(headers) if name != _TYPE]
         selected.append((_TYPE, kind))
-        return self._start(self._walk.middle, selected, body, settle).cancel
+        traced = None if self._tracing is None else self._trace(RPC_SPAN, headers)
+        return self._start(self._walk.middle, selected, body, settle, traced) or _nothing
 
-    def _start(self, walk: Walk, headers: Sequence[Header], body: bytes, done: Done) -> Run:
+    def _start(
+        self,
+        walk: Walk,
+        headers: Sequence[Header],
+        body: bytes,
+        done: Done,
+        traced: TracedRequest | None = None,
+    ) -> Cancel | None:
+        """Let a body go through the graph; return what calls it off, None where it is over."""
+        if traced is not None:
+            return self._start_traced(walk, headers, body, done, traced)
         hands = Hands(self._caller.make_ask(headers), self._later) if headers else self._plain
         run = Run(execute(walk, body), hands, done)
         run.start()
-        return run
+        return None if run.over else run.cancel
+
+    def _start_traced(
+        self,
+        walk: Walk,
+        headers: Sequence[Header],
+        body: bytes,
+        done: Done,
+        traced: TracedRequest,
+    ) -> Cancel | None:
+        def settle(result: Result) -> None:
+            traced.end(result)
+            done(result)
+
+        run = Run(execute(walk, body), Hands(traced.make_ask(headers), self._later), settle)
+        run.start()
+
+        def leave() -> None:
+            if not run.over:
+                run.cancel()
+                traced.leave()
+
+        return None if run.over else leave
+
+    def _trace(self, name: str, headers: Sequence[Header]) -> TracedRequest | None:
+        tracing = self._tracing
+        return tracing.begin(name, headers, self._caller.make_ask) if tracing else None
 
     def _answer_own(self, request: Request) -> Response | None:
         """Return the answer to what is asked of the router itself."""
@@ -112,3 +166,7 @@ class GraphFront:
         else:
             content_type = select_content_type(result)
             reply(Response(result.status, result.body, content_type, chunks=result.chunks))
+
+
+def _nothing() -> None:
+    """Call off what is over."""

@@ -94,6 +94,11 @@ class Tracing:
         self._tracer = provider.get_tracer("sampan", __version__)
         self._context, self._propagate, self._trace = context, propagate, trace
 
+    @property
+    def tracer(self) -> Any:
+        """What makes spans that are no request of a model server."""
+        return self._tracer
+
     def run(self, exchange: Exchange, name: str, call: Callable[[], None]) -> None:
         """Begin the span of a request, and run its handler within. Probes have none."""
         if name in _PROBES:
