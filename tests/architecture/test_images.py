@@ -33,7 +33,7 @@ def wanted(role: str) -> set[str]:
 
 
 def test_every_role_has_a_stage() -> None:
-    assert ROLES == ["operator", "router", "storage-initializer", "server"]
+    assert ROLES == ["operator", "router", "storage-initializer", "agent", "server"]
 
 
 def test_no_role_runs_as_root() -> None:

@@ -34,6 +34,11 @@ The init container that fetches models, with upstream's arguments and variables:
 a folder. Exit code 0, or 1 with the reason as the last line: the pod's termination message.
 """
 
+_AGENT = """
+The sidecar of a pod, with upstream's arguments. The readiness probe of the component is in its
+variable `SERVING_READINESS_PROBE`.
+"""
+
 
 def render() -> str:
     """Return the page."""
@@ -44,6 +49,7 @@ def render() -> str:
         "route": _route_section,
         "operator": _operator_section,
         "storage-initializer": _storage_initializer_section,
+        "agent": _agent_section,
     }
     sections = [
         programs[verb](verb) if verb in PASS_THROUGH else _verb_section(verb, target)
@@ -122,6 +128,13 @@ def _storage_initializer_section(verb: str) -> str:
     from sampan.app.storage_initializer import USAGE
 
     return section(f"sampan {verb}", _STORAGE_INITIALIZER, code(USAGE.removeprefix("usage: ")))
+
+
+def _agent_section(verb: str) -> str:
+    from sampan.app.agent_arguments import make_parser
+
+    rows = [_argument_row(a) for a in make_parser()._actions if a.dest != "help"]  # noqa: SLF001  # no other list
+    return section(f"sampan {verb}", _AGENT, table(("argument", "default", "meaning"), rows))
 
 
 def _argument_row(action: argparse.Action) -> tuple[str, str, str]:

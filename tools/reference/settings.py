@@ -41,7 +41,7 @@ _VARIABLES = """
 | `KUBECONFIG` | `up`, `down` | the file that gets kubectl's context `sampan` |
 | `KSERVE_LOGLEVEL` | model server | `DEBUG`, `INFO`, `WARNING` or `ERROR` |
 | `PREDICT_PROBA` | scikit-learn server | `true`: answer with probabilities |
-| `SAMPAN_TERMINATION_LOG` | `storage-initializer` | a `terminationMessagePath` that is not the usual |
+| `SAMPAN_TERMINATION_LOG` | `storage-initializer` | an unusual `terminationMessagePath` |
 | `SAMPAN_TRUST` | model server | `true` does what `--trust` does |
 """
 

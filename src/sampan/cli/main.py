@@ -34,6 +34,7 @@ VERBS: dict[str, str] = {
     "serve": "sampan.cli.serve:serve",
     "route": "sampan.cli.route:route",
     "storage-initializer": "sampan.cli.storage_initializer:storage_initializer",
+    "agent": "sampan.cli.agent:agent",
     "operator": "sampan.cli.operator:operator",
     "doctor": "sampan.cli.doctor:doctor",
     "version": "sampan.cli.version:version",
@@ -47,7 +48,7 @@ COMPLETE = "_SAMPAN_COMPLETE"
 _SHORT_EQUALS = re.compile(r"^(-[A-Za-z])=")
 """`-o=yaml`, which kubectl takes for `-o yaml`."""
 
-PASS_THROUGH = {"serve", "route", "operator", "storage-initializer"}
+PASS_THROUGH = {"serve", "route", "operator", "storage-initializer", "agent"}
 """Verbs whose arguments are another program's: read as they are."""
 
 

@@ -7,6 +7,7 @@ sent twice: a call fails where its connection does, and whoever made it decides 
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections import deque
 from collections.abc import Callable
 from functools import partial
@@ -25,10 +26,15 @@ class Upstreams:
     """Calls any origin. Made and used on its loop's thread."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, limits: UpstreamLimits | None = None
+        self,
+        loop: asyncio.AbstractEventLoop,
+        limits: UpstreamLimits | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
+        """`tls`: whom HTTP/1.1 over https trusts, where that is not who the machine trusts."""
         self.loop = loop
         self.limits = limits or UpstreamLimits()
+        self._tls = tls
         self._pools: dict[Origin, Pool] = {}
         self._http2_pools: dict[Origin, Http2Pool] = {}
 
@@ -36,7 +42,7 @@ class Upstreams:
         """Return the connections to an origin."""
         found = self._pools.get(origin)
         if found is None:
-            found = self._pools[origin] = Pool(origin, self.loop, self.limits)
+            found = self._pools[origin] = Pool(origin, self.loop, self.limits, self._tls)
         return found
 
     def http2_pool(self, origin: Origin) -> Http2Pool:
@@ -112,7 +118,11 @@ class Pool:
     """The connections to one origin. The one used last goes first, so that few stay open."""
 
     def __init__(
-        self, origin: Origin, loop: asyncio.AbstractEventLoop, limits: UpstreamLimits
+        self,
+        origin: Origin,
+        loop: asyncio.AbstractEventLoop,
+        limits: UpstreamLimits,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.limits = limits
         self._loop = loop
@@ -122,7 +132,7 @@ class Pool:
         self._waiting: deque[PendingCall] = deque()
         self._connecting: set[asyncio.Task[None]] = set()
         self._sweeper: asyncio.TimerHandle | None = None
-        self._opener = Opener(origin, loop, limits)
+        self._opener = Opener(origin, loop, limits, tls=tls)
 
     def call(
         self,

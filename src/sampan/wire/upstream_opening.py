@@ -26,12 +26,13 @@ class Opener:
         loop: asyncio.AbstractEventLoop,
         limits: UpstreamLimits,
         protocols: tuple[str, ...] = (),
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self._origin = origin
         self._loop = loop
         self._limits = limits
         self._protocols = protocols
-        self._tls: ssl.SSLContext | None = None
+        self._tls = tls
         self.name = str(origin)
 
     async def open(self, make: Callable[[], P]) -> P:
