@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-import pytest
 from tests.operator.played_cluster import PlayedCluster, is_ready, rested, until
 
 from sampan.machinery.store import Key
@@ -119,52 +118,3 @@ async def test_who_loses_the_lease_stops_acting(cluster, make_service):
     await cluster.create(make_service())
     await rested(cluster)
     assert not cluster.door.writes
-
-
-# How many writes an operator makes for one service, events not counted.
-CALLS = 8
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("before", [True, False], ids=["before it arrives", "after it is done"])
-@pytest.mark.parametrize("number", range(CALLS))
-async def test_killed_at_any_write_the_next_operator_ends_at_the_same(
-    number, before, cluster, make_service
-):
-    writes = 0
-    died = asyncio.Event()
-
-    async def fault(request):
-        nonlocal writes
-        if request.method not in ("PATCH", "PUT", "POST") or "leases" in request.path:
-            return
-        if "events" in request.path:
-            return
-        writes += 1
-        if writes == number + 1:
-            died.set()
-            if before:
-                await asyncio.Event().wait()  # it never arrives: its sender is gone
-        return
-
-    one = await cluster.start_operator("one")
-    await until(lambda: asyncio.sleep(0, one.election.leading))
-    cluster.door.fault = fault
-    await cluster.create(make_service())
-    try:
-        await asyncio.wait_for(died.wait(), 3)
-    except TimeoutError:
-        assert number >= CALLS - 2, "an operator makes fewer writes than were to be tried"
-    cluster.door.fault = None
-    await cluster.kill_operator(one)
-    await cluster.start_operator("two")
-
-    async def ended():
-        service = await cluster.get(SERVICES, "ml", "iris")
-        return is_ready(service) and len(await cluster.children("ml")) == 5
-
-    await until(ended)
-    names = [(o["kind"], o["metadata"]["name"]) for o in await cluster.children("ml")]
-    assert len(names) == len(set(names)) == 5
-    deployments = [o for o in await cluster.children("ml") if o["kind"] == "Deployment"]
-    assert deployments[0]["metadata"]["generation"] == 1, "a template was written twice"

@@ -19,7 +19,7 @@ import pytest
 from tests.operator import played_cluster as played
 from tests.operator.admitting import Admitting, make_plain_registry
 from tests.operator.conftest import CONFIG, RUNTIME, config_map
-from tests.operator.played_cluster import PlayedCluster, is_ready, until
+from tests.operator.played_cluster import PlayedCluster, is_ready, rested, until
 from tests.operator.test_standard import SERVICES
 
 from sampan.api.scheme import REGISTRY
@@ -165,6 +165,45 @@ async def pod_of(cluster: PlayedCluster) -> dict[str, Any]:
     template = deployment["spec"]["template"]
     metadata = {**template["metadata"], "name": "iris-predictor-x", "namespace": "ml"}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("number", [1, 3, 5, 7, 9])
+async def test_killed_at_a_call_the_next_process_goes_on(
+    number: int, cluster: PlayedCluster, make_service: Any
+) -> None:
+    """The process itself; every call, and every story, is tried in virtual time."""
+    calls = 0
+    async with started(cluster, "--webhook-port=0", "--identity=one") as first:
+
+        async def kill(request: Any) -> None:
+            nonlocal calls
+            if "/ml/" not in request.path:
+                return
+            calls += 1
+            if calls == number:
+                first.process.kill()
+
+        await first.door("health and metrics")
+        await until(lambda: leads(cluster), 60)
+        cluster.door.fault = kill
+        await cluster.create(make_service())
+        assert await asyncio.wait_for(first.process.wait(), 120) == -signal.SIGKILL
+    cluster.door.fault = None
+    async with started(cluster, "--webhook-port=0", "--identity=one") as second:
+        await until(lambda: is_served(cluster), 120, lambda: "\n".join(second.lines))
+        await rested(cluster)
+        children = await cluster.children("ml")
+        names = [(o["kind"], o["metadata"]["name"]) for o in children]
+        assert len(names) == len(set(names)) == 5
+        deployment = await cluster.get(DEPLOYMENTS, "ml", "iris-predictor")
+        assert deployment["metadata"]["generation"] == 1
+
+
+async def leads(cluster: PlayedCluster) -> bool:
+    lease = await cluster.store.get(Key(LEASES.id, "kserve", "sampan-operator"))
+    return bool(lease["spec"].get("holderIdentity"))
 
 
 async def test_without_a_cluster_it_says_so(tmp_path: Any) -> None:
