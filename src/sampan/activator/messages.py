@@ -7,6 +7,8 @@ activator reads and says is known here; other fields are passed over.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from types import MappingProxyType
 
 from sampan.protocol.grpc.protobuf import delimited, fields, text, varint
 
@@ -27,14 +29,21 @@ def decode_context(message: bytes) -> Mapping[str, str]:
 
     Raise InvalidInput where the bytes are no message.
     """
-    found: dict[str, str] = {}
+    found = b""
     for tag, start, stop in fields(message, 0, len(message)):
         if tag == _ATTRIBUTES:
             for inner, at, end in fields(message, start, stop):
                 if inner == _CONTEXT_EXTENSIONS:
-                    key, value = _decode_entry(message, at, end)
-                    found[key] = value
-    return found
+                    found += delimited(1, message[at:end])
+    return _decode_entries(found)
+
+
+@lru_cache(maxsize=4096)
+def _decode_entries(entries: bytes) -> Mapping[str, str]:
+    """Return a map's entries. A route says the same of itself at each of its requests."""
+    return MappingProxyType(
+        dict(_decode_entry(entries, at, end) for _, at, end in fields(entries, 0, len(entries)))
+    )
 
 
 def _decode_entry(message: bytes, start: int, stop: int) -> tuple[str, str]:
