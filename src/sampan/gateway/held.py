@@ -43,7 +43,10 @@ def make_filter() -> JsonObject:
         "typed_config": {
             "@type": f"{_TYPES}.ExtAuthz",
             "transport_api_version": "V3",
-            "grpc_service": {"envoy_grpc": {"cluster_name": CLUSTER}, "timeout": _NEVER},
+            "grpc_service": {
+                "envoy_grpc": {"cluster_name": CLUSTER, "skip_envoy_headers": True},
+                "timeout": _NEVER,
+            },
             # Whose request it is matters and not what it holds: no secret of a client's header
             # leaves Envoy.
             "allowed_headers": {"patterns": [{"exact": "x-request-id"}]},
