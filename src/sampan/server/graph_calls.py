@@ -20,6 +20,7 @@ from sampan.router.walk import Cancel, Done, Later
 from sampan.server.graph_local import LOCAL, LocalTarget
 from sampan.server.graph_metrics import GraphMetrics, StepMetrics
 from sampan.server.graph_rpc import RpcTarget
+from sampan.wire.brief_wait import BriefWait
 from sampan.wire.message import Submit
 from sampan.wire.upstream import Pool, Upstreams
 from sampan.wire.upstream_answer import Answer, CallFailed
@@ -65,6 +66,7 @@ class Caller:
         self.metrics = GraphMetrics()
         self.loop = upstreams.loop
         self._upstreams = upstreams
+        self._wait = BriefWait(self.loop)
         self._targets = {
             id(step): self._make_target(step, graph.timeouts.service_client)
             for step in graph.steps()
@@ -89,6 +91,7 @@ class Caller:
         told = partial(_tell, step, done, metrics, perf_counter())
         if isinstance(asked, LocalTarget):
             return asked.call(headers, body, seconds, told, streams=ends)
+        self._wait.asked()
         if isinstance(asked, RpcTarget):
             return asked.call(headers, body, seconds, told)
         head = b"%b%bcontent-length: %d\r\n\r\n" % (first, fields, len(body))
