@@ -27,6 +27,7 @@ from sampan.machinery.store import Key
 from sampan.plan.build import build_plan
 from sampan.plan.explain import derive_events
 from sampan.plan.observed import NOTHING, Observed
+from sampan.plan.rollout_status import keep_traffic
 from sampan.plan.service import deployment_mode
 from sampan.plan.status import derive_status
 from sampan.plan.types import Plan, ServiceKey, Snapshot
@@ -62,14 +63,15 @@ class InferenceServiceController:
         snapshot, plan = await self._plan(gathered.snapshot)
         try:
             if _is_new(snapshot.service):
-                snapshot = await self._write_status(snapshot, plan, snapshot.observed)
+                snapshot = await self._write_status(snapshot, plan, snapshot.observed, acted=False)
             if FINALIZER not in snapshot.service["metadata"].get("finalizers", ()):
                 snapshot = replace(snapshot, service=await self._add_finalizer(snapshot.service))
             if self._histories is not None:
                 await self._histories.record(snapshot.service, plan, snapshot.now)
             wake_at = await self._step(service, plan, snapshot)
             observed = await self._platform.observe(service)
-            await self._write_status(replace(snapshot, observed=observed), plan, observed)
+            taken = replace(snapshot, observed=observed)
+            await self._write_status(taken, plan, observed, acted=observed.taken)
         except (Conflict, NotFound):
             return Result()  # changed meanwhile: that change is reconciled next
         wakes = (wake_at, *(rollout.wake_at for rollout in plan.rollouts))
@@ -100,13 +102,16 @@ class InferenceServiceController:
             await platform.apply(service, step)
         return difference.wake_at
 
-    async def _write_status(self, snapshot: Snapshot, plan: Plan, observed: Observed) -> Snapshot:
+    async def _write_status(
+        self, snapshot: Snapshot, plan: Plan, observed: Observed, *, acted: bool
+    ) -> Snapshot:
         """Write the status where it changes; return the snapshot with the service as it is now.
 
-        Raises Conflict and NotFound.
+        `acted`: requests go by this plan already. Raises Conflict and NotFound.
         """
         before = dict(snapshot.service.get("status") or {})
         after = derive_status(snapshot, plan, observed)
+        after = after if acted else keep_traffic(after, before)
         stored: Mapping[str, Any] = snapshot.service
         if after != before:
             changed = {**snapshot.service, "status": after}

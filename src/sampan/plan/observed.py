@@ -95,7 +95,8 @@ class Observed:
     """All that a platform saw of one service. `route` is DONE only while a real request passes.
 
     `published` identifies what the gateway was last given for it ("": nothing). `held` names the
-    workloads whose requests the gateway keeps at the activator now.
+    workloads whose requests the gateway keeps at the activator now. `taken`: the gateway serves
+    what it was last given.
     """
 
     workloads: tuple[ObservedWorkload, ...] = ()
@@ -103,6 +104,7 @@ class Observed:
     warnings: tuple[tuple[str, str], ...] = field(default=())
     published: str = ""
     held: frozenset[str] = frozenset()
+    taken: bool = True
 
 
 NOTHING = Observed()

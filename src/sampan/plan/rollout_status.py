@@ -30,6 +30,18 @@ def derive_revisions(rollout: Rollout, namespace: str, gateway: Gateway) -> Json
     return status
 
 
+def keep_traffic(status: JsonObject, before: Mapping[str, Any]) -> JsonObject:
+    """Return a status that tells the shares of the one before, for those that it tells are yet to
+    come: who waits for a rollout must not be told that it is done before requests go there.
+    """
+    components = {}
+    for name, told in (status.get("components") or {}).items():
+        served = ((before.get("components") or {}).get(name) or {}).get("traffic")
+        kept = {k: v for k, v in told.items() if k != "traffic"}
+        components[name] = kept | ({"traffic": served} if served and "traffic" in told else {})
+    return {**status, "components": components} if components else status
+
+
 def _target(target: Target, namespace: str, gateway: Gateway) -> JsonObject:
     told: JsonObject = {
         "revisionName": target.revision.name,

@@ -231,7 +231,8 @@ class LocalPlatform:
         )
         route = make_route_link(self._publisher.link(service), replicas)
         published, held = self._publisher.published(service), self._publisher.held(service)
-        return Observed(workloads, route, published=published, held=held)
+        taken = self._publisher.is_taken(service)
+        return Observed(workloads, route, published=published, held=held, taken=taken)
 
     async def services(self) -> tuple[ServiceKey, ...]:
         """Return every service of which something exists here."""

@@ -144,6 +144,10 @@ class Publisher:
         entry = self._entries.get(service)
         return make_publication(entry.route, entry.clusters) if entry else ""
 
+    def is_taken(self, service: ServiceKey) -> bool:
+        """Tell whether the gateway serves what it was last given for a service."""
+        return service not in self._not_taken
+
     def is_routed(self, service: ServiceKey, address: str) -> bool:
         """Tell whether the gateway has an address among a service's endpoints, and healthy."""
         entry = self._entries.get(service)
