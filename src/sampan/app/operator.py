@@ -13,11 +13,15 @@ import socket
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from sampan.api.scheme import REGISTRY
+from sampan.app import operator_debug
 from sampan.app.cluster_effects import cluster_warnings
 from sampan.app.operator_arguments import Options, parse
+from sampan.app.operator_debug import dump_on_signal
 from sampan.app.operator_health import Health, Labels, Took, render_counter
+from sampan.app.operator_tracing import OperatorSpans, make_tracing
 from sampan.app.serve_observation import make_log_formatter
 from sampan.app.serve_socket import Address, bind
 from sampan.installation.options import WEBHOOK_SERVICE
@@ -41,6 +45,7 @@ from sampan.wire.listener import Listener
 
 logger = logging.getLogger("sampan.operator")
 
+LOOPBACK = "127.0.0.1"
 TRUST_SECONDS = 3600.0
 """Between looks at the certificate and at who is told to trust it."""
 RETRY_SECONDS = 5.0
@@ -56,23 +61,33 @@ def main(argv: list[str] | None = None) -> int:
     try:
         connection = connect(options.kubeconfig, options.context)
         health = bind(Address(), options.host, options.health_port)
-        webhooks = None
+        webhooks = debug = None
         if options.webhook_port:
             webhooks = bind(Address(), options.host, options.webhook_port)
+        if options.debug_port:
+            debug = bind(Address(), LOOPBACK, options.debug_port)
     except (ConfigurationError, OSError) as error:
         logger.error("%s", error)  # noqa: TRY400  # told whole: no trace of ours
         return 3
-    return asyncio.run(_run(OperatorProcess(options, connection), health, webhooks))
+    return asyncio.run(_run(OperatorProcess(options, connection), Doors(health, webhooks, debug)))
 
 
-async def _run(
-    process: OperatorProcess, health: socket.socket, webhooks: socket.socket | None
-) -> int:
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """The bound sockets; None where nothing is served."""
+
+    health: socket.socket
+    webhooks: socket.socket | None = None
+    debug: socket.socket | None = None
+
+
+async def _run(process: OperatorProcess, doors: Doors) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    dump_on_signal(loop)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    working = asyncio.ensure_future(process.run(health, webhooks))
+    working = asyncio.ensure_future(process.run(doors))
     stopping = asyncio.ensure_future(stop.wait())
     await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
     logger.info("stopping: the lease is given back")
@@ -103,21 +118,30 @@ class OperatorProcess:
         )
         self._failures: Counter[Labels] = Counter()
         self.operator.work.took = self._note_reconcile
+        self._tracing = make_tracing()
+        if self._tracing is not None:
+            OperatorSpans(self._tracing).follow(self.operator.work, connection)
         self._waits_for = "the cluster's objects"
         self.health = Health(lambda: self._waits_for, self._measure)
 
-    async def run(self, health: socket.socket, webhooks: socket.socket | None) -> None:
+    async def run(self, doors: Doors) -> None:
         """Serve and act until cancelled."""
-        listener = Listener(self.health.submit)
-        await listener.listen_on(health)
+        listener, debug = Listener(self.health.submit), Listener(operator_debug.submit)
+        await listener.listen_on(doors.health)
         logger.info("health and metrics on http://%s:%s", *listener.address)
+        if doors.debug is not None:
+            await debug.listen_on(doors.debug)
+            logger.info("stacks on http://%s:%s%s", *debug.address, operator_debug.PATH)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self.operator.run())
-                group.create_task(self._serve(webhooks))
+                group.create_task(self._serve(doors.webhooks))
         finally:
-            await listener.drain(0)
+            for each in (listener, debug):
+                await each.drain(0)
             await self.cluster.store.close()
+            if self._tracing is not None:
+                await asyncio.to_thread(self._tracing.close)
 
     async def _serve(self, sock: socket.socket | None) -> None:
         await self.operator.synced()

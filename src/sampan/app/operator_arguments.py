@@ -23,6 +23,7 @@ class Options:
     webhook_port: int
     health_port: int
     names: tuple[str, ...]
+    debug_port: int = 0
 
 
 def parse(argv: list[str]) -> Options:
@@ -44,6 +45,7 @@ def make_parser() -> argparse.ArgumentParser:
     add("--host", default="127.0.0.1", help="the address to listen on; 0.0.0.0 in a pod")
     add("--webhook-port", type=_port, default=9443, help="0: none are served")
     add("--health-port", type=_port, default=8081, help="/healthz, /readyz and /metrics")
+    add("--debug-port", type=_port, default=0, help="/debug/stacks, on loopback; 0: not served")
     add("--webhook-name", action="append", default=[], help="a further name for the certificate")
     return parser
 

@@ -25,6 +25,7 @@ from sampan.machinery.errors import (
     Unauthorized,
 )
 from sampan.machinery.registry import JsonObject
+from sampan.operator.spans import MakeSpan, no_span
 
 if TYPE_CHECKING:
     import httpx2
@@ -81,6 +82,7 @@ class Connection:
     def __init__(self, client: httpx2.AsyncClient) -> None:
         self._client = client
         self.calls: Counter[tuple[str, str]] = Counter()
+        self.span: MakeSpan = no_span
 
     async def call(
         self,
@@ -91,9 +93,17 @@ class Connection:
         media_type: str = JSON,
     ) -> JsonObject:
         """Return the answer's object; raise the ApiError that stands for a refusal."""
+        resource = resource_of(path)
+        self.calls[method, resource] += 1
+        told = {"http.request.method": method, "url.path": path}
+        with self.span(f"{method} {resource}", told):
+            return await self._exchange(method, path, query, body, media_type)
+
+    async def _exchange(
+        self, method: str, path: str, query: Mapping[str, str] | None, body: Any, media_type: str
+    ) -> JsonObject:
         import httpx2
 
-        self.calls[method, resource_of(path)] += 1
         content = None if body is None else orjson.dumps(body)
         headers = {"content-type": media_type} if body is not None else {}
         try:

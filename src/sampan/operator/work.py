@@ -19,6 +19,7 @@ from sampan.operator.cluster import SERVICE_LABEL, Cluster
 from sampan.operator.connection import Unavailable
 from sampan.operator.finalizing import SERVICES
 from sampan.operator.graphs import GRAPHS
+from sampan.operator.spans import MakeSpan, no_span
 from sampan.plan.graph_build import service_names
 
 log = logging.getLogger(__name__)
@@ -48,6 +49,7 @@ class Work:
         self._graphs_of: dict[Key, frozenset[Key]] = {}
         self._workers: Workers | None = None
         self.took: Took = lambda _kind, _seconds, _failed: None
+        self.span: MakeSpan = no_span
         self._looked_at: Callable[[Key], None] = lambda _: None
 
     async def run(self) -> None:
@@ -119,7 +121,8 @@ class Work:
         """
         began, failed = time.monotonic(), True
         try:
-            result = await self._reconcilers[key.resource](key)
+            with self.span(f"reconcile {key.resource.partition('.')[0]}", _attributes(key)):
+                result = await self._reconcilers[key.resource](key)
             failed = False
         except (Unavailable, Unauthorized) as error:
             return self._wait(key, error)
@@ -165,6 +168,10 @@ def select_teller(work: Work, plural: str) -> Callable[[JsonObject], None]:
 def _key(resource: str, trimmed: JsonObject) -> Key:
     metadata = trimmed["metadata"]
     return Key(resource, str(metadata.get("namespace", "")), str(metadata["name"]))
+
+
+def _attributes(key: Key) -> Mapping[str, str]:
+    return {"k8s.namespace.name": key.namespace, "sampan.object.name": key.name}
 
 
 def _may_use(service: Mapping[str, object], runtime: str) -> bool:
