@@ -17,6 +17,7 @@ from tests.router.test_route_http import closed_port
 from tritonclient.grpc import service_pb2
 
 from sampan.router.blind import is_blind
+from sampan.server.graph_rpc import as_request
 
 METHOD = "/inference.GRPCInferenceService/ModelInfer"
 V2 = {"inputs": [{"name": "x", "shape": [2, 4], "datatype": "FP32",
@@ -120,6 +121,23 @@ async def test_tensors_of_megabytes_go_and_come_whole(
         sent = [client.post(url, json={"inputs": [tensor]}) for _ in range(2)]
         for answer in await asyncio.gather(*sent):
             assert answer.json()["outputs"][0]["data"] == data
+
+
+@pytest.mark.parametrize(
+    ("body", "request_"),
+    [
+        pytest.param(b'{"id":"7","model_name":"m","outputs":[{"name":"inputs"}]}',
+                     b'{"inputs":[{"name":"inputs"}],"id":"7"}', id="an answer"),
+        pytest.param(b'{"outputs":[]}', b'{"inputs":[]}', id="an answer without an id"),
+        pytest.param(b'{"inputs":[],"outputs":[{"name":"y"}]}',
+                     b'{"inputs":[],"outputs":[{"name":"y"}]}', id="a request that names outputs"),
+        pytest.param(b'{"outputs":{}}', b'{"outputs":{}}', id="outputs that are no list"),
+        pytest.param(b'["outputs"]', b'["outputs"]', id="a list"),
+        pytest.param(b'{"outputs"', b'{"outputs"', id="no JSON"),
+    ],
+)  # fmt: skip
+def test_an_answer_is_a_request_to_the_next_step(body: bytes, request_: bytes) -> None:
+    assert as_request(body) == request_
 
 
 async def test_many_calls_share_a_connection(

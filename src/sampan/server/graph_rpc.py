@@ -29,6 +29,7 @@ from sampan.wire.upstream_http2_pool import Http2Pool
 
 _METHOD = b"/inference.GRPCInferenceService/ModelInfer"
 _JSON, _RPC = b"application/json", b"application/grpc"
+_OUTPUTS = b'"outputs"'
 _OWN = frozenset({b"content-type", b"grpc-timeout", b"te", b"user-agent"})
 _HTTP = {
     Status.INVALID_ARGUMENT: 400,
@@ -63,7 +64,7 @@ class RpcTarget:
         if (b"content-type", _RPC) in headers:  # a message already, whose last name counts
             return self._send(headers, body + self._named, seconds, partial(self._passed, done))
         try:
-            message = encode_request(v2.decode(body, _JSON, None, self._model))
+            message = encode_request(v2.decode(as_request(body), _JSON, None, self._model))
         except ServingError as error:  # as the model's own server would refuse it
             done(Answer(error.status, error.body(), _JSON))
             return _nothing
@@ -108,6 +109,23 @@ class RpcTarget:
         except RpcError as error:
             return self._strange(error)
         return Answer(200, message, _RPC)
+
+
+def as_request(body: bytes) -> bytes:
+    """Return a V2 request as it is, and an answer as one: its outputs are the next step's inputs.
+
+    So that a step that takes `$response` may follow one in V2; its own server would refuse it.
+    """
+    if _OUTPUTS not in body:
+        return body
+    try:
+        told = orjson.loads(body)
+    except ValueError:
+        return body
+    if not isinstance(told, dict) or "inputs" in told or not isinstance(told.get("outputs"), list):
+        return body
+    request = {"inputs": told["outputs"]}
+    return orjson.dumps(request | {"id": told["id"]} if told.get("id") else request)
 
 
 def _as_json(response: InferResponse) -> bytes:
