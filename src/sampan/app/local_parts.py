@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import socket
 import ssl
@@ -23,6 +22,7 @@ from sampan.app.autoscaling import make_autoscaling
 from sampan.app.bootstrap import apply_bootstrap
 from sampan.app.controllers import run_controllers
 from sampan.app.daemon_settings import Settings
+from sampan.app.garbage import short_collections
 from sampan.app.operator_settings import OperatorSettings, read_operator_settings
 from sampan.app.replica_usage import ReplicaUsage
 from sampan.app.replicas import Replicas
@@ -139,9 +139,7 @@ async def started(settings: Settings, zygotes: ZygotePool) -> AsyncIterator[Daem
             ),
         )
         authority = certificates.authority.read_bytes()
-        # What a start has made stays. Of a thousand services a full collection that looked at all
-        # of it again would keep everybody waiting for a fifth of a second.
-        gc.freeze()
+        stack.enter_context(short_collections())
         yield Daemon(api, sock, certificates.context(), token, authority)
 
 
