@@ -65,6 +65,12 @@ def answering(error: ApiError, times: int, *methods: str):
 
 
 WRITES = ("PATCH", "PUT", "POST")
+UNREACHED = (
+    "Internal error occurred: failed calling webhook "
+    '"inferenceservice.kserve-webhook-server.defaulter": failed to call webhook: Post '
+    '"https://sampan-webhook.kserve.svc:443/mutate": dial tcp:'
+)
+"""What an API server says (Kubernetes, Dynamic Admission Control) whose webhook must answer."""
 
 
 @pytest.mark.parametrize(
@@ -75,6 +81,12 @@ WRITES = ("PATCH", "PUT", "POST")
         pytest.param(TooMany("busy"), ("GET",), id="reads are too many (429)"),
         pytest.param(Internal("broken"), WRITES, id="writes fail (500)"),
         pytest.param(Full("etcdserver: mvcc: database space exceeded"), WRITES, id="etcd is full"),
+        pytest.param(Internal(f"{UNREACHED} connection refused"), WRITES, id="webhooks are down"),
+        pytest.param(
+            Internal(f"{UNREACHED} x509: certificate has expired"),
+            WRITES,
+            id="their certificate has expired",
+        ),
         pytest.param(Internal("broken"), ("GET",), id="reads fail (500)"),
         pytest.param(Expired("too old"), ("GET",), id="what is watched is too old (410)"),
     ],
@@ -297,3 +309,41 @@ async def test_a_store_raises_what_the_server_says(cluster):
     operator = await cluster.start_operator()
     with pytest.raises(NotFound):
         await operator.cluster.store.get(Key("configmaps", "kserve", "missing"))
+
+
+async def test_pods_that_a_webhook_keeps_from_being_made_are_told_of_in_its_words(
+    cluster, make_service
+):
+    text = f"{UNREACHED} connection refused"
+    cluster.players.refused["ml", "iris-predictor"] = [
+        {"type": "Available", "status": "False", "reason": "MinimumReplicasUnavailable"},
+        {
+            "type": "ReplicaFailure",
+            "status": "True",
+            "reason": "FailedCreate",
+            "message": text,
+        },
+    ]
+    await cluster.start_operator()
+    await cluster.create(make_service())
+
+    async def told():
+        found = conditions_of(await cluster.get(SERVICES, "ml", "iris"))
+        return text in found.get("PredictorReady", {}).get("message", "") and found
+
+    conditions = await until(told)
+    assert conditions["PredictorReady"]["status"] == "False"
+    assert conditions["Ready"]["status"] == "False"
+
+
+async def test_an_api_server_that_is_slow_is_waited_for(cluster, make_service):
+    async def slow(_request: Request) -> Reply | None:
+        await asyncio.sleep(0.3)
+        return None
+
+    cluster.door.fault = slow
+    await cluster.start_operator()
+    await cluster.create(make_service())
+    await becomes_ready(cluster)
+    applied = [path for method, path in cluster.door.log if method == "PATCH"]
+    assert len(applied) == len(set(applied)) == 5, "nothing is sent twice while it waits"

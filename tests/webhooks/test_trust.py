@@ -35,7 +35,7 @@ from sampan.webhooks.serving import WebhookServer
 from sampan.webhooks.trust import Trust
 
 NAMES = service_names("sampan-webhook", "kserve")
-DAY = 86400.0
+HOUR, DAY = 3600.0, 86400.0
 START = 1_800_000_000.0
 CRD = "llminferenceservices.serving.kserve.io"
 
@@ -118,6 +118,29 @@ async def test_a_pair_is_renewed_before_its_end_and_the_old_one_believed(
     clock.time += VALID_DAYS * DAY
     last = await make_trust(store, clock).apply()
     assert old.authority not in last.authority, "only the one before is believed"
+
+
+@pytest.mark.parametrize(
+    ("made_at", "looked_at", "same"),
+    [
+        pytest.param(+3 * HOUR, 0.0, False, id="one by a clock hours ahead is not good yet"),
+        pytest.param(-3 * HOUR, 0.0, True, id="one by a clock hours behind is good"),
+        pytest.param(0.0, -3 * HOUR, False, id="to a clock hours behind one of now is not good"),
+        pytest.param(0.0, -0.5 * HOUR, True, id="half an hour is no matter"),
+        pytest.param(0.0, (VALID_DAYS + 1) * DAY, False, id="one that expired is not good"),
+    ],
+)
+async def test_clocks_that_disagree_about_a_certificate(
+    made_at: float, looked_at: float, same: bool, store: Any, clock: SetClock
+) -> None:
+    clock.time = START + made_at
+    first = await make_trust(store, clock).apply()
+    clock.time = START + looked_at
+    second = await make_trust(store, clock).apply()
+    assert (second == first) is same
+    if looked_at <= 0:  # whoever looks next, by either clock: there is no to and fro
+        clock.time = START + made_at
+        assert await make_trust(store, clock).apply() == second
 
 
 @pytest.mark.parametrize(

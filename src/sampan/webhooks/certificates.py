@@ -49,7 +49,8 @@ def _good(certificate: bytes, names: tuple[str, ...], now: float) -> bool:
         return False
     there = {*shown.get_values_for_type(x509.DNSName)}
     there |= {str(a) for a in shown.get_values_for_type(x509.IPAddress)}
-    return there >= set(names) and read_end(certificate) - now > RENEW_DAYS * 86400
+    begun = found.not_valid_before_utc.timestamp() <= now  # else its maker's clock was ahead
+    return there >= set(names) and begun and read_end(certificate) - now > RENEW_DAYS * 86400
 
 
 def make_secret(
