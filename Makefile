@@ -10,7 +10,7 @@ STAMP := $(VENV)/.sampan-ready
 SEED ?= $$RANDOM
 INPUTS ?= 100000
 
-.PHONY: help setup demo test test-slow test-engines test-tensorflow test-paddle test-autogluon test-stores e2e soak laws fuzz check format bench conformance generate lock sbom clean
+.PHONY: help setup demo test test-slow test-engines test-tensorflow test-paddle test-autogluon test-bentoml test-stores e2e soak laws fuzz check format bench conformance generate lock sbom clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,7 +46,7 @@ laws: $(STAMP) ## Run every law with fresh inputs: 500 each, and what fails is p
 ENGINE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/sampan/engines
 ENGINES := $(ENGINE)/torch
 
-test-engines: $(STAMP) test-tensorflow test-paddle test-autogluon test-stores ## Run the tests of engines of gigabytes, in environments of their own
+test-engines: $(STAMP) test-tensorflow test-paddle test-autogluon test-bentoml test-stores ## Run the tests of engines of gigabytes, in environments of their own
 	@test -x $(ENGINES)/bin/python || $(PYTHON) -m venv $(ENGINES)
 	@$(BIN)/uv pip install --quiet --python $(ENGINES)/bin/python -r requirements.lock
 	@$(ENGINES)/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 \
@@ -76,6 +76,14 @@ test-autogluon: $(STAMP) ## Of those, AutoGluon's
 	  hypothesis "autogluon.tabular[lightgbm]==1.6.3"
 	@$(BIN)/uv pip install --quiet --python $(ENGINE)/autogluon/bin/python --no-deps --editable .
 	$(ENGINE)/autogluon/bin/python -m pytest -q tests/engines/test_autogluon.py
+
+test-bentoml: $(STAMP) ## Of those, BentoML's, beside its own server
+	@test -x $(ENGINE)/bentoml/bin/python || $(PYTHON) -m venv $(ENGINE)/bentoml
+	@$(BIN)/uv pip install --quiet --python $(ENGINE)/bentoml/bin/python \
+	  numpy orjson httptools uvloop hpack pysimdjson pytest pytest-asyncio pytest-timeout \
+	  hypothesis httpx pyyaml pandas pillow bentoml==1.4.39
+	@$(BIN)/uv pip install --quiet --python $(ENGINE)/bentoml/bin/python --no-deps --editable .
+	$(ENGINE)/bentoml/bin/python -m pytest -q tests/engines/test_bentoml.py
 
 test-stores: $(STAMP) ## Of those, transformers that ask Feast and LanceDB
 	SAMPAN_TEST_STORES=1 $(BIN)/python -m pytest -q tests/engines/test_stores.py

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from bench.runtime_rows import tabular, tensors
+from bench.runtime_rows import bento, tabular, tensors
 
 benches = {
     "xgboost kserve": partial(tabular.kserve, name="xgboost"),
@@ -20,4 +20,5 @@ benches = {
     "mlflow serve": tabular.mlflow,
     "mlflow mlserver": partial(tabular.mlserver, name="mlflow", goal=5),
     "tensorflow kserve": tensors.tensorflow,
+    "bentoml serve": bento.serve,
 }

@@ -63,3 +63,11 @@ def test_its_service_is_annotated(tmp_path: Path):
     (service,) = recognise(tmp_path, "flowers").objects
     assert service["metadata"]["annotations"] == {**TRUSTED, NAMED: "joblib"}
     assert service["spec"]["predictor"]["model"]["modelFormat"] == {"name": "bentoml"}
+
+
+def test_a_built_bento_serves_under_its_own_name(tmp_path: Path):
+    folder = tmp_path / "4y4a2gxf6slxwax4"
+    folder.mkdir()
+    (folder / "bento.yaml").write_text("name: iris_svc\nversion: 4y4a2gxf6slxwax4\n")
+    (service,) = recognise(folder).objects
+    assert service["metadata"]["name"] == "iris-svc"

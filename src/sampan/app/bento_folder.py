@@ -24,6 +24,12 @@ def gather_bento_annotations(folder: Path) -> dict[str, str]:
     return {**made, ANNOTATION: "\n".join(lines)} if lines else made
 
 
+def gather_bento_name(folder: Path) -> str:
+    """Return the name of a built Bento, whose folder is named by its version; "" without one."""
+    name = _read_yaml(folder / "bento.yaml").get("name")
+    return name if isinstance(name, str) else ""
+
+
 def gather_requirements(folder: Path) -> list[str]:
     """Return the lines of the packages that a Bento or a project names; OSError."""
     for name in _LISTS:
@@ -45,6 +51,12 @@ def make_lines(lines: Iterable[str]) -> list[str]:
 
 def _read_build(path: Path) -> dict[str, Any]:
     """Return what a build file says of Python; empty where it says nothing."""
+    asked = _read_yaml(path).get("python")
+    return asked if isinstance(asked, dict) else {}
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    """Return the object of a file; empty where there is none."""
     import yaml
 
     if not path.is_file():
@@ -53,5 +65,4 @@ def _read_build(path: Path) -> dict[str, Any]:
         document = yaml.safe_load(path.read_text("utf-8"))
     except yaml.YAMLError:
         return {}  # the server tells what is wrong with it
-    asked = document.get("python") if isinstance(document, dict) else None
-    return asked if isinstance(asked, dict) else {}
+    return document if isinstance(document, dict) else {}

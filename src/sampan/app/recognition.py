@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from sampan.app.bento_folder import gather_bento_annotations
+from sampan.app.bento_folder import gather_bento_annotations, gather_bento_name
 from sampan.app.file_signs import Sign, gather_sign
 from sampan.app.folder_signs import gather_folder_signs
 from sampan.machinery.registry import JsonObject
@@ -75,7 +75,10 @@ def recognise(path: Path, name: str = "") -> Recognised:
     if sign.format in _MENDS:
         mend = _MENDS[sign.format].format(path=path)
         raise Unrecognised(f'"{path}" is {sign.why}; {mend}')
-    annotations = gather_bento_annotations(path) if sign.format == "bentoml" else {}
+    annotations: Mapping[str, str] = {}
+    if sign.format == "bentoml":
+        annotations = gather_bento_annotations(path)
+        name = name or make_name(Path(gather_bento_name(path) or path))
     objects = make_objects(sign.format, path, name or make_name(path), annotations)
     return Recognised(sign, tuple(objects))
 

@@ -1,6 +1,6 @@
-"""A service as the server's models: one that is its life, and one for each plain API.
+"""A plain API as a model of the server.
 
-Each API has a name of its own, so that metrics tell them apart and a slow one does not keep a quick
+Each has a name of its own, so that metrics tell them apart and a slow one does not keep a quick
 one from the loop.
 """
 
@@ -15,7 +15,6 @@ from sampan.protocol.errors import InvalidInput
 from sampan.runtimes.bentoml.errors import ServiceFailed, TookTooLong, blame
 from sampan.runtimes.bentoml.service import Service
 from sampan.runtimes.bentoml.signature import Arguments, Input, Output
-from sampan.server.load_failure import LoadFailure
 from sampan.server.model import Headers, Model
 from sampan.wire.message import Response
 
@@ -24,49 +23,6 @@ class Elsewhere(NamedTuple):
     """A value that BentoML itself must write: a file, a picture, a response of its own."""
 
     value: Any
-
-
-class BentoModel(Model):
-    """The service: loaded when its object is made, ready while it says so."""
-
-    platform = "bentoml"
-
-    def __init__(self, name: str, service: Service) -> None:
-        super().__init__(name)
-        self.service = service
-
-    def load(self) -> bool:
-        """Make the service's object and start it; LoadFailure tells what it raised."""
-        try:
-            self.service.start()
-        except (Exception, SystemExit) as error:
-            raise LoadFailure(
-                "ModelLoadFailed",
-                f'service "{self.service.name}" raised {type(error).__name__}: {error} when it was '
-                "made; mend its __init__, or what it loads",
-            ) from error
-        self.ready = True
-        return self.ready
-
-    def predict(self, payload: Any, /, *args: Any, **kwargs: Any) -> Any:
-        """Say where to ask: a service has routes of its own, not V1 or V2."""
-        del payload, args, kwargs
-        routes = ", ".join(f"POST {api.route}" for api in self.service.declared.apis.values())
-        raise InvalidInput(
-            f'"{self.name}" is a service of BentoML, which answers neither V1 nor V2; ask '
-            f"{routes or 'its mounted application'}"
-        )
-
-
-class WatchedBentoModel(BentoModel):
-    """A service that has an `__is_ready__` of its own."""
-
-    async def healthy(self) -> bool:
-        """Return what the service says of itself."""
-        instance = self.service.instance
-        if asyncio.iscoroutinefunction(instance.__is_ready__):
-            return bool(await instance.__is_ready__())
-        return bool(await asyncio.to_thread(instance.__is_ready__))
 
 
 class ApiModel(Model):
@@ -109,6 +65,22 @@ class ApiModel(Model):
         del headers
         try:
             return self._output.write(value) or Elsewhere(value)
+        except Exception as error:
+            raise blame(error) from error
+
+    @property
+    def takes_one(self) -> bool:
+        """Whether a lone value says all that the function needs."""
+        return self._input.takes_one
+
+    def take(self, value: Any) -> Arguments:
+        """Return the arguments that a lone value stands for; pydantic's ValidationError."""
+        return self._input.take(value)
+
+    def give(self, value: Any) -> Any:
+        """Return what the function gave as JSON has it; ServiceFailed where it has no such form."""
+        try:
+            return self._output.give(value)
         except Exception as error:
             raise blame(error) from error
 

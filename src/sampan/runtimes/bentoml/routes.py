@@ -12,7 +12,8 @@ from sampan.protocol.errors import ServingError
 from sampan.runtimes.bentoml.app import BentoApp
 from sampan.runtimes.bentoml.errors import TookTooLong, blame
 from sampan.runtimes.bentoml.exposition import merge
-from sampan.runtimes.bentoml.model import ApiModel, AwaitedApiModel, BentoModel, Elsewhere
+from sampan.runtimes.bentoml.life import BentoModel
+from sampan.runtimes.bentoml.model import ApiModel, AwaitedApiModel, Elsewhere
 from sampan.runtimes.bentoml.service import Service
 from sampan.server import metrics
 from sampan.server.dataplane import DataPlane

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from sampan.runtimes.bentoml.app import BentoApp
-from sampan.runtimes.bentoml.model import ApiModel, AwaitedApiModel, BentoModel, WatchedBentoModel
+from sampan.runtimes.bentoml.importing import import_service
+from sampan.runtimes.bentoml.life import BentoModel, WatchedBentoModel, select_lone
+from sampan.runtimes.bentoml.model import ApiModel, AwaitedApiModel
 from sampan.runtimes.bentoml.plain import is_async, select_reason
 from sampan.runtimes.bentoml.routes import BentoApi
-from sampan.runtimes.bentoml.service import Service, import_service
+from sampan.runtimes.bentoml.service import Service
 from sampan.runtimes.declaration import (
     SERVER_PRELOAD,
     SERVER_REQUIREMENTS,
@@ -28,9 +30,9 @@ RUNTIME = Runtime(
     name="sampan-bentoserver",
     server_type="bentoml",
     formats=(ModelFormat("bentoml", "1", priority=1, auto_select=True),),
-    protocol_versions=("v1", "v2"),
+    protocol_versions=("v1",),
     images=("sampan/bentoserver",),
-    model="sampan.runtimes.bentoml.model:BentoModel",
+    model="sampan.runtimes.bentoml.life:BentoModel",
     extensions=("bento.yaml", "bentofile.yaml"),
     requirements=(*SERVER_REQUIREMENTS, "bentoml>=1.4,<1.5"),
     package="bentoml",
@@ -61,15 +63,20 @@ def make_offer(order: Order) -> Offer:
     service = import_service(order.folder.resolve(), order.options.get("service", ""))
     for warning in make_warnings(service.declared):
         logger.warning("%s", warning)
-    watched = hasattr(service.declared.inner, "__is_ready__")
-    life = (WatchedBentoModel if watched else BentoModel)(order.model_name, service)
+    apis = dict(_plain_apis(order.model_name, service))
+    life = _make_life(order.model_name, service, tuple(apis.values()))
     repository = ModelRepository()
-    repository.update(life)
-    apis = dict(_plain_apis(life.name, service))
-    for api in apis.values():
-        repository.update(api)
+    for model in (life, *apis.values()):
+        repository.update(model)
     app = BentoApp(service)
     return Offer(repository, BentoApi(life, apis, app), strict=True, app=app)
+
+
+def _make_life(name: str, service: Service, apis: tuple[ApiModel, ...]) -> BentoModel:
+    """Return the model that is the service, and that V1 asks where it can mean one API only."""
+    watched = hasattr(service.declared.inner, "__is_ready__")
+    kind = WatchedBentoModel if watched else BentoModel
+    return kind(name, service, select_lone(service.declared, apis))
 
 
 def _plain_apis(name: str, service: Service) -> Iterator[tuple[str, ApiModel]]:

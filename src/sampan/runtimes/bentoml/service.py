@@ -1,19 +1,19 @@
 """A Bento's service in this process: imported, made, started and ended as BentoML does it.
 
-The application that BentoML makes of a service stands behind everything; `PlainApi` of `plain.py`
-answers beside it what needs none of it.
+The application that BentoML makes of a service stands behind everything; what needs none of it is
+answered beside it (`plain.py`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
 from sampan.runtimes.bentoml.turns import Turns
-from sampan.server.load_failure import LoadFailure
 
 _DEFAULT_TIMEOUT = 60.0
 
@@ -40,6 +40,7 @@ class Service:
         self.timeout = float(self.factory.timeout or _DEFAULT_TIMEOUT)
         self.loop: asyncio.AbstractEventLoop | None = None
         """The server's loop, known from its start on."""
+        self._folder = Path(tempfile.mkdtemp(prefix="sampan-bento-"))  # mode 0700
         self._ended = asyncio.Event()
         self._life: asyncio.Task[None] | None = None
         self._inner = self.factory._to_thread  # noqa: SLF001  # the one way to a thread that it has
@@ -53,8 +54,22 @@ class Service:
     def start(self) -> None:
         """Make the object on this thread, and have the loop run what belongs to its start."""
         assert self.loop is not None  # noqa: S101  # models are loaded once the server listens
+        self._deploy()
         made = self.declared()
         asyncio.run_coroutine_threadsafe(self._begin(made), self.loop).result()
+
+    def _deploy(self) -> None:
+        """Do what `bentoml serve` does once: find the models, run hooks, make room for tasks."""
+        from _bentoml_impl.server.serving import (  # type: ignore[import-not-found]  # as above
+            server_on_deployment,
+        )
+        from bentoml._internal.container import (  # type: ignore[import-not-found]  # as above
+            BentoMLContainer,
+        )
+
+        results = str(self._folder / "results.db")
+        BentoMLContainer.result_store_file.set(results)
+        server_on_deployment(self.declared, results)
 
     async def _begin(self, made: Any) -> None:
         self.factory.service = _Made(self.declared, made)
@@ -79,6 +94,7 @@ class Service:
         if self._life is not None:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._life
+        shutil.rmtree(self._folder, ignore_errors=True)
 
 
 class _Made:
@@ -93,73 +109,3 @@ class _Made:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._declared, name)
-
-
-def import_service(folder: Path, target: str = "") -> Service:
-    """Run the module of a Bento, or of a project, and return its service; LoadFailure.
-
-    As with `bentoml serve`, the working folder becomes that of the sources.
-    """
-    try:
-        import bentoml  # type: ignore[import-not-found]  # noqa: F401  # not a dependency
-        from _bentoml_impl.loader import load  # type: ignore[import-not-found]  # as above
-    except ImportError as error:
-        raise LoadFailure(
-            "RuntimeUnavailable",
-            f"bentoml is not in the environment ({error}); install bentoml",
-        ) from None
-    if not folder.is_dir():
-        raise LoadFailure("ModelMissing", f'"{folder}" is no folder; give the folder of a Bento')
-    _validate_contents(folder, target)
-    try:
-        declared = load(target or str(folder), working_dir=str(folder), standalone_load=True)
-    except (Exception, SystemExit) as error:
-        raise LoadFailure(
-            "ModelLoadFailed",
-            f'the service of "{folder}" cannot be imported: {type(error).__name__}: {error}; mend '
-            "it, or add what it imports to the requirements",
-        ) from error
-    _validate_kind(declared, folder)
-    _tell_context(declared)
-    return Service(declared)
-
-
-def _validate_contents(folder: Path, target: str) -> None:
-    signs = ("bento.yaml", "bentofile.yaml", "pyproject.toml", "service.py")
-    if target or any((folder / name).is_file() for name in signs):
-        return
-    found = ", ".join(sorted(os.listdir(folder))[:5]) or "nothing"  # noqa: PTH208  # names only
-    raise LoadFailure(
-        "ModelMissing",
-        f'"{folder}" holds no Bento ({found}); give a folder with bento.yaml, bentofile.yaml or '
-        "service.py",
-    )
-
-
-def _validate_kind(declared: Any, folder: Path) -> None:
-    from _bentoml_sdk import Service as Declared  # type: ignore[import-not-found]  # as above
-
-    if not isinstance(declared, Declared):
-        raise LoadFailure(
-            "ModelIncompatible",
-            f'the service of "{folder}" is one of BentoML before 1.2 ({type(declared).__name__}); '
-            'declare it as a class with "@bentoml.service"',
-        )
-
-
-def _tell_context(declared: Any) -> None:
-    """Tell BentoML who serves, as its worker does: logs, metrics and monitoring name it."""
-    from bentoml._internal.container import (  # type: ignore[import-not-found]  # as above
-        BentoMLContainer,
-    )
-    from bentoml._internal.context import (  # type: ignore[import-not-found]  # as above
-        server_context,
-    )
-
-    BentoMLContainer.development_mode.set(False)
-    server_context.service_type = "entry_service"
-    server_context.service_name = declared.name
-    server_context.service_routes = [api.route for api in declared.apis.values()]
-    tag = declared.bento.tag if declared.bento is not None else None
-    server_context.bento_name = tag.name if tag else declared.name
-    server_context.bento_version = (tag.version if tag else None) or "not available"

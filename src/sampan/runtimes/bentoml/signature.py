@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
 from sampan.wire.message import Response
 
 _TEXT_KINDS = frozenset({"string", "file"})
@@ -46,6 +48,17 @@ class Input:
         named.update(named.pop(self._others, None) or {})
         return Arguments(() if rest is None else (rest,), named)
 
+    @property
+    def takes_one(self) -> bool:
+        """Whether a lone value says all that the function needs."""
+        return self._lone or len(self._names) == 1
+
+    def take(self, value: Any) -> Arguments:
+        """Return the arguments that a lone value stands for; ValidationError."""
+        if self._lone:
+            return self.read(orjson.dumps(value))
+        return self.read(orjson.dumps({self._names[0]: value}))
+
     def _parse(self, body: bytes) -> Any:
         if not self._is_root:
             return self._spec.model_validate_json(body)
@@ -78,6 +91,11 @@ class Output:
         made = value if isinstance(value, self._root) else self._spec(value)
         shown = made.model_dump()
         return self._respond(shown if isinstance(shown, (str, bytes)) else made.model_dump_json())
+
+    def give(self, value: Any) -> Any:
+        """Return a value as JSON has it; ValidationError where it is not what was declared."""
+        made = value if isinstance(value, self._spec) or not self._is_root else self._spec(value)
+        return made.model_dump(mode="json")
 
     def _respond(self, body: str | bytes) -> Response:
         content = body.encode() if isinstance(body, str) else body
