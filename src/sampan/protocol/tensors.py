@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 Parameters: TypeAlias = "dict[str, str | int | float | bool]"
 
 
+REGION = "shared_memory_region"
+"""The parameter of a tensor whose contents lie in memory that client and server share (Triton,
+"Shared-Memory Extension")."""
+
+
 class InferTensor:
     """What inputs and outputs share: name, shape, datatype, parameters and contents.
 
@@ -81,6 +86,11 @@ class InferTensor:
         return self._data is not None or self._raw is not None or self._array is not None
 
     @property
+    def elsewhere(self) -> bool:
+        """Whether the contents lie in shared memory, and not with the message."""
+        return REGION in (self.parameters or ()) and not self.has_contents
+
+    @property
     def form(self) -> str:
         """How the contents were given: `raw`, `flat` or `nested` list, or `array`."""
         if self._data is not None:
@@ -122,6 +132,10 @@ class InferTensor:
             raise InvalidInput(
                 f"invalid datatype {self.datatype} in the input '{self.name}'; "
                 f"use one of {', '.join(NUMPY_NAMES)}"
+            )
+        if self.elsewhere:
+            raise InvalidInput(
+                f'input "{self.name}" lies in shared memory, which is not read here; send its data'
             )
         if self._raw is None and self._data is None:
             raise InvalidInput(f"'data' field is missing for input '{self.name}'")

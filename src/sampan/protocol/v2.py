@@ -35,10 +35,10 @@ def decode(
 
     The length of the JSON part tells that tensors follow it, whatever the type: MLServer's client
     sends `application/json` with it. Without a length a body of no said type is JSON where it
-    reads as such: tritonclient sends no type with JSON.
+    reads as such: tritonclient sends no type with JSON, its asyncio client that of bytes.
     """
     kind = media.media_type(content_type)
-    if header_length is None and (media.is_json(kind) or media.is_unsaid(kind)):
+    if header_length is None and (media.is_json(kind) or _may_be_json(kind, body)):
         try:
             value = _loads(body)
         except InvalidRequestBody:
@@ -60,6 +60,11 @@ def decode(
     if detail:
         raise InvalidRequestBody(detail)
     return _request(value, raw, model_name)
+
+
+def _may_be_json(kind: bytes, body: bytes) -> bool:
+    """Whether a body without a length may be JSON all the same, its type being a client's usual."""
+    return media.is_unsaid(kind) or (kind == media.BYTES and body.startswith(b"{"))
 
 
 def _loads(body: bytes) -> Any:
@@ -131,6 +136,8 @@ def _input(
     tensor = InferInput(name, item["shape"], item["datatype"], item.get("data"), parameters)
     if tensor.datatype not in NUMPY_NAMES:
         tensor.as_numpy()  # raises, naming the datatypes
+    if tensor.elsewhere and "data" not in item:
+        return tensor, offset
     if "data" in item:
         if tensor.datatype == "FP16":
             raise InvalidInput(_NO_FP16.format(kind="input", name=name))
@@ -161,7 +168,7 @@ def encode(response: InferResponse) -> tuple[bytes, int | None]:
             "shape": output.shape,
             "datatype": output.datatype,
             "parameters": output.parameters,
-            "data": _json_data(output, response.model_name),
+            **({} if output.elsewhere else {"data": _json_data(output, response.model_name)}),
         }
         for output in chosen
     ]
@@ -203,13 +210,13 @@ def _encode_binary(
             "datatype": output.datatype,
         }
         parameters = dict(output.parameters or {})
-        if binary:
+        if binary and not output.elsewhere:
             raw = raw_contents(output)
             raws.append(raw)
             parameters["binary_data_size"] = len(raw)
         if parameters:
             entry["parameters"] = parameters
-        if not binary:
+        if not binary and not output.elsewhere:
             entry["data"] = _json_data(output, response.model_name)
         outputs.append(entry)
     head: dict[str, Any] = {

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias
 
+from sampan.protocol.tensors import REGION
+
 Detail: TypeAlias = "list[dict[str, Any]]"
 Loc: TypeAlias = "tuple[str | int, ...]"
 
@@ -106,7 +108,9 @@ def _tensors(value: dict[str, Any], key: str, binary: bool, errors: Detail) -> N
 
 def _data(tensor: dict[str, Any], loc: Loc, binary: bool, errors: Detail) -> None:
     if "data" not in tensor:
-        if not binary:
+        parameters = tensor.get("parameters")
+        elsewhere = isinstance(parameters, dict) and REGION in parameters
+        if not binary and not elsewhere:
             errors.append(_missing((*loc, "data"), tensor))
     elif not isinstance(tensor["data"], list):
         errors.append(_entry("list_type", (*loc, "data"), "a valid list", tensor["data"]))

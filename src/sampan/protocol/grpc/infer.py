@@ -17,6 +17,7 @@ from sampan.protocol.grpc import contents, protobuf
 from sampan.protocol.grpc.layouts import Layouts, Numbers, Places
 from sampan.protocol.grpc.protobuf import delimited, fields, signed, text, varint
 from sampan.protocol.tensors import (
+    REGION,
     InferInput,
     InferOutput,
     InferRequest,
@@ -56,8 +57,10 @@ class Received:
 
     @property
     def is_raw(self) -> bool:
-        """Whether contents came raw: then they go out raw too."""
-        return bool(self._places.raw)
+        """Whether contents came raw, or not with the message: then they go out raw too."""
+        return bool(self._places.raw) or any(
+            REGION in (tensor.parameters or ()) for tensor in self.request.inputs
+        )
 
     def _walk(self) -> None:
         data, request = self._data, self.request
@@ -122,16 +125,16 @@ class Received:
             tensor.set_array(array.reshape(one.shape))
 
     def _fill_raw(self) -> None:
-        model, inputs = self.request.model_name, self.request.inputs
-        if len(inputs) != len(self._places.raw):
+        model = self.request.model_name
+        pairs = zip(self.request.inputs, self._places.contents, strict=True)
+        sent = [pair for pair in pairs if not pair[0].elsewhere]
+        if len(sent) != len(self._places.raw):
             raise InvalidInput(
-                f"the number of inputs ({len(inputs)}) does not match the expected number of "
+                f"the number of inputs ({len(sent)}) does not match the expected number of "
                 f"raw input contents ({len(self._places.raw)}) for model '{model}'."
             )
         view = memoryview(self._data)
-        for tensor, places, (start, stop) in zip(
-            inputs, self._places.contents, self._places.raw, strict=True
-        ):
+        for (tensor, places), (start, stop) in zip(sent, self._places.raw, strict=True):
             if places:
                 raise InvalidInput(
                     "contents field must not be specified when using raw_input_contents "
@@ -141,6 +144,8 @@ class Received:
             tensor.as_numpy()
 
     def _fill_typed(self, tensor: InferInput, places: list[tuple[int, int]]) -> None:
+        if tensor.elsewhere and not places:
+            return
         if tensor.datatype == "BYTES":
             elements = contents.decode_elements(tensor.name, self._data, places)
             tensor.set_raw(memoryview(serialize_byte_tensor(elements)))
@@ -209,13 +214,16 @@ def encode_response(response: InferResponse, *, raw: bool) -> list[bytes]:
         parts += encode_parameters(response.parameters)
     raws: list[bytes] = []
     for output in outputs:
-        array = _array(output, response.model_name)
         shape = tuple(output.shape)
-        if raw:
-            piece = _raw_bytes(output.datatype, array)
+        if output.elsewhere:
+            tail = b""
+            raws += (_raw_start(0),) * raw  # clients count raw contents by outputs
+        elif raw:
+            piece = _raw_bytes(output.datatype, _array(output, response.model_name))
             tail = _raw_tail(len(piece))
             raws += (_raw_start(len(piece)), piece)
         else:
+            array = _array(output, response.model_name)
             tail = delimited(5, contents.encode(output.datatype, array))
         head = _tensor_head(output.name, output.datatype, shape)
         if output.parameters:

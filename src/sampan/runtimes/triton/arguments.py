@@ -23,6 +23,7 @@ _OPTIONS = frozenset(
     {
         "--model-control-mode", "--load-model", "--strict-model-config",
         "--disable-auto-complete-config", "--exit-on-error", "--backend-config",
+        "--allow-shared-memory",
     }
 )  # fmt: skip
 _USELESS = {

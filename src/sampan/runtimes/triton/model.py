@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 from sampan.machinery.registry import JsonObject
 from sampan.protocol.errors import InvalidInput, ModelNotFound
@@ -25,6 +25,7 @@ from sampan.runtimes.triton.layout import (
     read_document,
     version_path,
 )
+from sampan.runtimes.triton.shared_memory import SharedMemory, uses_regions
 from sampan.runtimes.triton.statistics import Run, Statistics
 from sampan.server.load_failure import LoadFailure
 from sampan.server.model import Headers, Model
@@ -39,9 +40,16 @@ class Settings:
     trust: bool = False
     strict: bool = False
     batch_size: int = DEFAULT_MAX_BATCH_SIZE
+    memory: SharedMemory = field(default_factory=SharedMemory)
     infer: Callable[[str, str, Mapping[str, Any], Sequence[str]], Mapping[str, Any]] = field(
         default=lambda *_: {}
     )
+
+
+class Apart(NamedTuple):
+    """A request that is answered by itself: its tensors lie in shared memory."""
+
+    request: InferRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +162,12 @@ class TritonModel(Model):
             raise ModelNotFound(f"{self.name} with version {asked}")
         return found
 
+    def validate(self, payload: Any) -> Any:
+        """Check the form of a payload, and set apart what shared memory holds."""
+        if isinstance(payload, InferRequest) and uses_regions(payload):
+            return Apart(payload)
+        return super().validate(payload)
+
     def predict(
         self,
         payload: Any,
@@ -162,6 +176,8 @@ class TritonModel(Model):
     ) -> Any:
         """Answer a V1 or V2 payload; InvalidInput where it does not fit the configuration."""
         del headers, response_headers
+        if isinstance(payload, Apart):
+            return self._predict_apart(payload.request)
         config = self.config
         assert config is not None  # noqa: S101  # a model that is ready has been loaded
         began = perf_counter()
@@ -173,6 +189,13 @@ class TritonModel(Model):
         if isinstance(payload, InferRequest) and payload.request_outputs:
             arrays = classify(payload.request_outputs, arrays, self._labels)
         return make_answer(payload, arrays, self.name, str(version.number))
+
+    def _predict_apart(self, request: InferRequest) -> Any:
+        memory = self._settings.memory
+        memory.fill(request)
+        response = self.predict(request)
+        memory.place(response)
+        return response
 
     def infer_arrays(
         self, version: Version, given: Mapping[str, Any], wanted: Sequence[str], began: float

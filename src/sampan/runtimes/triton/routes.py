@@ -13,8 +13,10 @@ from sampan.machinery.registry import JsonObject
 from sampan.protocol.errors import InvalidInput, ServingError
 from sampan.protocol.grpc import messages
 from sampan.runtimes.triton.documents import decode, encode, with_defaults
+from sampan.runtimes.triton.memory_routes import MemoryApi
 from sampan.runtimes.triton.model import TritonModel
 from sampan.runtimes.triton.schema import ROOT
+from sampan.runtimes.triton.shared_memory import SharedMemory
 from sampan.runtimes.triton.statistics import render_metrics
 from sampan.runtimes.triton.store import TritonStore
 from sampan.server import metrics
@@ -28,7 +30,8 @@ from sampan.wire.message import Request, Response
 
 EXTENSIONS = (
     "classification", "model_repository", "model_repository(unload_dependents)",
-    "model_configuration", "binary_tensor_data", "parameters", "statistics",
+    "model_configuration", "system_shared_memory", "binary_tensor_data", "parameters",
+    "statistics",
 )  # fmt: skip
 _SERVICE = b"/inference.GRPCInferenceService/"
 _VERSION = "/versions/{version}"
@@ -37,8 +40,9 @@ _VERSION = "/versions/{version}"
 class TritonApi:
     """The interface over a store."""
 
-    def __init__(self, store: TritonStore) -> None:
+    def __init__(self, store: TritonStore, memory: SharedMemory) -> None:
         self._store = store
+        self._memory = MemoryApi(memory)
 
     # -- REST --------------------------------------------------------------------------------
 
@@ -67,6 +71,7 @@ class TritonApi:
         control = "/v2/repository/models/{name}/"
         yield Pattern("POST", control + "load", "triton load"), partial(self._load, rest)
         yield Pattern("POST", control + "unload", "triton unload"), self._unload
+        yield from self._memory.routes()
 
     def _metadata(self, parameters: dict[str, str]) -> JsonObject:
         return self.metadata(parameters["name"], parameters.get("version", ""))
@@ -129,7 +134,8 @@ class TritonApi:
             "RepositoryModelLoad": lambda data: self._rpc_load(data, dataplane),
             "RepositoryModelUnload": self._rpc_unload,
         }
-        return {_SERVICE + name.encode(): act for name, act in named.items()}
+        own = {_SERVICE + name.encode(): act for name, act in named.items()}
+        return {**own, **self._memory.methods()}
 
     def _rpc_metadata(self, data: bytes) -> bytes:
         shown = self.metadata(*_name_and_version(data))

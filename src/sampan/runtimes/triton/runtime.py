@@ -17,6 +17,7 @@ from sampan.runtimes.serving import Offer, Order
 from sampan.runtimes.triton.autoconfig import DEFAULT_MAX_BATCH_SIZE
 from sampan.runtimes.triton.model import Settings
 from sampan.runtimes.triton.routes import TritonApi
+from sampan.runtimes.triton.shared_memory import SharedMemory
 from sampan.runtimes.triton.store import MODES, TritonStore
 
 _BATCH_SIZE = "default-max-batch-size"
@@ -73,11 +74,13 @@ def make_offer(order: Order) -> Offer:
     ) -> Mapping[str, Any]:
         return stores[0].infer(name, version, given, outputs)
 
+    memory = SharedMemory(allowed=_truth(options, "allow-shared-memory"))
     settings = Settings(
         trust=order.trust,
         strict=_truth(options, "strict-model-config")
         or _truth(options, "disable-auto-complete-config"),
         batch_size=_batch_size(options.get("backend-config", "")),
+        memory=memory,
         infer=infer,
     )
     store = TritonStore(order.folder, order.model_name, settings, mode)
@@ -91,7 +94,9 @@ def make_offer(order: Order) -> Offer:
         )
     else:
         store.register(None)
-    return Offer(store.repository, TritonApi(store), _truth(options, "exit-on-error", usual=True))
+    return Offer(
+        store.repository, TritonApi(store, memory), _truth(options, "exit-on-error", usual=True)
+    )
 
 
 def _truth(options: Mapping[str, str], name: str, *, usual: bool = False) -> bool:

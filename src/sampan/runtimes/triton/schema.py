@@ -125,6 +125,9 @@ _SERVICE = {
     "bytes_param:4:bytes",
     "RepositoryRequest": "repository_name:1:string model_name:2:string "
     "parameters:3:{RepositoryParameter}",
+    "SharedMemoryName": "name:1:string",
+    "SharedMemoryRegion": "name:1:string key:2:string offset:3:uint64 byte_size:4:uint64",
+    "SharedMemoryStatus": "regions:1:{SharedMemoryRegion}",
     "Empty": "",
 }
 
