@@ -70,6 +70,25 @@ def test_a_named_runtime_s_first_protocol_of_the_two_counts(make):
     assert found == f"{ADDRESS}/v2/models/iris/infer"
 
 
+def test_a_service_that_speaks_grpc_only_is_asked_by_its_model_s_name(make):
+    by_grpc = f"grpc{ADDRESS.removeprefix('http')}"
+    spoken = {"protocolVersion": "grpc-v2"}
+    assert url(make, model=spoken) == f"{by_grpc}/iris"
+    named = {**spoken, "args": ["--model_name=mine"]}
+    assert url(make, model=named) == f"{by_grpc}/mine"
+    runtime = make.runtime(protocolVersions=["grpc-v1", "grpc-v2"])
+    assert url(make, runtime, model={"runtime": "kserve-sklearnserver"}) == f"{by_grpc}/iris"
+
+
+def test_of_many_models_by_grpc_the_step_names_one(make):
+    service = make.service(status=READY, model={"protocolVersion": "grpc-v2", "storageUri": None})
+    found = resolved({"serviceName": "iris"}, service)
+    assert isinstance(found, Blocked)
+    assert "serves many models by gRPC; name one as the option path" in found.message
+    step = resolved({"serviceName": "iris", "sampan": {"path": "/mine"}}, service)
+    assert step["serviceUrl"] == f"grpc{ADDRESS.removeprefix('http')}/mine"
+
+
 @pytest.mark.parametrize("step", [{"nodeName": "other"}, {"serviceUrl": "http://a/b"}])
 def test_a_step_that_names_no_service_stays_as_it_is(step):
     assert resolved(step) == step

@@ -19,6 +19,8 @@ from sampan.router.option_rules import EXTENSION
 GRAPH_KIND = "InferenceGraph"
 STEP_NOT_READY = "GraphStepNotReady"
 PATHS = {"v1": "/v1/models/{}:predict", "v2": "/v2/models/{}/infer"}
+RPC = "grpc-v2"
+"""Sampan's own: KServe's router asks over HTTP only, and its controller refuses such a service."""
 
 Find: TypeAlias = Callable[[str], Mapping[str, Any] | None]
 """A name in, the object of that name in the graph's namespace out, None where there is none."""
@@ -70,11 +72,24 @@ def _resolve(step: Mapping[str, Any], service: Find, runtime: Find) -> JsonObjec
     if not address:
         return _waits(name, f'has no address yet; "sampan why {name}" tells what it waits for')
     protocol = _protocol(found, runtime)
+    if protocol == RPC:
+        return _resolve_rpc(step, str(name), found, str(address))
     if protocol not in PATHS:
-        spoken = f'speaks "{protocol}" and a graph asks by v1 or v2'
+        spoken = f'speaks "{protocol}" and a graph asks by v1, v2 or {RPC}'
         return _waits(name, f"{spoken}; set its protocolVersion")
     usual = PATHS[protocol].format(_model_name(found)) if _is_asked_by_path(found) else ""
     return _with_url(step, str(address), usual)
+
+
+def _resolve_rpc(
+    step: Mapping[str, Any], name: str, service: Mapping[str, Any], address: str
+) -> JsonObject | Blocked:
+    """Return a step that asks a service by gRPC, which speaks nothing else: by its model's name."""
+    chosen = (step.get(EXTENSION) or {}).get("path")
+    if not chosen and not _is_asked_by_path(service):
+        why = "serves many models by gRPC; name one as the option path of the step"
+        return _waits(name, why)
+    return _with_url(step, f"grpc{address.removeprefix('http')}", f"/{_model_name(service)}")
 
 
 def _with_url(step: Mapping[str, Any], address: str, usual: str) -> JsonObject:
@@ -122,7 +137,8 @@ def _protocol(service: Mapping[str, Any], runtime: Find) -> str:
     if named is None:
         return str(wanted.get("protocolVersion") or "v1")
     offered = (named.get("spec") or {}).get("protocolVersions") or ["v1"]
-    return next((p for p in offered if p in PATHS), str(offered[0]))
+    asked = [p for p in offered if p in PATHS] or [p for p in offered if p == RPC]
+    return str(next(iter(asked or offered)))
 
 
 def _model_name(service: Mapping[str, Any]) -> str:
