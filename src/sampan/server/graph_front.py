@@ -92,9 +92,17 @@ class GraphFront:
         """The graph that is served."""
         return self._walk.graph
 
-    def take(self, headers: Sequence[Header], body: bytes, kind: bytes, done: Done) -> Cancel:
-        """Send a body of a content type through the graph; `done` is told the whole answer, unless
-        it is called off by what is returned.
+    def take(
+        self,
+        headers: Sequence[Header],
+        body: bytes,
+        kind: bytes,
+        done: Done,
+        *,
+        streams: bool = False,
+    ) -> Cancel:
+        """Send a body of a content type through the graph; `done` is told the answer, unless it is
+        called off by what is returned. It is whole, unless it `streams` as it comes.
         """
 
         def settle(result: Result) -> None:
@@ -106,7 +114,8 @@ class GraphFront:
         selected = [(name, value) for name, value in self._select(headers) if name != _TYPE]
         selected.append((_TYPE, kind))
         traced = None if self._tracing is None else self._trace(RPC_SPAN, headers)
-        return self._start(self._walk.middle, selected, body, settle, traced) or _nothing
+        walk = self._walk if streams else self._walk.middle
+        return self._start(walk, selected, body, settle, traced) or _nothing
 
     def _start(
         self,

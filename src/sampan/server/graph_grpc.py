@@ -13,28 +13,25 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any
 
-import orjson
-
 from sampan.machinery.registry import JsonObject
 from sampan.protocol import json_out
-from sampan.protocol.errors import InferenceError
 from sampan.protocol.grpc import framing, messages
 from sampan.protocol.grpc.infer import Received
 from sampan.protocol.grpc.status import RpcError, Status, from_http, parse_timeout
-from sampan.protocol.v2_client import make_response, request_dict
-from sampan.router.answers import error_body
+from sampan.protocol.v2_client import request_dict
 from sampan.router.blind import is_blind
-from sampan.router.steps import JSON, Outcome, RouterError
+from sampan.router.steps import JSON, Outcome
 from sampan.router.walk import Result
 from sampan.server.exchange import Exchange
 from sampan.server.graph_front import GraphFront
+from sampan.server.graph_stream import GraphStream, RoomyCall
+from sampan.server.graph_tensors import as_response
 from sampan.server.grpc_answers import CONTENT_TYPE, answer, answer_inference, fail
 from sampan.server.grpc_call import Call
 from sampan.wire.calls import Cancel, Channel, Handler
 from sampan.wire.message import Reply, Request, Response
 
 _SERVICE = b"/inference.GRPCInferenceService/"
-_TEXTS = ("error", "detail", "cause")
 
 
 class _Call(Call):
@@ -57,7 +54,7 @@ class _Call(Call):
 class GraphGrpc:
     """The `Calls` of a graph's wire. `most` bytes of a message are taken, and sent."""
 
-    streaming: frozenset[bytes] = frozenset()
+    streaming = frozenset({_SERVICE + b"ModelStreamInfer"})
 
     def __init__(self, front: GraphFront, most: int) -> None:
         self._front = front
@@ -86,9 +83,20 @@ class GraphGrpc:
         return None if call.over else call.cancel
 
     def open(self, request: Request, channel: Channel) -> Handler | None:
-        """Return None: no method of a graph streams."""
-        del request, channel
-        return None
+        """Return the handler of a streaming method, None for a unary one."""
+        if request.target not in self.streaming:
+            return None
+        headers = request.texts()
+        try:
+            seconds = parse_timeout(headers["grpc-timeout"]) if "grpc-timeout" in headers else None
+        except RpcError:
+            return None  # `submit` meets the same and answers it
+        stream = GraphStream(self._front, request.headers, self._most, blind=self._blind)
+        unpacker = framing.Unpacker(_encoding(headers), self._most)
+        call = RoomyCall(channel, unpacker, stream, Exchange(request, _discard, None))
+        if seconds is not None:
+            call.expire_in(seconds)
+        return call
 
     def refuse(self, status: int, text: str) -> Response:
         """Return the answer to a call that the wire refuses for an HTTP status."""
@@ -96,10 +104,10 @@ class GraphGrpc:
 
     def _begin(self, request: Request, call: Call) -> Cancel:
         if request.target != _SERVICE + b"ModelInfer":
-            raise RpcError(Status.UNIMPLEMENTED, "a graph answers ModelInfer; ask its steps")
+            text = "a graph answers ModelInfer and ModelStreamInfer; ask its steps"
+            raise RpcError(Status.UNIMPLEMENTED, text)
         headers = request.texts()
-        encoding = headers.get("grpc-encoding", "").encode("latin-1")
-        message = framing.unpack_one(request.body, encoding, self._most)
+        message = framing.unpack_one(request.body, _encoding(headers), self._most)
         if "grpc-timeout" in headers:
             call.expire_in(parse_timeout(headers["grpc-timeout"]))
         if self._blind:
@@ -127,51 +135,17 @@ def _pass(call: Call, result: Result) -> None:
 
 def _settle(call: Call, result: Result, *, raw: bool, most: int) -> None:
     try:
-        call.settle(answer_inference(_as_response(result), {}, raw=raw, most=most))
+        call.settle(answer_inference(as_response(result), {}, raw=raw, most=most))
     except Exception as error:  # noqa: BLE001  # becomes the answer
         call.settle(error)
 
 
-def _as_response(result: Result) -> Any:
-    """Return a graph's answer as tensors; RpcError for one that is none."""
-    if isinstance(result, RouterError):
-        raise RpcError(from_http(result.status), _text(orjson.loads(error_body(result))))
-    value = _loads(result)
-    if not result.is_success:
-        raise RpcError(from_http(result.status), _text(value) or f"HTTP {result.status}")
-    try:
-        return make_response(_merged(value))
-    except InferenceError as error:
-        text = f"{error}; over gRPC the steps of a graph answer in V2"
-        raise RpcError(Status.INTERNAL, text) from None
+def _encoding(headers: Mapping[str, str]) -> bytes:
+    return headers.get("grpc-encoding", "").encode("latin-1")
 
 
-def _loads(outcome: Outcome) -> Any:
-    try:
-        return orjson.loads(outcome.body)
-    except ValueError:
-        return None
-
-
-def _merged(value: Any) -> Any:
-    """Return the answers of an Ensemble as one, any other as it is."""
-    if not isinstance(value, dict) or isinstance(value.get("outputs"), list) or not value:
-        return value
-    outputs = []
-    for step, inner in value.items():
-        told = _merged(inner)
-        if not isinstance(told, dict) or not isinstance(told.get("outputs"), list):
-            return value
-        outputs += [{**one, "name": f"{step}.{one.get('name')}"} for one in told["outputs"]]
-    return {"outputs": outputs}
-
-
-def _text(told: Any) -> str:
-    """Return what an error's body says: a router's cause, a model's words."""
-    if not isinstance(told, dict):
-        return ""
-    found = [told[key] for key in reversed(_TEXTS) if told.get(key)]
-    return found[0] if found and isinstance(found[0], str) else orjson.dumps(told).decode()
+def _discard(response: Response) -> None:
+    """Answer a stream: its channel does."""
 
 
 def _encoded(form: str, value: JsonObject) -> Response:
