@@ -143,7 +143,7 @@ class OpenGateway(Gateway):
     async def health(self) -> Health:
         """Find everyone healthy; the same value until there is another table."""
         self._health = self._health or {
-            c.name: tuple(EndpointHealth(e, True, 0, 0, 0) for e in c.endpoints)
+            c.name: tuple(EndpointHealth(e, healthy=True) for e in c.endpoints)
             for c in self.table.clusters
         }
         return self._health

@@ -207,7 +207,7 @@ class Door:
     async def health(self) -> Health:
         alive = self._processes.alive()
         return {
-            c.name: tuple(EndpointHealth(e, e in alive, 0, 0, 0) for e in c.endpoints)
+            c.name: tuple(EndpointHealth(e, healthy=e in alive) for e in c.endpoints)
             for c in self.table.clusters
         }
 

@@ -29,7 +29,7 @@ from sampan.gateway.ports import observe_twin_addresses
 from sampan.gateway.process import Identity, is_running, observe_identity
 from sampan.gateway.rendering import Rendering
 from sampan.gateway.settings import GatewaySettings
-from sampan.gateway.table import Cluster, RouteTable, Share, TableRoute
+from sampan.gateway.table import Cluster, Endpoint, RouteTable, Share, TableRoute
 
 MakeTable = Callable[..., RouteTable]
 MakeIris = Callable[..., TableRoute]
@@ -211,15 +211,39 @@ class TestHealth:
         assert not endpoint.healthy
         assert await get(gateway, "/x") == (503, "loading /x")
 
-    async def test_requests_are_counted_by_endpoint(
+    async def test_an_endpoint_in_the_place_of_another_is_told_though_their_number_is_the_same(
+        self, gateway: Gateway, make_backend: MakeBackend, make_table: MakeTable
+    ) -> None:
+        old, new = await make_backend("old"), await make_backend("new")
+
+        async def told() -> set[tuple[Endpoint, bool]]:
+            gateway._health_at = float("-inf")
+            (endpoints,) = (await gateway.health()).values()
+            return {(e.endpoint, e.healthy) for e in endpoints}
+
+        await gateway.apply(make_table(old))
+        assert await told() == {(old.endpoint, True)}
+        await gateway.apply(make_table(new))
+        assert await told() == {(new.endpoint, True)}
+        assert await told() == {(new.endpoint, True)}
+
+    async def test_a_gateway_that_was_started_again_is_asked_for_everything(
         self, gateway: Gateway, make_backend: MakeBackend, make_table: MakeTable
     ) -> None:
         backend = await make_backend()
         await gateway.apply(make_table(backend))
-        for _ in range(5):
-            await get(gateway, "/x")
-        ((endpoint,),) = (await gateway.health()).values()
-        assert (endpoint.total, endpoint.active) == (5, 0)
+        before = await gateway.health()
+        os.kill(gateway.pid, signal.SIGKILL)
+
+        async def same() -> bool:
+            gateway._health_at = float("-inf")
+            try:
+                return await gateway.health() == before
+            except GatewayError:
+                return False
+
+        await until(lambda: _not(same), 20)
+        await until(same, 20)
 
     async def test_envoy_is_asked_once_a_second_at_most(
         self, gateway: Gateway, make_backend: MakeBackend, make_table: MakeTable

@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import orjson
-
 from sampan.gateway.ask import Address, ask
 from sampan.gateway.binary import Field
 from sampan.gateway.config import (
@@ -35,7 +33,8 @@ from sampan.gateway.envoy import (
 )
 from sampan.gateway.errors import GatewayError
 from sampan.gateway.folder import folder_of
-from sampan.gateway.health import Health, make_health
+from sampan.gateway.health import Health
+from sampan.gateway.health_reader import HealthReader
 from sampan.gateway.held import SOCKET
 from sampan.gateway.ports import is_port_free, observe_port_holder, observe_twin_addresses
 from sampan.gateway.rendering import Rendering, make_clusters_file
@@ -108,8 +107,8 @@ class Gateway:
         self._applying = asyncio.Lock()
         self._applied: tuple[RouteTable, tuple[Refusal, ...]] | None = None
         self._asking = asyncio.Lock()
+        self._reader = HealthReader(self._delivery.admin_text)
         self._health: Health = {}
-        self._health_text = b""
         self._health_at = float("-inf")
 
     @property
@@ -194,7 +193,7 @@ class Gateway:
         async with self._asking:
             if self._clock.now() - self._health_at >= _HEALTH_SECONDS:
                 try:
-                    answer = await self._delivery.admin_text("/clusters?format=json")
+                    self._health = await self._reader.read()
                 except (OSError, TimeoutError) as error:
                     raise GatewayError(
                         "AdminUnreachable",
@@ -202,8 +201,6 @@ class Gateway:
                         " being started again, try again in a second",
                     ) from error
                 self._health_at = self._clock.now()
-                if answer != self._health_text:  # a thousand idle clusters are 2 MB a second
-                    self._health, self._health_text = make_health(orjson.loads(answer)), answer
             return self._health
 
     async def active(self, cluster: str) -> int:
@@ -281,6 +278,8 @@ class Gateway:
         await self._delivery.deliver([self._rendering.routes(table), listeners])
         await self._delivery.deliver([make_clusters_file(clusters)])
         self._clusters = clusters
+        known = before or {}
+        self._reader.forget(n for n, field in clusters.items() if known.get(n) != field)
 
     async def _keep(self) -> None:
         """Start Envoy again whenever it ends; it finds its last configuration on disk."""
@@ -295,6 +294,7 @@ class Gateway:
 
     def _start_again(self) -> None:
         self._envoy.identity = None
+        self._reader.forget_all()
         try:
             self._check_port()
             self._envoy.start(self._command, self._bootstrap)

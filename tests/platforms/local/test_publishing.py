@@ -58,7 +58,7 @@ class FakeEnvoy:
         if self.hangs or self.is_slow_to_tell:
             await asyncio.sleep(60)
         return {
-            c.name: tuple(EndpointHealth(e, e not in self.sick, 0, 0, 0) for e in c.endpoints)
+            c.name: tuple(EndpointHealth(e, healthy=e not in self.sick) for e in c.endpoints)
             for c in self.table.clusters
         }
 
@@ -210,7 +210,7 @@ async def test_a_gateway_that_is_late_to_tell_its_view_while_requests_pass_turns
 async def test_a_view_that_knows_nothing_of_an_endpoint_says_nothing_against_it(desk):
     clusters = publish(IRIS, A).clusters
     assert select_unhealthy(clusters, {}) == ()
-    sick = {clusters[0].name: (EndpointHealth(A, False, 0, 0, 0),)}
+    sick = {clusters[0].name: (EndpointHealth(A, healthy=False),)}
     assert select_unhealthy(clusters, sick) == (clusters[0].name,)
 
 
