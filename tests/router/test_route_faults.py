@@ -9,9 +9,12 @@ import httpx
 import pytest
 from tests.router.conftest import Serve, Town
 from tests.router.graph_cases import FAILED, IRIS, OK, ask, enter, node
+from tests.router.test_graph_semantics import decode
+from tests.router.test_route_http import closed_port
 
 from sampan.wire.upstream_answer import UpstreamLimits
 
+TYPES = ["Sequence", "Switch", "Ensemble", "Splitter"]
 LIMITS = UpstreamLimits(header_bytes=4096, body_bytes=20_000, connect_seconds=5.0)
 
 
@@ -117,7 +120,7 @@ def around(url: str) -> dict[str, dict[str, Any]]:
     }
 
 
-@pytest.mark.parametrize("router_type", ["Sequence", "Switch", "Ensemble", "Splitter"])
+@pytest.mark.parametrize("router_type", TYPES)
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_a_step_that(
     town: Town, client: httpx.AsyncClient, fault: str, router_type: str
@@ -136,6 +139,70 @@ async def test_a_step_that(
     assert told == {"error": FAILED, "node": "root", "step": "bad", "url": bad}
     expected = {"Sequence": 1, "Ensemble": 1}.get(router_type, 0)
     assert len(town.services.asked) == expected
+
+
+ANSWERS: dict[str, tuple[int, Any]] = {
+    "refuses the request": (400, {"error": "no"}),
+    "is not there any more": (404, {"detail": "Not Found"}),
+    "breaks": (500, {"error": "broken"}),
+    "is busy": (503, {"error": "busy"}),
+    "answers no JSON": (200, b"<html>"),
+    "answers nothing": (200, b""),
+    "answers an array": (200, [1, 2]),
+    "answers a number": (200, 7),
+    "breaks without JSON": (502, b"Bad Gateway"),
+}
+
+
+@pytest.mark.parametrize("fused", [False, True], ids=["over HTTP", "fused"])
+@pytest.mark.parametrize("hard", [False, True], ids=["soft", "hard"])
+@pytest.mark.parametrize("router_type", TYPES)
+@pytest.mark.parametrize("fault", ANSWERS)
+async def test_a_step_that_as_an_answer(
+    town: Town, client: httpx.AsyncClient, fault: str, router_type: str, hard: bool, fused: bool
+) -> None:
+    town.fused = fused
+    status, body = ANSWERS[fault]
+    town.services.answers = {"good": (200, OK), "bad": (status, body)}
+    graph = around("svc://bad")[router_type]
+    for step in graph["steps"]:
+        if step.get("name") == "bad" and hard:
+            step["dependency"] = "Hard"
+    answer = await client.post(await town.graph({"root": graph}), json=IRIS)
+    told = decode(answer.content)
+    failed = status >= 300
+    if router_type == "Ensemble":
+        if not isinstance(body, dict):
+            assert answer.status_code == 500
+            assert (told["node"], told["step"], told["status"]) == ("root", "bad", status)
+            assert "an Ensemble merges objects" in told["cause"]
+        elif hard and failed:
+            assert (answer.status_code, told) == (status, body)
+        else:
+            assert (answer.status_code, told) == (200, {"0": OK, "bad": body})
+    elif router_type == "Sequence" and not (hard and failed):
+        assert (answer.status_code, told) == (200, OK)
+        assert len(town.services.asked) == 3
+    else:
+        assert (answer.status_code, told) == (status, body)
+
+
+@pytest.mark.parametrize("hard", [False, True], ids=["soft", "hard"])
+@pytest.mark.parametrize("router_type", TYPES)
+async def test_a_step_that_is_down(
+    town: Town, client: httpx.AsyncClient, router_type: str, hard: bool
+) -> None:
+    town.services.answers = {"good": (200, OK)}
+    bad = f"http://127.0.0.1:{closed_port()}/"
+    graph = around(bad)[router_type]
+    for step in graph["steps"]:
+        if step.get("name") == "bad" and hard:
+            step["dependency"] = "Hard"
+    answer = await client.post(await town.graph({"root": graph}), json=IRIS)
+    told = answer.json()
+    assert answer.status_code == 500
+    assert "takes no connection" in told.pop("cause")
+    assert told == {"error": FAILED, "node": "root", "step": "bad", "url": bad}
 
 
 async def test_a_fault_below_the_root_names_its_own_node(
@@ -186,7 +253,7 @@ async def test_a_connection_that_its_server_closed_meanwhile_is_not_used_again(
         await asyncio.sleep(0.05)
 
 
-@pytest.mark.parametrize("router_type", ["Sequence", "Switch", "Ensemble", "Splitter"])
+@pytest.mark.parametrize("router_type", TYPES)
 async def test_a_client_that_leaves_calls_its_steps_off(town: Town, router_type: str) -> None:
     asked, left = asyncio.Event(), asyncio.Event()
 
