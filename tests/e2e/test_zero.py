@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import http.client
 import json
 import os
@@ -10,11 +11,13 @@ import re
 import shutil
 import signal
 import sys
+import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -321,3 +324,52 @@ def test_a_thousand_cold_starts_lose_and_double_nothing(
     installation = make_sampan()
     installation.up()
     wake_in_a_loop(installation, tmp_path, services=20, rounds=50)
+
+
+@pytest.fixture
+def source(iris: Path) -> Iterator[tuple[str, list[str]]]:
+    """A web server with the model: its address, and what it was asked for."""
+    asked: list[str] = []
+
+    class Handler(SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            asked.append(self.path)
+
+    serve = functools.partial(Handler, directory=str(iris))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), serve)
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}/model.joblib", asked
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.timeout(300)
+def test_with_prefetch_a_cold_start_downloads_nothing_even_after_the_cache_was_emptied(
+    make_sampan: Callable[..., Any], source: tuple[str, list[str]]
+) -> None:
+    uri, asked = source
+    sampan = make_sampan(extra_env={"SAMPAN_ALLOW_PRIVATE_SOURCES": "127.0.0.1"})
+    sampan.up()
+    text = SLEEPER.format(name="fetched", uri=uri, fields="")
+    prefetch = '"serving.sampan.dev/prefetch": "true", "autoscaling'
+    sampan.apply(text.replace('"autoscaling', prefetch))
+    sampan.wait_ready("fetched")
+    wait_asleep(sampan, "fetched")
+    at_hand = lambda told: "in memory" in told["replicas"][0]["atHand"]  # noqa: E731  # used twice
+    sampan.wait_for("fetched", at_hand, 60)
+    assert "; its model is in memory" in sampan.cli("why", "fetched")
+    before = len(asked)
+    assert before
+    (record,) = sampan.home.rglob("prepared/default/*/fetched-predictor.json")
+    (folder,) = json.loads(record.read_text())["models"].values()
+    path = Path(folder)
+    shutil.rmtree(path.parent)  # its whole entry in the cache
+    deadline = time.monotonic() + 90
+    while len(asked) == before or not path.exists():
+        assert time.monotonic() < deadline, "the model was not fetched while its service slept"
+        time.sleep(0.2)
+    sampan.wait_for("fetched", at_hand, 60)
+    assert processes(sampan, "fetched") == []
+    fetched = len(asked)
+    assert sampan.predict("fetched", BODY) == (200, {"predictions": [1]})
+    assert len(asked) == fetched

@@ -91,7 +91,8 @@ def replica_lines(workloads: list[JsonObject]) -> Iterator[str]:
     """Yield how many replicas each workload has that has an autoscaler, with its numbers."""
     for told in workloads:
         if told["reason"]:
-            yield f"  {told['workload']} {told['replicas']}, {told['reason']}"
+            at_hand = f"; {told['atHand']}" if told.get("atHand") else ""
+            yield f"  {told['workload']} {told['replicas']}, {told['reason']}{at_hand}"
 
 
 def rolled_back_lines(revisions: list[JsonObject]) -> Iterator[str]:

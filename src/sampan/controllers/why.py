@@ -11,7 +11,7 @@ from sampan.plan.chain import ChainLink
 from sampan.plan.conditions import condition_status
 from sampan.plan.explain import Diagnosis, why
 from sampan.plan.mends import make_mend
-from sampan.plan.observed import LinkState
+from sampan.plan.observed import LinkState, Observed
 from sampan.plan.replicas import render_replicas
 from sampan.plan.revision import RolledBack, Rollout
 from sampan.plan.status import derive_status
@@ -60,7 +60,18 @@ def _replicas(workload: Workload, snapshot: Snapshot) -> JsonObject:
         "replicas": render_replicas(workload, snapshot.observed),
         "reason": scale.reason if scale else "",
         "limited": scale.limited if scale else "",
+        "atHand": _at_hand(workload, snapshot.observed),
     }
+
+
+def _at_hand(workload: Workload, observed: Observed) -> str:
+    """Return how far the model of one that sleeps is kept at hand; "" where it need not be."""
+    seen = next((w for w in observed.workloads if w.name == workload.name), None)
+    if seen is None or not (workload.idle and workload.prefetch):
+        return ""
+    if seen.at_hand or seen.download.state is LinkState.DONE:
+        return seen.at_hand
+    return f"its model is not at hand: {seen.download.message or 'it is fetched again'}"
 
 
 def _rolled_back(rollout: Rollout, failed: RolledBack, plan: Plan) -> JsonObject:

@@ -15,6 +15,7 @@ from sampan.plan.component import Parts, make_predictor
 from sampan.plan.merge import make_pod_spec
 from sampan.plan.model import has_storage, make_model_location
 from sampan.plan.multinode import is_multi_node, make_nodes
+from sampan.plan.prefetch import prefetch_warnings
 from sampan.plan.rollback import rollback_warnings
 from sampan.plan.rollout_build import resolve_rollouts, route_with
 from sampan.plan.rollout_settings import rollout_warnings
@@ -86,6 +87,7 @@ def _with_rollouts(plan: Plan, snapshot: Snapshot, planned: tuple[Workload, ...]
         *rollout_warnings(snapshot.service),
         *rollback_warnings(snapshot.service),
         *warm_warnings(snapshot.service),
+        *prefetch_warnings(snapshot.service),
     )
     return replace(
         plan,

@@ -79,7 +79,10 @@ class ObservedReplica:
 
 @dataclass(frozen=True, slots=True)
 class ObservedWorkload:
-    """One workload: what is being prepared for it, and its replicas (old and new templates)."""
+    """One workload: what is being prepared for it, and its replicas (old and new templates).
+
+    `at_hand` says how far its model is kept at hand while nothing runs ("": it is not).
+    """
 
     name: str
     component: str
@@ -88,6 +91,7 @@ class ObservedWorkload:
     environment: Link
     replicas: tuple[ObservedReplica, ...] = ()
     replicas_wanted: int = 0
+    at_hand: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import Any
 
 from sampan.plan.canary import reduce_stable
 from sampan.plan.observed import Observed
+from sampan.plan.prefetch import is_prefetched
 from sampan.plan.revision import Revision, Rollout, Target, make_revision_name
 from sampan.plan.rollout import Known, derive_rollout
 from sampan.plan.rollout_notes import read_notes
@@ -50,7 +51,9 @@ def resolve_rollouts(snapshot: Snapshot, planned: tuple[Workload, ...]) -> Resol
             workloads += [*sharing.revisions, *sharing.canaries]
             rollouts.append(_woken_at(sharing.rollout, warmth.changes_at))
             backends[workload.component] = make_backends(snapshot, settings, sharing)
-    return Resolution(tuple(workloads), backends, tuple(rollouts))
+    prefetch = is_prefetched(snapshot.service)
+    running = tuple(replace(w, prefetch=prefetch) for w in workloads)
+    return Resolution(running, backends, tuple(rollouts))
 
 
 def _woken_at(rollout: Rollout, at: float) -> Rollout:

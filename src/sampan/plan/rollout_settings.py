@@ -17,9 +17,13 @@ PAUSED = "serving.sampan.dev/rollout-paused"
 STICKY = "serving.sampan.dev/sticky-canary"
 MIRROR = "serving.sampan.dev/mirror"
 WARM = "serving.sampan.dev/warm"
+PREFETCH = "serving.sampan.dev/prefetch"
 ROLLOUT_ANNOTATIONS = frozenset(
-    {TAG_ROUTING, ROLLOUT_DURATION, PAUSED, STICKY, MIRROR, ERROR_PERCENT, LATENCY, WINDOW, WARM}
-)
+    {
+        TAG_ROUTING, ROLLOUT_DURATION, PAUSED, STICKY, MIRROR, ERROR_PERCENT, LATENCY, WINDOW,
+        WARM, PREFETCH,
+    }
+)  # fmt: skip
 """Annotations that change shares and ways in, and nothing of what runs: no new revision."""
 
 BY_COOKIE = "cookie"

@@ -147,7 +147,8 @@ class Workload:
     the traffic; `canary_percent` that of the newest revision in Knative mode. `behind_agent`:
     requests pass through the pod's agent (logger, batcher) first. `scale` is what an autoscaler
     decided, None where the service's own fields say how many replicas run. `base` is the name of
-    the component's object where that is another ("": it is `name`).
+    the component's object where that is another ("": it is `name`). `prefetch`: while it sleeps,
+    its model is kept at hand.
     """
 
     component: Component
@@ -170,6 +171,7 @@ class Workload:
     behind_agent: bool = False
     scale: Scale | None = None
     base: str = ""
+    prefetch: bool = False
 
     @property
     def object_name(self) -> str:

@@ -25,6 +25,7 @@ _OF_ROLLOUTS = {
     "rollback-error-percent": "as the errors after which a new revision gets no more requests",
     "rollback-latency": "as the time within which 95 percent of the answers must come",
     "warm": "as the times of the week in which a replica is kept",
+    "prefetch": "as the model at hand while nothing runs",
     "rollback-window": "as the time over which both are judged",
 }
 

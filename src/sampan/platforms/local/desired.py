@@ -48,6 +48,8 @@ class DesiredWorkload:
     beside: tuple[DesiredWorkload, ...] = ()
     """The other containers of its pods, as workloads of one container each: a collocated
     transformer's predictor. They share ports and folder of the replica."""
+    prefetch: bool = False
+    """Whether its model is kept at hand while nothing runs."""
 
     @property
     def concurrency(self) -> int:

@@ -159,7 +159,7 @@ def _pair(desired: Desired, observed: Observed) -> list[_Workload]:
 
 
 def _prepare(w: _Workload, now: float) -> Iterator[LocalStep]:
-    if w.want.replicas == 0:
+    if w.want.replicas == 0 and not w.want.prefetch:
         return
     download = w.seen.download if w.fresh else Link()
     environment = w.seen.environment if w.fresh else Link()

@@ -39,6 +39,7 @@ from sampan.platforms.local.held import HELD_LINK, hold
 from sampan.platforms.local.images import ImageTable
 from sampan.platforms.local.layout import Layout
 from sampan.platforms.local.pod_folder import ConfigError, collect_folders, make_env, make_folder
+from sampan.platforms.local.prefetch import Prefetching
 from sampan.platforms.local.preparation import Fetch as FetchFunction
 from sampan.platforms.local.preparation import Preparation, Preparations, Tools
 from sampan.platforms.local.process import ProcessSpec, ProcessState
@@ -157,6 +158,8 @@ class LocalPlatform:
         self._starting: dict[str, tuple[Reservation, ...]] = {}
         self._refused: dict[str, _Refused] = {}
         self._clearing: set[asyncio.Task[None]] = set()
+        self._prefetching = Prefetching(self._preparations.take, changes.notify, parts.clock)
+        self._keeping: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Take over what an earlier daemon left running, then keep the gateway true to it.
@@ -178,10 +181,11 @@ class LocalPlatform:
             await self._clock.sleep(0.02)
         for service in await self.services():
             self._changes.notify(service)
+        self._keeping = asyncio.create_task(self._prefetching.run(), name="models at hand")
 
     async def close(self) -> None:
         """End the background work; replicas and the gateway are their owners' to close."""
-        for task in tuple(self._clearing):
+        for task in filter(None, (*self._clearing, self._keeping)):
             task.cancel()  # the next start clears what is left
         await self._preparations.close()
         await self._publisher.close()
@@ -196,6 +200,7 @@ class LocalPlatform:
 
     def diff(self, desired: Desired, observed: Observed, now: float) -> Difference[LocalStep]:
         """Return the steps from observed to desired; none where they agree."""
+        self._prefetching.note(desired)
         return diff(desired, observed, now)
 
     async def apply(self, service: ServiceKey, step: LocalStep) -> None:
@@ -226,6 +231,7 @@ class LocalPlatform:
             make_observed(
                 prepared.get(name) or Preparation(service, name, components.get(name, ""), ""),
                 tuple(r for r in replicas if r.workload == name),
+                self._prefetching.told(service, name),
             )
             for name in dict.fromkeys(names)
         )
@@ -346,7 +352,9 @@ class LocalPlatform:
         return make_replica_process(workload, replica, here)
 
 
-def make_observed(found: Preparation, replicas: tuple[ObservedReplica, ...]) -> ObservedWorkload:
+def make_observed(
+    found: Preparation, replicas: tuple[ObservedReplica, ...], at_hand: str = ""
+) -> ObservedWorkload:
     """Return a workload as observed."""
     return ObservedWorkload(
         name=found.workload,
@@ -355,6 +363,7 @@ def make_observed(found: Preparation, replicas: tuple[ObservedReplica, ...]) -> 
         download=found.download,
         environment=found.environment,
         replicas=replicas,
+        at_hand=at_hand,
     )
 
 

@@ -79,6 +79,7 @@ def _render_container(
         template=workload.template,
         model_name=workload.model_name,
         capacity=make_capacity(workload),
+        prefetch=workload.prefetch and workload.idle,
     )
     container = main_container(workload.template)
     image, own_command = str(container.get("image", "")), list(container.get("command") or ())
