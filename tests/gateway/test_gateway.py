@@ -30,6 +30,7 @@ from sampan.gateway.process import Identity, is_running, observe_identity
 from sampan.gateway.rendering import Rendering
 from sampan.gateway.settings import GatewaySettings
 from sampan.gateway.table import Cluster, Endpoint, RouteTable, Share, TableRoute
+from sampan.machinery.clock import SystemClock
 
 MakeTable = Callable[..., RouteTable]
 MakeIris = Callable[..., TableRoute]
@@ -282,6 +283,28 @@ async def _not(condition: Callable[[], Awaitable[bool]]) -> bool:
     return not await condition()
 
 
+class Naps(SystemClock):
+    """The machine's clock, which notes how long somebody slept."""
+
+    def __init__(self) -> None:
+        self.naps: list[float] = []
+
+    async def sleep(self, seconds: float) -> None:
+        self.naps.append(seconds)
+        await super().sleep(seconds)
+
+
+def take_port(port: int) -> socket.socket:
+    """Listen on a port as soon as who has it has ended, and let nobody else in between."""
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            return socket.create_server(("127.0.0.1", port))
+        except OSError:
+            assert time.monotonic() < deadline, f"port {port} is not free within 20 s"
+            time.sleep(0.005)
+
+
 class TestDeath:
     async def test_a_killed_envoy_comes_back_with_the_same_routes(
         self, gateway: Gateway, make_backend: MakeBackend, make_table: MakeTable
@@ -299,6 +322,25 @@ class TestDeath:
         assert await until(serves, 5) < 2
         assert gateway.pid not in {0, first}
         assert gateway.restarts == 1
+
+    async def test_an_envoy_whose_port_was_taken_meanwhile_is_back_soon_after_it_is_free(
+        self, tmp_path: Path, settings: GatewaySettings
+    ) -> None:
+        clock = Naps()
+        gateway = Gateway(tmp_path / "gateway", settings, clock)
+        await gateway.start()
+        try:
+            os.kill(gateway.pid, signal.SIGKILL)
+            clock.naps.clear()
+            with take_port(settings.port):  # before the gateway's own task can run
+                await until(lambda: as_async(len(clock.naps) > 10), 20)
+                assert gateway.last_error
+                assert gateway.last_error.reason == "PortInUse"
+                assert max(clock.naps) <= 0.1
+            await until(lambda: as_async(gateway.restarts == 1), 20)
+            assert gateway.last_error is None
+        finally:
+            await gateway.close()
 
     async def test_envoy_outlives_its_daemon_and_the_next_adopts_it(
         self,

@@ -37,6 +37,7 @@ from sampan.gateway.health import Health
 from sampan.gateway.health_reader import HealthReader
 from sampan.gateway.held import SOCKET
 from sampan.gateway.ports import is_port_free, observe_port_holder, observe_twin_addresses
+from sampan.gateway.process import observe_cpu_ticks
 from sampan.gateway.rendering import Rendering, make_clusters_file
 from sampan.gateway.settings import GatewaySettings, validate_settings
 from sampan.gateway.table import RouteTable, TableRoute
@@ -46,6 +47,9 @@ from sampan.machinery.clock import Clock, SystemClock
 # Seconds before each restart of an Envoy that keeps ending; a run of 10 s starts the row anew.
 _BACK_OFF = (0.0, 0.0, 0.1, 0.2, 0.5, 1.0, 2.0)
 _STABLE_SECONDS = 10.0
+# While Envoy is away another program's connection may have got its port as its own end. To look is
+# cheap, and whoever asks meanwhile is lost: no back-off grows for it.
+_PORT_SECONDS = 0.1
 _HEALTH_SECONDS = 1.0
 _FRONT_SECONDS = 2.0
 
@@ -185,6 +189,10 @@ class Gateway:
             return False
         return answer.status != 0
 
+    def cpu_ticks(self) -> int:
+        """Return the CPU time that Envoy has used, in clock ticks: one that hangs uses none."""
+        return observe_cpu_ticks(self.pid)
+
     async def health(self) -> Health:
         """Return Envoy's view of every endpoint, at most a second old; raise GatewayError.
 
@@ -291,6 +299,8 @@ class Gateway:
             failures = 0 if stable else min(failures + 1, len(_BACK_OFF) - 1)
             await self._clock.sleep(_BACK_OFF[failures])
             self._start_again()
+            while self.last_error and self._taken_host():
+                await self._clock.sleep(_PORT_SECONDS)
 
     def _start_again(self) -> None:
         self._envoy.identity = None
@@ -310,11 +320,14 @@ class Gateway:
         """Return whether a component's port is ours already, or free."""
         return port in self._folder.component_ports() or is_port_free(self.settings.host, port)
 
-    def _check_port(self) -> None:
-        port = self.settings.port
+    def _taken_host(self) -> str:
+        """Return the address of ours at which somebody has our port; "": nobody."""
         hosts = (self.settings.host, *self._twins)
-        host = next((host for host in hosts if not is_port_free(host, port)), None)
-        if host is None:
+        return next((host for host in hosts if not is_port_free(host, self.settings.port)), "")
+
+    def _check_port(self) -> None:
+        port, host = self.settings.port, self._taken_host()
+        if not host:
             return
         holder = observe_port_holder(port)
         if holder and holder.pid == self.pid:
