@@ -140,6 +140,10 @@ class OpenGateway(Gateway):
         """Answer."""
         return True
 
+    def cpu_ticks(self) -> int:
+        """Use none."""
+        return 0
+
     async def health(self) -> Health:
         """Find everyone healthy; the same value until there is another table."""
         self._health = self._health or {

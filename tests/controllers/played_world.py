@@ -214,6 +214,9 @@ class Door:
     async def answers(self) -> bool:
         return True
 
+    def cpu_ticks(self) -> int:
+        return 0
+
     def endpoints(self, name: str) -> frozenset[Endpoint]:
         """Return where the requests of a route go."""
         shares = {s.cluster for r in self.table.routes if r.name == name for s in r.shares}

@@ -43,6 +43,19 @@ def observe_command(pid: int) -> tuple[str, ...]:
     return tuple(part.decode(errors="replace") for part in raw.split(b"\0") if part)
 
 
+def observe_cpu_ticks(pid: int) -> int:
+    """Return the clock ticks of CPU that a process has used; 0 when it cannot be read.
+
+    Fields 14 and 15 of `/proc/PID/stat`.
+    """
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return 0
+    fields = text[text.rindex(")") + 2 :].split()
+    return int(fields[11]) + int(fields[12])
+
+
 def is_running(identity: Identity) -> bool:
     """Return whether that very process is still there."""
     return observe_identity(identity.pid) == identity

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -37,6 +38,8 @@ class FakeEnvoy:
         self.refusals: tuple[Refusal, ...] = ()
         self.sick: set[Endpoint] = set()
         self.hangs = self.is_slow_to_tell = False
+        self.works = False
+        self.ticks = 0
         self.asked = self.together = self.most_together = 0
 
     async def apply(self, table: RouteTable) -> tuple[Refusal, ...]:
@@ -66,6 +69,10 @@ class FakeEnvoy:
         if self.hangs:
             await asyncio.sleep(60)
         return True
+
+    def cpu_ticks(self) -> int:
+        self.ticks += self.works
+        return self.ticks
 
 
 def publish(service: ServiceKey, *endpoints: Endpoint) -> Publish:
@@ -192,6 +199,16 @@ async def test_a_gateway_that_hangs_turns_routes_false_in_about_a_second(desk):
     await desk.until(LinkState.FAILED)
     assert desk.publisher.link(IRIS).reason == "GatewayNotAnswering"
     desk.envoy.hangs = False
+
+
+async def test_a_gateway_that_works_and_answers_nobody_is_given_some_seconds_and_no_more(desk):
+    await desk.publisher.publish(IRIS, publish(IRIS, A))
+    await desk.until(LinkState.DONE)
+    desk.envoy.hangs = desk.envoy.works = True
+    began = time.monotonic()
+    await desk.until(LinkState.FAILED)
+    assert time.monotonic() - began >= 4.5
+    assert desk.publisher.link(IRIS).reason == "GatewayNotAnswering"
 
 
 async def test_a_gateway_that_is_late_to_tell_its_view_while_requests_pass_turns_no_route(desk):

@@ -114,6 +114,9 @@ class Door:
     async def answers(self) -> bool:
         return True
 
+    def cpu_ticks(self) -> int:
+        return 0
+
 
 @pytest.mark.parametrize(
     ("status", "total"),

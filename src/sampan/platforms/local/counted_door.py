@@ -67,3 +67,7 @@ class CountedDoor:
     async def answers(self) -> bool:
         """Tell whether the front door answers; no workload is asked."""
         return await self._door.answers()
+
+    def cpu_ticks(self) -> int:
+        """Return the CPU time that the gateway has used."""
+        return self._door.cpu_ticks()

@@ -21,15 +21,13 @@ from sampan.machinery.clock import Clock
 from sampan.plan.observed import Link, LinkState
 from sampan.plan.types import ServiceKey
 from sampan.platforms.local.diff import make_publication
+from sampan.platforms.local.gateway_view import GatewayView, Watched
 from sampan.platforms.local.held import HELD_LINK, select_held
 from sampan.platforms.local.layout import Layout
 from sampan.platforms.local.route_record import RouteRecord, read_routes
 from sampan.platforms.local.steps import Publish
 
 WATCH_SECONDS = 0.5
-_HEALTH_SECONDS = 0.5
-"""How long the gateway may take to tell its view, and then its front door to answer at all; one
-that hangs is seen in about a second."""
 VERIFY_AGAIN_SECONDS = 10.0
 """A route that passes is tried again this often; Envoy's own checks tell the rest."""
 VERIFY_EACH_SECONDS = 0.2
@@ -43,7 +41,7 @@ _STILL_SERVING = frozenset({"ConfigRejected", "ConfigNotTaken"})
 _BACKEND_MISSING = frozenset({502, 503, 504})
 
 
-class Door(Protocol):
+class Door(Watched, Protocol):
     """What is needed of a gateway (`sampan.gateway.listener.Gateway`)."""
 
     async def apply(self, table: RouteTable) -> tuple[Refusal, ...]:
@@ -52,17 +50,6 @@ class Door(Protocol):
     async def verify(self, route: TableRoute, path: str, timeout_seconds: float = 5.0) -> Verdict:
         """Send a real request through the gateway to a route."""
 
-    async def health(self) -> Health:
-        """Return the gateway's view of every endpoint."""
-
-    async def answers(self) -> bool:
-        """Tell whether the front door answers a request at all; waits until it does."""
-
-
-_LATE = GatewayError(
-    "GatewayNotAnswering",
-    f"the gateway does not answer within {_HEALTH_SECONDS:g} s; it may hang",
-)
 
 _FIRST_CHECK_SECONDS = 1.5
 """Until then Envoy counts an endpoint that is new to it as unhealthy: interval plus timeout."""
@@ -108,7 +95,7 @@ class Publisher:
         self._entered = self._served = 0
         self._left_out: tuple[Refusal, ...] = ()
         self._seen: Health | None = None
-        self._asked: asyncio.Task[Health] | None = None
+        self._view = GatewayView(door, clock)
         self._turns = asyncio.Semaphore(_TRIED_AT_ONCE)
         self._watcher: asyncio.Task[None] | None = None
 
@@ -127,11 +114,11 @@ class Publisher:
 
     async def close(self) -> None:
         """Stop watching; what is published stays."""
-        tasks = [self._watcher, self._asked, *(entry.verifying for entry in self._entries.values())]
+        tasks = [self._watcher, *(entry.verifying for entry in self._entries.values())]
         waiting = [task for task in tasks if task is not None]
         for task in waiting:
             task.cancel()
-        await asyncio.gather(*waiting, return_exceptions=True)
+        await asyncio.gather(*waiting, *self._view.close(), return_exceptions=True)
 
     def services(self) -> Collection[ServiceKey]:
         """Return every service that something is published for."""
@@ -256,7 +243,7 @@ class Publisher:
     async def _look(self) -> None:
         """Compare the gateway's view with ours, once."""
         try:
-            health = await self._ask_health()
+            health = await self._view.look()
         except GatewayError as error:
             self._fail_all(error.reason, error.message)
             return
@@ -272,30 +259,6 @@ class Publisher:
             passing = entry.link.state is LinkState.DONE
             if entry.endpoints() and not (passing and now - entry.verified_at <= again):
                 self._verify(service, in_turn=True)
-
-    async def _ask_health(self) -> Health | None:
-        """Return the gateway's view; None where it is late and requests pass. Raise GatewayError.
-
-        To tell of a thousand services on a busy machine takes its time, and requests have threads
-        of their own: to take that for a gateway that hangs would write a thousand statuses in vain.
-        """
-        asked = self._asked or asyncio.create_task(self._door.health(), name="gateway health")
-        self._asked = asked  # who is late is not asked again: the answer is on its way
-        await asyncio.wait({asked}, timeout=_HEALTH_SECONDS)
-        error = _LATE
-        if asked.done():
-            self._asked = None
-            try:
-                return asked.result()
-            except GatewayError as told:
-                error = told
-        try:
-            async with asyncio.timeout(_HEALTH_SECONDS):
-                if await self._door.answers():
-                    return None
-        except TimeoutError:
-            pass
-        raise error
 
     def _fail_all(self, reason: str, message: str) -> None:
         self._seen = None
