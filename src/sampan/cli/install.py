@@ -33,10 +33,27 @@ def install(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="the folder for kustomize or helm")
     ] = None,
+    handover: Annotated[
+        str, typer.Option(help="kserve: give a cluster back to KServe's controller")
+    ] = "",
+    context: Annotated[str, typer.Option(help="with --handover: of the kubeconfig")] = "",
+    kubeconfig: Annotated[
+        Path | None, typer.Option(help="with --handover: instead of $KUBECONFIG")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="with --handover: tell the steps, take none")
+    ] = False,
 ) -> None:
     """Print what a cluster needs: `sampan install | kubectl apply --server-side -f -`."""
     from sampan.installation.options import Options
 
+    if handover:
+        from sampan.cli.handover import hand_over
+
+        hand_over(handover, namespace, kubeconfig, context, dry_run=dry_run)
+        return
+    if context or kubeconfig or dry_run:
+        raise CliError("--context, --kubeconfig and --dry-run go with --handover", USAGE)
     if form not in FORMATS:
         raise CliError(f'--format "{form}": choose {", ".join(FORMATS)}', USAGE)
     if replicas < 1:

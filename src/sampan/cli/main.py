@@ -29,6 +29,7 @@ VERBS: dict[str, str] = {
     "diff": "sampan.cli.diff:diff",
     "render": "sampan.cli.render:render",
     "install": "sampan.cli.install:install",
+    "migrate": "sampan.cli.migrate:migrate",
     "autoscale": "sampan.cli.autoscale:autoscale",
     "graph": "sampan.cli.graph:graph",
     "serve": "sampan.cli.serve:serve",
