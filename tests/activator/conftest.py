@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import pytest
 
 from sampan.activator.activator import Activator, World
 from sampan.activator.listener import serve
+from sampan.activator.phases import Start
 from sampan.gateway.listener import Gateway
 from sampan.gateway.settings import GatewaySettings
 from sampan.gateway.table import Cluster, Endpoint, RouteTable, Share, TableRoute
@@ -66,12 +67,17 @@ class Server:
 
 @dataclass
 class Bench:
-    """The gateway and the activator; what was woken is in `woken`."""
+    """The gateway and the activator; what was woken is in `woken`.
+
+    `starts` tells how a workload came up; `note` is told of each cold start that is over.
+    """
 
     gateway: Gateway
     client: httpx.AsyncClient
     woken: list[str]
     limit: int = 10_000
+    starts: dict[str, Start] = field(default_factory=dict)
+    note: Callable[[str, tuple[float, ...], str], None] = lambda _, __, ___: None
     activator: Activator = field(init=False)
     listener: Listener = field(init=False)
 
@@ -81,9 +87,18 @@ class Bench:
         async def reason(workload: str) -> str:
             return f"{workload} will not"
 
-        world = World(self.woken.append, self.gateway.active, reason)
+        world = World(
+            self.woken.append,
+            self.gateway.active,
+            reason,
+            self.starts.get,
+            self._started,
+        )
         self.gateway.follower = self.activator = Activator(world, self.limit)
         self.listener = await serve(self.activator, self.gateway.activator_socket)
+
+    def _started(self, workload: str, phases: tuple[float, ...], caller: str) -> None:
+        self.note(workload, phases, caller)
 
     async def die(self) -> None:
         """End the activator as a kill does: its connections are cut, nobody is told anything."""

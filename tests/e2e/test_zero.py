@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.server.test_tracing import CALLER, TRACE, Receiver
 
 from sampan.client.grpc import InferenceGRPCClient
 from sampan.protocol.tensors import InferInput, InferRequest
@@ -171,6 +172,30 @@ def test_an_answer_from_zero_tells_where_its_time_went_and_metrics_count_it(slee
     assert sum(phases) == pytest.approx(told["activator"], abs=20)
     assert told["activator"] <= took
     assert counted_starts(sleeper) == {name: before.get(name, 0) + 1 for name in (*before, *PHASES)}
+
+
+def test_a_cold_start_is_a_span_of_its_callers_trace(
+    make_sampan: Callable[..., Any], iris: Path
+) -> None:
+    with Receiver() as receiver:
+        threading.Thread(target=receiver.serve_forever).start()
+        endpoint = f"http://127.0.0.1:{receiver.server_port}"
+        told = {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_BSP_SCHEDULE_DELAY": "100"}
+        sampan = make_sampan(extra_env=told)
+        sampan.up()
+        sampan.apply(SLEEPER.format(name="traced", uri=iris, fields=""))
+        sampan.wait_ready("traced")
+        wait_asleep(sampan, "traced")
+        connection = http.client.HTTPConnection("127.0.0.1", sampan.port, timeout=60)
+        target = "/serving/default/traced/v1/models/traced:predict"
+        headers = {"traceparent": f"00-{TRACE}-{CALLER}-01"}
+        connection.request("POST", target, json.dumps(BODY), headers)
+        assert connection.getresponse().status == 200
+        connection.close()
+        spans = receiver.wait(lambda found: any(s.name == "cold start" for s in found))
+        [start] = [span for span in spans if span.name == "cold start"]
+        assert (start.trace_id.hex(), start.parent_span_id.hex()) == (TRACE, CALLER)
+        receiver.shutdown()
 
 
 def ask_metrics(sampan: Any, headers: dict[str, str]) -> tuple[int, str]:

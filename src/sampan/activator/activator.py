@@ -48,14 +48,15 @@ class World:
 
     `wake`: somebody waits and nothing can be reached. `busy`: how many requests are under way.
     `reason`: why it is not up yet, in a sentence. `start`: how its newest replica that is ready
-    came up. `started`: a cold start is over, with the phases of the request that waited longest.
+    came up. `started`: a cold start is over, with the phases of the request that waited longest,
+    and its `traceparent` ("": it has none).
     """
 
     wake: Callable[[str], None]
     busy: Callable[[str], Awaitable[int]]
     reason: Callable[[str], Awaitable[str]]
     start: Callable[[str], Start | None] = lambda _: None
-    started: Callable[[str, tuple[float, ...]], None] = lambda _, __: None
+    started: Callable[[str, tuple[float, ...], str], None] = lambda _, __, ___: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,7 @@ class _Waiter:
     answer: Answer
     since: float
     arrived: float
+    caller: str = ""
     timer: asyncio.TimerHandle | None = None
 
 
@@ -123,12 +125,12 @@ class Activator:
         return workload in self._held
 
     def hold(
-        self, workload: str, answer: Answer, timeout: float = DEFAULT_TIMEOUT
+        self, workload: str, answer: Answer, timeout: float = DEFAULT_TIMEOUT, caller: str = ""
     ) -> Callable[[], None] | None:
         """Hold a request until it may go; return what to call when its client leaves.
 
         It is answered once: at once where nothing needs waiting for (then None is returned), or
-        later; 503 where too many wait, 504 after `timeout` seconds.
+        later; 503 where too many wait, 504 after `timeout` seconds. `caller` is its `traceparent`.
         """
         hold = self._holds.get(workload)
         reach = self._reach.get(workload, _Reach())
@@ -137,7 +139,7 @@ class Activator:
             return None
         loop = asyncio.get_running_loop()
         hold = self._holds.setdefault(workload, hold or _Hold(Queue(self._limit)))
-        waiter = _Waiter(answer, loop.time(), self._clock.now())
+        waiter = _Waiter(answer, loop.time(), self._clock.now(), caller)
         if not hold.queue.join(waiter):
             answer(Outcome(503, _full(workload, self._limit)))
             return None
@@ -177,7 +179,7 @@ class Activator:
             phases = make_phases(waiter.arrived, self._clock.now(), start)
             if phases and start is not None and self._told.get(workload) != start:
                 self._told[workload] = start
-                self._world.started(workload, phases)
+                self._world.started(workload, phases, waiter.caller)
             self._settle(waiter, phases=phases)
 
     async def _pace(self, workload: str) -> None:

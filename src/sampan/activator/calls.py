@@ -6,12 +6,17 @@ A held request is a call that is not answered yet; Envoy ends the call when its 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 
 from sampan.activator.activator import DEFAULT_TIMEOUT, Activator, Outcome
-from sampan.activator.messages import CHECK, decode_context, encode_go, encode_refusal
+from sampan.activator.messages import (
+    CHECK,
+    decode_context,
+    decode_header,
+    encode_go,
+    encode_refusal,
+)
 from sampan.activator.phases import render_timing
-from sampan.gateway.held import TIMEOUT_KEY, WORKLOAD_KEY
+from sampan.gateway.held import TIMEOUT_KEY, TRACE_HEADER, WORKLOAD_KEY
 from sampan.protocol.errors import InvalidInput
 from sampan.protocol.grpc import framing
 from sampan.protocol.grpc.status import RpcError, Status, encode_message, from_http
@@ -45,14 +50,18 @@ class CheckCalls:
     def submit(self, request: Request, reply: Reply) -> Cancel | None:
         """Hold the request that Envoy asks about, and answer when it may go."""
         try:
-            context = self._context(request)
+            message = self._message(request)
+            context = decode_context(message)
             workload = context[WORKLOAD_KEY]
+            caller = decode_header(message, TRACE_HEADER)
             timeout = float(context.get(TIMEOUT_KEY) or DEFAULT_TIMEOUT)
         except (RpcError, InvalidInput, KeyError, ValueError) as error:
             _LOG.warning("Envoy asks what the activator does not understand: %r", error)
             reply(_fail(Status.INVALID_ARGUMENT, f"no held route is named: {error}"))
             return None
-        return self._activator.hold(workload, lambda outcome: reply(_answer(outcome)), timeout)
+        return self._activator.hold(
+            workload, lambda outcome: reply(_answer(outcome)), timeout, caller
+        )
 
     def open(self, request: Request, channel: Channel) -> Handler | None:
         """Return None: no method streams."""
@@ -64,11 +73,10 @@ class CheckCalls:
         return _fail(from_http(status), text)
 
     @staticmethod
-    def _context(request: Request) -> Mapping[str, str]:
+    def _message(request: Request) -> bytes:
         if request.target != CHECK:
             raise RpcError(Status.UNIMPLEMENTED, request.target.decode("latin-1"))
-        message = framing.unpack_one(request.body, b"", LIMITS.message_bytes)
-        return decode_context(message)
+        return framing.unpack_one(request.body, b"", LIMITS.message_bytes)
 
 
 def _answer(outcome: Outcome) -> Response:

@@ -17,6 +17,7 @@ CHECK = b"/envoy.service.auth.v3.Authorization/Check"
 
 _LENGTH = 2
 _ATTRIBUTES, _CONTEXT_EXTENSIONS = 1 << 3 | _LENGTH, 10 << 3 | _LENGTH
+_REQUEST, _HTTP, _HEADERS = 4 << 3 | _LENGTH, 2 << 3 | _LENGTH, 3 << 3 | _LENGTH
 _KEY, _VALUE = 1 << 3 | _LENGTH, 2 << 3 | _LENGTH
 _STATUS, _DENIED, _OK = 1, 2, 3
 _RESPONSE_HEADERS = 6
@@ -36,6 +37,24 @@ def decode_context(message: bytes) -> Mapping[str, str]:
                 if inner == _CONTEXT_EXTENSIONS:
                     found += delimited(1, message[at:end])
     return _decode_entries(found)
+
+
+def decode_header(message: bytes, name: str) -> str:
+    """Return a header of the request that a CheckRequest is about; "" where it has none.
+
+    Raise InvalidInput where the bytes are no message.
+    """
+    if name.encode() not in message:  # nearly always, and told in a glance
+        return ""
+    found = [(0, len(message))]
+    for step in (_ATTRIBUTES, _REQUEST, _HTTP, _HEADERS):
+        found = [
+            (at, end)
+            for start, stop in found
+            for tag, at, end in fields(message, start, stop)
+            if tag == step
+        ]
+    return dict(_decode_entry(message, at, end) for at, end in found).get(name, "")
 
 
 @lru_cache(maxsize=4096)

@@ -10,6 +10,7 @@ from sampan.activator.activator import Activator, World
 from sampan.activator.listener import serve
 from sampan.activator.phases import Start
 from sampan.app.cold_starts import ColdStarts
+from sampan.app.operator_tracing import make_tracing
 from sampan.gateway.listener import Gateway
 from sampan.machinery.errors import ApiError
 from sampan.machinery.registry import JsonObject
@@ -33,7 +34,7 @@ class Activation:
     def __init__(self, gateway: Gateway, launcher: Launcher) -> None:
         self._gateway = gateway
         self._launcher = launcher
-        self.cold_starts = ColdStarts()
+        self.cold_starts = ColdStarts(make_tracing())
         world = World(
             self._wake, gateway.active, self._reason, self._start_of, self.cold_starts.note
         )

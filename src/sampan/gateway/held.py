@@ -15,6 +15,9 @@ SOCKET = "hold.sock"
 WORKLOAD_KEY, TIMEOUT_KEY = "workload", "timeout"
 """What the context of a check names: whose request it is, and how many seconds it may wait."""
 
+TRACE_HEADER = "traceparent"
+"""Which trace a request belongs to (W3C Trace Context); the wait of a cold start is part of it."""
+
 HOLD_SECONDS = 300
 """How long a request is held where its route gives no timeout (Knative's timeoutSeconds)."""
 
@@ -49,7 +52,7 @@ def make_filter() -> JsonObject:
             },
             # Whose request it is matters and not what it holds: no secret of a client's header
             # leaves Envoy.
-            "allowed_headers": {"patterns": [{"exact": "x-request-id"}]},
+            "allowed_headers": {"patterns": [{"exact": "x-request-id"}, {"exact": TRACE_HEADER}]},
             "status_on_error": {"code": UNANSWERED},
         },
     }
