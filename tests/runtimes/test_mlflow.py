@@ -219,9 +219,14 @@ def test_csv_that_is_none(body, said):
         {"dataframe_split": [1]},
         {"dataframe_split": {"columns": ["a"], "data": [[1, 2]]}},
         {"dataframe_records": {"a": 1}},
-        {"instances": [[1]], "params": {"temperature": 1}},
     ],
 )
 def test_forms_that_are_none(payload):
     with pytest.raises(InvalidInput):
         normalise(payload)
+
+
+def test_params_reach_no_flavor_that_takes_none(tmp_path):
+    model = saved(tmp_path, TREE, DOUBLES)
+    with pytest.raises(InvalidInput, match='"temperature" is not one that the signature declares'):
+        ask(model, {"instances": ROWS, "params": {"temperature": 1}})

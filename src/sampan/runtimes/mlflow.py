@@ -7,6 +7,8 @@ The flavors of scikit-learn, XGBoost, LightGBM and CatBoost are served without M
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,9 @@ from sampan.runtimes.mlflow_answers import make_answer, make_output_types
 from sampan.runtimes.mlflow_document import NAME, Document, parse_document
 from sampan.runtimes.mlflow_flavors import Loaded, load_flavor, load_trusted
 from sampan.runtimes.mlflow_forms import normalise
-from sampan.runtimes.mlflow_inputs import Reader, make_reader
+from sampan.runtimes.mlflow_inputs import MatrixReader, Reader, make_reader
+from sampan.runtimes.mlflow_params import take_params
+from sampan.runtimes.sklearn_blame import blame
 from sampan.server.load_failure import LoadFailure
 from sampan.server.model import Headers, Model
 
@@ -79,6 +83,7 @@ class MLflowModel(Model):
         self._loaded: Loaded | None = None
         self._reader: Reader | None = None
         self._outputs: list[dict[str, Any]] = []
+        self._params: Mapping[str, Mapping[str, Any]] = {}
 
     def load(self) -> bool:
         """Load the model of the folder; LoadFailure tells what is wrong with it."""
@@ -88,6 +93,7 @@ class MLflowModel(Model):
         self._loaded = loaded = self._load(folder, document)
         self._reader = make_reader(document, loaded)
         self.row_wise = loaded.row_wise
+        self._params = document.params
         self._outputs = make_output_types(document, self._answer_zeros())
         self.ready = True
         return self.ready
@@ -113,7 +119,19 @@ class MLflowModel(Model):
         del args, kwargs
         if isinstance(payload, InferRequest) or self._reader is None:
             return payload
-        return self._reader.flatten(normalise(payload))
+        made = normalise(payload)
+        if isinstance(made, dict) and "params" in made:
+            take_params(made, self._params)  # before requests are joined, which have none
+            self._check_params_reach()
+            return made
+        return self._reader.flatten(made)
+
+    def _check_params_reach(self) -> None:
+        if self._loaded is not None and self._loaded.with_params is None:
+            raise InvalidInput(
+                '"params" are not passed on to a model of this flavor; send the request without '
+                "them"
+            )
 
     def predict(
         self,
@@ -126,10 +144,15 @@ class MLflowModel(Model):
         if self._reader is None or self._loaded is None:
             raise InferenceError("the model is not loaded")
         rows = self._reader.read(payload)
+        call = self._loaded.predict
+        if self._params and self._loaded.with_params is not None:
+            params = take_params(payload, self._params)
+            call = partial(self._loaded.with_params, params=params or None)
         try:
-            result = self._loaded.predict(rows)
+            result = call(rows)
         except _REFUSALS as error:
-            raise InvalidInput(str(error)) from error
+            columns = self._reader.columns if isinstance(self._reader, MatrixReader) else None
+            raise blame(payload, error, columns) from error
         except Exception as error:
             if type(error).__name__ == "MlflowException":  # its enforcement of the signature
                 raise InvalidInput(str(error)) from error

@@ -6,9 +6,12 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
+import orjson
+
 from sampan.protocol import media
-from sampan.protocol.errors import InvalidInput
+from sampan.protocol.errors import InvalidInput, ServingError, describe
 from sampan.runtimes.mlflow_forms import parse_csv
+from sampan.runtimes.mlflow_parquet import parse_parquet
 from sampan.server.dataplane import DataPlane
 from sampan.server.exchange import Exchange
 from sampan.server.job import Inference
@@ -18,9 +21,14 @@ from sampan.server.rest_calls import V1Call
 from sampan.server.routes import Route as Pattern
 from sampan.wire.message import Request, Response
 
-_CSV = b"text/csv"
-_JSON = b"application/json"
-_TYPES = ["text/csv", "application/json"]
+_READERS = {b"text/csv": parse_csv, b"application/vnd.apache.parquet": parse_parquet}
+_TYPES = ["text/csv", "application/json", "application/vnd.apache.parquet"]
+_CODES = {
+    404: "RESOURCE_DOES_NOT_EXIST",
+    501: "NOT_IMPLEMENTED",
+    503: "TEMPORARILY_UNAVAILABLE",
+}
+"""MLflow's names of errors, by their status (its `databricks_pb2.ErrorCode`)."""
 
 
 class MLflowApi:
@@ -53,29 +61,59 @@ def _version(request: Request, reply: Exchange, route: Route) -> None:
 
 
 def _invoke(rest: Rest, request: Request, reply: Exchange, route: Route) -> None:
-    """Answer as V1 does: the one model's predictions."""
+    """Answer as V1 does: the one model's predictions. Errors are MLflow's."""
+    refused = _refuse_type(request.header(b"content-type"))
+    if refused is not None:
+        reply(refused)
+        return
+    try:
+        rest.begin(_make_inference(rest, request, reply, route), reply, make_failure)
+    except ServingError as error:
+        reply(make_failure(error))
+
+
+def _make_inference(rest: Rest, request: Request, reply: Exchange, route: Route) -> Inference:
     names = rest.dataplane.repository.names()
     if len(names) != 1:
         raise InvalidInput(
             f"/invocations asks the one model of a server, and this one has {len(names)}; ask "
             "/v1/models/NAME:predict"
         )
-    _check_type(request)
-    call = V1Call(request, names[0], route.reading, reply.stamp)
-    inference: Inference = call.make_inference(InferenceVerb.PREDICT)
-    if _media_type(request) == _CSV:
-        inference.decode = partial(parse_csv, bytes(request.body))
-    rest.begin(inference, reply)
+    inference = V1Call(request, names[0], route.reading, reply.stamp).make_inference(
+        InferenceVerb.PREDICT
+    )
+    read = _READERS.get(media.media_type(request.header(b"content-type")))
+    if read is not None:
+        inference.decode = partial(read, bytes(request.body))
+    return inference
 
 
-def _media_type(request: Request) -> bytes:
-    return media.media_type(request.header(b"content-type"))
+def make_failure(error: Exception) -> Response:
+    """Return an error as MLflow writes it: `{"error_code": ..., "message": ...}`."""
+    status, body = describe(error)
+    told = orjson.loads(body)
+    message = told.get("error") or told.get("detail") or str(error)
+    code = _CODES.get(status, "INTERNAL_ERROR" if status >= 500 else "BAD_REQUEST")
+    return Response(status, orjson.dumps({"error_code": code, "message": message}))
 
 
-def _check_type(request: Request) -> None:
-    given = _media_type(request)
-    if given not in {_CSV, _JSON}:
-        raise InvalidInput(
-            "This predictor only supports the following content types, "
-            f"{_TYPES}. Got '{given.decode('latin-1')}'."
+def _refuse_type(header: bytes | None) -> Response | None:
+    """Return the answer to a type that is not read (MLflow, "scoring_server": 415 as text)."""
+    given = (header or b"").decode("latin-1")
+    kind, *rest = (part.strip() for part in given.split(";"))
+    parameters = dict(part.partition("=")[::2] for part in rest if part)
+    if parameters.pop("charset", "utf-8").lower() != "utf-8":
+        return _text(415, "The scoring server only supports UTF-8")
+    if parameters:
+        return _text(415, f"Unrecognized content type parameters: {', '.join(parameters)}.")
+    if kind.lower() not in _TYPES:
+        return _text(
+            415,
+            "This predictor only supports the following content types: "
+            f"Types: {_TYPES}. Got '{given}'.",
         )
+    return None
+
+
+def _text(status: int, words: str) -> Response:
+    return Response(status, words.encode(), b"text/plain; charset=utf-8")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sampan.runtimes.tabular_values import Field
@@ -22,7 +22,7 @@ _KINDS = {
     "boolean": "truth",
     "string": "text",
 }
-"""MLflow's column types; binary, datetime, arrays and objects pass as they are."""
+"""MLflow's column types; what is none of them is read by `mlflow_columns`, or passes as it is."""
 _DTYPES = {
     "double": "f8",
     "float": "f4",
@@ -53,6 +53,8 @@ class Column:
     dtype: str
     datatype: str
     shape: tuple[int, ...] = ()
+    kind: str = ""
+    """MLflow's own type of a column: `datetime`; empty for a tensor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,8 @@ class Document:
     flavors: Mapping[str, Mapping[str, Any]]
     inputs: tuple[Column, ...] | None = None
     outputs: tuple[Column, ...] = ()
+    params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """What the signature declares of `params`, by name: type, default, shape."""
 
     @property
     def python_function(self) -> Mapping[str, Any]:
@@ -96,11 +100,13 @@ def parse_document(text: str) -> Document:
             "model with a flavor of MLflow that Python can load",
         )
     try:
-        inputs, outputs = _parse_signature(told.get("signature") or {})
+        signature = told.get("signature") or {}
+        inputs, outputs = _parse_signature(signature)
+        params = {str(one["name"]): one for one in json.loads(signature.get("params") or "[]")}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise _corrupt(f"its signature cannot be read ({type(error).__name__}: {error})") from None
     version, loader = told.get("mlflow_version", ""), function.get("loader_module", "")
-    return Document(str(version), str(loader), flavors, inputs, outputs)
+    return Document(str(version), str(loader), flavors, inputs, outputs, params)
 
 
 def _parse_signature(
@@ -124,8 +130,9 @@ def _column(one: dict[str, Any], unnamed: str) -> Column:
         datatype = _TENSOR_DATATYPES.get(dtype, "BYTES")
         shape = tuple(int(size) for size in one["tensor-spec"]["shape"])
         return Column(Field(name), dtype if datatype != "BYTES" else "O", datatype, shape)
-    field = Field(name, _KINDS.get(kind, "any"), bool(one.get("required", True)))
-    return Column(field, _DTYPES.get(kind, "O"), _DATATYPES.get(kind, "BYTES"))
+    of_table = Field(name, _KINDS.get(kind, "any"), bool(one.get("required", True)))
+    datatype = _DATATYPES.get(kind, "BYTES")
+    return Column(of_table, _DTYPES.get(kind, "O"), datatype, kind=str(kind))
 
 
 def _corrupt(what: str) -> LoadFailure:

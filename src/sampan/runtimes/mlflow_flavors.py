@@ -25,12 +25,14 @@ class Loaded(NamedTuple):
     """How a model answers a DataFrame or an array, and whether row by row (bit for bit).
 
     `frame`: it is only asked by columns; else a matrix of numbers does as well, of `columns`.
+    `with_params`: the same, with `params=`; None where the model takes none.
     """
 
     predict: Callable[[Any], Any]
     row_wise: bool = False
     frame: bool = True
     columns: Columns | None = None
+    with_params: Callable[..., Any] | None = None
 
 
 def load_flavor(folder: Path, document: Document, allowed: frozenset[str]) -> Loaded:
@@ -56,7 +58,7 @@ def load_trusted(folder: Path) -> Loaded:
         model = mlflow.pyfunc.load_model(str(folder))
     except ImportError as error:
         raise _needs(error) from None
-    return Loaded(model.predict)
+    return Loaded(model.predict, with_params=model.predict)
 
 
 def find_file(folder: Path, name: Any, what: str) -> Path:

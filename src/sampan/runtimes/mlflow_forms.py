@@ -1,7 +1,7 @@
 """The payloads of MLflow's scoring server, brought into the forms of V1. Pure.
 
 MLflow, "Deploy MLflow Model as a Local Inference Server": `dataframe_split`, `dataframe_records`,
-`instances`, `inputs`; CSV with a head line. `params` beside them are refused, never ignored.
+`instances`, `inputs`; CSV with a head line. `params` beside them stay there.
 """
 
 from __future__ import annotations
@@ -24,16 +24,15 @@ def normalise(payload: Any) -> Any:
         raise InvalidInput(f'the request has "{given[0]}" and "{given[1]}"; send one of them')
     if not given:
         raise InvalidInput(f"the request has none of {', '.join(KEYS)}; send one of them")
-    if payload.get("params"):
-        raise InvalidInput('"params" are not passed on to the model; send the request without them')
+    beside = {"params": payload["params"]} if payload.get("params") else {}
     key, value = given[0], payload[given[0]]
     if key == "dataframe_split":
-        return {"inputs": _split_columns(value)}
+        return {"inputs": _split_columns(value), **beside}
     if key == "dataframe_records":
         if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
             raise InvalidInput('"dataframe_records" must be a list of objects, one a row')
-        return {"instances": value}
-    return {key: value}
+        return {"instances": value, **beside}
+    return {key: value, **beside}
 
 
 def _split_columns(value: Any) -> Any:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from sampan.protocol.datatypes import from_np_dtype
 from sampan.protocol.errors import InvalidInput
 from sampan.protocol.tensors import InferRequest
+from sampan.runtimes.mlflow_columns import make_series
 from sampan.runtimes.mlflow_document import Column, Document
 from sampan.runtimes.mlflow_flavors import Loaded
+from sampan.runtimes.mlflow_named import NamedReader, validate_tensor
 from sampan.runtimes.tabular_columns import Columns, arrange
 from sampan.runtimes.tabular_rows import make_matrix, select_instances
 from sampan.runtimes.tabular_values import make_values
@@ -42,7 +43,7 @@ def make_reader(document: Document, loaded: Loaded) -> Reader:
     if document.takes_tensor:
         return TensorReader(document.inputs[0])
     if any(column.shape for column in document.inputs):
-        return FreeReader()  # tensors by name: MLflow itself knows what it makes of them
+        return NamedReader(document.inputs)
     if not loaded.frame and all(c.field.kind == "number" for c in document.inputs):
         matrix = MatrixReader(_columns_of(document.inputs), document.inputs)
         try:
@@ -63,19 +64,19 @@ class MatrixReader:
     """For models that take numbers by place."""
 
     def __init__(self, columns: Columns, inputs: tuple[Column, ...]) -> None:
-        self._columns = columns
+        self.columns = columns
         self._inputs = inputs
 
     def read(self, payload: Any) -> Any:
         """Return a matrix."""
-        return make_matrix(payload, self._columns)
+        return make_matrix(payload, self.columns)
 
     def flatten(self, payload: Any) -> Any:
         """Return columns that are lists as rows."""
         named = payload.get("inputs") if isinstance(payload, dict) else None
         if not isinstance(named, dict):
             return payload
-        values = arrange(named, self._columns, '"inputs"')
+        values = arrange(named, self.columns, '"inputs"')
         if not all(isinstance(value, list) for value in values):
             return payload
         if len({len(value) for value in values}) != 1:
@@ -86,12 +87,12 @@ class MatrixReader:
         """Return a row of zeros."""
         import numpy as np
 
-        return np.zeros((1, self._columns.width))
+        return np.zeros((1, self.columns.width))
 
     def describe(self) -> list[dict[str, Any]]:
         """Return a tensor a column of the signature, or the matrix."""
         if not self._inputs:
-            return [{"name": "input-0", "datatype": "FP64", "shape": [-1, self._columns.width]}]
+            return [{"name": "input-0", "datatype": "FP64", "shape": [-1, self.columns.width]}]
         return _describe(self._inputs)
 
 
@@ -123,15 +124,8 @@ class FrameReader:
     def _frame(self, values: list[list[Any]]) -> Any:
         import pandas as pd  # type: ignore[import-untyped]  # not in the core
 
-        made = {}
-        for column, series in zip(self._inputs, values, strict=True):
-            if column.field.kind in {"whole", "truth"} and None in series:
-                raise InvalidInput(
-                    f'feature "{column.field.name}" is missing in row {series.index(None)}; the '
-                    f"signature's type for it has no missing value"
-                )
-            made[column.field.name] = pd.Series(series, dtype=column.dtype)
-        return pd.DataFrame(made)
+        pairs = zip(self._inputs, values, strict=True)
+        return pd.DataFrame({c.field.name: make_series(c, series) for c, series in pairs})
 
 
 class TensorReader:
@@ -156,30 +150,7 @@ class TensorReader:
                 array = np.array(instances)
             except (ValueError, OverflowError, RecursionError) as error:
                 raise InvalidInput(f'"{name}" is no tensor: {error}') from None
-        return self._checked(array, name)
-
-    def _checked(self, array: Any, name: str) -> Any:
-        import numpy as np
-
-        wanted = self._spec.shape
-        given = tuple(array.shape)
-        fits = len(given) == len(wanted) and all(
-            w in {-1, g} for w, g in zip(wanted, given, strict=True)
-        )
-        if not fits:
-            raise InvalidInput(
-                f'"{name}" has shape {list(given)} and the signature\'s is {list(wanted)}; send '
-                "that, -1 being any size"
-            )
-        dtype = np.dtype(self._spec.dtype)
-        if not len(array):
-            raise InvalidInput(f'"{name}" has no rows; send at least one')
-        if array.dtype != dtype and not np.can_cast(array.dtype, dtype, "same_kind"):
-            raise InvalidInput(
-                f'"{name}" holds {from_np_dtype(array.dtype) or array.dtype} and the signature '
-                f"says {self._spec.datatype}; send that"
-            )
-        return array.astype(dtype, copy=False)
+        return validate_tensor(self._spec, array, name)
 
     def flatten(self, payload: Any) -> Any:
         """Return the payload."""

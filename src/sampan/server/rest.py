@@ -32,6 +32,7 @@ _PREDICT = InferenceVerb.PREDICT  # looked up so often that an Enum's way is fel
 
 Parameters: TypeAlias = "dict[str, str]"
 Handler: TypeAlias = "Callable[[Request, Exchange, Route], None]"
+Failure: TypeAlias = "Callable[[Exception], Response]"
 
 
 class Api(Protocol):
@@ -214,8 +215,12 @@ class Rest:
     def _generate_stream(self, request: Request, reply: Exchange, route: Route) -> None:
         self.begin(make_generate(request, route.parameters["name"], events=True), reply)
 
-    def begin(self, inference: Inference, reply: Exchange) -> None:
-        """Start an inference; its answer is a response, a stream, or what was raised."""
+    def begin(self, inference: Inference, reply: Exchange, failure: Failure | None = None) -> None:
+        """Start an inference; its answer is a response, a stream, or what was raised.
+
+        `failure` makes the response of an error where it is not KServe's.
+        """
+        refuse = failure or self._failure
         reply.inference = inference
         gone = reply.gone()
         if gone is not None:
@@ -226,9 +231,9 @@ class Rest:
                 reply(outcome)
             elif isinstance(outcome, Streaming):
                 workers = self._dataplane.workers
-                start(answer_stream(outcome, workers, reply, self._failure), self._tasks)
+                start(answer_stream(outcome, workers, reply, refuse), self._tasks)
             else:
-                reply(self._failure(blame_encoding(reply.request, outcome)))
+                reply(refuse(blame_encoding(reply.request, outcome)))
 
         self._dataplane.infer(inference, done)
 
