@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.examples.test_examples import EXAMPLES, free_port
+from tests.examples.test_explainers import Workplace, assert_explained, place  # noqa: F401  # a fixture
 
 pytest.importorskip("torch", reason="torch is not installed: make test-engines")
 pytest.importorskip("captum", reason="captum is not installed: make test-engines")
@@ -110,3 +111,13 @@ def test_each_method_answers_in_the_form_of_the_instances(explain, kind):
 def test_instances_of_no_shape_are_the_client_s(explain):
     assert "all of one shape" in explain("Saliency", {"instances": [[1], [1, 2]]})["error"]
     assert "finite numbers" in explain("Saliency", {"instances": [1, 2]})["error"]
+
+
+def adds_up(told: dict[str, Any]) -> None:
+    """What the pixels give adds up to about what is said of a three, and black gives nothing."""
+    assert told["targets"] == [3]
+    assert 0.7 < np.sum(told["attributions"]) < 1.1
+
+
+def test_the_example_runs_through_the_platform(place: Workplace) -> None:  # noqa: F811  # the fixture
+    assert_explained(EXAMPLE.name, "digits", adds_up, place)

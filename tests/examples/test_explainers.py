@@ -135,7 +135,13 @@ def flat(values: list[Any]) -> list[float]:
 
 @pytest.mark.parametrize("example", CASES)
 def test_a_prediction_and_an_explanation_are_given_and_drawn(example, place):
-    name, check = CASES[example]
+    assert_explained(example, *CASES[example], place)
+
+
+def assert_explained(
+    example: str, name: str, check: Callable[[dict[str, Any]], None], place: Workplace
+) -> None:
+    """Make the example's model, serve it, ask for a prediction and an explanation, and draw it."""
     shutil.copytree(EXAMPLES / example, place.work, ignore=shutil.ignore_patterns("model"))
     place.run("python", "train.py")
     with socket.socket() as probe:
