@@ -92,6 +92,18 @@ RIGHTS: tuple[Right, ...] = (
     ),
     Right("autoscaling", ("horizontalpodautoscalers",), OWN, "replicas by load"),
     Right("networking.k8s.io", ("ingresses",), OWN, "routes, where no Gateway API is used"),
+    Right(
+        "networking.k8s.io",
+        ("networkpolicies",),
+        OWN,
+        "who may send requests to a service that is annotated with it",
+    ),
+    Right(
+        "policy",
+        ("poddisruptionbudgets",),
+        OWN,
+        "how many pods of a service that is annotated with it stay while nodes are drained",
+    ),
     Right("gateway.networking.k8s.io", ("httproutes",), OWN, "routes, by the Gateway API"),
     Right("keda.sh", ("scaledobjects",), OWN, "replicas by metrics, where KEDA is"),
     Right(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from sampan.plan.protection import protection_warnings
 from sampan.plan.scaling import AUTOSCALER_CLASS, HPA
 from sampan.plan.service import annotations_of, component_spec, components_of
 
@@ -20,6 +21,7 @@ def cluster_silences(
     service: Mapping[str, Any], mode: str, *, gateway_api: bool
 ) -> Iterator[tuple[str, str]]:
     """Yield `(path, sentence)` for each. `gateway_api`: routes are those of the Gateway API."""
+    yield from protection_warnings(service, mode)
     for component in components_of(service):
         spec, root = component_spec(service, component), f"spec.{component.value}"
         if mode == "Knative":

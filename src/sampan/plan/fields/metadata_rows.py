@@ -62,6 +62,16 @@ SERVICE_ANNOTATIONS: Mapping[str, Row] = {
         )
         for name, sentence in _OF_ROLLOUTS.items()
     },
+    _annotation("serving.sampan.dev/min-available"): Row(
+        Warned("nobody drains this machine"),
+        Honoured("as the pods of each component that stay while nodes are drained"),
+        "50%",
+    ),
+    _annotation("serving.sampan.dev/allow-from"): Row(
+        Warned("nothing listens off this machine"),
+        Honoured("as the namespaces whose pods may send requests, besides its own"),
+        "istio-system",
+    ),
     _annotation(f"{_KSERVE}enable-metric-aggregation"): Row(YES, YES, "true"),
     _annotation(f"{_KSERVE}enable-prometheus-scraping"): Row(YES, YES, "true"),
     _annotation(f"{_KSERVE}storageSecretName"): Row(YES, YES, "abc"),

@@ -52,6 +52,10 @@ COLLECTORS = _kind(
 )
 KNATIVE_SERVICES = _kind("serving.knative.dev", "v1", "Service", "services")
 VIRTUAL_SERVICES = _kind("networking.istio.io", "v1beta1", "VirtualService", "virtualservices")
+DISRUPTION_BUDGETS = _kind("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets")
+NETWORK_POLICIES = _kind(
+    "networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies", status=False
+)
 CONFIG_MAPS = Resource("", "v1", "ConfigMap", "configmaps", "configmap", generation=False)
 
 CHILD_KINDS: tuple[ChildKind, ...] = (
@@ -59,6 +63,8 @@ CHILD_KINDS: tuple[ChildKind, ...] = (
     ChildKind(SERVICES),
     ChildKind(AUTOSCALERS),
     ChildKind(INGRESSES),
+    ChildKind(DISRUPTION_BUDGETS),
+    ChildKind(NETWORK_POLICIES),
     ChildKind(
         HTTP_ROUTES,
         "the Gateway API",

@@ -21,6 +21,7 @@ from sampan.platforms.kubernetes.knative_service import render_knative_service
 from sampan.platforms.kubernetes.modelconfig import render_modelconfig
 from sampan.platforms.kubernetes.node_services import render_node_services
 from sampan.platforms.kubernetes.opentelemetrycollector import render_collector
+from sampan.platforms.kubernetes.protection import render_protection
 from sampan.platforms.kubernetes.scaledobject import render_scaledobject
 from sampan.platforms.kubernetes.service import is_served, render_service
 from sampan.platforms.kubernetes.source import Source
@@ -71,6 +72,7 @@ def _render_standard(source: Source) -> Iterator[JsonObject]:
             yield render_service(source, workload)
         yield render_deployment(source, workload)
         yield from _render_autoscaler(source, workload)
+        yield from render_protection(source, workload)
 
 
 def _scaled(source: Source) -> Iterator[Workload]:
