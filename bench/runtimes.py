@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from bench.runtime_rows import bento, tabular, tensors
+from bench.runtime_rows import bento, onnx, tabular, tensors, torchserve
 
 benches = {
     "xgboost kserve": partial(tabular.kserve, name="xgboost"),
@@ -19,6 +19,9 @@ benches = {
     "pmml kserve": partial(tabular.kserve, name="pmml"),
     "mlflow serve": tabular.mlflow,
     "mlflow mlserver": partial(tabular.mlserver, name="mlflow", goal=5),
+    "onnx kserve": onnx.serve,
+    "onnx engine": onnx.share,
     "tensorflow kserve": tensors.tensorflow,
+    "torchserve": torchserve.serve,
     "bentoml serve": bento.serve,
 }

@@ -42,14 +42,15 @@ def model_folder(setting: Setting, name: str) -> Path:
 def ours(setting: Setting, name: str) -> Command:
     """Return our server with a format's model, in the environment that the platform builds."""
     program = [
-        _environment(setting, name), "-m", "sampan.app.serve", f"--runtime={name}",
+        environment(setting, name), "-m", "sampan.app.serve", f"--runtime={name}",
         "--model_name=m", f"--model_dir={model_folder(setting, name)}",
     ]  # fmt: skip
     return lambda ports: [*program, f"--http_port={ports.http}", f"--grpc_port={ports.grpc}"]
 
 
 @cache
-def _environment(setting: Setting, name: str) -> str:
+def environment(setting: Setting, name: str) -> str:
+    """Return the interpreter of the environment that the platform builds for a runtime."""
     root = setting.cache / "environments"
     environments = EnvironmentCache(root, current_interpreter(), SystemClock())
     return asyncio.run(environments.build(get_runtime(name).requirements))

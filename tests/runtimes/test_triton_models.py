@@ -72,6 +72,16 @@ def test_without_a_configuration_the_model_tells_it(tmp_path):
     }
 
 
+def test_a_number_by_itself_is_told_as_a_tensor_of_one(tmp_path):
+    """Triton knows no tensor without a size."""
+    models.save(models.same(models.FLOAT), tmp_path / "alone" / "1" / "model.onnx")
+    model = loaded(tmp_path, "alone")
+    assert model.get_input_types() == [{"name": "x", "datatype": "FP32", "shape": [1]}]
+    tensor = InferInput("x", [1], "FP32", [2.5])
+    (output,) = model.predict(InferRequest("alone", [tensor])).outputs
+    assert (output.shape, output.as_numpy().tolist()) == ([1], [2.5])
+
+
 def test_a_default_batch_size_can_be_set(tmp_path):
     options = {"backend_config": "default-max-batch-size=16"}
     assert loaded(write_simple(tmp_path, config=""), **options).config.max_batch_size == 16

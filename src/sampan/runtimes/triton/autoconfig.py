@@ -36,8 +36,11 @@ def complete(document: JsonObject, inputs: Specs, outputs: Specs, batch_size: in
 
 def _tensor(spec: TensorSpec, skip: int) -> JsonObject:
     data_type = "STRING" if spec.datatype == "BYTES" else spec.datatype
-    dims = list(spec.shape or (ANY,))[skip:]
-    return {"name": spec.name, "data_type": f"TYPE_{data_type}", "dims": dims or [1]}
+    made = {"name": spec.name, "data_type": f"TYPE_{data_type}"}
+    dims = list((ANY,) if spec.shape is None else spec.shape)[skip:]
+    if dims:
+        return {**made, "dims": dims}
+    return {**made, "dims": [1], "reshape": {"shape": []}}  # dims are never empty
 
 
 def validate(config: ModelConfig, inputs: Specs, outputs: Specs) -> None:

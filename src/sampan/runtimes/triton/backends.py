@@ -41,6 +41,7 @@ class Source:
 BACKENDS = {
     "onnxruntime": "sampan.runtimes.triton.backend_onnx:OnnxBackend",
     "pytorch": "sampan.runtimes.triton.backend_pytorch:PytorchBackend",
+    "tensorflow": "sampan.runtimes.triton.backend_tensorflow:TensorflowBackend",
     "python": "sampan.runtimes.triton.backend_python:PythonBackend",
 }
 
