@@ -101,8 +101,8 @@ _LOAD = {
 }
 _READY = {
     "ReplicaNotReady": "the process runs and its readiness probe does not pass",
-    "InsufficientMemory": "condition `ScalingLimited`: more replicas are wanted than the memory of "
-    "this machine holds; those that fit serve",
+    "InsufficientMemory": "a replica that would make the machine swap is not started; as condition "
+    "`ScalingLimited`: more replicas are wanted than its memory holds; those that fit serve",
     "FailedGetPodsMetric": "condition `ScalingActive`: the replicas do not tell a metric by which "
     "they are scaled; none is taken away meanwhile",
     "FailedGetExternalMetric": "condition `ScalingActive`: a Prometheus does not tell a metric by "

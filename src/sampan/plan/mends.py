@@ -114,8 +114,8 @@ _LOAD = {
     "NotReady": "wait while it loads; if it stays so, correct the readinessProbe or read its log: "
     "sampan logs {name}",
     "ReplicaNotReady": "read its log: sampan logs {name}",
-    "InsufficientMemory": "free memory of this machine, or set maxReplicas of the component to "
-    "what it holds",
+    "InsufficientMemory": "free memory of this machine, set maxReplicas of the component to what "
+    "it holds, or for an update deploymentStrategy.type to Recreate",
     "FailedGetPodsMetric": "correct the query in spec.predictor.autoScaling.metrics, or have the "
     "server tell the metric",
     "FailedGetExternalMetric": "correct serverAddress or query in "

@@ -38,6 +38,7 @@ from sampan.platforms.local.images import ImageTable
 from sampan.platforms.local.launcher import Launcher
 from sampan.platforms.local.layout import Layout
 from sampan.platforms.local.platform import LocalPlatform, LocalSettings, Parts
+from sampan.platforms.local.room import Memory
 from sampan.platforms.local.steps import StartReplica
 from sampan.storage.base import Fetched, FetchOptions, StorageError
 
@@ -86,18 +87,22 @@ class ConfigMaps:
 
 @dataclass
 class Daemon:
-    """What a daemon of this state folder is made of; `plan` is what it is to bring about."""
+    """What a daemon of this state folder is made of; `plan` is what it is to bring about.
+
+    It decides as if `later` seconds had passed.
+    """
 
     platform: LocalPlatform
     launcher: Launcher
     gateway: Gateway
     plan: Plan
     started: list[str] = field(default_factory=list)
+    later: float = 0.0
 
     async def reconcile(self) -> Observed:
         desired = self.platform.render(self.plan)
         before = await self.platform.observe(SERVICE)
-        for step in self.platform.diff(desired, before, time.time()).steps:
+        for step in self.platform.diff(desired, before, time.time() + self.later).steps:
             if isinstance(step, StartReplica):
                 self.started.append(step.replica)
             await self.platform.apply(SERVICE, step)
@@ -139,6 +144,7 @@ class Laptop:
     references: ConfigMaps
     images: Callable[[], ImageTable] = ImageTable
     devices: dict[str, list[str]] = field(default_factory=dict)
+    memory: Memory | None = None
 
     @asynccontextmanager
     async def daemon(self, plan: Plan, *, leave: bool = False) -> AsyncIterator[Daemon]:
@@ -149,7 +155,9 @@ class Laptop:
         environments = EnvironmentCache(layout.environments, current_interpreter(), clock)
         parts = Parts(launcher, gateway, self.references, environments, self.models.fetch, clock)
         options = FetchOptions(layout.models, layout.volumes)
-        settings = LocalSettings(layout, os.environ, self.images, options, lambda _: self.devices)
+        settings = LocalSettings(
+            layout, os.environ, self.images, options, lambda _: self.devices, lambda: self.memory
+        )
         await gateway.start()
         made = Daemon(LocalPlatform(settings, parts, changes), launcher, gateway, plan)
         try:
@@ -323,6 +331,36 @@ async def test_replicas_have_gpus_of_their_own_and_one_too_many_is_told_who_has_
             lambda seen: any(r.load.reason == "InsufficientDevices" for r in replicas(seen))
         )
         assert sum(r.ready for r in replicas(seen)) == 2
+
+
+async def test_a_replica_that_would_not_fit_is_refused_while_the_one_before_serves(laptop):
+    laptop.memory = Memory(8 << 30, 4 << 30)
+    async with laptop.daemon(make_plan(laptop)) as daemon:
+        await daemon.until(is_settled(1, "one"))
+        laptop.memory = Memory(8 << 30, 129 << 20)  # a mebibyte more than stays free
+        daemon.plan = make_plan(laptop, "two")
+        seen = await daemon.until(
+            lambda seen: any(r.load.reason == "InsufficientMemory" for r in replicas(seen))
+        )
+        (late,) = (r for r in replicas(seen) if not r.ready)
+        assert "129 MiB of this machine's memory are free" in late.load.message
+        assert "Recreate" in late.load.message
+        assert await daemon.get() == (200, "one iris")
+        laptop.memory, daemon.later = Memory(8 << 30, 4 << 30), 60  # and it is tried again
+        await daemon.until(is_settled(1, "two"), 30)
+        assert await daemon.get() == (200, "two iris")
+
+
+async def test_where_the_memory_is_used_up_no_first_replica_is_started(laptop):
+    laptop.memory = Memory(8 << 30, 100 << 20)
+    async with laptop.daemon(make_plan(laptop)) as daemon:
+        seen = await daemon.until(
+            lambda seen: any(r.load.reason == "InsufficientMemory" for r in replicas(seen))
+        )
+        assert [r.running for r in replicas(seen)] == [False]
+        status, told = await daemon.get()
+        assert status == 503
+        assert "sampan why" in told
 
 
 async def test_an_envoy_that_dies_turns_the_route_false_and_comes_back(laptop):

@@ -17,6 +17,7 @@ from sampan.gateway.table import Endpoint
 from sampan.machinery.clock import Clock
 from sampan.machinery.errors import ApiError
 from sampan.plan.observed import Link, LinkState, Observed, ObservedReplica, ObservedWorkload
+from sampan.plan.replicas import INSUFFICIENT_MEMORY
 from sampan.plan.types import Plan, ServiceKey
 from sampan.platforms.base import Difference
 from sampan.platforms.local.addresses import Addresses
@@ -47,6 +48,7 @@ from sampan.platforms.local.process_spec import Machine, Process, make_replica_n
 from sampan.platforms.local.publishing import Door, Publisher
 from sampan.platforms.local.references import References, gather_values
 from sampan.platforms.local.render import render, select_addressed
+from sampan.platforms.local.room import Memory, observe_memory, tell_lacking
 from sampan.platforms.local.route_record import read_routes, select_served_ports
 from sampan.platforms.local.steps import (
     BuildEnvironment,
@@ -58,6 +60,7 @@ from sampan.platforms.local.steps import (
     StartReplica,
     StopReplica,
 )
+from sampan.platforms.local.usage import observe_usage
 from sampan.platforms.local.warnings import plan_warnings
 from sampan.storage.base import FetchOptions
 
@@ -107,6 +110,7 @@ class LocalSettings:
     images: Callable[[], ImageTable]
     options: FetchOptions
     devices: Callable[[Mapping[str, str]], Mapping[str, Sequence[str]]] = gather_devices
+    memory: Callable[[], Memory | None] = observe_memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,6 +290,10 @@ class LocalPlatform:
         except DevicesTaken as error:
             self._refuse(workload, replica, INSUFFICIENT, str(error))
             return
+        lacking = await self._lacking_memory(workload)
+        if lacking:
+            self._refuse(workload, replica, INSUFFICIENT_MEMORY, lacking)
+            return
         process = self._make(workload, replica, make_variables(own, self._devices, held))
         self._starting[replica] = own
         try:
@@ -301,6 +309,17 @@ class LocalPlatform:
             self._refused.pop(replica, None)
         finally:
             del self._starting[replica]
+
+    async def _lacking_memory(self, workload: DesiredWorkload) -> str:
+        """Return why one more replica would make the machine swap, by those like it that run."""
+        like = [
+            state.pid
+            for state in self._states(workload.service)
+            if state.running and state.spec.component == workload.component
+        ]
+        used = await asyncio.to_thread(observe_usage, like) if like else {}
+        each = max((usage.memory_bytes for usage in used.values()), default=0)
+        return tell_lacking(self._settings.memory(), each)
 
     def _held_devices(self, replica: str) -> dict[str, tuple[Reservation, ...]]:
         """Return what every other replica has reserved, those that are being started among them."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from sampan.platforms.local.memory_limit import show_bytes
+
 MEMINFO = Path("/proc/meminfo")
 CGROUP = Path("/sys/fs/cgroup")
 
@@ -59,6 +61,22 @@ def count_fitting(memory: Memory, each: int, ready: int) -> int:
     """Return how many replicas of `each` bytes there can be, `ready` of which have theirs. Pure."""
     reserve = max(LEAST_RESERVE, int(memory.total * RESERVE_SHARE))
     return ready + max(0, memory.available - reserve) // max(1, each)
+
+
+def tell_lacking(memory: Memory | None, each: int) -> str:
+    """Return why one more replica of `each` bytes does not fit, "" where it does. Pure.
+
+    Of one like which none runs nothing is known (0): it is refused where the machine has no more
+    than must stay free. A request of memory says little: KServe gives 2 GiB to each model.
+    """
+    if memory is None or memory.available >= each + LEAST_RESERVE:
+        return ""
+    takes = f"a replica like it takes {show_bytes(each)}, and " if each else ""
+    return (
+        f"{takes}{show_bytes(memory.available)} of this machine's memory are free, of which"
+        f" {show_bytes(LEAST_RESERVE)} stay so; free memory, or where the replica before this one"
+        ' does, set deploymentStrategy.type to "Recreate"'
+    )
 
 
 def observe_memory() -> Memory | None:
