@@ -233,7 +233,7 @@ def test_mlflows_scoring_server(tmp_path):
             status, answer = server.ask("/invocations", body, **{"content-type": kind})
             assert (status, json.loads(answer)) == wanted
         status, answer = server.ask("/invocations", b"1", **{"content-type": "image/png"})
-        assert status == 400
+        assert status == 415
         assert b"Got 'image/png'" in answer
         status, answer = server.ask("/invocations", {"dataframe_records": [{head[0]: 1}]})
         assert (status, b"lacks the feature" in answer) == (400, True)
