@@ -88,12 +88,6 @@ async def test_a_recorded_installation_would_restart_no_pod(tmp_path, golden_fol
     await compare_sides(tmp_path, golden_folder, "standard-gateway", EVERYDAY)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("set_up", ["standard-ingress", "knative"])
-async def test_every_recorded_installation_would(tmp_path, golden_folder, set_up):  # noqa: F811  # the fixture
-    await compare_sides(tmp_path, golden_folder, set_up, None)
-
-
 # -- from files --------------------------------------------------------------------------------
 
 

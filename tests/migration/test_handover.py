@@ -9,11 +9,12 @@ import pytest
 from tests.migration.test_check import load_recordings, look_at, restarting, take_over
 from tests.operator.conftest import CONFIG, IRIS, RUNTIME, config_map, golden_folder  # noqa: F401  # a fixture
 from tests.operator.played_cluster import PlayedCluster, played_cluster, until
-from tests.operator.test_takeover import EVERYDAY, managers, templates
+from tests.operator.test_takeover import EVERYDAY, NEW_REVISION, managers, templates
 
 from sampan.cli.handover import connect_cluster
 from sampan.machinery.clock import SystemClock
 from sampan.migration.handover import Handover
+from sampan.migration.report import render_text
 from sampan.operator.cluster import RESOURCES
 from sampan.platforms.kubernetes.children import MANAGER
 
@@ -52,6 +53,7 @@ def deployment(name: str, replicas: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
+@pytest.mark.slow
 async def test_a_recorded_installation_is_given_back_as_it_was(tmp_path, golden_folder):  # noqa: F811  # the fixture
     async with played_cluster(tmp_path) as cluster:
         ready = await load_recordings(cluster, golden_folder, "standard-gateway", EVERYDAY)
@@ -95,6 +97,7 @@ async def test_a_dry_run_tells_the_steps_and_writes_nothing(tmp_path):
         assert not cluster.door.writes
 
 
+@pytest.mark.slow
 async def test_while_an_operator_acts_nothing_is_given_back(tmp_path):
     async with played_cluster(tmp_path) as cluster:
         await cluster.create(config_map(CONFIG), RUNTIME, IRIS)
@@ -111,14 +114,19 @@ async def test_while_an_operator_acts_nothing_is_given_back(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("set_up", ["standard-ingress", "knative"])
-async def test_every_recorded_installation_is_given_back_as_it_was(
+async def test_every_recorded_installation_is_looked_at_taken_over_and_given_back(
     tmp_path,
     golden_folder,  # noqa: F811  # the fixture
     set_up,
 ):
     async with played_cluster(tmp_path) as cluster:
         ready = await load_recordings(cluster, golden_folder, set_up, None)
+        before = await look_at(cluster)
+        assert restarting(before) <= NEW_REVISION, render_text(before)
+        assert not cluster.door.writes, "a look writes nothing"
         await take_over(cluster, ready)
+        after = await look_at(cluster)
+        assert not restarting(after), render_text(after)
         held = await templates(cluster)
         await hand_over(cluster)
         assert await templates(cluster) == held
