@@ -208,3 +208,37 @@ async def test_a_graph_of_v2_services_is_asked_by_grpc_at_the_gateway(
         answer = await client.infer(InferRequest("spoken-iris", [rows]), timeout=60)
     assert answer.outputs[0].as_numpy().ravel().tolist() == ANSWER["predictions"]
     served.cli("delete", "ig", name)
+
+
+RPC_ONLY = """
+apiVersion: serving.kserve.io/v1alpha1
+kind: ServingRuntime
+metadata:
+  name: rpc-only
+spec:
+  supportedModelFormats: [{name: sklearn}]
+  protocolVersions: [grpc-v2]
+  containers:
+  - name: kserve-container
+    image: kserve/sklearnserver:latest
+    args: ["--model_name={{.Name}}", --model_dir=/mnt/models, --http_port=8080]
+"""
+
+
+@pytest.mark.slow
+def test_a_service_that_speaks_grpc_only_is_a_step_by_its_name(
+    served: Any, iris: Path, isvc: Callable[..., str]
+) -> None:
+    served.apply(RPC_ONLY)
+    told = "      protocolVersion: grpc-v2\n      runtime: rpc-only\n"
+    served.apply(isvc("rpc-iris", iris, told))
+    served.apply(graph("by-rpc", "Sequence", "serviceName: rpc-iris"))
+    wait_ready(served, "by-rpc")
+    rows = [value for row in IRIS["instances"] for value in row]
+    tensor = {"name": "x", "shape": [2, 4], "datatype": "FP64", "data": rows}
+    status, answer = served.predict("by-rpc", {"inputs": [tensor]}, path="/")
+    assert status == 200
+    assert answer["outputs"][0]["data"] == ANSWER["predictions"]
+    metrics = served.cli("graph", "inspect", "by-rpc", "-d", json.dumps({"inputs": [tensor]}))
+    assert "root/0  200" in metrics
+    served.cli("delete", "ig", "by-rpc")

@@ -31,10 +31,12 @@ class Models(grpc.GenericRpcHandler):
     def __init__(self) -> None:
         self.asked: list[tuple[str, dict[str, str]]] = []
         self.left = asyncio.Event()
+        self.paths: list[str] = []
 
     def service(self, details: Any) -> Any:
-        if details.method != METHOD:
+        if not details.method.endswith(METHOD):
             return None
+        self.paths.append(details.method)
         return grpc.unary_unary_rpc_method_handler(
             self.infer,
             service_pb2.ModelInferRequest.FromString,
@@ -108,6 +110,16 @@ async def test_scenario(
 
 def step(base: str, model: str, **fields: Any) -> dict[str, Any]:
     return {"serviceUrl": f"{base}/{model}", **fields}
+
+
+async def test_what_stands_before_the_model_s_name_stands_before_the_method_s(
+    town: Town, client: httpx.AsyncClient, models: tuple[Models, str]
+) -> None:
+    handler, base = models
+    url = await town.graph({"root": node("Sequence", step(f"{base}/serving/default", "good"))})
+    assert (await client.post(url, json=V2)).status_code == 200
+    assert handler.paths == [f"/serving/default{METHOD}"]
+    assert [name for name, _ in handler.asked] == ["good"]
 
 
 async def test_tensors_of_megabytes_go_and_come_whole(

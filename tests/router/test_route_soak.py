@@ -52,19 +52,23 @@ class Clients:
         self.url = url
         self.until = until
         self.counts: Counter[str] = Counter()
+        self.lost: list[str] = []
+        """What was said of requests whose steps were up, and that were not answered well."""
 
     async def run(self) -> None:
-        async with httpx.AsyncClient(trust_env=False, timeout=30, verify=False) as client:  # noqa: S501  # plain HTTP
+        async with httpx.AsyncClient(trust_env=False, timeout=90, verify=False) as client:  # noqa: S501  # plain HTTP
             while time.monotonic() < self.until:
                 good = random.random() < 0.8
                 leaves = random.random() < 0.1
                 try:
-                    async with asyncio.timeout(0.01 if leaves else 30):
+                    async with asyncio.timeout(0.01 if leaves else 90):
                         answer = await client.post(self.url, json={"good" if good else "bad": 1})
                 except TimeoutError:
                     self.counts["left"] += 1
                 else:
                     self.counts[f"{'good' if good else 'bad'} {answer.status_code}"] += 1
+                    if good and answer.status_code != 200:
+                        self.lost.append(answer.text)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +83,8 @@ async def test_nothing_is_lost_and_nothing_grows(town: Town, seconds: int) -> No
         await random.choice(list(FAULTS.values()))[0](reader, writer)
 
     town.services.answers = {"one": (200, {"a": 1})}
-    good = {"serviceUrl": f"{town.base}/one"}
+    # The limit of 2 seconds is for who misbehaves: a busy machine may keep the others that long.
+    good = {"serviceUrl": f"{town.base}/one", "sampan": {"timeout": "60s"}}
     bad = {"serviceUrl": await town.peer(at_random), "name": "bad"}
     nodes = {
         "root": {"routerType": "Switch", "steps": [
@@ -94,16 +99,18 @@ async def test_nothing_is_lost_and_nothing_grows(town: Town, seconds: int) -> No
     reading = asyncio.ensure_future(discard(process.stderr))
     try:
         counts: Counter[str] = Counter()
+        lost: list[str] = []
         sizes = []
         for _ in range(3):
             clients = Clients(url, time.monotonic() + seconds / 3)
             await asyncio.gather(*(clients.run() for _ in range(CLIENTS)))
             counts += clients.counts
+            lost += clients.lost
             town.services.asked.clear()
             await asyncio.sleep(0.3)
             sizes.append(resources(process.pid))
         assert counts["good 200"] > 20
-        assert {name for name in counts if name.startswith("good")} == {"good 200"}
+        assert lost == []
         assert {name for name in counts if name.startswith("bad")} <= {"bad 500"}
         assert sizes[-1][0] < sizes[0][0] + 40
         # One answer may take 64 MiB, and the heap keeps some of what was cut off for later ones.

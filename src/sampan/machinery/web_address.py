@@ -78,13 +78,13 @@ def parse_address(url: str) -> WebAddress:
 def parse_step_address(url: str) -> WebAddress:
     """Return the parts of a graph's step: of `http`, `https`, or gRPC as `grpc` and `grpcs`.
 
-    A gRPC address names its model as its path; raise InvalidAddress.
+    A gRPC address ends with its model's name; raise InvalidAddress.
     """
     scheme, separator, rest = url.partition("://")
     if scheme not in RPC_SCHEMES or not separator:
         return parse_address(url)
     address = parse_address(f"{RPC_SCHEMES[scheme]}://{rest}")
-    if not address.target.strip(b"/") or b"/" in address.target.strip(b"/"):
+    if not address.target.strip(b"/"):
         raise InvalidAddress(f'"{url}" names no model; write "{scheme}://host:port/model"')
     return address
 

@@ -1,6 +1,7 @@
 """Steps of a graph that are asked by gRPC: V2 JSON in, ModelInfer on the wire, V2 JSON out.
 
-A step says so by its address, `grpc://host:port/model` (or `grpcs`). Sampan's own: KServe's router
+A step says so by its address, `grpc://host:port/model` (or `grpcs`); what stands before the model's
+name, as a gateway may have it, stands before the method's, too. Sampan's own: KServe's router
 asks over HTTP only. The tensors travel raw; what the call ends with becomes the HTTP status that
 stands for it, so that nodes judge it as they judge any answer.
 """
@@ -49,13 +50,15 @@ class RpcTarget:
 
     def __init__(self, pool: Http2Pool, address: WebAddress, most: int) -> None:
         self._pool = pool
-        self._model = address.target.strip(b"/").decode()
+        before, _, model = address.target.strip(b"/").rpartition(b"/")
+        self._model = model.decode()
         self._named = delimited(1, self._model.encode())
         self._name = str(address.origin)
         self._most = most
         own = ((b"te", b"trailers"), (b"content-type", b"application/grpc"))
         scheme = address.origin.scheme.encode()
-        self._head = encode_post(scheme, address.authority, _METHOD, own)
+        method = b"/" + before + _METHOD if before else _METHOD
+        self._head = encode_post(scheme, address.authority, method, own)
 
     def call(
         self, headers: Sequence[Header], body: bytes, seconds: float | None, done: CallDone
