@@ -179,6 +179,9 @@ def test_load_raises_the_number_of_replicas_and_its_end_lowers_it(
         assert "slow is Ready" in told
         assert "slow-predictor 4/4, 4 replicas: " in told
         assert "at 1.4 a replica" in told
+        rows = [line.split() for line in slow.sampan.cli("top", "slow").splitlines()[1:]]
+        assert [row[:2] for row in rows] == [["slow", "4/4"]] * 4
+        assert all(row[3].endswith("m") and row[4].endswith("Mi") for row in rows), rows
     slow.wait_for("1/1")
     assert slow.failures == []
     assert slow.answers > 20

@@ -15,6 +15,7 @@ VERBS: dict[str, str] = {
     "get": "sampan.cli.get:get",
     "describe": "sampan.cli.describe:describe",
     "events": "sampan.cli.events:events",
+    "top": "sampan.cli.top:top",
     "why": "sampan.cli.why:why",
     "predict": "sampan.cli.predict:predict",
     "explain": "sampan.cli.explain:explain",
