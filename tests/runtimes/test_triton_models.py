@@ -205,7 +205,7 @@ def test_a_strict_server_wants_a_configuration(tmp_path):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"model_control_mode": "poll"}, '--model-control-mode is "poll", which is not served'),
+        ({"model_control_mode": "all"}, '--model-control-mode is "all", which is not served'),
         ({"load_model": "simple"}, "needs --model-control-mode=explicit"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -56,7 +57,8 @@ async def serve(root: Path, *, trust: bool = False, **options: str) -> AsyncIter
     """Load what the options say and listen on loopback."""
     given = {name.replace("_", "-"): value for name, value in options.items()}
     offer = make_offer(Order("model", root, trust, frozenset(), given))
-    dataplane = DataPlane(offer.repository, Workers(4))
+    workers = Workers(4)
+    dataplane = DataPlane(offer.repository, workers)
     for name in offer.repository.names():
         offer.repository.get(name).model.load()
     dataplane.started = True
@@ -64,9 +66,12 @@ async def serve(root: Path, *, trust: bool = False, **options: str) -> AsyncIter
         Rest(dataplane, None, None, offer.api).submit, None, Grpc(dataplane, api=offer.api)
     )
     await listener.listen("127.0.0.1", 0)
+    beside = asyncio.ensure_future(offer.beside(workers)) if offer.beside else None
     try:
         yield Served(f"127.0.0.1:{listener.address[1]}", dataplane)
     finally:
+        if beside is not None:
+            beside.cancel()
         await listener.drain(0)
         for name in offer.repository.names():
             offer.repository.get(name).model.stop()

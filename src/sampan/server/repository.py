@@ -112,9 +112,13 @@ class ModelRepository:
 
     def unload(self, name: str) -> None:
         """Stop and forget a model; raise ModelNotFound."""
+        self.take(name).stop()
+
+    def take(self, name: str) -> Model:
+        """Forget a model and return it, not stopped; raise ModelNotFound."""
         entry = self.get(name)
         del self._entries[name]
-        entry.model.stop()
+        return entry.model
 
     def index(self, ready_only: bool = False) -> list[dict[str, Any]]:
         """Return name, state and reason of each model (the model repository extension)."""

@@ -6,19 +6,13 @@ version 1 here, as other runtimes take it.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
 
 from sampan.server.load_failure import LoadFailure
 
 SAVED_MODEL = "saved_model.pb"
 KERAS_FILES = (".keras", ".h5", ".hdf5")
-
-
-Sign: TypeAlias = frozenset[tuple[str, int, int]]
-"""Name, size and time of each file of a version: it changes with what was copied."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +43,6 @@ def gather_versions(base: Path) -> dict[int, Found]:
         if path is not None:
             found[int(folder.name)] = Found(int(folder.name), path)
     return dict(sorted(found.items()))
-
-
-def gather_sign(path: Path) -> Sign:
-    """Return the sign of a version's files; of what vanishes meanwhile, what was seen."""
-    made = set()
-    for one in (path, *path.rglob("*")):
-        with suppress(OSError):
-            seen = one.stat()
-            made.add((str(one), seen.st_size, seen.st_mtime_ns))
-    return frozenset(made)
 
 
 def gather_artefact(folder: Path) -> Path | None:

@@ -8,17 +8,12 @@ from typing import Any, NamedTuple
 
 from sampan.protocol.errors import InvalidInput, ServingError
 from sampan.protocol.tensors import InferRequest
+from sampan.runtimes.file_signs import Sign, gather_sign
 from sampan.runtimes.tensor_answers import make_answer
 from sampan.runtimes.tensor_specs import gather_arrays, select_outputs
 from sampan.runtimes.tensorflow import json_forms, results
 from sampan.runtimes.tensorflow.config import ModelConfig
-from sampan.runtimes.tensorflow.layout import (
-    Found,
-    Sign,
-    gather_sign,
-    gather_versions,
-    missing_model,
-)
+from sampan.runtimes.tensorflow.layout import Found, gather_versions, missing_model
 from sampan.runtimes.tensorflow.saved_model import Signature
 from sampan.runtimes.tensorflow.version import Settings, State, Version, open_version
 from sampan.runtimes.triton.config import select_versions

@@ -23,7 +23,7 @@ _OPTIONS = frozenset(
     {
         "--model-control-mode", "--load-model", "--strict-model-config",
         "--disable-auto-complete-config", "--exit-on-error", "--backend-config",
-        "--allow-shared-memory",
+        "--allow-shared-memory", "--repository-poll-secs",
     }
 )  # fmt: skip
 _USELESS = {

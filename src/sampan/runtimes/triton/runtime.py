@@ -16,6 +16,7 @@ from sampan.runtimes.declaration import (
 from sampan.runtimes.serving import Offer, Order
 from sampan.runtimes.triton.autoconfig import DEFAULT_MAX_BATCH_SIZE
 from sampan.runtimes.triton.model import Settings
+from sampan.runtimes.triton.polling import USUAL_SECONDS, Poller
 from sampan.runtimes.triton.routes import TritonApi
 from sampan.runtimes.triton.shared_memory import SharedMemory
 from sampan.runtimes.triton.store import MODES, TritonStore
@@ -94,9 +95,21 @@ def make_offer(order: Order) -> Offer:
         )
     else:
         store.register(None)
+    poller = Poller(store, _seconds(options)) if mode == "poll" else None
     return Offer(
-        store.repository, TritonApi(store, memory), _truth(options, "exit-on-error", usual=True)
+        store.repository,
+        TritonApi(store, memory),
+        strict=_truth(options, "exit-on-error", usual=True),
+        beside=poller.run if poller else None,
     )
+
+
+def _seconds(options: Mapping[str, str]) -> float:
+    """Return the seconds between two looks at the repository."""
+    value = options.get("repository-poll-secs", str(USUAL_SECONDS))
+    if not value.isdecimal() or not int(value):
+        raise ValueError(f'--repository-poll-secs is "{value}"; give whole seconds, from 1')
+    return float(value)
 
 
 def _truth(options: Mapping[str, str], name: str, *, usual: bool = False) -> bool:

@@ -1,11 +1,13 @@
 """The models of a repository as they come and go: Triton's model control modes.
 
 Mode "none" loads all at the start; "explicit" loads what `--load-model` names, and then what
-requests ask for. Used on the loop's thread; models load on workers.
+requests ask for; "poll" follows the folder (`polling`). Used on the loop's thread; models load on
+workers.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +18,7 @@ import orjson
 
 from sampan.machinery.registry import JsonObject
 from sampan.protocol.errors import InvalidInput, ModelNotFound, ModelNotReady
+from sampan.runtimes.file_signs import Sign, gather_sign
 from sampan.runtimes.tensor_specs import validate_arrays
 from sampan.runtimes.triton.documents import from_json
 from sampan.runtimes.triton.layout import Found, gather_models, gather_versions
@@ -27,7 +30,10 @@ from sampan.server.workers import Workers
 
 logger = logging.getLogger("sampan.runtimes.triton")
 
-MODES = ("none", "explicit")
+MODES = ("none", "explicit", "poll")
+LEAVING_SECONDS = 30.0
+"""How long requests that began on a model have before it is stopped: the grace period of KServe's
+server."""
 
 
 class TritonStore:
@@ -38,13 +44,14 @@ class TritonStore:
         self._flat_name = flat_name
         self._settings = settings
         self._explicit = mode == "explicit"
+        self._mode = mode
         self._reasons: dict[str, str] = {}
         self.repository = ModelRepository(self._make if self._explicit else None)
 
     def register(self, names: Sequence[str] | None) -> None:
         """Register what is to be loaded at the start; None: everything there is."""
         found = gather_models(self._root, self._flat_name)
-        if not found and not self._explicit:
+        if not found and self._mode == "none":
             raise LoadFailure(
                 "ModelMissing",
                 f'model repository "{self._root}" holds no model; a model is a folder '
@@ -73,7 +80,10 @@ class TritonStore:
     async def load(self, name: str, parameters: Mapping[str, Any], workers: Workers) -> None:
         """Load a model anew, and first what an ensemble is made of; InvalidInput tells why not."""
         self._validate_control()
-        override = _override(parameters)
+        await self.replace(name, _override(parameters), workers)
+
+    async def replace(self, name: str, override: JsonObject | None, workers: Workers) -> None:
+        """Put a model of the folder in the place of the one of its name; InvalidInput as above."""
         found = self._find(name)
         model = TritonModel(found, self._settings, override)
         began = perf_counter()
@@ -85,13 +95,13 @@ class TritonStore:
             raise InvalidInput(f'model "{name}" does not load: {failure.message}') from error
         for step in model.config.steps if model.config else ():
             if step.model not in self.repository.names():
-                await self.load(step.model, {}, workers)
+                await self.replace(step.model, None, workers)
         await workers.run(model.warm_up)
         old = self.repository.get(name).model if name in self.repository.names() else None
         self.repository.update(model)
         self._reasons.pop(name, None)
         if old is not None:
-            old.stop()
+            asyncio.get_running_loop().call_later(LEAVING_SECONDS, old.stop)
         logger.info('model "%s" is loaded in %.3f s', name, perf_counter() - began)
 
     def unload(self, name: str, parameters: Mapping[str, Any]) -> None:
@@ -106,6 +116,18 @@ class TritonStore:
         if parameters.get("unload_dependents") and isinstance(model, TritonModel) and model.config:
             for step in model.config.steps:
                 self.unload(step.model, parameters)
+
+    def drop(self, name: str) -> None:
+        """Forget a model whose folder is gone; requests that began on it are still answered."""
+        self._reasons.pop(name, None)
+        if name in self.repository.names():
+            old = self.repository.take(name)
+            asyncio.get_running_loop().call_later(LEAVING_SECONDS, old.stop)
+
+    def gather_signs(self) -> dict[str, Sign]:
+        """Return what tells that a model of the folder has changed, by its name."""
+        found = gather_models(self._root, self._flat_name)
+        return {name: gather_sign(one.flat or one.folder) for name, one in found.items()}
 
     def _validate_control(self) -> None:
         if not self._explicit:
