@@ -49,7 +49,8 @@ def measure_round(side: Up, ask: Ask, connections: int) -> Round:
     tree = tree_of(side.pid)
     before = usage_of(tree).cpu_seconds
     load = run_wrk(side.http, ask, connections, LOAD_SECONDS)
-    return Round(load, 1000 * (usage_of(tree).cpu_seconds - before) / load.requests)
+    answered = max(1, load.requests)  # a machine that is full may let none through in time
+    return Round(load, 1000 * (usage_of(tree).cpu_seconds - before) / answered)
 
 
 def measure_rounds(setting: Setting, ask: Ask, sides: list[Up], connections: int) -> Rounds:
