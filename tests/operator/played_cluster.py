@@ -50,8 +50,12 @@ Fault = Callable[[Request], Awaitable[Reply | None]]
 """Called for each request before (`before`) it is served; a reply is the answer instead."""
 
 
-def defaulted(obj: JsonObject, _old: JsonObject | None, _context: Any) -> Admitted:
-    return Admitted(with_defaults(obj))
+def defaulted(obj: JsonObject, old: JsonObject | None, _context: Any) -> Admitted:
+    found = with_defaults(obj)
+    address = ((old or {}).get("spec") or {}).get("clusterIP")
+    if obj["kind"] == "Service" and address and "clusterIP" not in found["spec"]:
+        found = {**found, "spec": {**found["spec"], "clusterIP": address}}  # it is for life
+    return Admitted(found)
 
 
 def make_registry() -> Registry:

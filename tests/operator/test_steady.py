@@ -121,6 +121,36 @@ async def test_a_field_that_is_changed_by_hand_is_put_right_and_told_of(cluster,
     assert 'Deployment "iris-predictor"' in message
 
 
+async def test_replicas_stay_as_many_when_an_autoscaler_is_to_decide(cluster, make_service):
+    operator = await cluster.start_operator()
+    made = make_service(minReplicas=3)
+    made["metadata"]["annotations"] = {"serving.kserve.io/autoscalerClass": "none"}
+    await cluster.create(made)
+    service = await ready(cluster)
+    assert await replicas(cluster) == 3
+    service["metadata"]["annotations"]["serving.kserve.io/autoscalerClass"] = "hpa"
+    await cluster.send("PUT", SERVICES, service)
+
+    async def scaled():
+        return (await cluster.store.list(AUTOSCALERS.id, "ml")).items
+
+    await until(scaled)
+    await rested(cluster)
+    assert await replicas(cluster) == 3
+    deployment = await cluster.get(DEPLOYMENTS, "ml", "iris-predictor")
+    deployment["spec"]["replicas"] = 5
+    await cluster.send("PUT", DEPLOYMENTS, deployment, manager="kube-controller-manager")
+    await rested(cluster)
+    look_at_all(operator)
+    await rested(cluster)
+    assert await replicas(cluster) == 5
+
+
+async def replicas(cluster: PlayedCluster) -> int:
+    found = await cluster.get(DEPLOYMENTS, "ml", "iris-predictor")
+    return int(found["spec"].get("replicas", 1))
+
+
 async def test_what_is_not_rendered_any_more_goes(cluster, make_service):
     await cluster.start_operator()
     await cluster.create(make_service())

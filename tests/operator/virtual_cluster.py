@@ -197,13 +197,15 @@ class VirtualCluster(PlayedCluster):
 
 
 @contextlib.asynccontextmanager
-async def virtual_cluster(*, held: bool = False) -> AsyncIterator[VirtualCluster]:
+async def virtual_cluster(
+    *, make_players: Callable[[MemoryStore], Players] = Players
+) -> AsyncIterator[VirtualCluster]:
     """Run a cluster until the end of the block; in a virtual loop."""
     registry, clock = make_registry(), VirtualClock()
     store = MemoryStore(registry, clock)
     server = ApiServer(store, registry, TOKEN, settings=Settings(clock=clock))
     door = Counted(server)
-    players = Players(store, held)
+    players = make_players(store)
     unused = Path("no-kubeconfig"), registry, Listener(door.handle)
     cluster = VirtualCluster(door, store, players, *unused)
     collecting = asyncio.create_task(Collector(store, clock, registry).run())

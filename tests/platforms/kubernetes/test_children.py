@@ -23,6 +23,7 @@ from sampan.platforms.kubernetes.children import (
     is_within,
     make_takeover,
     needs_apply,
+    settle,
 )
 from sampan.platforms.kubernetes.kinds import DEPLOYMENTS
 
@@ -233,6 +234,19 @@ SPECS = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.parametrize(
+    ("count", "kept"),
+    [
+        pytest.param(3, 3, id="several stay until an autoscaler decides"),
+        pytest.param(1, None, id="one is what a Deployment has by itself"),
+        pytest.param(0, None, id="none would stay none for ever"),
+    ],
+)
+def test_replicas_that_are_to_be_an_autoscalers(count, kept):
+    live = applied(deployment("a", replicas=count))
+    assert settle(deployment("a"), live)["spec"].get("replicas") == kept
+
+
 @settings(deadline=None, max_examples=60)
 @given(SPECS, SPECS, WORDS, WORDS)
 def test_one_apply_brings_any_object_to_any_other_and_a_second_changes_nothing(
@@ -243,5 +257,5 @@ def test_one_apply_brings_any_object_to_any_other_and_a_second_changes_nothing(
     for step in steps([wanted], live):
         assert isinstance(step, ApplyChild)
         live = applied(step.obj, live)
-    assert not needs_apply(wanted, live)
+    assert not needs_apply(settle(wanted, live), live)
     assert steps([wanted], live) == ()

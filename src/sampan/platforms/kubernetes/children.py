@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from sampan.machinery.errors import Invalid
-from sampan.machinery.field_sets import FieldPath, fields_of, keyed_items, path_text
+from sampan.machinery.field_sets import FieldPath, FieldSet, fields_of, keyed_items, path_text
 from sampan.machinery.managed_fields import APPLY, UPDATE, owned_part, read_managers
 from sampan.machinery.patch.merge_keys import ATOMIC_MAPS
 from sampan.machinery.quantity import QuantityError, parse_quantity
@@ -26,6 +26,8 @@ FORMER_MANAGERS = frozenset({"manager", "kserve-controller-manager"})
 
 ChildKey: TypeAlias = tuple[str, str, str]
 """apiVersion, kind, name; all are of their owner's namespace."""
+
+_REPLICAS = fields_of({"spec": {"replicas": 1}})
 
 # Quantities are written by the server in its own way ("1000m" as "1").
 _QUANTITIES = frozenset({"limits", "requests", "averageValue", "sizeLimit", "capacity"})
@@ -93,7 +95,10 @@ def settle(desired: JsonObject, live: Mapping[str, Any]) -> JsonObject:
     """Return what can still be asked of an object that is there.
 
     A Service's address cannot be changed (KServe keeps it too), and the list of models of a
-    multi-model service belongs to its TrainedModels.
+    multi-model service belongs to its TrainedModels. A number of replicas that was ours, and is to
+    be an autoscaler's, stays until that has written one: what is applied no more by its only owner
+    goes, and the Deployment would fall to one replica (Kubernetes, Server-Side Apply, "Transferring
+    ownership").
     """
     kind = kind_of(desired).resource
     if kind.id == CONFIG_MAPS.id:
@@ -102,7 +107,17 @@ def settle(desired: JsonObject, live: Mapping[str, Any]) -> JsonObject:
     if kind.kind == "Service" and "clusterIP" in spec:
         address = (live.get("spec") or {}).get("clusterIP")
         return {**desired, "spec": {**spec, "clusterIP": address or spec["clusterIP"]}}
+    if kind.kind == "Deployment" and "replicas" not in spec and _is_ours_alone(live, _REPLICAS):
+        count = live["spec"]["replicas"]
+        if count > 1:  # of none an autoscaler would never make one
+            return {**desired, "spec": {**spec, "replicas": count}}
     return desired
+
+
+def _is_ours_alone(live: Mapping[str, Any], fields: FieldSet) -> bool:
+    """Return whether nobody else wrote or applied these fields, and we did."""
+    owners = [m for m, owned in read_managers(live).items() if fields & owned.fields]
+    return [(m.name, m.operation) for m in owners] == [(MANAGER, APPLY)]
 
 
 def needs_apply(desired: JsonObject, live: Mapping[str, Any]) -> bool:

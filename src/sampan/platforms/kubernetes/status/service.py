@@ -80,7 +80,7 @@ def derive_service_status(scene: Scene) -> JsonObject:
     }
     status["modelStatus"] = _model_status(scene, status)
     if plan.stopped:
-        return status
+        return status | _canaries(scene)
     if not plan.blocked or before.get("components"):
         status["components"] = _components(scene, status)
     status |= _canaries(scene)
@@ -106,7 +106,7 @@ def _wanted(scene: Scene) -> tuple[Condition, ...]:
     if plan.stopped:
         names = (*(COMPONENT_READY[c.value] for c in present), INGRESS_READY)
         stopped = tuple(Condition(name, _FALSE, REASON_STOPPED) for name in names)
-        return (*stopped, Condition(STOPPED, _TRUE))
+        return (*stopped, *_canary_condition(scene), Condition(STOPPED, _TRUE))
     if plan.blocked:
         return _blocked(scene)
     components = tuple(_component(scene, c) for c in present)
@@ -241,8 +241,11 @@ def _canary_workloads(scene: Scene) -> tuple[Workload, ...]:
 
 
 def _canary_condition(scene: Scene) -> tuple[Condition, ...]:
+    if is_stopped(scene.source.service):
+        stopped = Condition(CANARY_PREDICTOR_READY, _FALSE, REASON_STOPPED)
+        return (stopped,) if _has_stopped_canaries(scene) else ()
     canaries = _canary_workloads(scene)
-    if not canaries or is_stopped(scene.source.service):
+    if not canaries:
         return ()
     whole = all(w.name in scene.source.ready for w in canaries)
     reason = "AllCanariesReady" if whole else "CanariesNotReady"
@@ -252,16 +255,24 @@ def _canary_condition(scene: Scene) -> tuple[Condition, ...]:
 def _canaries(scene: Scene) -> JsonObject:
     entries = scene.source.service["spec"].get("canary") or ()
     workloads = _canary_workloads(scene)
-    if not workloads:
-        return {}
+    if _has_stopped_canaries(scene):
+        told = [_canary(e, ready=False, share=e.get("trafficPercent", 0)) for e in entries]
+    else:
+        pairs = zip(entries, workloads, strict=True) if workloads else ()
+        ready = scene.source.ready
+        told = [_canary(e, ready=w.name in ready, share=w.share) for e, w in pairs]
+    return {"canaryStatuses": told} if told else {}
+
+
+def _canary(entry: Mapping[str, Any], *, ready: bool, share: int | None) -> JsonObject:
     return {
-        "canaryStatuses": [
-            {
-                "name": str(entry["predictor"]["name"]),
-                "ready": workload.name in scene.source.ready,
-                "trafficPercent": workload.share,
-                "modelStatus": {"transitionStatus": ""},
-            }
-            for entry, workload in zip(entries, workloads, strict=True)
-        ]
+        "name": str(entry["predictor"]["name"]),
+        "ready": ready,
+        "trafficPercent": share,
+        "modelStatus": {"transitionStatus": ""},
     }
+
+
+def _has_stopped_canaries(scene: Scene) -> bool:
+    service = scene.source.service
+    return scene.mode != KNATIVE and is_stopped(service) and bool(service["spec"].get("canary"))
