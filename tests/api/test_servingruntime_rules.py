@@ -30,6 +30,10 @@ def runtime(kind: str = "ServingRuntime", name: str = "mine", **spec: Any) -> di
 WORKER = {"containers": [{"name": "worker-container"}]}
 
 
+def worker(**fields: Any) -> dict[str, Any]:
+    return {"containers": [{"name": "worker-container", **fields}]}
+
+
 def main(**fields: Any) -> list[dict[str, Any]]:
     return [{"name": "kserve-container", **fields}]
 
@@ -80,6 +84,37 @@ def test_a_sound_runtime_is_allowed_as_it_is(admit: Any, kind: str) -> None:
             ),
         ),
         (
+            {
+                "workerSpec": WORKER,
+                "containers": main(env=[{"name": "TENSOR_PARALLEL_SIZE", "value": "2"}]),
+            },
+            (
+                "the ServingRuntime mine is invalid: setting TENSOR_PARALLEL_SIZE in environment "
+                "variables is not allowed"
+            ),
+        ),
+        (
+            {"workerSpec": worker(resources={"requests": {"vendor.com/gpu": "1"}})},
+            (
+                "the ServingRuntime mine is invalid: unknown GPU resource type in a "
+                "container(worker-container)"
+            ),
+        ),
+        (
+            {"workerSpec": {**WORKER, "pipelineParallelSize": -1}},
+            (
+                "the ServingRuntime mine is invalid: the WorkerSpec.PipelineParallelSize cannot be "
+                "less than 1(-1)"
+            ),
+        ),
+        (
+            {"workerSpec": worker(env=[{"name": "PYTHONPATH", "value": "/x"}])},
+            (
+                "the ServingRuntime mine is invalid: setting PYTHONPATH in container "
+                '"worker-container" is not allowed for security reasons'
+            ),
+        ),
+        (
             {"workerSpec": {**WORKER, "tensorParallelSize": 0}},
             (
                 "the ServingRuntime mine is invalid: the WorkerSpec.TensorParallelSize cannot be "
@@ -99,12 +134,46 @@ def test_a_sound_runtime_is_allowed_as_it_is(admit: Any, kind: str) -> None:
         "several containers in workerSpec",
         "a parallelism variable beside workerSpec",
         "a GPU type that is not listed",
+        "a variable of tensor parallelism beside workerSpec",
+        "a worker's GPU type that is not listed",
+        "a pipeline over no node",
+        "PYTHONPATH of a worker",
         "a tensor over no GPU",
         "PYTHONPATH",
     ],
 )
 def test_a_broken_rule_is_refused_with_kserves_text(admit: Any, spec: Any, text: str) -> None:
     assert admit(runtime(**copy.deepcopy(spec))).denied == text
+
+
+GPUS = "serving.kserve.io/gpu-resource-types"
+OTHER_GPU = {
+    "workerSpec": WORKER,
+    "containers": main(resources={"limits": {"vendor.com/gpu": "1"}}),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("text", ["vendor.com/gpu", "{}", '["vendor.com/gpu", 1]', ""])
+def test_an_annotation_of_gpu_types_that_cannot_be_read_is_refused_with_its_text(
+    admit: Any, kind: str, text: str
+) -> None:
+    admitted = admit(runtime(kind, **OTHER_GPU, annotations={GPUS: text}))
+    assert admitted.denied == (
+        f'the {kind} mine is invalid: invalid {GPUS} annotation "{text}"; '
+        'write a JSON list of names, as ["vendor.com/gpu"]'
+    )
+    assert [cause.path for cause in admitted.causes] == ["spec.annotations"]
+
+
+def test_a_gpu_type_that_the_annotation_lists_is_known(admit: Any) -> None:
+    assert admit(runtime(**OTHER_GPU, annotations={GPUS: '["vendor.com/gpu"]'})).denied == ""
+
+
+def test_a_gpu_type_is_known_by_the_vendors_names_and_slices_of_them(admit: Any) -> None:
+    limits = {"nvidia.com/mig-1g.5gb": "1", "habana.ai/gaudi": "1", "memory": "1Gi"}
+    sound = {"workerSpec": WORKER, "containers": main(resources={"limits": limits})}
+    assert admit(runtime(**sound)).denied == ""
 
 
 @pytest.mark.parametrize(
