@@ -50,7 +50,7 @@ test-engines: $(STAMP) test-tensorflow test-paddle test-autogluon test-bentoml t
 	@test -x $(ENGINES)/bin/python || $(PYTHON) -m venv $(ENGINES)
 	@$(BIN)/uv pip install --quiet --python $(ENGINES)/bin/python -r requirements.lock
 	@$(ENGINES)/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 \
-	  torchserve==0.12.0 pyyaml pillow "transformers>=5,<6" sentencepiece protobuf openai captum==0.9.0
+	  torchserve==0.12.0 grpcio-tools pyyaml pillow "transformers>=5,<6" sentencepiece protobuf openai captum==0.9.0
 	@$(BIN)/uv pip install --quiet --python $(ENGINES)/bin/python --no-deps --editable .
 	$(ENGINES)/bin/python -m pytest -q tests/engines
 

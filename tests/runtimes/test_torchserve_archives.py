@@ -10,13 +10,23 @@ from typing import Any
 
 import pytest
 
+from sampan.protocol.errors import InvalidInput, ModelNotFound, ModelNotReady
 from sampan.runtimes.serving import Order
 from sampan.runtimes.torchserve.archive import MANIFEST, read_manifest, unpack, validate_names
 from sampan.runtimes.torchserve.arguments import translate
+from sampan.runtimes.torchserve.model import ArchiveModel
+from sampan.runtimes.torchserve.registry import Conflict, NotAllowed, Registry, Store
 from sampan.runtimes.torchserve.routes import make_row
 from sampan.runtimes.torchserve.runtime import make_offer
-from sampan.runtimes.torchserve.settings import make_warnings, parse_properties, select_archives
+from sampan.runtimes.torchserve.settings import (
+    is_open,
+    make_warnings,
+    parse_properties,
+    select_archives,
+)
 from sampan.server.load_failure import LoadFailure
+from sampan.server.repository import ModelRepository
+from sampan.server.workers import Workers
 
 MODEL = {"modelName": "lin", "handler": "h.py", "modelVersion": "1.5"}
 
@@ -190,3 +200,48 @@ FORM = (
 )
 def test_a_body_as_a_handler_sees_it(body, kind, row):
     assert make_row(body, kind) == row
+
+
+def test_a_key_that_nobody_knows_is_told_and_one_of_another_way_is_not():
+    text = "inference_address=http://0.0.0.0:8085\nenable_model_api=true\nlod_models=all\n"
+    (said,) = make_warnings(parse_properties(text))
+    assert said == '"lod_models" of config.properties is not known here; did you mean "load_models"'
+
+
+@pytest.mark.parametrize(
+    ("properties", "argument", "open_"),
+    [
+        ({}, "", False),
+        ({"enable_model_api": "false"}, "", False),
+        ({"enable_model_api": "true"}, "", True),
+        ({}, "true", True),
+    ],
+)
+def test_models_come_and_go_only_where_it_is_said(properties, argument, open_):
+    assert is_open(properties, argument) is open_
+
+
+def test_its_argument_for_that_is_an_option_of_ours():
+    told = translate(["torchserve", "--start", "--enable-model-api", "--model-store", "s"])
+    assert told.argv == ("--server_option=enable-model-api=true", "--model_dir=s")
+
+
+async def test_registering_is_refused_with_its_mend(tmp_path):
+    archive(tmp_path)
+    manifest = read_manifest(tmp_path / "lin.mar")
+    repository = ModelRepository()
+    repository.update(ArchiveModel("lin", tmp_path / "lin.mar", manifest, trust=False))
+    closed, opened = (Registry(repository, Store(tmp_path, open=way)) for way in (False, True))
+    with pytest.raises(NotAllowed, match="start with --enable-model-api"):
+        await closed.register("lin.mar", "", Workers(1))
+    with pytest.raises(InvalidInput, match="name an archive of the model store"):
+        await opened.register("", "", Workers(1))
+    with pytest.raises(InvalidInput, match=r'archive "/etc/x\.mar" is not in the model store'):
+        await opened.register("/etc/x.mar", "", Workers(1))
+    with pytest.raises(Conflict, match='"lin" is registered already'):
+        await opened.register("lin.mar", "", Workers(1))
+    with pytest.raises(ModelNotReady, match=r"serving\.sampan\.dev/trust"):
+        await opened.register("lin.mar", "second", Workers(1))
+    assert opened.unregister("lin") == 'Model "lin" unregistered'
+    with pytest.raises(ModelNotFound):
+        opened.find("lin")

@@ -11,7 +11,7 @@ _OPTIONS = frozenset({"--ts-config", "--models"})
 _NOTHING = frozenset(
     {
         "torchserve", "--start", "--foreground", "--ncs", "--no-config-snapshots",
-        "--disable-token-auth", "--disable-token", "--enable-model-api",
+        "--disable-token-auth", "--disable-token",
     }
 )  # fmt: skip
 
@@ -23,6 +23,9 @@ def translate(argv: Sequence[str]) -> Translated:
     for word in words:
         name, equals, value = word.partition("=")
         if name in _NOTHING:
+            continue
+        if name == "--enable-model-api":
+            made.append("--server_option=enable-model-api=true")
             continue
         if name in _PLAIN or name in _OPTIONS:
             value = value if equals else next(words, "")

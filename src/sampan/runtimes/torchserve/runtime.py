@@ -15,8 +15,14 @@ from sampan.runtimes.declaration import (
 from sampan.runtimes.serving import Offer, Order
 from sampan.runtimes.torchserve.archive import read_manifest
 from sampan.runtimes.torchserve.model import ArchiveModel
+from sampan.runtimes.torchserve.registry import Registry, Store
 from sampan.runtimes.torchserve.routes import TorchServeApi
-from sampan.runtimes.torchserve.settings import make_warnings, parse_properties, select_archives
+from sampan.runtimes.torchserve.settings import (
+    is_open,
+    make_warnings,
+    parse_properties,
+    select_archives,
+)
 from sampan.server.load_failure import LoadFailure
 from sampan.server.repository import ModelRepository
 
@@ -77,7 +83,9 @@ def make_offer(order: Order) -> Offer:
                 name,
             )
         repository.update(ArchiveModel(name, wanted.archive, manifest, trust=order.trust))
-    return Offer(repository, TorchServeApi(repository))
+    may_change = is_open(properties, order.options.get("enable-model-api", ""))
+    registry = Registry(repository, Store(order.folder, order.trust, may_change))
+    return Offer(repository, TorchServeApi(registry))
 
 
 def _read_properties(path: str) -> dict[str, str]:

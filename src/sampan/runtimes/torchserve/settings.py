@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from sampan.machinery.registry import JsonObject
+from sampan.machinery.suggest import did_you_mean
 from sampan.runtimes.torchserve.archive import EXTENSION, MANIFEST
 from sampan.server.load_failure import LoadFailure
 
@@ -19,7 +20,32 @@ _SILENT = {
     "private_key_file": "--ssl_keyfile names the key",
     "certificate_file": "--ssl_certfile names the certificate",
     "models": "a model runs one request at a time",
+    "batch_size": "a handler gets one request at a time",
+    "max_batch_delay": "a handler gets one request at a time",
+    "job_queue_size": "--max_queue bounds what waits",
+    "max_request_size": "--max_body_bytes bounds a body",
+    "default_response_timeout": "--worker_timeout bounds an answer",
+    "cors_allowed_origin": "--middleware adds what answers preflights",
+    "cors_allowed_methods": "--middleware adds what answers preflights",
+    "cors_allowed_headers": "--middleware adds what answers preflights",
+    "number_of_gpu": "a handler takes the device that is there",
+    "service_envelope": "V1 and V2 have their envelopes, /predictions has none",
 }
+_HONOURED = frozenset({"model_snapshot", "load_models", "enable_model_api", "model_store"})
+_NOT_ASKED = frozenset(
+    {
+        "inference_address", "management_address", "metrics_address", "grpc_inference_port",
+        "grpc_management_port", "grpc_inference_address", "grpc_management_address",
+        "grpc_inference_max_connection_age_ms", "grpc_management_max_connection_age_ms",
+        "enable_metrics_api", "metrics_format", "metrics_mode", "metrics_config",
+        "enable_envvars_config", "disable_token_authorization", "disable_system_metrics",
+        "number_of_netty_threads", "netty_client_threads", "workflow_store", "vmargs", "debug",
+        "async_logging", "prefer_direct_buffer", "use_native_io", "io_ratio", "tsLogLevel",
+        "max_response_size", "unregister_model_timeout", "initial_worker_port",
+        "cpu_launcher_enable", "cpu_launcher_args", "ipex_enable",
+    }
+)  # fmt: skip
+"""Where it listens, its threads and logs: what a server of another make has its own way for."""
 
 _BATCH_SIZE = re.compile(r'"batchSize"\s*:\s*(\d+)')
 
@@ -65,6 +91,12 @@ def make_warnings(properties: Mapping[str, str]) -> list[str]:
         for key, instead in _SILENT.items()
         if properties.get(key)
     ]
+    known = {*_SILENT, *_HONOURED, *_NOT_ASKED}
+    named += [
+        f'"{key}" of config.properties is not known here{did_you_mean(key, known)}'
+        for key in properties
+        if key not in known
+    ]
     sizes = [int(size) for size in _BATCH_SIZE.findall(properties.get("model_snapshot", ""))]
     if any(size > 1 for size in sizes):
         named.append(
@@ -74,10 +106,15 @@ def make_warnings(properties: Mapping[str, str]) -> list[str]:
     return named
 
 
+def is_open(properties: Mapping[str, str], argument: str = "") -> bool:
+    """Whether models may come and go by request: `--enable-model-api`, or the property."""
+    return argument == "true" or properties.get("enable_model_api", "").lower() == "true"
+
+
 def _from_list(store: Path, text: str) -> tuple[Wanted, ...]:
     if text.strip() not in {"all", "ALL"}:
         words = [word.strip().rpartition("=") for word in text.split(",") if word.strip()]
-        return tuple(Wanted(name, _inside(store, file)) for name, _, file in words)
+        return tuple(Wanted(name, find_archive(store, file)) for name, _, file in words)
     if not store.is_dir():
         raise LoadFailure("ModelMissing", f'model store "{store}" does not exist; give its folder')
     found = [
@@ -103,7 +140,7 @@ def _from_snapshot(store: Path, text: str) -> tuple[Wanted, ...]:
             chosen = next((v for v in versions.values() if v.get("defaultVersion")), None) or next(
                 iter(versions.values())
             )
-            wanted.append(Wanted(name, _inside(store, chosen["marName"])))
+            wanted.append(Wanted(name, find_archive(store, chosen["marName"])))
     except (ValueError, KeyError, TypeError, AttributeError, StopIteration) as error:
         raise LoadFailure(
             "ModelIncompatible",
@@ -113,7 +150,7 @@ def _from_snapshot(store: Path, text: str) -> tuple[Wanted, ...]:
     return tuple(wanted)
 
 
-def _inside(store: Path, name: str) -> Path:
+def find_archive(store: Path, name: str) -> Path:
     """Return an archive of the store by its name; one that is elsewhere is refused."""
     pure = PurePosixPath(name)
     if pure.is_absolute() or ".." in pure.parts or "://" in name:
