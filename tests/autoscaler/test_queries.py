@@ -13,6 +13,7 @@ from sampan.autoscaler.prometheus import make_path, read_answer
 from sampan.autoscaler.queries import Query, Readings, find_unasked, make_queries
 from sampan.autoscaler.resource_scaler import ResourceScaler, Use
 from sampan.autoscaler.settings import Defaults
+from sampan.autoscaler.silences import find_silences
 from sampan.plan.scaling import AUTOSCALER_CLASS, Scaling, Unread, make_scaling
 
 RUNNING, SERVER = "vllm:num_requests_running", "http://prometheus:9090"
@@ -203,3 +204,17 @@ def test_an_answer_that_is_no_number_says_why(row: str) -> None:
     answer, words = NO_NUMBER[row]
     with pytest.raises(MetricError, match=words.replace("(", r"\(")):
         read_answer(answer)
+
+
+def test_what_may_sleep_is_woken_by_requests_and_sized_by_its_metrics() -> None:
+    window = {"autoscaling.knative.dev/window": "10s"}
+    component = Component(scaling(pod(), minReplicas=0), window)
+    policy = select_policy(component, Defaults())
+    assert isinstance(policy, ByResources)
+    assert (policy.rules.minimum, policy.rules.maximum) == (1, 10)
+    assert policy.sleeps is not None
+    assert (policy.sleeps.minimum, policy.sleeps.maximum, policy.sleeps.stable_window) == (0, 1, 10)
+    assert list(find_silences(component, window, {}, Defaults())) == []
+    awake = select_policy(Component(scaling(pod(), minReplicas=1), window), Defaults())
+    assert isinstance(awake, ByResources)
+    assert awake.sleeps is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -11,7 +12,7 @@ from sampan.autoscaler.signal import Traffic
 from sampan.controllers.autoscaling import Autoscaling, Tools
 from sampan.controllers.scaled_workload import ScaledWorkload
 from sampan.plan.observed import Link, LinkState, Observed, ObservedReplica, ObservedWorkload
-from sampan.plan.scaling import Scale, make_scaling
+from sampan.plan.scaling import AUTOSCALER_CLASS, Scale, Scaling, make_scaling
 from sampan.plan.types import Component, Plan, ServiceKey, Workload
 
 IRIS = ServiceKey("default", "iris")
@@ -29,6 +30,8 @@ class World:
     total: int = 0
     wait: int = 0
     held: bool = False
+    told: float = 0.0
+    asked: list[Asked] = field(default_factory=list)
     notified: list[ServiceKey] = field(default_factory=list)
 
     def now(self) -> float:
@@ -44,8 +47,9 @@ class World:
         del pids
         return {}
 
-    async def readings(self, asked: Asked) -> Readings:  # noqa: ARG002 (Signals')
-        return Readings()
+    async def readings(self, asked: Asked) -> Readings:
+        self.asked.append(asked)
+        return Readings(dict.fromkeys(asked.queries, self.told))
 
     async def room(self, pids: Sequence[int]) -> Room | None:
         del pids
@@ -64,7 +68,7 @@ class World:
 class Service:
     """A service with `minReplicas: 0`, noted after each decision as a controller does."""
 
-    def __init__(self, held: bool = False) -> None:
+    def __init__(self, held: bool = False, scaling: Scaling | None = None) -> None:
         self.world = World(held=held)
         self.workload = Workload(
             component=Component.PREDICTOR,
@@ -73,7 +77,7 @@ class Service:
             template_hash="v1-a",
             replicas=1,
             model_name="iris",
-            scaling=make_scaling({"minReplicas": 0}, {}),
+            scaling=scaling or make_scaling({"minReplicas": 0}, {}),
         )
         world = self.world
         self.autoscaling = Autoscaling(
@@ -90,7 +94,13 @@ class Service:
         """Let what is decided be so: a route that should be held is."""
         replicas = tuple(
             ObservedReplica(
-                f"r{n}", NAME, self.workload.template_hash, running=True, ready=True, load=DONE
+                f"r{n}",
+                NAME,
+                self.workload.template_hash,
+                running=True,
+                ready=True,
+                load=DONE,
+                address="127.0.0.1:9",
             )
             for n in range(self.ready)
         )
@@ -105,6 +115,8 @@ class Service:
         for _ in range(int(seconds)):
             self.world.time += 1.0
             await self.autoscaling.tick()
+            await asyncio.sleep(0)  # an answer that was asked for comes
+            await asyncio.sleep(0)
             self.ready = self.scale.replicas
             self.note()
 
@@ -213,3 +225,52 @@ async def test_an_updated_template_is_tried_though_nobody_asks() -> None:
     assert (service.scale.replicas, service.scale.waking) == (1, False)
     await service.run(90)
     assert service.scale.replicas == 0
+
+
+def by_metric(server: str = "") -> Scaling:
+    """What may sleep, and else has a replica for each two of a metric."""
+    metric = {"backend": "prometheus", "query": "sum(queued)", "serverAddress": server}
+    target = {"type": "Value", "value": "2"}
+    listed = [{"type": "External", "external": {"metric": metric, "target": target}}]
+    behavior = {"scaleDown": {"stabilizationWindowSeconds": 0}}
+    automatic = {"metrics": listed, "behavior": behavior}
+    spec = {"minReplicas": 0, "maxReplicas": 5, "autoScaling": automatic}
+    return make_scaling(spec, {AUTOSCALER_CLASS: "keda"})
+
+
+async def test_metrics_say_how_many_and_requests_whether_there_are_any() -> None:
+    service = Service(scaling=by_metric())
+    service.world.active, service.world.told = 1, 7.0
+    await service.run(60)
+    assert service.scale.replicas == 4
+    assert service.scale.reason.startswith("4 replicas: sum(queued) at")
+    service.world.told = 3.0
+    await service.run(30)
+    assert service.scale.replicas == 2
+    service.world.active, service.world.told = 0, 0.0
+    await service.run(120)
+    assert (service.scale.replicas, service.scale.held) == (0, True)
+    asked = len(service.world.asked)
+    await service.run(60)
+    assert len(service.world.asked) == asked  # nobody is there who could tell
+    service.world.wait = 1
+    service.autoscaling.wake(KEY)
+    await service.at_once()
+    assert service.scale.replicas == 1
+
+
+async def test_work_without_a_request_keeps_it_awake() -> None:
+    service = Service(scaling=by_metric())
+    service.world.told = 1.0
+    await service.run(300)
+    assert (service.scale.replicas, service.scale.held) == (1, False)
+
+
+async def test_a_server_s_metric_wakes_what_sleeps() -> None:
+    service = Service(scaling=by_metric("http://prometheus:9090"))
+    await service.run(150)
+    assert (service.scale.replicas, service.scale.held) == (0, True)
+    service.world.told = 5.0
+    await service.run(60)
+    assert service.scale.replicas == 3
+    assert not service.scale.held

@@ -39,6 +39,12 @@ _WHO = (
         "requests, each 2 s",
     ),
     (
+        "Standard, with `minReplicas: 0`, `autoScaling.metrics` and the class `keda`",
+        "`maxReplicas` above 1",
+        "the metrics say how many; there are none once no request came for a whole window and "
+        "every query comes to 0",
+    ),
+    (
         "Knative",
         "always; without `maxReplicas` as many as the machine's memory holds",
         "requests, each 2 s; CPU or memory with the class `hpa.autoscaling.knative.dev`",

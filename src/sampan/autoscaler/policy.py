@@ -16,8 +16,9 @@ from sampan.autoscaler.behavior import make_direction
 from sampan.autoscaler.hpa import DOWN, UP, Rules
 from sampan.autoscaler.queries import Query, make_queries
 from sampan.autoscaler.settings import Defaults, Settings
+from sampan.autoscaler.target import ANY
 from sampan.machinery.quantity import parse_quantity
-from sampan.plan.scaling import UNSCALED, Scaling
+from sampan.plan.scaling import KEDA, UNSCALED, Scaling
 
 CPU_PERCENT = 80.0
 """Of the requested CPU, where no target is given (KServe, Kubernetes)."""
@@ -49,11 +50,15 @@ class ByRequests:
 class ByResources:
     """Kubernetes's horizontal autoscaler: replicas follow what they use, and numbers that are
     asked for (KEDA's triggers).
+
+    `sleeps` says when there is none at all, None: never. Then requests wake it, and a query that
+    comes to more than 0 (KEDA's activation).
     """
 
     rules: Rules
     targets: tuple[Target, ...]
     queries: tuple[Query, ...] = ()
+    sleeps: Settings | None = None
 
 
 Policy: TypeAlias = ByRequests | ByResources
@@ -80,9 +85,13 @@ def select_policy(component: Component, defaults: Defaults) -> Policy | None:
         make = policies.get(given.get("class", defaults.autoscaler_class))
         return make(component, defaults) if make else None
     # A cluster's horizontal autoscaler knows neither requests nor zero; here both can be had.
-    if scaling.metric in METRICS[KPA] or (scaling.minimum == 0 and not scaling.metric):
+    policy = _by_hpa(component)
+    may_sleep = scaling.minimum == 0 and not scaling.metric
+    if policy and may_sleep and scaling.autoscaler == KEDA and scaling.metrics:
+        return replace(policy, sleeps=_sleeps(component, defaults))
+    if may_sleep or scaling.metric in METRICS[KPA]:
         return _by_requests(component, defaults)
-    return _by_hpa(component)
+    return policy
 
 
 def make_annotations(component: Component) -> dict[str, str]:
@@ -126,7 +135,13 @@ def _by_knative_hpa(component: Component, defaults: Defaults) -> Policy:
     return ByResources(rules, (Target("cpu", percent=target or CPU_PERCENT),))
 
 
-def _by_hpa(component: Component) -> Policy | None:
+def _sleeps(component: Component, defaults: Defaults) -> Settings:
+    """Return settings by which there is one replica while there are any requests, and else none."""
+    settings, _ = read_policy_settings(component, defaults)
+    return replace(settings, target=ANY, total=ANY, maximum=1, activation=1)
+
+
+def _by_hpa(component: Component) -> ByResources | None:
     """Return Standard mode's autoscaler; None where it has nothing to decide."""
     scaling = component.scaling
     least = max(1 if scaling.minimum is None else scaling.minimum, 1)

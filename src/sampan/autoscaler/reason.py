@@ -5,6 +5,7 @@ from __future__ import annotations
 from sampan.autoscaler.bounds import Bounded
 from sampan.autoscaler.decide import Decision, Reading
 from sampan.autoscaler.settings import Settings
+from sampan.autoscaler.target import ANY
 
 UNITS = {"concurrency": "requests in flight", "rps": "requests a second"}
 
@@ -18,7 +19,9 @@ def render_reason(
         value, window = reading.panic, settings.panic_window
     else:
         value, window = reading.stable, settings.stable_window
-    measured = f"{value:.4g} {unit} over {window} s, at {settings.target:.4g} a replica"
+    measured = f"{value:.4g} {unit} over {window} s"
+    if settings.target < ANY:
+        measured += f", at {settings.target:.4g} a replica"
     parts = [f"{_replicas(bounded.replicas)}: {measured}"]
     if decision.panicking:
         parts.append("rising fast, so none is taken away")

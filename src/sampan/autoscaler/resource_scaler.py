@@ -59,6 +59,10 @@ class ResourceScaler:
             )
         return Outcome(replicas, reason, unread=unread)
 
+    def wait(self, now: float) -> None:
+        """Note that there was nothing to decide."""
+        self._next = now + PERIOD
+
     def take(self, outcome: Outcome) -> None:
         """Note what was made of a decision."""
         self.current = outcome.replicas

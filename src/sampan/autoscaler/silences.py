@@ -63,17 +63,22 @@ def _sent(sent: Mapping[str, str], policy: Policy | None, root: str) -> Iterator
         elif short not in known:
             near = did_you_mean(short, sorted(known))
             yield _PATH.format(key), f"is no annotation of the autoscaler{near}"
-        elif not isinstance(policy, ByRequests) and short != "class":
+        elif not _by_requests(policy) and short != "class":
             text = "has no effect where requests do not decide the number of replicas"
             yield _PATH.format(key), f'{text}; set "{root}.scaleMetric" to "concurrency"'
         elif short == "target-burst-capacity":
             yield _PATH.format(key), "has no effect: requests are held only while no replica runs"
 
 
+def _by_requests(policy: Policy | None) -> bool:
+    """Whether requests decide about a workload, were it only whether it sleeps."""
+    return isinstance(policy, ByRequests) or bool(policy and policy.sleeps)
+
+
 def _fields(component: Component, policy: Policy | None, root: str) -> Iterator[Silence]:
     """Fields of a component that nothing scales."""
     scaling = component.scaling
-    if isinstance(policy, ByResources) and scaling.minimum == 0:
+    if isinstance(policy, ByResources) and scaling.minimum == 0 and policy.sleeps is None:
         text = "one replica is kept where its use of CPU or memory decides; to scale to zero set"
         yield f"{root}.minReplicas", f'{text} "{root}.scaleMetric" to "concurrency"'
     if policy is not None:

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from sampan.autoscaler.settings import Defaults
 
+ANY = 1e12
+"""What one replica takes where requests say only whether there is to be any."""
+
 LEAST = 0.01
 """The least target: below it one request would ask for thousands of replicas."""
 

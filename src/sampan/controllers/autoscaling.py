@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from sampan.autoscaler.decide import TICK
-from sampan.autoscaler.outcome import Outcome, Room, fit
+from sampan.autoscaler.outcome import Outcome, Room, Seen, fit
 from sampan.autoscaler.policy import select_policy
 from sampan.autoscaler.queries import Asked, Readings
 from sampan.autoscaler.resource_scaler import ResourceScaler, Use
@@ -238,21 +238,49 @@ class Autoscaling:
         held = holder is not None and holder.is_held(workload.key)
         seen = workload.seen(now, held=held, can_hold=holder is not None)
         if isinstance(scaler, ResourceScaler):
-            if not scaler.is_due(now) or not seen.ready:
+            decided = await self._by_use(workload, scaler, now, seen)
+            if decided is None:
                 return
-            readings = self._ask(workload)
-            if readings is None:
-                return
-            used = await self._tools.signals.use([r.pid for r in workload.ready()])
-            outcome = scaler.decide(now, seen, Use(used, workload.requested, readings))
-        elif scaler.is_quiet(now):
-            return
+            outcome = decided
         else:
-            outcome = scaler.decide(now, seen)
+            await self._look_beside(workload, now, seen)
+            if scaler.is_quiet(now):
+                return
+            outcome = workload.raised(scaler.decide(now, seen))
         if outcome.replicas > scaler.current and seen.ready:
             room = await self._tools.signals.room([r.pid for r in workload.ready()])
             outcome = fit(outcome, room, scaler.current)
         await self._take(workload, outcome)
+
+    async def _by_use(
+        self, workload: ScaledWorkload, scaler: ResourceScaler, now: float, seen: Seen
+    ) -> Outcome | None:
+        """Return what use and metrics say, None where it is not the time or nothing is there."""
+        if not scaler.is_due(now) or not (seen.ready or workload.beside):
+            return None
+        readings = self._ask(workload)
+        if readings is None:
+            return None
+        workload.busy = any(value > 0 for value in readings.told.values())
+        if not seen.ready:
+            scaler.wait(now)
+            return None
+        used = await self._tools.signals.use([r.pid for r in workload.ready()])
+        return scaler.decide(now, seen, Use(used, workload.requested, readings))
+
+    async def _look_beside(self, workload: ScaledWorkload, now: float, seen: Seen) -> None:
+        """See how many replicas the metrics want of one that requests wake, and so do metrics."""
+        beside, scaler = workload.beside, workload.scaler
+        if beside is None or not isinstance(scaler, RequestScaler):
+            return
+        advised = await self._by_use(workload, beside, now, seen)
+        if advised is not None:
+            beside.take(advised)
+            workload.advised = advised
+        if not seen.ready:
+            workload.advised = None
+        if workload.busy:
+            scaler.poke(now)
 
     def _ask(self, workload: ScaledWorkload) -> Readings | None:
         """Return what was asked for; None while an answer is waited for, which holds up nobody."""

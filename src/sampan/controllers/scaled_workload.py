@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
 
-from sampan.autoscaler.outcome import Seen
+from sampan.autoscaler.outcome import Outcome, Seen
 from sampan.autoscaler.policy import ByRequests, ByResources, Component, Policy
 from sampan.autoscaler.queries import Asked, Readings
 from sampan.autoscaler.resource_scaler import ResourceScaler
@@ -33,6 +33,8 @@ class ScaledWorkload:
 
     `template_hash` is the newest template's, `proven` that of the last one which has served.
     `metrics_path` is where replicas tell their metrics, `reading` the answer that is waited for.
+    `beside` raises the number of one that requests wake, `advised` is what it said last; `busy`:
+    a query came to more than 0.
     """
 
     service: ServiceKey
@@ -46,6 +48,9 @@ class ScaledWorkload:
     proven: str = ""
     metrics_path: str = METRICS_PATH
     reading: asyncio.Task[Readings] | None = None
+    beside: ResourceScaler | None = None
+    advised: Outcome | None = None
+    busy: bool = False
 
     @property
     def key(self) -> str:
@@ -61,7 +66,16 @@ class ScaledWorkload:
         if not isinstance(self.policy, ByResources) or not self.policy.queries:
             return None
         ready = tuple(r for r in self.ready() if r.address)
-        return Asked(self.key, self.policy.queries, ready, self.metrics_path)
+        # While nothing runs there is nobody to be asked but servers.
+        queries = tuple(q for q in self.policy.queries if ready or q.server)
+        return Asked(self.key, queries, ready, self.metrics_path) if queries else None
+
+    def raised(self, outcome: Outcome) -> Outcome:
+        """Return what requests decided with what the metrics say: more, while there is any."""
+        advised = self.advised
+        if outcome.replicas == 0 or advised is None or advised.replicas < outcome.replicas:
+            return outcome
+        return replace(advised, hold=outcome.hold)
 
     def seen(self, now: float, *, held: bool, can_hold: bool) -> Seen:
         """Return what a decision is told of the replicas."""
@@ -103,11 +117,14 @@ def make_scaled(
     """
     staying = [r for r in replicas if r.running and not r.draining]
     scaler: RequestScaler | ResourceScaler
-    if isinstance(policy, ByRequests):
-        asleep = held and not staying and policy.settings.minimum == 0
-        scaler = RequestScaler(policy.settings, len(staying), now, asleep=asleep)
-    else:
-        scaler = ResourceScaler(policy, len(staying), now)
+    beside = None
+    settings = policy.settings if isinstance(policy, ByRequests) else policy.sleeps
+    if settings is not None:
+        asleep = held and not staying and settings.minimum == 0
+        scaler = RequestScaler(settings, len(staying), now, asleep=asleep)
+    if isinstance(policy, ByResources):
+        found = ResourceScaler(policy, len(staying), now)
+        scaler, beside = (found, None) if settings is None else (scaler, found)
     return ScaledWorkload(
         service,
         workload.name,
@@ -118,6 +135,7 @@ def make_scaled(
         replicas,
         workload.template_hash,
         metrics_path=make_metrics_path(workload.template),
+        beside=beside,
     )
 
 
