@@ -27,6 +27,10 @@ _BY_USE = (
     "`autoScaling.metrics` and `autoScaling.behavior`; metrics of type `External` and `PodMetric` "
     "with `serving.kserve.io/autoscalerClass: keda` (below)"
 )
+_BY_BOTH = (
+    "the metrics say how many; there are none once no request came for a whole window and every "
+    "query comes to 0"
+)
 _WHO = (
     (
         "Standard, with `scaleMetric` `cpu`, `memory` or none",
@@ -41,8 +45,7 @@ _WHO = (
     (
         "Standard, with `minReplicas: 0`, `autoScaling.metrics` and the class `keda`",
         "`maxReplicas` above 1",
-        "the metrics say how many; there are none once no request came for a whole window and "
-        "every query comes to 0",
+        _BY_BOTH,
     ),
     (
         "Knative",
