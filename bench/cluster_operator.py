@@ -7,6 +7,6 @@ own, whose CPU and memory are measured. `SAMPAN_BENCH_SERVICES` sets how many se
 
 from __future__ import annotations
 
-from bench.operator_rows import creating, many
+from bench.operator_rows import creating, many, mutating
 
-benches = {"create": creating.create, "many": many.crowd}
+benches = {"create": creating.create, "mutate": mutating.mutate, "many": many.crowd}
