@@ -10,7 +10,15 @@ import pytest
 from tests.operator.conftest import CONFIG, IRIS, RUNTIME, config_map, golden_folder  # noqa: F401  # a fixture
 from tests.operator.played_cluster import PlayedCluster, is_ready, played_cluster, rested, until
 from tests.operator.test_golden import named
-from tests.operator.test_takeover import EVERYDAY, NEW_REVISION, SERVICES, UNSETTLED, load
+from tests.operator.test_takeover import (
+    EVERYDAY,
+    NEW_REVISION,
+    PATIENT,
+    SERVICES,
+    UNSETTLED,
+    load,
+    managers,
+)
 from tests.platforms.kubernetes.test_golden import read_recordings
 
 from sampan.app.cluster_effects import cluster_warnings
@@ -22,6 +30,7 @@ from sampan.migration.survey import gather_survey
 from sampan.operator.cluster import RESOURCES, SELECTORS
 from sampan.operator.cluster_store import ClusterStore
 from sampan.operator.connection import connect
+from sampan.platforms.kubernetes.children import MANAGER
 
 
 async def look(store: ClusterStore) -> Report:
@@ -57,11 +66,15 @@ async def load_recordings(cluster: PlayedCluster, golden, set_up: str, names) ->
 
 
 async def take_over(cluster: PlayedCluster, wanted: list[str]) -> None:
-    await cluster.start_operator()
+    await cluster.start_operator(times=PATIENT)
 
     async def every_one_ready() -> bool:
         services = (await cluster.store.list(SERVICES.id)).items
-        return all(is_ready(s) for s in services if s["metadata"]["name"] in wanted)
+        if not all(is_ready(s) for s in services if s["metadata"]["name"] in wanted):
+            return False
+        places = {s["metadata"]["namespace"] for s in services}
+        found = [child for place in places for child in await cluster.children(place)]
+        return all((MANAGER, "Apply") in managers(child) for child in found)
 
     await until(every_one_ready, 120)
     await rested(cluster, 1.0)

@@ -12,11 +12,14 @@ from tests.operator.test_golden import named
 from tests.platforms.kubernetes.test_golden import read_recordings, whole_picture
 
 from sampan.operator.cluster import RESOURCES
+from sampan.operator.election import ElectionTimes
 from sampan.platforms.kubernetes.children import FORMER_MANAGERS, MANAGER
 from sampan.platforms.kubernetes.kinds import DEPLOYMENTS, KNATIVE_SERVICES
 
 SERVICES = RESOURCES.get("inferenceservices.serving.kserve.io")
 KSERVE = "manager"
+PATIENT = ElectionTimes(lease=30, deadline=20, retry=0.1)
+"""A busy machine loses no lease."""
 EVERYDAY = (
     "inferenceservice-sklearn-iris-0a7425",
     "inferenceservice-torch-transformer-45ed75",
@@ -88,7 +91,7 @@ async def take_over(tmp_path, golden, set_up: str, names: tuple[str, ...] | None
             await load(cluster, recording, named(number))
         before = await templates(cluster)
         assert before
-        await cluster.start_operator()
+        await cluster.start_operator(times=PATIENT)
 
         async def every_one_ready():
             services = (await cluster.store.list(SERVICES.id)).items
@@ -111,7 +114,7 @@ async def take_over(tmp_path, golden, set_up: str, names: tuple[str, ...] | None
                 assert not {name for name, _ in who} & FORMER_MANAGERS, child["metadata"]["name"]
         await cluster.stop_operators()
         cluster.door.forget()
-        await cluster.start_operator("two")
+        await cluster.start_operator("two", PATIENT)
         await rested(cluster, 1.0)
         assert not cluster.door.writes
 

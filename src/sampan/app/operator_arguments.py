@@ -13,7 +13,9 @@ NAMESPACE = "kserve"
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """`webhook_port` 0: no webhooks are served. `names`: what the certificate is for."""
+    """`webhook_port` 0: no webhooks are served. `names`: what the certificate is for. `watched`:
+    the namespaces that are looked after, none for all; with some no webhooks are served.
+    """
 
     kubeconfig: Path | None
     context: str
@@ -24,6 +26,7 @@ class Options:
     health_port: int
     names: tuple[str, ...]
     debug_port: int = 0
+    watched: tuple[str, ...] = ()
 
 
 def parse(argv: list[str]) -> Options:
@@ -31,7 +34,10 @@ def parse(argv: list[str]) -> Options:
     parsed = vars(make_parser().parse_args(argv))
     parsed["identity"] = parsed["identity"] or _identity()
     parsed["namespace"] = parsed["namespace"] or os.environ.get("POD_NAMESPACE") or NAMESPACE
-    return Options(names=tuple(parsed.pop("webhook_name")), **parsed)
+    watched = tuple(dict.fromkeys(parsed.pop("watch_namespace")))
+    if watched:
+        parsed["webhook_port"] = 0
+    return Options(names=tuple(parsed.pop("webhook_name")), watched=watched, **parsed)
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -47,6 +53,8 @@ def make_parser() -> argparse.ArgumentParser:
     add("--health-port", type=_port, default=8081, help="/healthz, /readyz and /metrics")
     add("--debug-port", type=_port, default=0, help="/debug/stacks, on loopback; 0: not served")
     add("--webhook-name", action="append", default=[], help="a further name for the certificate")
+    text = "look after this namespace alone, with no right beyond it and no webhook; repeated"
+    add("--watch-namespace", action="append", default=[], metavar="NAMESPACE", help=text)
     return parser
 
 

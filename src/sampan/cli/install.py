@@ -23,6 +23,10 @@ def install(
     image: Annotated[str, typer.Option(help="the image that the operator runs")] = IMAGE,
     replicas: Annotated[int, typer.Option(help="operators that stand by; one acts")] = 2,
     *,
+    namespaced: Annotated[
+        list[str] | None,
+        typer.Option(help="look after this namespace alone, with no right beyond it; repeated"),
+    ] = None,
     operator_only: Annotated[
         bool,
         typer.Option(help="without what KServe has brought: definitions, configuration, runtimes"),
@@ -58,7 +62,12 @@ def install(
         raise CliError(f'--format "{form}": choose {", ".join(FORMATS)}', USAGE)
     if replicas < 1:
         raise CliError(f"--replicas {replicas}: one has to act; give 1 or more", USAGE)
-    options = Options(namespace=namespace, image=image, replicas=replicas)
+    watched = tuple(dict.fromkeys(namespaced or ()))
+    if watched and namespace == Options().namespace:
+        namespace = watched[0]
+    if watched and form == "helm":
+        raise CliError("--format helm is for the whole cluster; write yaml or kustomize", USAGE)
+    options = Options(namespace=namespace, image=image, replicas=replicas, watched=watched)
     if form in {"yaml", "prometheus", "grafana"}:
         if output is not None:
             raise CliError('-o is for --format kustomize or helm; write "> FILE" instead', USAGE)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from sampan.api.schema.crds import render_crd
 from sampan.api.schema.definitions import definitions
@@ -21,7 +21,17 @@ KEEP = "helm.sh/resource-policy"
 
 
 def make_bundle(options: Options, runtimes: Iterable[JsonObject]) -> list[JsonObject]:
-    """Return everything for a cluster without KServe; `runtimes` are the shipped ones."""
+    """Return everything for a cluster without KServe; `runtimes` are the shipped ones.
+
+    For some namespaces alone: what can be made with rights on these, so neither the namespaces nor
+    the definitions; the runtimes are those of each namespace.
+    """
+    if options.watched:
+        return [
+            make_configuration(options),
+            *_make_namespaced(runtimes, options),
+            *make_operator(options),
+        ]
     return [
         make_namespace(options),
         *make_definitions(options),
@@ -35,6 +45,8 @@ def make_bundle(options: Options, runtimes: Iterable[JsonObject]) -> list[JsonOb
 def make_operator(options: Options) -> list[JsonObject]:
     """Return what a cluster with KServe lacks: the operator, its rights and its webhooks."""
     place = Place(options.namespace, WEBHOOK_SERVICE)
+    if options.watched:
+        return [*make_roles(options), *make_workload(options)]
     return [
         *make_roles(options),
         *make_workload(options),
@@ -48,6 +60,14 @@ def make_definitions(options: Options) -> list[JsonObject]:
     resources = [r for r in REGISTRY if r.group == GROUP]
     made = [render_crd(r, definitions(), own) for r in resources]
     return [_converted(d, options) if d["metadata"]["name"] in CONVERTED else d for d in made]
+
+
+def _make_namespaced(runtimes: Iterable[JsonObject], options: Options) -> Iterator[JsonObject]:
+    """Yield each runtime as one of each namespace."""
+    for runtime in runtimes:
+        for place in options.watched:
+            metadata = {**runtime["metadata"], "namespace": place}
+            yield {**runtime, "kind": "ServingRuntime", "metadata": metadata}
 
 
 def _converted(definition: JsonObject, options: Options) -> JsonObject:

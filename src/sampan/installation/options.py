@@ -11,10 +11,13 @@ OPERATOR = "sampan-operator"
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """`image` is the operator's; `replicas` operators stand by, one acts."""
+    """`image` is the operator's; `replicas` operators stand by, one acts. `watched`: the only
+    namespaces that it looks after and has rights in; none: the whole cluster.
+    """
 
     namespace: str = "kserve"
     image: str = "sampan/operator:latest"
     replicas: int = 2
     webhook_port: int = 9443
     health_port: int = 8081
+    watched: tuple[str, ...] = ()

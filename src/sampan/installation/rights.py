@@ -6,6 +6,7 @@ by the pods and ServiceAccounts that name them.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sampan.api.scheme import REGISTRY
@@ -20,7 +21,10 @@ OWN = (*READ, "create", "patch", "delete")
 
 @dataclass(frozen=True, slots=True)
 class Right:
-    """A rule of a role. `names`: of these objects alone. `here`: in the operator's namespace."""
+    """A rule of a role. `names`: of these objects alone. `here`: in the operator's namespace.
+
+    `whole`: of the whole cluster's objects, or for webhooks, which are the whole cluster's.
+    """
 
     group: str
     resources: tuple[str, ...]
@@ -28,6 +32,7 @@ class Right:
     reason: str
     names: tuple[str, ...] = ()
     here: bool = False
+    whole: bool = False
 
     def rule(self) -> JsonObject:
         """Return it as Kubernetes writes it."""
@@ -60,9 +65,16 @@ RIGHTS: tuple[Right, ...] = (
     ),
     Right(
         SERVING,
-        ("servingruntimes", "clusterservingruntimes", "clusterstoragecontainers"),
+        ("servingruntimes",),
         READ,
-        "what serves and what downloads",
+        "what serves",
+    ),
+    Right(
+        SERVING,
+        ("clusterservingruntimes", "clusterstoragecontainers"),
+        READ,
+        "what serves and what downloads, of the whole cluster",
+        whole=True,
     ),
     Right(
         SERVING,
@@ -81,6 +93,7 @@ RIGHTS: tuple[Right, ...] = (
         ),
         ("get", "list"),
         "what a verdict on such an object compares it with",
+        whole=True,
     ),
     Right("apps", ("deployments",), OWN, "the pods of a component in Standard mode"),
     Right("", ("services",), OWN, "the name under which a component is found"),
@@ -144,7 +157,14 @@ RIGHTS: tuple[Right, ...] = (
         names=(OPERATOR,),
         here=True,
     ),
-    Right("", ("secrets",), ("create",), "the webhooks' certificate, made once", here=True),
+    Right(
+        "",
+        ("secrets",),
+        ("create",),
+        "the webhooks' certificate, made once",
+        here=True,
+        whole=True,
+    ),
     Right(
         "",
         ("secrets",),
@@ -152,6 +172,7 @@ RIGHTS: tuple[Right, ...] = (
         "the same, renewed before its end",
         names=("sampan-webhook-certificate",),
         here=True,
+        whole=True,
     ),
     Right(
         REGISTRATION,
@@ -159,6 +180,7 @@ RIGHTS: tuple[Right, ...] = (
         ("get", "update"),
         "whom the API server is to trust at the webhooks",
         names=("sampan",),
+        whole=True,
     ),
     Right(
         "apiextensions.k8s.io",
@@ -166,12 +188,15 @@ RIGHTS: tuple[Right, ...] = (
         ("get", "update"),
         "the same, for the conversion of objects of two versions",
         names=CONVERTED,
+        whole=True,
     ),
 )
 
 
 def make_roles(options: Options) -> tuple[JsonObject, ...]:
     """Return the roles and the bindings that give them to the operator's ServiceAccount."""
+    if options.watched:
+        return tuple(_make_namespaced_roles(options))
     everywhere = [r.rule() for r in RIGHTS if not r.here]
     here = [r.rule() for r in RIGHTS if r.here]
     inside = {"namespace": options.namespace}
@@ -181,6 +206,17 @@ def make_roles(options: Options) -> tuple[JsonObject, ...]:
         _object("Role", inside, {"rules": here}),
         _object("RoleBinding", inside, _bound("Role", options)),
     )
+
+
+def _make_namespaced_roles(options: Options) -> Iterator[JsonObject]:
+    """Yield a role and its binding in each namespace: nothing that is of the whole cluster."""
+    granted = [right for right in RIGHTS if not right.whole]
+    for place in dict.fromkeys((*options.watched, options.namespace)):
+        inside = {"namespace": place}
+        rules = [r.rule() for r in granted if not r.here and place in options.watched]
+        rules += [r.rule() for r in granted if r.here and place == options.namespace]
+        yield _object("Role", inside, {"rules": rules})
+        yield _object("RoleBinding", inside, _bound("Role", options))
 
 
 def _object(kind: str, metadata: JsonObject, parts: JsonObject) -> JsonObject:

@@ -15,9 +15,10 @@ NOBODY = 65532
 
 def make_workload(options: Options) -> tuple[JsonObject, ...]:
     """Return the account, the Deployment, the webhooks' Service and the disruption budget."""
+    webhooks = _object("v1", "Service", WEBHOOK_SERVICE, options, {"spec": _service(options)})
     return (
         _object("v1", "ServiceAccount", OPERATOR, options, {}),
-        _object("v1", "Service", WEBHOOK_SERVICE, options, {"spec": _service(options)}),
+        *(() if options.watched else (webhooks,)),
         _object("apps/v1", "Deployment", OPERATOR, options, {"spec": _deployment(options)}),
         _object("policy/v1", "PodDisruptionBudget", OPERATOR, options, {"spec": _budget()}),
     )
@@ -90,10 +91,7 @@ def _container(options: Options) -> JsonObject:
         "image": options.image,
         "args": make_arguments(options),
         "env": [_field("POD_NAME", "metadata.name"), _field("POD_NAMESPACE", "metadata.namespace")],
-        "ports": [
-            {"name": "webhook", "containerPort": options.webhook_port},
-            {"name": "health", "containerPort": options.health_port},
-        ],
+        "ports": _ports(options),
         "livenessProbe": _probe("/healthz", period=20),
         "readinessProbe": _probe("/readyz", period=5),
         "resources": {
@@ -109,12 +107,19 @@ def _container(options: Options) -> JsonObject:
     }
 
 
+def _ports(options: Options) -> list[JsonObject]:
+    webhook = {"name": "webhook", "containerPort": options.webhook_port}
+    health = {"name": "health", "containerPort": options.health_port}
+    return [health] if options.watched else [webhook, health]
+
+
 def make_arguments(options: Options) -> list[str]:
     """Return the operator's command line."""
     return [
         "operator",
         f"--namespace={options.namespace}",
-        f"--webhook-port={options.webhook_port}",
+        *(f"--watch-namespace={place}" for place in options.watched),
+        f"--webhook-port={0 if options.watched else options.webhook_port}",
         f"--health-port={options.health_port}",
         "--host=0.0.0.0",  # a pod's own address
     ]

@@ -133,7 +133,10 @@ class _Present:
             raise _KindGoneError from None
         cache = self._what.cache
         cache.hear(page.resource_version)
-        for gone in cache.keep({place_of(obj) for obj in page.items}):
+        there = {place_of(obj) for obj in page.items}
+        if namespace:  # the others in the cache are followed by others
+            there |= {place for place in cache.places() if place[0] != namespace}
+        for gone in cache.keep(there):
             self._what.tell(gone)
         return page
 

@@ -80,9 +80,17 @@ def observe(cluster: Cluster, service: JsonObject, mode: str) -> ClusterObserved
 
 
 async def gather_source(
-    cluster: Cluster, settings: Settings, snapshot: Snapshot, plan: Plan, observed: ClusterObserved
+    cluster: Cluster,
+    settings: Settings,
+    snapshot: Snapshot,
+    plan: Plan,
+    observed: ClusterObserved,
+    *,
+    every_pod: bool = False,
 ) -> Source:
-    """Return what the objects of a service are rendered from."""
+    """Return what the objects of a service are rendered from. `every_pod`: no webhook brings a
+    single model, so that what each pod needs for it is gathered, too.
+    """
     service = dict(snapshot.service)
     mode = deployment_mode(service, settings.config.default_deployment_mode)
     ready, routed = select_ready(plan, observed, mode), observed.routed()
@@ -92,19 +100,19 @@ async def gather_source(
         settings.config,
         settings.cluster,
         ready,
-        await _gather_around(cluster, settings, snapshot, plan),
+        await _gather_around(cluster, settings, snapshot, plan, every_pod=every_pod),
         frozenset(w.name for w in plan.workloads if w.name in routed),
         observed.is_open(plan.service.name),
     )
 
 
 async def _gather_around(
-    cluster: Cluster, settings: Settings, snapshot: Snapshot, plan: Plan
+    cluster: Cluster, settings: Settings, snapshot: Snapshot, plan: Plan, *, every_pod: bool
 ) -> Surroundings:
     around = Surroundings(
         settings.pods, snapshot.storage_containers or (), service=snapshot.service
     )
-    mounting = [w for w in plan.workloads if _mounts_models(w)]
+    mounting = [w for w in plan.workloads if every_pod or _mounts_models(w)]
     if not mounting:
         return around
     accounts: dict[str, JsonObject] = {}

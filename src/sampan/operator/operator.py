@@ -29,11 +29,17 @@ LEASE = "sampan-operator"
 
 @dataclass(frozen=True, slots=True)
 class OperatorOptions:
-    """`identity` tells operators apart; `namespace` holds the lease and the configuration."""
+    """`identity` tells operators apart; `namespace` holds the lease and the configuration.
+
+    `watched` are the namespaces that it looks after; none: all of them. An operator of some has
+    no rights on what is the cluster's, and does without: runtimes are those of the namespaces, and
+    what webhooks do it does itself.
+    """
 
     identity: str
     namespace: str = "kserve"
     times: ElectionTimes = ElectionTimes()
+    watched: tuple[str, ...] = ()
 
 
 class Operator:
@@ -46,15 +52,17 @@ class Operator:
         self._clock = clock
         recorder = EventRecorder(cluster.store, clock, COMPONENT)
         reader = SettingsReader(cluster.config, options.namespace)
-        parts = Parts(cluster, Applier(cluster), reader, recorder, clock, warn)
+        alone = bool(options.watched)
+        parts = Parts(cluster, Applier(cluster), reader, recorder, clock, warn, alone)
         services, graphs = ServiceReconciler(parts), GraphReconciler(parts)
         self.work = Work(cluster, clock, {SERVICES: services.reconcile, GRAPHS: graphs.reconcile})
         lease = Key(LEASES.id, options.namespace, LEASE)
         self.election = Election(cluster.store, clock, lease, options.identity, options.times)
-        for followed in self._followed(options.namespace):
-            following = Following(cluster.store, clock, followed)
+        for followed in self._followed(options):
             name = CONFIG_MAPS.id if followed.cache is cluster.config else followed.resource.id
-            cluster.followings[name] = following
+            if name in cluster.followings:  # the same in a further namespace
+                name = f"{name}/{followed.namespace}"
+            cluster.followings[name] = Following(cluster.store, clock, followed)
 
     async def run(self) -> None:
         """Follow the cluster, and act while holding the lease, until cancelled."""
@@ -69,12 +77,19 @@ class Operator:
         for following in self.cluster.followings.values():
             await following.known.wait()
 
-    def _followed(self, namespace: str) -> Iterator[Followed]:
+    def _followed(self, options: OperatorOptions) -> Iterator[Followed]:
+        for place in options.watched or ("",):
+            yield from self._followed_in(place)
+        yield Followed(CONFIG_MAPS, self.cluster.config, self.work.add_all, options.namespace)
+
+    def _followed_in(self, place: str) -> Iterator[Followed]:
+        """Yield what is followed in one namespace; "": in all, and what is of none."""
         cluster, work = self.cluster, self.work
         for plural in followed_plurals():
-            yield Followed(OWN[plural], cluster.own[plural], select_teller(work, plural))
+            tell = select_teller(work, plural)
+            if OWN[plural].namespaced or not place:
+                yield Followed(OWN[plural], cluster.own[plural], tell, place)
         for kind in CHILD_KINDS:
             cache = cluster.children[kind.resource.id]
-            yield Followed(kind.resource, cache, work.add_owner, appeared=work.add_all)
-        yield Followed(PODS, cluster.pods, work.add_pod)
-        yield Followed(CONFIG_MAPS, cluster.config, work.add_all, namespace)
+            yield Followed(kind.resource, cache, work.add_owner, place, appeared=work.add_all)
+        yield Followed(PODS, cluster.pods, work.add_pod, place)

@@ -20,13 +20,14 @@ from sampan.operator.applying import Applier
 from sampan.operator.cluster import Cluster
 from sampan.operator.finalizing import SERVICES, apply_farewell, apply_finalizer, has_finalizer
 from sampan.operator.gather import gather_snapshot, gather_source, observe
+from sampan.operator.own_admission import judge, mutate_templates, refuse_mode
 from sampan.operator.settings import Settings, SettingsReader
 from sampan.plan.build import build_plan, nothing_unbuilt
 from sampan.plan.conditions import condition_status
 from sampan.plan.events import WARNING, PlannedEvent, derive_events
 from sampan.plan.observed import NOTHING
 from sampan.plan.service import annotations_of, deployment_mode
-from sampan.plan.types import Blocked, Snapshot
+from sampan.plan.types import Blocked, Plan, ServiceKey, Snapshot
 from sampan.platforms.kubernetes.children import ChildKey, diff_children
 from sampan.platforms.kubernetes.render import render
 from sampan.platforms.kubernetes.settings import ClusterSettings
@@ -58,6 +59,8 @@ class Parts:
     recorder: EventRecorder
     clock: Clock
     warn: Warn
+    alone: bool = False
+    """No webhook stands before the services: what those do is done here (`own_admission`)."""
 
 
 class ServiceReconciler:
@@ -85,12 +88,17 @@ class ServiceReconciler:
 
     async def _converge(self, service: JsonObject) -> Result:
         settings, now = self._parts.settings.read(), self._parts.clock.now()
+        refusal = ""
+        if self._parts.alone:
+            service, refusal = judge(service, self._parts.settings.data())
         mode = deployment_mode(service, settings.config.default_deployment_mode)
         if mode == MODEL_MESH:
             await self._hand_over(service, now)
             return Result()
         snapshot = gather_snapshot(self._cluster, settings, service, now)
-        source, observed = await self._plan(settings, snapshot)
+        if self._parts.alone:
+            refusal = refusal or refuse_mode(mode)
+        source, observed = await self._plan(settings, snapshot, refusal)
         taken_events: tuple[PlannedEvent, ...] = ()
         refused = False  # by what is not followed: a Secret that is missing may come
         if not (source.plan.blocked or _is_left_alone(service)):
@@ -111,13 +119,22 @@ class ServiceReconciler:
             made = await self._cluster.store.update_status(SERVICES, service)
             self._cluster.own["inferenceservices"].assume(made)
 
-    async def _plan(self, settings: Settings, snapshot: Snapshot) -> tuple[Source, ClusterObserved]:
+    async def _plan(
+        self, settings: Settings, snapshot: Snapshot, refusal: str
+    ) -> tuple[Source, ClusterObserved]:
         service = dict(snapshot.service)
         mode = deployment_mode(service, settings.config.default_deployment_mode)
         observed = observe(self._cluster, service, mode)
-        plan = build_plan(snapshot, nothing_unbuilt)
+        if refusal:  # what is not valid is not planned: there may be no sense in it
+            key = ServiceKey(service["metadata"]["namespace"], service["metadata"]["name"])
+            plan = Plan(key, blocked=Blocked("ReconcileFailed", refusal))
+        else:
+            plan = build_plan(snapshot, nothing_unbuilt)
         plan = replace(plan, warnings=())  # those are a laptop's; a cluster's are `Parts.warn`
-        return await gather_source(self._cluster, settings, snapshot, plan, observed), observed
+        source = await gather_source(
+            self._cluster, settings, snapshot, plan, observed, every_pod=self._parts.alone
+        )
+        return source, observed
 
     async def _step(
         self, source: Source, observed: ClusterObserved
@@ -125,6 +142,8 @@ class ServiceReconciler:
         """Render, diff and apply. What cannot be rendered is a block, in the refusal's words."""
         try:
             desired = render(source)
+            if self._parts.alone:
+                desired = mutate_templates(desired, source.around)
         except Forbidden as refused:
             blocked = Blocked("ReconcileFailed", refused.message)
             return replace(source, plan=replace(source.plan, blocked=blocked)), {}, ()

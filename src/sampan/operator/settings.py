@@ -43,6 +43,11 @@ class SettingsReader:
             self._settings = self._parse(found or {})
         return self._settings
 
+    def data(self) -> dict[str, str]:
+        """Return what the ConfigMap holds, for verdicts; nothing where there is none."""
+        found = self._cache.get(self._namespace, CONFIG_MAP) or {}
+        return found.get("data") or {}
+
     def _parse(self, config_map: JsonObject) -> Settings:
         data = config_map.get("data") or {}
         parsed = parse_cached(data or None)
