@@ -130,7 +130,7 @@ async def test_a_client_that_leaves_calls_the_steps_off(town: Town, leave: str) 
 
     step = {"serviceUrl": await town.peer(serve)}
     url = await town.graph({"root": node("Sequence", step)})
-    async with streaming(url, timeout=2 if leave == "deadline" else 30) as stream:
+    async with streaming(url, timeout=5 if leave == "deadline" else 30) as stream:
         await stream.write(message())
         await asyncio.wait_for(asked.wait(), 20)
         if leave == "cancel":
