@@ -1,4 +1,11 @@
-"""What may go wrong between the operator and its cluster, and that it ends well or says so."""
+"""What may go wrong between the operator and its cluster, and that it ends well or says so.
+
+Elsewhere are: an operator that dies at any call (test_killed), two operators and clocks that
+disagree (test_election, test_overtaken), watches cut at each event, objects that are overtaken by
+their own end, and kinds that come and go (test_overtaken), children changed by hand and services
+made again under their name (test_steady), certificates that expire (tests/webhooks/test_trust), and
+all of it at random (test_histories).
+"""
 
 from __future__ import annotations
 

@@ -101,6 +101,26 @@ async def test_what_goes_while_watches_are_broken_and_too_old_is_missed_by_the_l
         assert len(await cluster.children("ml")) == CHILDREN
 
 
+@in_virtual_time
+async def test_watches_that_break_after_every_event_miss_none():
+    async with acting() as (cluster, operator):
+        cluster.wires[operator].lines = 1
+        cluster.wires[operator].cut()
+        for number in range(3):
+            made = {**IRIS, "metadata": {"name": f"iris-{number}", "namespace": "ml"}}
+            await cluster.create(made)
+        await asyncio.sleep(600)
+        services = (await cluster.store.list(SERVICES.id, "ml")).items
+        assert [is_ready(service) for service in services] == [True] * 3
+        await cluster.store.delete(Key(SERVICES.id, "ml", "iris-0"))
+        await asyncio.sleep(600)
+        assert len(await cluster.children("ml")) == 2 * CHILDREN
+        assert sorted(operator.cluster.own["inferenceservices"].places()) == [
+            ("ml", "iris-1"),
+            ("ml", "iris-2"),
+        ]
+
+
 @pytest.mark.parametrize("told", [True, False], ids=["and watches tell", "and nobody tells"])
 @in_virtual_time
 async def test_objects_that_went_with_their_definition_are_made_again_with_it(told: bool):

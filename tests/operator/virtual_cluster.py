@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 
 import httpx2
@@ -58,6 +59,8 @@ class Wire(httpx2.AsyncBaseTransport):
     dead: bool = False
     delay: Callable[[], float] = float
     """Seconds that each way of a call takes."""
+    lines: int = 0
+    """After how many a watch breaks; 0: never."""
     _open: set[asyncio.Event] = field(default_factory=set)
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
@@ -113,7 +116,11 @@ class _Stream(httpx2.AsyncByteStream):
     request: httpx2.Request
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        while not self.wire.dead:
+        for number in count(1):
+            if self.wire.dead:
+                return
+            if 0 < self.wire.lines < number:
+                raise httpx2.ReadError("connection reset", request=self.request)
             try:
                 line = anext(self.lines)
                 yield await _unless(self.cut, line, self.timeout, self.request)
