@@ -10,6 +10,7 @@ import pytest
 from sampan.machinery.events import COMBINED, EventLimits, EventRecorder
 from sampan.machinery.registry import JsonObject
 from sampan.machinery.store import ListOptions, Store
+from sampan.machinery.timestamps import rfc3339
 
 
 @dataclass(frozen=True)
@@ -137,6 +138,22 @@ async def test_an_event_that_was_swept_starts_anew(
     assert [e["reason"] for e in await events(store)] == ["Leak"]
     await recorder.record(boat, Happened())
     assert sorted(e["count"] for e in await events(store)) == [1, 1]
+
+
+async def test_a_sweep_of_more_than_is_read_at_once_leaves_none_out(
+    store: Store, recorder: EventRecorder, boat: JsonObject, clock: Any
+) -> None:
+    old = rfc3339(clock.now())
+    for number in range(450):
+        metadata = {"name": f"e{number:03d}", "namespace": "canton"}
+        involved = {"kind": "Sampan", "name": "mei"}
+        event = {"metadata": metadata, "involvedObject": involved, "lastTimestamp": old}
+        await store.create("events", event)
+    await clock.advance(3000)
+    await recorder.record(boat, Happened())
+    await clock.advance(601)
+    assert await recorder.sweep() == 450
+    assert [e["reason"] for e in await events(store)] == ["Launched"]
 
 
 async def test_the_event_of_a_cluster_scoped_object_stands_in_default(

@@ -7,16 +7,17 @@ rest; and events go an hour after they were last seen.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, TypeVar
 
 from sampan.machinery.clock import Clock
-from sampan.machinery.errors import ApiError, NotFound
+from sampan.machinery.errors import ApiError, Expired, NotFound
 from sampan.machinery.registry import JsonObject
-from sampan.machinery.store import Key, Store
+from sampan.machinery.store import Key, ListOptions, Store
 from sampan.machinery.timestamps import rfc3339, seconds
 
 log = logging.getLogger(__name__)
@@ -24,6 +25,8 @@ log = logging.getLogger(__name__)
 EVENTS = "events"
 TTL = 3600.0
 """Seconds that an event is kept after it was last seen: kube-apiserver's `--event-ttl`."""
+_SWEPT_AT_ONCE = 200
+"""Events that are read for a sweep before others have their turn."""
 
 COMBINED = "(combined from similar events): "
 LONGEST_MESSAGE = 1024
@@ -196,18 +199,33 @@ class EventRecorder:
 
 
 async def apply_sweep(store: Store, now: float, ttl: float = TTL) -> int:
-    """Delete the events last seen more than `ttl` seconds before `now`; return how many."""
-    page = await store.list(EVENTS)
-    gone = 0
-    for event in page.items:
-        metadata = event["metadata"]
-        if now - _last_seen(event) > ttl:
-            try:
-                await store.delete(Key(EVENTS, metadata["namespace"], metadata["name"]))
-                gone += 1
-            except NotFound:
-                continue
-    return gone
+    """Delete the events last seen more than `ttl` seconds before `now`; return how many.
+
+    Some at a time, so that whoever asks the server meanwhile is not kept waiting for thousands.
+    """
+    gone, options = 0, ListOptions(limit=_SWEPT_AT_ONCE)
+    while True:
+        try:
+            page = await store.list(EVENTS, options=options)
+        except Expired:
+            return gone  # so much was written meanwhile; the rest is looked at the next time
+        for event in page.items:
+            if now - _last_seen(event) > ttl:
+                gone += await _delete(store, event)
+        if not page.continue_token:
+            return gone
+        options = replace(options, continue_token=page.continue_token)
+        await asyncio.sleep(0)
+
+
+async def _delete(store: Store, event: JsonObject) -> bool:
+    """Delete an event; return whether it was there."""
+    metadata = event["metadata"]
+    try:
+        await store.delete(Key(EVENTS, metadata["namespace"], metadata["name"]))
+    except NotFound:
+        return False
+    return True
 
 
 def _last_seen(event: Mapping[str, Any]) -> float:
