@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import zipfile
+
 import grpc
 import numpy as np
 import pytest
@@ -18,6 +21,7 @@ from sampan.server.load_failure import LoadFailure
 
 tf = pytest.importorskip("tensorflow", reason="tensorflow is not installed: make test-engines")
 models = pytest.importorskip("tests.engines.tensorflow_models")
+keras = pytest.importorskip("keras")
 predict_pb2 = pytest.importorskip("tensorflow_serving.apis.predict_pb2")
 
 pytestmark = [
@@ -35,7 +39,6 @@ def load(path, engine=None, **config):
 
 @pytest.mark.parametrize("ending", [".keras", ".h5"])
 def test_a_keras_file_answers_as_keras_does(ending, tmp_path):
-    import keras
 
     path = models.keras_model(tmp_path / f"model{ending}")
     model = load(tmp_path)
@@ -103,6 +106,43 @@ def test_what_cannot_be_loaded_is_told_with_its_reason(make, reason, said, tmp_p
         load(folder)
     assert raised.value.reason == reason
     assert said in raised.value.message
+
+
+def test_an_operator_of_a_newer_release_names_both_versions(tmp_path):
+    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+
+    document, file = SavedModel(), models.dense(tmp_path / "m") / "saved_model.pb"
+    document.ParseFromString(file.read_bytes())
+    graph = document.meta_graphs[0]
+    graph.meta_info_def.tensorflow_version = "99.1.0"
+    function = next(f for f in graph.graph_def.library.function if len(f.node_def) > 1)
+    function.node_def[0].op = "OperatorOfTomorrow"
+    file.write_bytes(document.SerializeToString())
+    with pytest.raises(LoadFailure) as raised:
+        load(tmp_path / "m", Engine(trust=True))
+    told = raised.value.message
+    assert raised.value.reason == "ModelIncompatible"
+    assert "TensorFlow 99.1.0" in told
+    assert f"TensorFlow {tf.__version__}" in told
+    assert "images.yaml" in told
+
+
+def test_a_keras_file_of_a_newer_release_names_both_versions(tmp_path):
+    path = models.keras_model(tmp_path / "model.keras")
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    metadata, config = json.loads(parts["metadata.json"]), json.loads(parts["config.json"])
+    metadata["keras_version"] = "99.0.0"
+    config["config"]["layers"][1]["config"]["argument_of_tomorrow"] = 1
+    parts |= {"metadata.json": json.dumps(metadata), "config.json": json.dumps(config)}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in parts.items():
+            archive.writestr(name, data)
+    with pytest.raises(LoadFailure) as raised:
+        load(tmp_path)
+    assert raised.value.reason == "ModelIncompatible"
+    assert "saved with Keras 99.0.0" in raised.value.message
+    assert f"Keras {keras.__version__} (" in raised.value.message
 
 
 def test_other_tags_are_named(tmp_path):

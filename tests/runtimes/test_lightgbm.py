@@ -157,6 +157,15 @@ def test_any_cut_or_change_is_damage_or_none_and_never_an_error(at, length, othe
     assert isinstance(find_damage(text[:at] + other + text[at + length :]), str)
 
 
+def test_the_form_of_a_newer_release_names_both(tmp_path):
+    (tmp_path / "model.bst").write_text(TEXT.replace("version=v4", "version=v9"))
+    told = failure(tmp_path)
+    assert told.reason == "ModelIncompatible"
+    assert "has the form v9 of LightGBM 9" in told.message
+    assert f"LightGBM {lightgbm.__version__} is installed" in told.message
+    assert 'set runtimeVersion: "9.0.0"' in told.message
+
+
 def test_no_file_and_two_files(tmp_path):
     assert failure(tmp_path).reason == "ModelMissing"
     for name in ("a.bst", "b.bst"):

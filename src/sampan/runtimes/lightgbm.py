@@ -12,7 +12,7 @@ from sampan.runtimes.declaration import (
     ModelFormat,
     Runtime,
 )
-from sampan.runtimes.lightgbm_text import find_damage
+from sampan.runtimes.lightgbm_text import find_damage, find_form
 from sampan.runtimes.tabular_columns import Columns
 from sampan.runtimes.tabular_model import Table, TabularModel
 from sampan.runtimes.tabular_rows import Matrix
@@ -54,7 +54,9 @@ class LightGBMModel(TabularModel):
             import lightgbm
         except ImportError as error:
             raise missing_package("lightgbm", error) from None
-        damage = find_damage(path.read_bytes())
+        content = path.read_bytes()
+        _validate_version(path, content, lightgbm.__version__)
+        damage = find_damage(content)
         if damage:
             raise _corrupt(path, damage)
         lightgbm.register_logger(logger)
@@ -81,6 +83,18 @@ def _make_predict(booster: Any, nthread: int) -> Any:
         return booster.predict(matrix, num_threads=nthread)
 
     return predict
+
+
+def _validate_version(path: Path, content: bytes, installed: str) -> None:
+    """Refuse the form of a newer LightGBM: the form's number is that of the release, v4 of 4.x."""
+    form = find_form(content)
+    if form > int(installed.partition(".")[0]):
+        raise LoadFailure(
+            "ModelIncompatible",
+            f'model file "{path.name}" has the form v{form} of LightGBM {form}, and LightGBM '
+            f'{installed} is installed; set runtimeVersion: "{form}.0.0" or newer of it, or save '
+            "the model with what is installed",
+        )
 
 
 def _corrupt(path: Path, what: str) -> LoadFailure:

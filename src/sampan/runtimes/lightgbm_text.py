@@ -8,6 +8,7 @@ to, are checked here: a file that passes is one that LightGBM could have written
 from __future__ import annotations
 
 HEAD = b"tree\n"
+_HEAD_BYTES = 256  # the form is named in the second line
 _LINEAR_END = b"\nend of trees"
 
 
@@ -27,6 +28,13 @@ def find_damage(text: bytes) -> str:
         return f"it has no {error.args[0].decode('ascii', 'replace')}"
     except ValueError as error:
         return str(error)
+
+
+def find_form(text: bytes) -> int:
+    """Return the number of a text's form, 4 of `version=v4`; 0 where it tells none."""
+    version = _fields(text[:_HEAD_BYTES].partition(b"\n\n")[0]).get(b"version", b"")
+    number = version.removeprefix(b"v")
+    return int(number) if number.isdigit() else 0
 
 
 def _check_trees(body: bytes, sizes: list[int], features: int) -> str:

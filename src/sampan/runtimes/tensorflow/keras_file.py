@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sampan.machinery.registry import JsonObject
-from sampan.runtimes.tensorflow.saved_model import import_tensorflow
+from sampan.runtimes.tensorflow.saved_model import MEND, import_tensorflow
 from sampan.server.load_failure import LoadFailure
 
 _CONFIG = "config.json"
@@ -152,6 +152,20 @@ def _diagnose(path: Path, error: Exception, installed: str) -> LoadFailure:
         return _untrusted(path.name, f"what Keras does not load ({text})")
     return LoadFailure(
         "ModelIncompatible",
-        f'model file "{path.name}" cannot be read by Keras {installed} ({text}); save it with that '
-        "Keras or an older one, or set runtimeVersion to the TensorFlow that it was saved with",
+        f'model file "{path.name}", saved with Keras {_saved_version(path)}, cannot be read by '
+        f"Keras {installed} ({text}); save it with that Keras or an older one, or {MEND}",
     )
+
+
+def _saved_version(path: Path) -> str:
+    """Return the version of Keras that wrote a file, as it tells it."""
+    try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                return str(json.loads(archive.read("metadata.json"))["keras_version"])
+        import h5py
+
+        with h5py.File(path) as file:
+            return str(file.attrs["keras_version"])
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        return "of an unknown version"

@@ -30,6 +30,8 @@ DATATYPES = {
     **{f"int{bits}": f"INT{bits}" for bits in (8, 16, 32, 64)},
     **{f"uint{bits}": f"UINT{bits}" for bits in (8, 16, 32, 64)},
 }  # fmt: skip
+MEND = "name the TensorFlow that saved it in the requirements of the image (images.yaml)"
+"""What makes a model of another version readable: a tag of TensorFlow Serving pins no package."""
 _MOST_CALLS = 64
 """Prepared calls kept: one a choice of outputs, of which a client uses few."""
 
@@ -73,7 +75,8 @@ class SavedModel:
         graph = _select_graph(document, engine.tags, folder)
         if not engine.trust:
             validate_graph(graph, folder.name)
-        self._session, loaded = _open(tf, folder, engine)
+        saved = graph.meta_info_def.tensorflow_version
+        self._session, loaded = _open(tf, folder, engine, saved)
         self.signatures = {
             name: _make_signature(tf, name, proto)
             for name, proto in sorted(loaded.signature_def.items())
@@ -202,8 +205,8 @@ def _select_graph(document: Any, tags: tuple[str, ...], folder: Path) -> Any:
     )
 
 
-def _open(tf: Any, folder: Path, engine: Engine) -> tuple[Any, Any]:
-    """Return a session that holds the model, and its graph."""
+def _open(tf: Any, folder: Path, engine: Engine, saved: str) -> tuple[Any, Any]:
+    """Return a session that holds the model, and its graph; `saved`: by which TensorFlow."""
     v1 = tf.compat.v1
     config = v1.ConfigProto(
         intra_op_parallelism_threads=engine.intra_threads or default_threads(os.environ),
@@ -217,7 +220,7 @@ def _open(tf: Any, folder: Path, engine: Engine) -> tuple[Any, Any]:
             return session, v1.saved_model.load(session, list(engine.tags), str(folder))
     except Exception as error:
         session.close()
-        raise _diagnose(tf, folder, error) from error
+        raise _diagnose(tf, folder, error, saved) from error
 
 
 def _make_signature(tf: Any, name: str, proto: Any) -> Signature:
@@ -274,13 +277,14 @@ def _blame(tf: Any, error: Any) -> Exception:
     return InferenceError(text)
 
 
-def _diagnose(tf: Any, folder: Path, error: Exception) -> LoadFailure:
+def _diagnose(tf: Any, folder: Path, error: Exception, saved: str) -> LoadFailure:
     text = " ".join(str(getattr(error, "message", error)).split())
     if "Op type not registered" in text or "unregistered" in text.lower():
         return LoadFailure(
             "ModelIncompatible",
-            f'"{folder.name}" needs an operator that TensorFlow {tf.__version__} does not have '
-            f"({text}); set runtimeVersion to a TensorFlow that has it, or export without it",
+            f'"{folder.name}" was saved with TensorFlow {saved or "of an unknown version"} and '
+            f"needs an operator that TensorFlow {tf.__version__} does not have ({text}); "
+            f"{MEND}, or export without it",
         )
     errors = tf.errors
     broken = (errors.DataLossError, errors.NotFoundError, errors.OutOfRangeError, OSError)
@@ -292,6 +296,6 @@ def _diagnose(tf: Any, folder: Path, error: Exception) -> LoadFailure:
         )
     return LoadFailure(
         "ModelIncompatible",
-        f'"{folder.name}" cannot be served by TensorFlow {tf.__version__} ({text}); mend the '
-        "model, or set runtimeVersion to a TensorFlow that reads it",
+        f'"{folder.name}", saved with TensorFlow {saved or "of an unknown version"}, cannot be '
+        f"served by TensorFlow {tf.__version__} ({text}); mend the model, or {MEND}",
     )
