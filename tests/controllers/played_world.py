@@ -326,7 +326,10 @@ class PlayedWorld:
         layout = Layout(self._folder / "state", self._folder / "cache")
         options = FetchOptions(layout.models, layout.volumes)
         images = read_image_table(self._folder / "images.yaml")
-        settings = LocalSettings(layout, {"PATH": "/usr/bin:/bin"}, images, options)
+        # Of this machine's memory nothing is known: its processes are none of these.
+        settings = LocalSettings(
+            layout, {"PATH": "/usr/bin:/bin"}, images, options, memory=lambda: None
+        )
         references = StoreReferences(self.store)
         parts = Parts(self.processes, self.door, references, Environments(), self._fetch, self.time)  # type: ignore[arg-type]  # environments of this machine stand at the edge
         platform = LocalPlatform(settings, parts, changes)

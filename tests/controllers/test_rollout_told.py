@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sampan.cli.rollout_status import derive_progress
+from sampan.cli.rollout_status import Progress, derive_progress
 
 from .played_world import PlayedWorld
 
@@ -40,21 +40,28 @@ async def shares(world: PlayedWorld) -> list[int]:
     return [int(t["percent"]) for t in told]
 
 
-async def is_done(world: PlayedWorld) -> bool:
+async def progress(world: PlayedWorld) -> Progress:
     service = await world.get("iris")
     assert service is not None
-    return derive_progress(service, "predictor").done
+    return derive_progress(service, "predictor")
+
+
+async def until_done(world: PlayedWorld, *wanted: int) -> None:
+    for _ in range(60):
+        if (await progress(world)).done and await shares(world) == list(wanted):
+            return
+        await world.advance(1)
+    raise AssertionError(await progress(world))
 
 
 async def test_a_rollout_is_done_only_when_the_gateway_has_taken_it(
     world: PlayedWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await world.put("iris", spec("a"), PLAIN)
-    await world.advance(10)
+    await world.advance(2)
+    await until_done(world, 100)
     await world.put("iris", spec("b", canaryTrafficPercent=20), PLAIN)
-    await world.advance(10)
-    assert await shares(world) == [20, 80]
-    assert await is_done(world)
+    await until_done(world, 20, 80)
 
     takes, given = asyncio.Event(), world.door.apply
 
@@ -69,8 +76,6 @@ async def test_a_rollout_is_done_only_when_the_gateway_has_taken_it(
     assert service is not None
     assert service["status"]["observedGeneration"] == service["metadata"]["generation"]
     assert await shares(world) == [20, 80]
-    assert derive_progress(service, "predictor").text.endswith("has 20 of 60 percent")
+    assert (await progress(world)).text.endswith("has 20 of 60 percent")
     takes.set()
-    await world.advance(10)
-    assert await shares(world) == [60, 40]
-    assert await is_done(world)
+    await until_done(world, 60, 40)

@@ -312,6 +312,9 @@ class LocalPlatform:
 
     async def _lacking_memory(self, workload: DesiredWorkload) -> str:
         """Return why one more replica would make the machine swap, by those like it that run."""
+        memory = self._settings.memory()
+        if memory is None:
+            return ""
         like = [
             state.pid
             for state in self._states(workload.service)
@@ -319,7 +322,7 @@ class LocalPlatform:
         ]
         used = await asyncio.to_thread(observe_usage, like) if like else {}
         each = max((usage.memory_bytes for usage in used.values()), default=0)
-        return tell_lacking(self._settings.memory(), each)
+        return tell_lacking(memory, each)
 
     def _held_devices(self, replica: str) -> dict[str, tuple[Reservation, ...]]:
         """Return what every other replica has reserved, those that are being started among them."""
