@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.datasets import load_iris
 
+from sampan.protocol.tensors import InferInput, InferRequest
 from sampan.runtimes.lightgbm import RUNTIME, LightGBMModel
 from sampan.runtimes.lightgbm_text import find_damage
 from sampan.server.load_failure import LoadFailure
@@ -94,6 +95,23 @@ def test_a_row_has_the_same_answer_whatever_rows_are_beside_it(kind, tmp_path, d
         model.predict({"instances": rows[i : i + 1]})["predictions"][0] for i in range(len(rows))
     ]
     np.testing.assert_array_equal(whole, single)
+
+
+def test_the_numbers_that_kserve_expects_of_its_sample(tmp_path):
+    """KServe's test of its LightGBM server over V2, with its sample trained as its page says."""
+    parameters = {"objective": "multiclass", "metric": "softmax", "num_class": 3, "verbose": -1}
+    model = loaded(lightgbm.train(parameters, lightgbm.Dataset(X, Y)), tmp_path)
+    rows = [6.8, 2.8, 4.8, 1.6, 6.0, 3.4, 4.5, 1.6]
+    tensor = InferInput("input-0", [2, 4], "FP32", rows)
+    (output,) = model.predict(InferRequest("m", [tensor])).outputs
+    assert (output.datatype, output.shape) == ("FP64", [2, 3])
+    assert output.as_numpy().ravel() == pytest.approx(
+        [
+            3.7899802486733807e-06, 0.9996982074114203, 0.00029800260833088297,
+            5.2172911836629736e-05, 0.99973341723876, 0.000214409849403366,
+        ],
+        rel=1e-6,
+    )  # fmt: skip
 
 
 def test_rows_by_feature_name(tmp_path):
