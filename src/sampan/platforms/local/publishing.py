@@ -34,6 +34,8 @@ VERIFY_EACH_SECONDS = 0.2
 """Of many routes one is tried this often: else a thousand at rest would cost a tenth of a core."""
 _TRIED_AT_ONCE = 32
 """Of routes that nobody has just changed: a thousand requests at once would all be late."""
+_FRESH_AT_ONCE = 100
+"""Of routes that were just changed: they wait for no other, unless there are very many of them."""
 _YOUNG_SECONDS = 5.0
 """What changed this short ago is compared at each look, though the gateway tells nothing new."""
 _RETRY_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0)
@@ -97,6 +99,7 @@ class Publisher:
         self._seen: Health | None = None
         self._view = GatewayView(door, clock)
         self._turns = asyncio.Semaphore(_TRIED_AT_ONCE)
+        self._fresh_turns = asyncio.Semaphore(_FRESH_AT_ONCE)
         self._watcher: asyncio.Task[None] | None = None
 
     async def start(self, alive: Collection[Endpoint]) -> None:
@@ -286,11 +289,11 @@ class Publisher:
     def _verify(self, service: ServiceKey, *, in_turn: bool = False) -> None:
         entry = self._entries[service]
         if entry.verifying is None or entry.verifying.done():
-            trying = self._try_in_turn(service) if in_turn else self._try(service)
+            trying = self._try_in_turn(service, self._turns if in_turn else self._fresh_turns)
             entry.verifying = asyncio.create_task(trying, name=f"verify {service.name}")
 
-    async def _try_in_turn(self, service: ServiceKey) -> None:
-        async with self._turns:
+    async def _try_in_turn(self, service: ServiceKey, turns: asyncio.Semaphore) -> None:
+        async with turns:
             await self._try(service)
 
     async def _try(self, service: ServiceKey) -> None:
