@@ -7,14 +7,16 @@ on one thread beside the server's, so that one that blocks holds up nobody's hea
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
 from sampan.protocol.errors import InferenceError, InvalidInput, ModelNotReady, ServingError
 from sampan.protocol.tensors import InferRequest
 from sampan.runtimes.mlserver.native import IMPLEMENTATIONS
 from sampan.runtimes.mlserver.settings import ModelSettings
+from sampan.runtimes.mlserver.streams import Streamed, across
 from sampan.server.load_failure import LoadFailure
 from sampan.server.model import Headers, Model
 
@@ -89,6 +91,8 @@ class CustomModel(Model):
     ) -> Any:
         """Answer a V2 request as the class does; its errors keep their status."""
         del response_headers
+        if isinstance(payload, Streamed):
+            return self._stream(payload.request, headers or {})
         if not isinstance(payload, InferRequest):
             raise InvalidInput('models of MLServer take V2; send {"inputs": [...]} to .../infer')
         request = _make_request(payload, headers or {})
@@ -100,6 +104,22 @@ class CustomModel(Model):
         except Exception as error:
             raise _blame(error, self.name) from error
         return _make_answer(answer, payload)
+
+    async def _stream(self, payload: InferRequest, headers: Headers) -> AsyncIterator[Any]:
+        """Yield what the class answers in parts; its errors keep their status."""
+        if self._model is None:
+            raise ModelNotReady(self.name)
+        parts = self._model.predict_stream(_one(_make_request(payload, headers)))
+        try:
+            async with contextlib.aclosing(across(parts, self._loop)) as answers:
+                async for answer in answers:
+                    yield _make_answer(answer, payload)
+        except Exception as error:
+            raise _blame(error, self.name) from error
+
+
+async def _one(request: Any) -> AsyncIterator[Any]:
+    yield request
 
 
 async def _load(model: Any) -> Any:

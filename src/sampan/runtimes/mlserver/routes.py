@@ -13,6 +13,7 @@ from sampan.protocol.errors import InvalidInput, ModelNotFound, ModelNotReady
 from sampan.protocol.grpc import messages
 from sampan.runtimes.mlserver.custom import CustomModel, render_metrics
 from sampan.runtimes.mlserver.native import NativeModel
+from sampan.runtimes.mlserver.streams import make_streamed
 from sampan.server import metrics
 from sampan.server.dataplane import DataPlane
 from sampan.server.exchange import Exchange
@@ -48,6 +49,11 @@ class MLServerApi:
             ("POST", version + "/infer", partial(self._infer, rest)),
             ("POST", model + "/generate", partial(self._infer, rest)),
             ("POST", version + "/generate", partial(self._infer, rest)),
+            *(
+                ("POST", f"{path}/{verb}", partial(self._infer_stream, rest))
+                for path in (model, version)
+                for verb in ("infer_stream", "generate_stream")
+            ),
             ("POST", "/v2/repository/index", self._index),
             ("POST", "/v2/repository/models/{name}/load", partial(self._load, rest)),
             ("POST", "/v2/repository/models/{name}/unload", self._unload),
@@ -71,6 +77,14 @@ class MLServerApi:
         name, version = _named(route)
         self._get(name, version)
         rest.begin(make_v2(request, name, reply.stamp), reply)
+
+    def _infer_stream(self, rest: Rest, request: Request, reply: Exchange, route: Route) -> None:
+        name, version = _named(route)
+        model = self._get(name, version)
+        inference = make_v2(request, name, reply.stamp)
+        if isinstance(model, NativeModel):
+            raise InvalidInput(f'model "{name}" does not stream; ask /v2/models/{name}/infer')
+        rest.begin(make_streamed(inference), reply)
 
     def _metrics(self, rest: Rest, request: Request, reply: Exchange, route: Route) -> None:
         """Show the server's metrics, and those that the project's classes keep."""
