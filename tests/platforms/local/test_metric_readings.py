@@ -239,6 +239,28 @@ async def test_a_server_that_cannot_be_asked_is_said(row: str) -> None:
     assert told.told == {}
 
 
+async def test_a_metric_that_is_announced_and_has_no_series_yet_is_nothing(
+    serve: Callable[..., Server],
+) -> None:
+    query = Query(f"sum({RUNNING})", 1)
+    server, readings = serve(metrics=(200, f"# TYPE {RUNNING} gauge\n")), make()
+    for _ in range(3):
+        assert await read(readings, [query], server) == Readings({query: 0.0})
+
+
+async def test_without_a_gpu_the_other_metrics_are_told(serve: Callable[..., Server]) -> None:
+    name, clock = "tokens_total", Clock()
+    gpu, tokens = Query("sum(DCGM_FI_DEV_GPU_UTIL)", 50), Query(f"sum(increase({name}[1m]))", 1)
+    server, readings = serve(metrics=gauge(5, name)), make(clock)
+    for value in (5, 9):
+        server.answers["/metrics"] = gauge(value, name)
+        told = await read(readings, [gpu, tokens], server)
+        clock.time += 15
+    assert told.told == {tokens: 4.0}
+    assert told.unread is not None
+    assert "nvidia-smi" in told.unread.message
+
+
 async def test_one_query_that_fails_leaves_the_others(serve: Callable[..., Server]) -> None:
     good, bad = Query(f"sum({RUNNING})", 1), Query("up", 1, "http://127.0.0.1:1")
     told = await read(make(), [bad, good], serve(metrics=gauge(3)))

@@ -18,7 +18,7 @@ from sampan.machinery.clock import Clock
 from sampan.machinery.suggest import did_you_mean
 from sampan.plan.scaling import Unread
 from sampan.platforms.local.prometheus_server import ask_prometheus
-from sampan.platforms.local.replica_metrics import ReplicaMetrics
+from sampan.platforms.local.replica_metrics import DEVICES, ReplicaMetrics
 
 FAILED_EXTERNAL, FAILED_PODS = "FailedGetExternalMetric", "FailedGetPodsMetric"
 """Kubernetes's own reasons of the condition `ScalingActive`."""
@@ -36,7 +36,9 @@ class MetricReadings:
         """Return what the queries come to."""
         local = [q for q in asked.queries if self._is_own(q)]
         remote = [q for q in asked.queries if q not in local]
-        found = [await self._read_own(asked, local)] if local else []
+        # What needs a device fails where there is none, and the rest is told all the same.
+        parts = ([q for q in local if _is_of_device(q)], [q for q in local if not _is_of_device(q)])
+        found = [await self._read_own(asked, part) for part in parts if part]
         found += await asyncio.gather(*map(_read_server, remote))
         told = {query: value for one in found for query, value in one.told.items()}
         return Readings(told, next((one.unread for one in found if one.unread), None))
@@ -67,13 +69,20 @@ class MetricReadings:
         return Readings(told, unread)
 
     def _check_known(self, asked: Asked, expression: Expression, told: Told) -> None:
-        """Raise MetricError for a metric that no replica tells: 0 would hide a name misspelt."""
-        there = {series.name for series in told}
+        """Raise MetricError for a metric that no replica tells: 0 would hide a name misspelt.
+
+        One that is announced (by its `# TYPE`) has no series yet, which is 0.
+        """
+        known = self._replicas.known.get(asked.workload, frozenset())
+        there = known | {series.name for series in told}
         missing: list[Selector] = [s for s in find_selectors(expression) if s.name not in there]
         if missing:
-            known = self._replicas.known.get(asked.workload, frozenset())
             near = did_you_mean(missing[0].name, known)
             raise MetricError(f'no replica tells "{missing[0].name}" yet{near}')
+
+
+def _is_of_device(query: Query) -> bool:
+    return DEVICES in query.text
 
 
 async def _read_server(query: Query) -> Readings:

@@ -25,7 +25,8 @@ LARGEST_BYTES = 16 << 20
 _FAMILY = re.compile(r"^# TYPE (\S+)", re.MULTILINE)
 _SLACK_SECONDS = 20.0
 """A range still has a value that was read a moment late."""
-_DEVICES = "DCGM_FI_"
+DEVICES = "DCGM_FI_"
+"""How the names of what devices do begin."""
 
 Sample: TypeAlias = tuple[Series, float]
 
@@ -42,7 +43,8 @@ class ReplicaMetrics:
 
     def __init__(self, devices: DeviceMetrics) -> None:
         self._devices = devices
-        self._told: dict[str, dict[Series, deque[Point]]] = {}
+        self._told: dict[tuple[str, frozenset[str]], dict[Series, deque[Point]]] = {}
+        self._read_at: dict[tuple[str, frozenset[str]], float] = {}
         self.known: dict[str, frozenset[str]] = {}
         """The names of all metrics that a workload's replicas told, to name the nearest one."""
 
@@ -52,26 +54,29 @@ class ReplicaMetrics:
         `seconds` is how far back the queries reach.
         """
         samples = await self._gather(asked, names)
+        key = asked.workload, frozenset(names)
+        self._read_at[key] = now
         self._forget(now)
-        kept = self._told.get(asked.workload, {})
+        kept = self._told.get(key, {})
         told = {}
         for series, value in samples:
             points = told[series] = kept.get(series) or deque()
             points.append((now, value))
             while points[0][0] < now - seconds - _SLACK_SECONDS:
                 points.popleft()
-        self._told[asked.workload] = told  # what nobody tells any more is gone
+        self._told[key] = told  # what nobody tells any more is gone
         return told
 
     def _forget(self, now: float) -> None:
         """Forget workloads that nobody asks about any more."""
-        for workload, told in tuple(self._told.items()):
-            if max((p[-1][0] for p in told.values()), default=0.0) < now - LONGEST_RANGE:
-                del self._told[workload]
-                self.known.pop(workload, None)
+        for key, at in tuple(self._read_at.items()):
+            if at < now - LONGEST_RANGE:
+                del self._told[key], self._read_at[key]
+        asked = {workload for workload, _ in self._read_at}
+        self.known = {name: known for name, known in self.known.items() if name in asked}
 
     async def _gather(self, asked: Asked, names: Collection[str]) -> list[Sample]:
-        devices = {name for name in names if name.startswith(_DEVICES)}
+        devices = {name for name in names if name.startswith(DEVICES)}
         own = set(names) - devices
         found = await self._gather_devices(asked, devices) if devices else []
         return found + (await self._gather_own(asked, own) if own else [])
