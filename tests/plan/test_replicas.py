@@ -7,8 +7,8 @@ import pytest
 from sampan.plan.build import build_plan
 from sampan.plan.chain import derive_chain, first_open
 from sampan.plan.observed import NOTHING, Link, LinkState
-from sampan.plan.replicas import REPLICAS, SCALING_LIMITED
-from sampan.plan.scaling import Scale
+from sampan.plan.replicas import REPLICAS, SCALING_ACTIVE, SCALING_LIMITED
+from sampan.plan.scaling import Scale, Unread
 from sampan.plan.status import derive_status
 
 LOADING = Link(LinkState.RUNNING, "Loading")
@@ -69,6 +69,18 @@ def test_a_machine_that_is_full_is_a_condition_beside_ready(make):
     assert condition(status, "Ready")["status"] == "True"
     snapshot, plan, seen = look(make, Scale(1), 1)
     assert condition(derive_status(snapshot, plan, seen), SCALING_LIMITED) == {}
+
+
+def test_a_metric_that_cannot_be_read_is_a_condition_beside_ready(make):
+    unread = Unread("FailedGetPodsMetric", 'no replica tells "queud" yet; did you mean "queued"')
+    snapshot, plan, seen = look(make, Scale(2, unread=unread), 2)
+    status = derive_status(snapshot, plan, seen)
+    active = condition(status, SCALING_ACTIVE)
+    assert (active["status"], active["reason"]) == ("False", "FailedGetPodsMetric")
+    assert active["message"] == unread.message
+    assert condition(status, "Ready")["status"] == "True"
+    snapshot, plan, seen = look(make, Scale(2), 2)
+    assert condition(derive_status(snapshot, plan, seen), SCALING_ACTIVE) == {}
 
 
 def test_a_stopped_service_tells_of_no_replicas(make):
