@@ -117,6 +117,21 @@ def test_a_version_as_tag_reaches_the_requirements():
     assert made.requirements == ("scikit-learn==1.5.2",)
 
 
+def test_packages_of_the_services_own_come_beside_those_of_the_runtime():
+    asked = {"annotations": {"serving.sampan.dev/requirements": "pandas>=2\nscikit-learn>=1.4\n"}}
+    made = render_workload(SERVICE, workload(metadata=asked), IMAGES)
+    assert made.requirements == ("scikit-learn>=1.4", "pandas>=2")
+    assert made.problem is None
+
+
+def test_packages_that_are_no_plain_requirements_are_a_problem_by_name():
+    asked = {"annotations": {"serving.sampan.dev/requirements": "-r secrets.txt"}}
+    problem = render_workload(SERVICE, workload(metadata=asked), IMAGES).problem
+    assert problem is not None
+    assert problem.reason == "EnvironmentFailed"
+    assert '"-r secrets.txt" is no plain requirement' in problem.message
+
+
 PROBLEMS = {
     "an image that nothing stands for": (
         {"image": "nvcr.io/nvidia/tritonserver:23.05-py3"}, {}, "ImageNotRunnable",
