@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import shutil
 import signal
 import sys
 from base64 import b64encode
@@ -38,6 +39,14 @@ async def test_an_unchanged_file_is_not_transferred_again(origin, bench):
     second = await bench.fetch(f"{origin.root}/m.bin")
     assert (second.path, second.cached) == (first.path, True)
     assert origin.seen[1].headers["if-none-match"] == '"1"'
+
+
+async def test_a_file_whose_copy_was_cleared_away_is_transferred_again(origin, bench):
+    first = await bench.fetch(f"{origin.root}/m.bin")
+    shutil.rmtree(first.path)
+    second = await bench.fetch(f"{origin.root}/m.bin")
+    assert (second.path / "m.bin").read_bytes() == b"model"
+    assert not second.cached
 
 
 async def test_a_changed_file_is_a_new_entry_and_the_old_one_stays(origin, bench):

@@ -123,6 +123,7 @@ class Cache:
         sync_tree(slot.stage)
         target = self.entries / key
         if read_entry(target) is None:
+            shutil.rmtree(target, ignore_errors=True)  # what is left of one that was cleared away
             slot.stage.replace(target)
             sync_folder(self.entries)
         self._point(slot, target)
@@ -146,14 +147,16 @@ def open_cache(root: Path) -> Cache:
 
 
 def read_entry(folder: Path) -> Entry | None:
-    """Return what an entry's folder holds, or None where there is none."""
-    record = folder / "entry.json"
+    """Return what an entry's folder holds; None where there is none, or its content is gone."""
+    record, content = folder / "entry.json", folder / "content"
+    if not content.exists():
+        return None
     try:
         facts = _decode(json.loads(record.read_text()))
         used_at = record.stat().st_mtime
     except (OSError, ValueError, TypeError, KeyError):
         return None
-    return Entry(folder.name, folder / "content", facts, used_at)
+    return Entry(folder.name, content, facts, used_at)
 
 
 def measure_tree(folder: Path) -> tuple[int, int]:
