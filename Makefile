@@ -148,9 +148,9 @@ lock: $(BIN)/uv ## Resolve the dependencies anew into requirements.lock
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url \
   --no-header --no-annotate --generate-hashes pyproject.toml
 deploy/locks:
-	$(LOCK) -o deploy/locks/router.txt
-	$(LOCK) --extra kubernetes -o deploy/locks/operator.txt
-	$(LOCK) --extra server --extra sklearn -o deploy/locks/sklearn.txt
+	$(LOCK) --extra tracing -o deploy/locks/router.txt
+	$(LOCK) --extra tracing --extra kubernetes -o deploy/locks/operator.txt
+	$(LOCK) --extra tracing --extra server --extra sklearn -o deploy/locks/sklearn.txt
 
 sbom: $(STAMP) ## Write what an image holds, as CycloneDX: make sbom ROLE=operator
 	@$(BIN)/python -m tools.make_sbom $(or $(ROLE),operator)
