@@ -19,6 +19,8 @@ from sampan.plan.types import Plan, ServiceKey, Snapshot, Workload
 
 SOON_SECONDS = 5.0
 """A failed link that is tried again sooner than this is still under way for who waits for it."""
+ROUTE_SECONDS = 15.0
+"""A busy machine takes some seconds until a new route is taken and its replica found healthy."""
 
 
 async def explain(sources: Sources, service: ServiceKey) -> JsonObject:
@@ -103,9 +105,16 @@ def _is_final(snapshot: Snapshot, plan: Plan, diagnosis: Diagnosis) -> bool:
         return True
     for one in diagnosis.chain:
         if one.state is LinkState.FAILED:
-            again = one.link.retry_at
-            return not again or again - snapshot.now > SOON_SECONDS
+            return stays(one, snapshot.now)
     return False
+
+
+def stays(failed: ChainLink, now: float) -> bool:
+    """Tell whether a failure is worth no more waiting. A route is tried again each second. Pure."""
+    if failed.name == "route" and now - failed.link.since < ROUTE_SECONDS:
+        return False
+    again = failed.link.retry_at
+    return not again or again - now > SOON_SECONDS
 
 
 def _link(one: ChainLink) -> JsonObject:

@@ -160,4 +160,4 @@ class Store(Protocol):
 class StoreLimits:
     """How much history is kept for watches: the newest `events` changes."""
 
-    events: int = field(default=10_000)
+    events: int = field(default=5_000)
