@@ -24,8 +24,7 @@ from sampan.agent.proxy import Proxy
 from sampan.agent.puller import Call, Puller
 from sampan.agent.waiting import result_of
 from sampan.app.agent_arguments import Options, parse
-from sampan.app.serve_observation import make_log_formatter
-from sampan.app.serve_socket import Address, bind
+from sampan.app.serving_process import bind_or_tell, log_to_stderr, run_loop
 from sampan.storage.fetch import fetch
 from sampan.storage.patterns import Patterns
 from sampan.storage.placing import place, prepare_folder
@@ -39,24 +38,12 @@ logger = logging.getLogger("sampan.agent")
 
 def main(argv: list[str] | None = None) -> int:
     """Stand before a component until a signal comes; return the exit code."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(make_log_formatter("text"))
-    logging.basicConfig(level="INFO", handlers=[handler])
+    log_to_stderr()
     options = parse(sys.argv[1:] if argv is None else argv)
     for warning in options.warnings:
         logger.warning("%s", warning)
-    try:
-        sock = bind(Address(), options.host, options.port)
-    except OSError as error:
-        place_ = f"port {options.port} on {options.host}"
-        why = error.strerror or error
-        logger.error("%s cannot be had (%s); choose another with --port", place_, why)  # noqa: TRY400  # told whole
-        return 3
-    try:
-        import uvloop
-    except ImportError:  # not made for this system; asyncio's own loop serves, slower
-        return asyncio.run(_serve(options, sock))
-    return uvloop.run(_serve(options, sock))
+    sock = bind_or_tell(options.host, options.port, logger)
+    return 3 if sock is None else run_loop(_serve(options, sock))
 
 
 async def _serve(options: Options, sock: socket.socket) -> int:

@@ -89,9 +89,9 @@ def make_parser() -> argparse.ArgumentParser:
     add("--port", type=_port, default=9081, help="where to listen; 0: a free one")
     add("--component-port", type=_port, default=8080, help="of the component, on this machine")
     add("--probe-period", type=int, default=-1, help="has no effect")
-    _add_puller(add)
-    _add_batcher(add)
-    _add_logger(add)
+    _add_puller(parser)
+    _add_batcher(parser)
+    _add_logger(parser)
     usual = 30.0 if "KUBERNETES_SERVICE_HOST" in os.environ else 0.0
     text = "seconds of being not ready before it closes connections; 30 in a pod, else 0"
     add("--shutdown-delay", type=float, default=usual, help=text)
@@ -99,20 +99,23 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_puller(add) -> None:  # type: ignore[no-untyped-def]  # argparse's add_argument
-    _switch(add, "--enable-puller", "pull models as a list says")
+def _add_puller(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    _add_switch(parser, "--enable-puller", "pull models as a list says")
     add("--config-dir", type=Path, default=Path("/mnt/configs"), help="holds models.json")
     add("--model-dir", type=Path, default=Path("/mnt/models"), help="gets a folder a model")
 
 
-def _add_batcher(add) -> None:  # type: ignore[no-untyped-def]  # argparse's add_argument
-    _switch(add, "--enable-batcher", "join V1 predictions")
+def _add_batcher(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    _add_switch(parser, "--enable-batcher", "join V1 predictions")
     add("--max-batchsize", type=_positive, default=32, help="instances that make a batch")
     text = "milliseconds that the first of a batch waits"
     add("--max-latency", type=_positive, default=5000, help=text)
 
 
-def _add_logger(add) -> None:  # type: ignore[no-untyped-def]  # argparse's add_argument
+def _add_logger(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
     add("--log-url", default="", help="the address that gets events; empty: nothing is logged")
     add("--workers", type=_positive, default=5, help="events that are sent at once")
     text = "ce-source of the events; http://localhost:PORT/ where it is empty"
@@ -125,7 +128,7 @@ def _add_logger(add) -> None:  # type: ignore[no-untyped-def]  # argparse's add_
     add("--metadata-annotations", default="", help=text)
     text = f"in {CA_FOLDER}: who is trusted besides the machine's"
     add("--logger-ca-cert-file", default="service-ca.crt", help=text)
-    _switch(add, "--logger-tls-skip-verify", "trust any sink, where the CA file is there")
+    _add_switch(parser, "--logger-tls-skip-verify", "trust any sink, where the CA file is there")
     add("--log-store-path", default="", help="has no effect")
     add("--log-store-format", default="json", help="has no effect")
     add("--log-marshaller-url", default="", help="has no effect")
@@ -134,9 +137,9 @@ def _add_logger(add) -> None:  # type: ignore[no-untyped-def]  # argparse's add_
     add("--log-batch-interval", default="0", help="has no effect")
 
 
-def _switch(add, name: str, text: str) -> None:  # type: ignore[no-untyped-def]  # argparse's add_argument
+def _add_switch(parser: argparse.ArgumentParser, name: str, text: str) -> None:
     """KServe's webhook writes `--switch false`, which Go's flags take for true; here it is no."""
-    add(name, nargs="?", const=True, default=False, type=_boolean, help=text)
+    parser.add_argument(name, nargs="?", const=True, default=False, type=_boolean, help=text)
 
 
 def _origin(known: argparse.Namespace, annotations: Mapping[str, str]) -> Origin:

@@ -16,8 +16,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from sampan.app.route_arguments import Options, parse
-from sampan.app.serve_observation import make_log_formatter
-from sampan.app.serve_socket import Address, bind
+from sampan.app.serving_process import bind_or_tell, log_to_stderr, run_loop
 from sampan.router.graph import Graph, InvalidGraph
 from sampan.server.graph_calls import Caller
 from sampan.server.graph_front import GraphFront
@@ -38,9 +37,7 @@ logger = logging.getLogger("sampan.route")
 
 def main(argv: list[str] | None = None) -> int:
     """Route until a signal comes; return the exit code. `argv` without the program's name."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(make_log_formatter("text"))
-    logging.basicConfig(level="INFO", handlers=[handler])
+    log_to_stderr()
     try:
         options = parse(sys.argv[1:] if argv is None else argv)
     except InvalidGraph as error:
@@ -48,27 +45,13 @@ def main(argv: list[str] | None = None) -> int:
         return 1
     for warning in options.warnings:
         logger.warning("%s", warning)
-    try:
-        sock = bind(Address(), options.host, options.port)
-    except OSError as error:
-        place = f"port {options.port} on {options.host}"
-        why = error.strerror or error
-        logger.error("%s cannot be had (%s); choose another with --port", place, why)  # noqa: TRY400  # told whole
-        return 3
-    return _run(options, sock)
+    sock = bind_or_tell(options.host, options.port, logger)
+    return 3 if sock is None else run_loop(_serve(options, sock))
 
 
 def fork_main(argv: list[str]) -> int:
     """Route in a child forked from a zygote: the modules are there, the loop is made anew."""
     return main(argv)
-
-
-def _run(options: Options, sock: socket.socket) -> int:
-    try:
-        import uvloop
-    except ImportError:  # not made for this system; asyncio's own loop serves, slower
-        return asyncio.run(_serve(options, sock))
-    return uvloop.run(_serve(options, sock))
 
 
 async def _serve(options: Options, sock: socket.socket) -> int:

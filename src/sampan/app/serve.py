@@ -31,6 +31,7 @@ from sampan.app.serve_observation import make_log_formatter, make_observation
 from sampan.app.serve_repository import Served, make_served
 from sampan.app.serve_socket import Certificate
 from sampan.app.serve_workers import Place, Supervisor
+from sampan.app.serving_process import run_loop
 from sampan.app.targets import Target
 from sampan.app.worker_metrics import WorkerMetrics, write_loads
 from sampan.server.dataplane import DataPlane
@@ -93,11 +94,7 @@ def _start(options: Options, make: MakeServed) -> int:
 
 def _run(main: Coroutine[Any, Any, int]) -> int:
     sys.setswitchinterval(_SWITCH_SECONDS)
-    try:
-        import uvloop
-    except ImportError:  # not made for this system; asyncio's own loop serves, slower
-        return asyncio.run(main)
-    return uvloop.run(main)
+    return run_loop(main)
 
 
 def _serve_forked(options: Options, make: MakeServed, sockets: Sockets) -> int:
