@@ -34,11 +34,14 @@ demo: $(STAMP) ## Serve the iris example and predict: the first minute
 	  exec $(BIN)/sampan run examples/01-sklearn-iris/isvc.yaml \
 	    --input examples/01-sklearn-iris/request.json --port $(PORT) $$stay
 
+# RERUNS=1: a test that fails is run once more at its place, and named in the end as "RERUN".
+PYTEST := $(BIN)/python -m pytest -q $(if $(RERUNS),--reruns $(RERUNS) -rfER)
+
 test: $(STAMP) ## Run the everyday tests
-	$(BIN)/python -m pytest -q -m "not slow and not soak"
+	$(PYTEST) -m "not slow and not soak"
 
 test-slow: $(STAMP) ## Run the tests that take over ten seconds each
-	$(BIN)/python -m pytest -q -m "slow and not soak"
+	$(PYTEST) -m "slow and not soak"
 
 laws: $(STAMP) ## Run every law with fresh inputs: 500 each, and what fails is printed to be kept
 	$(BIN)/python -m pytest -q -m "hypothesis and not slow and not soak" --hypothesis-profile=fresh

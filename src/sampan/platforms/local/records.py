@@ -9,9 +9,11 @@ Not synced to the disk: a crash of the machine ends the replicas as well.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import shutil
+import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,8 @@ from sampan.platforms.local.devices import Reservation
 from sampan.platforms.local.process import ProcessSpec, ProcessState, Zygote
 
 VERSION = 1
+
+_GONE = ".gone-"  # no replica's name begins with a dot
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 
@@ -61,6 +65,8 @@ class Records:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._folder = folder
+        for left in folder.glob(f"{_GONE}*"):
+            shutil.rmtree(left, ignore_errors=True)
 
     def folder(self, replica: str) -> Path:
         """Return the replica's own folder, made when it is not there."""
@@ -93,7 +99,12 @@ class Records:
     def remove(self, replica: str) -> None:
         """Forget the replica; it is no error when nothing is known of it."""
         validate_name(replica)
-        shutil.rmtree(self._folder / replica, ignore_errors=True)
+        # Moved first: a zygote may be writing `exit.json` there, and a folder that is written to
+        # while it is emptied stays.
+        gone = tempfile.mkdtemp(prefix=_GONE, dir=self._folder)
+        with contextlib.suppress(FileNotFoundError):
+            (self._folder / replica).replace(gone)
+        shutil.rmtree(gone, ignore_errors=True)
 
 
 def encode(record: Record) -> JsonObject:
