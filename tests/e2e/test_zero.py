@@ -343,6 +343,7 @@ def test_fifty_cold_starts_by_clients_of_all_kinds_lose_and_double_nothing(
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(3600)
 def test_a_thousand_cold_starts_lose_and_double_nothing(
     make_sampan: Callable[..., Any], tmp_path: Path
 ) -> None:
