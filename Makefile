@@ -56,6 +56,10 @@ test-engines: $(STAMP) test-tensorflow test-paddle test-autogluon test-bentoml t
 	  torchserve==0.12.0 grpcio-tools pyyaml pillow "transformers>=5,<6" sentencepiece protobuf openai captum==0.9.0
 	@$(BIN)/uv pip install --quiet --python $(ENGINES)/bin/python --no-deps --editable .
 	$(ENGINES)/bin/python -m pytest -q tests/engines
+# Beside the rest: a torchvision of another build than torch breaks what transformers imports.
+	@$(ENGINES)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade \
+	  --target $(ENGINE)/torchvision torchvision==0.28.0
+	PYTHONPATH=$(ENGINE)/torchvision $(ENGINES)/bin/python -m pytest -q tests/engines/test_torchserve_vision.py
 
 test-tensorflow: $(STAMP) ## Of those, TensorFlow's
 	@test -x $(ENGINE)/tensorflow/bin/python || $(PYTHON) -m venv $(ENGINE)/tensorflow

@@ -14,7 +14,6 @@ from sampan.runtimes.torchserve.archive import MANIFEST
 from sampan.runtimes.torchserve.runtime import make_offer
 from sampan.server.dataplane import DataPlane
 from sampan.server.grpc import Grpc
-from sampan.server.load_failure import LoadFailure
 from sampan.server.rest import Rest
 from sampan.server.workers import Workers
 from sampan.wire.listener import Listener
@@ -81,18 +80,3 @@ async def test_the_stock_text_classifier_answers(tmp_path):
     finally:
         await listener.drain(0)
         model.stop()
-
-
-@pytest.mark.parametrize("handler", ["image_classifier", "object_detector", "image_segmenter"])
-def test_a_handler_of_pictures_says_what_it_needs(handler, tmp_path):
-    try:
-        import torchvision  # noqa: F401
-    except ImportError:
-        pass
-    else:
-        pytest.skip("torchvision is here")
-    write_archive(tmp_path, handler)
-    with pytest.raises(LoadFailure) as caught:
-        make_offer(Order("model", tmp_path, trust=True)).repository.get("words").model.load()
-    assert "torchvision" in caught.value.message
-    assert "requirements" in caught.value.message

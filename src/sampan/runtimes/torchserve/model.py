@@ -16,6 +16,7 @@ from typing import Any
 from sampan.protocol.errors import InferenceError, InvalidInput
 from sampan.protocol.tensors import InferRequest
 from sampan.runtimes.torchserve.archive import Manifest, unpack
+from sampan.runtimes.torchserve.vision import replace_operators
 from sampan.server.load_failure import LoadFailure
 from sampan.server.model import Headers, Model
 
@@ -56,9 +57,7 @@ class ArchiveModel(Model):
         sys.path.insert(0, str(folder))
         before = set(sys.modules)
         try:
-            self._service = loader.load(
-                self.name, str(folder), self.manifest.handler, None, 1, None
-            )
+            self._service = self._load_service(loader, folder)
         except Exception as error:
             raise LoadFailure(
                 "ModelLoadFailed",
@@ -76,6 +75,15 @@ class ArchiveModel(Model):
             self._entries[protocol] = made.handle
         self.ready = True
         return self.ready
+
+    def _load_service(self, loader: Any, folder: Path) -> Any:
+        words = (self.name, str(folder), self.manifest.handler, None, 1, None)
+        try:
+            return loader.load(*words)
+        except RuntimeError as error:
+            if not replace_operators(error):
+                raise
+        return loader.load(*words)
 
     def stop(self) -> None:
         """Let the handler go, and remove its files."""
