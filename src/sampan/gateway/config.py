@@ -12,8 +12,14 @@ from dataclasses import dataclass
 
 import orjson
 
-from sampan.gateway.config_listener import FRONT, make_component_listener, make_listener
+from sampan.gateway.config_listener import (
+    FRONT,
+    make_component_listener,
+    make_door_listener,
+    make_listener,
+)
 from sampan.gateway.config_routes import ROUTES, make_component_host
+from sampan.gateway.doors import make_door_name
 from sampan.gateway.grpc_counts import GRPC_STATS
 from sampan.gateway.held import make_activator_cluster
 from sampan.gateway.settings import GatewaySettings
@@ -95,7 +101,8 @@ def _make_patterns() -> list[JsonObject]:
 class Doors:
     """What the gateway listens on besides the settings' own address.
 
-    `also` are further addresses of the front door, `components` the listeners of components.
+    `also` are further addresses of the front door, `components` the listeners of components, and
+    those of routes with a door.
     """
 
     also: tuple[str, ...] = ()
@@ -105,8 +112,7 @@ class Doors:
 def render_listeners(settings: GatewaySettings, folder: str, doors: Doors = Doors()) -> ConfigFile:
     """Return the LDS file."""
     access_log = f"{folder}/{ACCESS_LOG}" if settings.access_log else ""
-    rds = {"route_config_name": ROUTES, "config_source": _source(folder, ROUTES_FILE)}
-    listener = make_listener(settings, doors.also, rds, access_log)
+    listener = make_listener(settings, doors.also, _make_rds(folder), access_log)
     made = [listener, *doors.components]
     version = make_version(orjson.dumps(made, option=orjson.OPT_SORT_KEYS))
     body = orjson.dumps({"version_info": version, "resources": made})
@@ -127,6 +133,21 @@ def make_component_listeners(
         for component in route.components
         if component.port
     )
+
+
+def make_door_listeners(
+    table: RouteTable, settings: GatewaySettings, folder: str
+) -> tuple[JsonObject, ...]:
+    """Return the listener of each route that has a door: it stays as it is while routes change."""
+    return tuple(
+        make_door_listener(settings.door_host, route.door, make_door_name(route), _make_rds(folder))
+        for route in table.routes
+        if route.door and settings.door_host
+    )
+
+
+def _make_rds(folder: str) -> JsonObject:
+    return {"route_config_name": ROUTES, "config_source": _source(folder, ROUTES_FILE)}
 
 
 def is_front(listener: JsonObject) -> bool:

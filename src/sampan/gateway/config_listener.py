@@ -6,6 +6,7 @@ of a component changes with its shares.
 
 from __future__ import annotations
 
+from sampan.gateway.doors import make_door_mark
 from sampan.gateway.grpc_counts import make_grpc_counts
 from sampan.gateway.held import UNANSWERED, make_filter
 from sampan.gateway.settings import GatewaySettings
@@ -53,6 +54,15 @@ def make_component_listener(host: str, port: int, virtual_host: JsonObject) -> J
         "typed_config": _make_manager({"route_config": config}, "components", ""),
     }
     return _make_socket(name, host, port, manager)
+
+
+def make_door_listener(host: str, port: int, name: str, routes: JsonObject) -> JsonObject:
+    """Return the door of a route: each request is marked as asked there; `routes` is the RDS
+    source of all, so that a route that changes ends no connection.
+    """
+    config = _make_manager({"rds": routes}, STAT_PREFIX, "") | make_door_mark(name)
+    manager = {"name": "envoy.filters.network.http_connection_manager", "typed_config": config}
+    return _make_socket(f"door {name}", host, port, manager)
 
 
 def _make_socket(name: str, host: str, port: int, manager: JsonObject) -> JsonObject:

@@ -20,6 +20,7 @@ from sampan.gateway.config_steering import (
     make_tag_matches,
     select_tagged,
 )
+from sampan.gateway.doors import make_door_name, make_frame_of_doors
 from sampan.gateway.held import HOLD_SECONDS, make_hold
 from sampan.gateway.messages_routes import ROUTES_TYPE
 from sampan.gateway.settings import GatewaySettings
@@ -60,15 +61,20 @@ def make_routes(table: RouteTable, settings: GatewaySettings, *, starting: bool)
     """
     hosts = [host for route in table.routes for host in make_hosts(route, settings)]
     paths = [entry for route in table.routes for entry in make_paths(route, settings)]
-    return make_frame(hosts, paths, make_last(table.routes, starting=starting))
+    last = make_last(table.routes, starting=starting)
+    return make_frame(hosts, paths, last, doors=bool(settings.door_host))
 
 
 def make_frame(
-    hosts: Sequence[JsonObject | Field], paths: Sequence[JsonObject | Field], last: JsonObject
+    hosts: Sequence[JsonObject | Field],
+    paths: Sequence[JsonObject | Field],
+    last: JsonObject,
+    *,
+    doors: bool = False,
 ) -> JsonObject:
     """Return the RouteConfiguration of what services have of it, as JSON or encoded.
 
-    `last` is the route of whatever no service takes.
+    `last` is the route of whatever no service takes. `doors`: routes are told apart by their ports.
     """
     by_path = {
         "name": "by-path",
@@ -86,6 +92,7 @@ def make_frame(
             by_path,
             {"name": "unknown", "domains": ["*"], "routes": [last]},
         ],
+        **(make_frame_of_doors() if doors else {}),
     }
 
 
@@ -97,6 +104,10 @@ def make_last(routes: Sequence[TableRoute], *, starting: bool) -> JsonObject:
 def make_hosts(route: TableRoute, settings: GatewaySettings) -> list[JsonObject]:
     """Return the virtual hosts of a service and of its components: their hosts, all paths."""
     made = []
+    if route.door:
+        entries = list(_to_service(route, {"prefix": "/"}, {}, settings))
+        name = make_door_name(route)
+        return [{"name": name, "domains": [name], "routes": entries, "retry_policy": _RETRY}]
     if route.hosts:
         entries = list(_to_service(route, {"prefix": "/"}, {}, settings))
         made.append(_make_host(route, route.name, route.hosts, entries))
@@ -173,8 +184,10 @@ def make_paths(route: TableRoute, settings: GatewaySettings) -> list[JsonObject]
     """Return the routes of the path form, where all services share a host: `/` for the prefix.
 
     With its slash, because Envoy's separated prefix would turn `/serving/ns/name/v1` into `//v1`;
-    without it `bare` has one route for all.
+    without it `bare` has one route for all. A route with a door has none.
     """
+    if route.door:
+        return []
     match, rewrite = {"prefix": f"{route.path_prefix}/"}, {"prefix_rewrite": "/"}
     entries = _to_service(route, match, rewrite, settings)
     identity = {"request_headers_to_add": _make_identity(route)}

@@ -20,6 +20,7 @@ from sampan.gateway.config import (
     LISTENERS_FILE,
     Doors,
     make_component_listeners,
+    make_door_listeners,
     render_bootstrap,
     render_listeners,
 )
@@ -281,8 +282,10 @@ class Gateway:
         await self._delivery.deliver([make_clusters_file(clusters, keep)])
         if self.follower:
             self.follower.reached(table)
-        doors = Doors(self._twins, make_component_listeners(table, self.settings))
-        listeners = render_listeners(self.settings, str(self._folder.root), doors)
+        folder = str(self._folder.root)
+        made = make_component_listeners(table, self.settings)
+        made += make_door_listeners(table, self.settings, folder)
+        listeners = render_listeners(self.settings, folder, Doors(self._twins, made))
         await self._delivery.deliver([self._rendering.routes(table), listeners])
         await self._delivery.deliver([make_clusters_file(clusters)])
         self._clusters = clusters

@@ -212,8 +212,10 @@ ROUTE_MESSAGES[ROUTES_TYPE] = make_message(
     {
         "name": (1, TEXT),
         "virtual_hosts": HOSTS_FIELD,
+        "request_headers_to_remove": (8, TEXT),
         "max_direct_response_body_size_bytes": (11, OPTIONAL_NUMBER),
         "ignore_port_in_host_matching": (14, FLAG),
+        "vhost_header": (18, TEXT),
     },
 )
 ROUTE_MESSAGES[f"{_TYPES}.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"] = EMPTY

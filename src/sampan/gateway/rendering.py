@@ -44,6 +44,7 @@ class Rendering:
     """
 
     def __init__(self, settings: GatewaySettings) -> None:
+        self._doors = bool(settings.door_host)
         self._routes: Kept[TableRoute, _Part] = Kept(lambda route: _encode_route(route, settings))
         self._clusters: Kept[Cluster, Field] = Kept(
             lambda one: encode_response_resource(make_cluster(one, settings), CLUSTER_MESSAGES)
@@ -58,6 +59,7 @@ class Rendering:
             [host for part in parts for host in part.hosts],
             [entry for part in parts for entry in part.paths],
             make_last(table.routes, starting=starting),
+            doors=self._doors,
         )
         body = encode_response_resource(frame, ROUTE_MESSAGES)
         return _make_file(ROUTES_FILE, _ROUTES_STAT, body)

@@ -13,7 +13,9 @@ class GatewaySettings:
     `timeout_seconds` is how long a request without its own timeout may go without a byte in
     either direction (upstream's HTTPRoute gives 60). A streamed answer may last as long as it
     flows. A server that hangs is seen within `health_interval + health_timeout`.
-    `workers` is the number of Envoy's threads (0: one a core, four at most).
+    `workers` is the number of Envoy's threads (0: one a core, four at most). `door_host`: the
+    address at which each route has a port of its own (`TableRoute.door`); then no route is found
+    by hosts and paths ("": all are). It may be a pod's: who reaches it is the cluster's to say.
     """
 
     host: str = "127.0.0.1"
@@ -23,6 +25,7 @@ class GatewaySettings:
     health_timeout: float = 1.0
     workers: int = 0
     access_log: bool = False
+    door_host: str = ""
 
 
 def validate_settings(settings: GatewaySettings) -> tuple[str, ...]:

@@ -107,7 +107,9 @@ class TableRoute:
 
     `name` is `namespace/name`. No shares: answer 503 with `unavailable` as V1-style error body.
     `grpc_shares` take the requests whose content type is `application/grpc`; none: as the others.
-    `components` are the ways in of its parts, where it has several.
+    `components` are the ways in of its parts, where it has several. `door`: a port of its own at
+    which everything is asked of it, whatever the host and path, and nowhere else (0: none; for a
+    gateway whose settings have a `door_host`).
     """
 
     name: str
@@ -119,6 +121,7 @@ class TableRoute:
     grpc_shares: tuple[Share, ...] = ()
     components: tuple[ComponentRoute, ...] = ()
     steering: Steering = Steering()
+    door: int = 0
 
 
 def select_shares(route: TableRoute) -> tuple[Share, ...]:

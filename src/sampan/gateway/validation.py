@@ -117,7 +117,8 @@ def select_ports(
 
 def _claims(route: TableRoute) -> tuple[str, ...]:
     ports = (f"port {c.port}" for c in route.components if c.port)
-    return (f"name {route.name}", f"path {route.path_prefix}", *_hosts(route), *ports)
+    door = (f"port {route.door}",) if route.door else ()
+    return (f"name {route.name}", f"path {route.path_prefix}", *_hosts(route), *ports, *door)
 
 
 def _hosts(route: TableRoute) -> tuple[str, ...]:
