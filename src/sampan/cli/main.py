@@ -5,44 +5,62 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-VERBS: dict[str, str] = {
-    "run": "sampan.cli.run:run",
-    "up": "sampan.cli.up:up",
-    "down": "sampan.cli.down:down",
-    "apply": "sampan.cli.apply:apply",
-    "get": "sampan.cli.get:get",
-    "describe": "sampan.cli.describe:describe",
-    "events": "sampan.cli.events:events",
-    "top": "sampan.cli.top:top",
-    "why": "sampan.cli.why:why",
-    "predict": "sampan.cli.predict:predict",
-    "explain": "sampan.cli.explain:explain",
-    "logs": "sampan.cli.logs:logs",
-    "stop": "sampan.cli.stop:stop",
-    "start": "sampan.cli.stop:start",
-    "rollout": "sampan.cli.rollout:rollout",
-    "edit": "sampan.cli.edit:edit",
-    "delete": "sampan.cli.delete:delete",
-    "export": "sampan.cli.export:export",
-    "lint": "sampan.cli.lint:lint",
-    "diff": "sampan.cli.diff:diff",
-    "render": "sampan.cli.render:render",
-    "install": "sampan.cli.install:install",
-    "migrate": "sampan.cli.migrate:migrate",
-    "autoscale": "sampan.cli.autoscale:autoscale",
-    "graph": "sampan.cli.graph:graph",
-    "serve": "sampan.cli.serve:serve",
-    "route": "sampan.cli.route:route",
-    "storage-initializer": "sampan.cli.storage_initializer:storage_initializer",
-    "agent": "sampan.cli.agent:agent",
-    "operator": "sampan.cli.operator:operator",
-    "doctor": "sampan.cli.doctor:doctor",
-    "version": "sampan.cli.version:version",
-    "completion": "sampan.cli.completion:completion",
+PANELS: dict[str, dict[str, str]] = {
+    "Serve": {
+        "run": "sampan.cli.run:run",
+        "up": "sampan.cli.up:up",
+        "down": "sampan.cli.down:down",
+        "apply": "sampan.cli.apply:apply",
+        "serve": "sampan.cli.serve:serve",
+        "stop": "sampan.cli.stop:stop",
+        "start": "sampan.cli.stop:start",
+        "delete": "sampan.cli.delete:delete",
+    },
+    "Ask": {
+        "predict": "sampan.cli.predict:predict",
+        "explain": "sampan.cli.explain:explain",
+    },
+    "See": {
+        "get": "sampan.cli.get:get",
+        "why": "sampan.cli.why:why",
+        "describe": "sampan.cli.describe:describe",
+        "events": "sampan.cli.events:events",
+        "logs": "sampan.cli.logs:logs",
+        "top": "sampan.cli.top:top",
+    },
+    "Roll out and scale": {
+        "rollout": "sampan.cli.rollout:rollout",
+        "autoscale": "sampan.cli.autoscale:autoscale",
+        "graph": "sampan.cli.graph:graph",
+    },
+    "Work with files": {
+        "lint": "sampan.cli.lint:lint",
+        "diff": "sampan.cli.diff:diff",
+        "render": "sampan.cli.render:render",
+        "edit": "sampan.cli.edit:edit",
+        "export": "sampan.cli.export:export",
+    },
+    "Kubernetes": {
+        "install": "sampan.cli.install:install",
+        "migrate": "sampan.cli.migrate:migrate",
+    },
+    "This machine": {
+        "doctor": "sampan.cli.doctor:doctor",
+        "version": "sampan.cli.version:version",
+        "completion": "sampan.cli.completion:completion",
+    },
+    "What pods run": {
+        "route": "sampan.cli.route:route",
+        "storage-initializer": "sampan.cli.storage_initializer:storage_initializer",
+        "agent": "sampan.cli.agent:agent",
+        "operator": "sampan.cli.operator:operator",
+    },
 }
-"""Verb to `module:function`, in the order of `sampan --help`."""
+"""Verb to `module:function`, by what it is for, in the order of `sampan --help`."""
+
+VERBS = {verb: target for verbs in PANELS.values() for verb, target in verbs.items()}
 
 COMPLETE = "_SAMPAN_COMPLETE"
 """Set by the shell while it completes a word (`sampan completion`)."""
@@ -96,18 +114,24 @@ def _run(args: list[str]) -> None:
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    app.callback()(_root)
-    for verb in named or VERBS:
-        app.command(verb)(guarded(_load(verb)))
+    app.callback()(_make_root())
+    for panel, verbs in PANELS.items():
+        for verb in verbs:
+            if not named or verb in named:
+                app.command(verb, rich_help_panel=panel)(guarded(_load(verb)))
     app([_SHORT_EQUALS.sub(r"\1", word) for word in args], prog_name="sampan")
 
 
-def _root(context: str = "") -> None:
-    """Serve models with KServe's API, on this machine or on Kubernetes.
+def _make_root() -> Callable[[str], None]:
+    import typer
 
-    --context NAME, before the verb, works on a cluster of the kubeconfig.
-    """
-    del context  # taken by `_without_context` already
+    text = "Work on this cluster of the kubeconfig; without it, on this machine."
+
+    def root(context: str = typer.Option("", metavar="NAME", help=text)) -> None:
+        """Serve models with KServe's API, on this machine or on Kubernetes."""
+        del context  # taken by `_without_context` already
+
+    return root
 
 
 def _load(verb: str):  # type: ignore[no-untyped-def]  # each verb has a signature of its own
