@@ -40,6 +40,8 @@ RUNTIME = Runtime(
         *SERVER_REQUIREMENTS,
         "torch>=2.6",
         "torchserve>=0.12",
+        "torchvision>=0.21",
+        "captum>=0.8",
         "pyyaml>=6",
         "pillow>=10",
     ),
