@@ -52,6 +52,15 @@ class StoryPlayers(Players):
                 self.told.pop(name, None)
                 await self.play_deployment(obj)
 
+    async def fail(self, workload: str, told: JsonObject, message: str) -> None:
+        """Let the newest pod of a workload end badly; `message` is a Knative revision's."""
+        del message
+        self.failed[workload] = told
+        await self.replay()
+
+    async def sleep(self) -> None:
+        """Nothing: a Deployment does not scale itself to zero."""
+
     async def replay(self) -> None:
         for obj in (await self.store.list(DEPLOYMENTS.id)).items:
             await self.play_deployment(obj)
@@ -203,18 +212,22 @@ class Teller:
         if do.get("ready"):
             await self.players.release(do["ready"])
         elif do.get("workload"):
-            self.players.failed[do["workload"]] = {
-                k: _statuses(do[k]) for k in ("containerStatuses", "initContainerStatuses")
-                if do.get(k)
-            }  # fmt: skip
-            await self.players.replay()
+            kinds = ("containerStatuses", "initContainerStatuses")
+            told = {k: _statuses(do[k]) for k in kinds if do.get(k)}
+            await self.players.fail(do["workload"], told, str(do.get("revisionMessage") or ""))
+        elif text.startswith("scaled to zero"):
+            await self.players.sleep()
         elif text.endswith("is deleted by hand"):
             kind, name, *_ = text.split()
-            await self.cluster.store.delete(Key(_kind(kind).id, NAMESPACE, name))
+            for found in [r for r in RESOURCES if r.kind == kind]:  # there are two Services
+                with suppress(NotFound):
+                    await self.cluster.store.delete(Key(found.id, NAMESPACE, name))
         elif "exceeds its progress deadline" in text:
             patched = do["patch"]["status"]["conditions"]
             self.players.told["m-predictor"] = patched
             await self.players.replay()
+        elif text.startswith("the resource is reconciled") and self.name.startswith("30"):
+            await self.players.release(True)  # what the configuration put back has rolled
         elif text.startswith("the configuration is put back"):
             found = await self.cluster.store.get(CONFIG_KEY)
             found["data"] = self._data

@@ -21,6 +21,7 @@ from sampan.operator.finalizing import SERVICES
 from sampan.operator.graphs import GRAPHS
 from sampan.operator.spans import MakeSpan, no_span
 from sampan.plan.graph_build import service_names
+from sampan.plan.service import model
 
 log = logging.getLogger(__name__)
 
@@ -101,10 +102,13 @@ class Work:
             self._add(Key(SERVICES, str(metadata.get("namespace", "")), str(name)))
 
     def add_users(self, trimmed: JsonObject) -> None:
-        """Look at the services that run on a runtime or have found none, and at all graphs."""
-        runtime = trimmed["metadata"]["name"]
+        """Look at the services that run on a runtime, or may from now on, and at all graphs."""
+        runtime = unpacked(trimmed)
+        namespace = runtime["metadata"].get("namespace")
         cache = self._cluster.own["inferenceservices"]
         for place in cache.places():
+            if namespace and place[0] != namespace:
+                continue
             service = cache.get(*place)
             if service is not None and _may_use(service, runtime):
                 self._add(Key(SERVICES, *place))
@@ -174,11 +178,16 @@ def _attributes(key: Key) -> Mapping[str, str]:
     return {"k8s.namespace.name": key.namespace, "sampan.object.name": key.name}
 
 
-def _may_use(service: Mapping[str, object], runtime: str) -> bool:
-    status: object = service.get("status") or {}
-    told = status if isinstance(status, dict) else {}
-    named = {told.get("servingRuntimeName"), told.get("clusterServingRuntimeName")} - {None, ""}
-    return not named or runtime in named
+def _may_use(service: JsonObject, runtime: JsonObject) -> bool:
+    """Whether a service runs on a runtime, has found none, or would select one for its format."""
+    status = service.get("status") or {}
+    found = {status.get("servingRuntimeName"), status.get("clusterServingRuntimeName")} - {None, ""}
+    if not found or runtime["metadata"]["name"] in found:
+        return True
+    wanted = model(service) or {}
+    formats = runtime["spec"].get("supportedModelFormats") or ()
+    name = (wanted.get("modelFormat") or {}).get("name")
+    return not wanted.get("runtime") and any(f.get("name") == name for f in formats)
 
 
 def followed_plurals() -> Iterable[str]:

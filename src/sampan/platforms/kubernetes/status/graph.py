@@ -25,6 +25,8 @@ def derive_cluster_graph_status(
     graph, before = source.service, source.service.get("status") or {}
     mode = deployment_mode(graph, source.config.default_deployment_mode)
     conditions = decode_conditions(before.get("conditions"))
+    if source.plan.stopped:  # of a router that is gone nothing is told
+        conditions = tuple(c for c in conditions if c.type in (READY, STOPPED))
     stopped = ConditionStatus.TRUE if source.plan.stopped else ConditionStatus.FALSE
     ready = _ready(source, snapshot, observed, mode)
     for condition in (Condition(STOPPED, stopped), *_parts(source, observed), ready):

@@ -12,6 +12,7 @@ from sampan.platforms.kubernetes.hosts import VISIBILITY, is_internal
 from sampan.platforms.kubernetes.kinds import HTTP_ROUTES, INGRESSES, VIRTUAL_SERVICES
 from sampan.platforms.kubernetes.source import Source
 from sampan.platforms.kubernetes.status.observed import ClusterObserved
+from sampan.platforms.kubernetes.status.urls import select_front
 from sampan.platforms.kubernetes.status.workloads import KNATIVE
 
 _TRUE, _FALSE = ConditionStatus.TRUE, ConditionStatus.FALSE
@@ -26,7 +27,7 @@ def derive_ingress(
         return Condition(INGRESS_READY, _TRUE)
     missing = next((c for c in components if c.status is not _TRUE), None)
     gateway = mode != KNATIVE and settings.gateway_api
-    if missing is not None and not (gateway and observed.is_open(source.name)):
+    if missing is not None and not _stays_open(source, observed, mode):
         return _not_created(missing, mode, gateway=gateway)
     failure = observed.route_failure(source.name)
     if failure is not None:
@@ -44,6 +45,19 @@ def derive_ingress(
 def has_routes(source: Source) -> bool:
     """Return whether a service of Standard mode is to be reached from outside."""
     return not (is_internal(source, VISIBILITY) or source.settings.ingress.disable_creation)
+
+
+def _stays_open(source: Source, observed: ClusterObserved, mode: str) -> bool:
+    """Whether a service is reached while a component is not ready: by the route that is there.
+
+    In Knative mode the revision of before answers, if the component in front has had one.
+    """
+    settings = source.settings.ingress
+    if mode != KNATIVE:
+        return settings.gateway_api and observed.is_open(source.name)
+    known = (source.service.get("status") or {}).get("components") or {}
+    answers = bool((known.get(select_front(source).value) or {}).get("url"))
+    return answers and (settings.disable_virtual_host or observed.is_open(source.name))
 
 
 def _not_created(missing: Condition, mode: str, *, gateway: bool) -> Condition:

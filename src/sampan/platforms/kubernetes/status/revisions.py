@@ -18,8 +18,9 @@ def derive_revisions(
 ) -> JsonObject:
     """Return `status.components.*` of a Knative Service; `before` is the one last written."""
     told = knative.get("status") or {}
-    status: JsonObject = dict(before)
     created, ready = told.get("latestCreatedRevisionName"), told.get("latestReadyRevisionName")
+    of_now = ("latestCreatedRevision", "latestReadyRevision", "traffic")
+    status: JsonObject = {k: v for k, v in before.items() if k not in of_now}
     status |= {"latestCreatedRevision": created} if created else {}
     status |= {"latestReadyRevision": ready} if ready else {}
     for ours in ("url", "address", "traffic"):

@@ -36,7 +36,7 @@ from sampan.platforms.kubernetes.status.ingress import derive_ingress
 from sampan.platforms.kubernetes.status.observed import ClusterObserved
 from sampan.platforms.kubernetes.status.pods import derive_pod_model_status
 from sampan.platforms.kubernetes.status.revisions import derive_revisions
-from sampan.platforms.kubernetes.status.urls import make_urls
+from sampan.platforms.kubernetes.status.urls import make_urls, select_front, with_scheme
 from sampan.platforms.kubernetes.status.workloads import (
     KNATIVE,
     derive_component,
@@ -158,7 +158,8 @@ def _blocked(scene: Scene) -> tuple[Condition, ...]:
     ingress = Condition(INGRESS_READY, _TRUE if opened else _UNKNOWN)
     if condition_status(scene.before, STOPPED) is None:
         return (*found, ingress)
-    return (*found, ingress, Condition(STOPPED, _FALSE))
+    parts = _knative_conditions(scene) if opened else ()
+    return (*found, ingress, *parts, Condition(STOPPED, _FALSE))
 
 
 def _knative_conditions(scene: Scene) -> tuple[Condition, ...]:
@@ -230,7 +231,12 @@ def _component_status(
     name = component_name(source.service, component)
     if scene.mode == KNATIVE:
         found = scene.observed.find(KNATIVE_SERVICES, name)
-        return derive_revisions(known, found, workload) if found and workload else dict(known)
+        if not found or not workload:
+            return dict(known)
+        revisions = derive_revisions(known, found, workload)
+        if component is select_front(source) and revisions.get("url"):
+            revisions["url"] = with_scheme(source, str(revisions["url"]))
+        return revisions
     if condition_status(status, COMPONENT_READY[component.value]) is not _TRUE:
         return dict(known)
     return {**known, "url": f"http://{make_host(source, name)}"}

@@ -31,10 +31,20 @@ def make_urls(
     return {"url": url, "address": {"url": f"http://{host}{port}"}}
 
 
-def _front(source: Source) -> str:
+def select_front(source: Source) -> Component:
+    """Return the component that takes what comes to the service."""
     present = components_of(source.service)
-    front = Component.TRANSFORMER if Component.TRANSFORMER in present else Component.PREDICTOR
-    return component_name(source.service, front)
+    return Component.TRANSFORMER if Component.TRANSFORMER in present else Component.PREDICTOR
+
+
+def with_scheme(source: Source, url: str) -> str:
+    """Return a URL of Knative's with the scheme by which gateways are reached (`urlScheme`)."""
+    scheme, separator, rest = url.partition("://")
+    return f"{source.config.url_scheme}://{rest}" if separator and scheme else url
+
+
+def _front(source: Source) -> str:
+    return component_name(source.service, select_front(source))
 
 
 def _port(observed: ClusterObserved, name: str) -> str:
@@ -50,8 +60,7 @@ def _port(observed: ClusterObserved, name: str) -> str:
 def _knative(source: Source, status: JsonObject) -> JsonObject:
     """The front component's own URL, less what names the component."""
     disabled = source.settings.ingress.disable_virtual_host
-    present = components_of(source.service)
-    front = Component.TRANSFORMER if Component.TRANSFORMER in present else Component.PREDICTOR
+    front = select_front(source)
     told = (status.get("components") or {}).get(front.value) or {}
     name = component_name(source.service, front)
     inside = make_cluster_host(source, name if disabled else source.name)
