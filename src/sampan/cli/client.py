@@ -9,12 +9,14 @@ import http.client
 import json
 import re
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeAlias
 from urllib.parse import urlencode
 
 from sampan.cli.output import SYSTEM, USER, CliError
+from sampan.cli.whereabouts import find_whereabouts
 
 JsonObject: TypeAlias = dict[str, Any]
 _NOT_FOUND = re.compile(r'([a-z]+)(?:\.[a-z.]+)? "[^"]*" not found')
@@ -55,13 +57,21 @@ class Answer:
 
 
 class ApiProblem(CliError):
-    """The API server refused; `status` is its Kubernetes Status."""
+    """The API server refused; `status` is its Kubernetes Status.
 
-    def __init__(self, status: JsonObject) -> None:
+    `look` says where an object that was not found may be; it is asked when the message is read.
+    """
+
+    def __init__(self, status: JsonObject, look: Callable[[], str] = str) -> None:
         code = int(status.get("code") or 500)
-        text = str(status.get("message") or status)
-        super().__init__(text + _mend(status), USER if code < 500 else SYSTEM)
+        super().__init__(str(status.get("message") or status), USER if code < 500 else SYSTEM)
         self.status = status
+        self._look = look
+
+    @property
+    def message(self) -> str:
+        """The server's text and what to try."""
+        return str(self) + (_mend(self.status) and (self._look() or _mend(self.status)))
 
     @property
     def reason(self) -> str:
@@ -92,9 +102,8 @@ class ApiClient:
         raw = response.read()
         parsed = _parse(raw)
         if response.status >= 400:
-            raise ApiProblem(
-                parsed or {"message": raw.decode(errors="replace"), "code": response.status}
-            )
+            status = parsed or {"message": raw.decode(errors="replace"), "code": response.status}
+            raise ApiProblem(status, partial(self._whereabouts, path))
         return Answer(parsed, _warnings(response))
 
     def get(self, path: str, query: Mapping[str, str] | None = None) -> JsonObject:
@@ -131,6 +140,12 @@ class ApiClient:
                     if "/" not in r["name"]
                 ]
         return self._discovered
+
+    def _whereabouts(self, path: str) -> str:
+        try:
+            return find_whereabouts(self.get, path)
+        except CliError:
+            return ""  # no right to list, or no server any more: the first error is told
 
     def _send(
         self,

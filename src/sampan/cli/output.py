@@ -21,8 +21,12 @@ class CliError(Exception):
 
     def __init__(self, message: str, code: int = USER) -> None:
         super().__init__(message)
-        self.message = message
         self.code = code
+
+    @property
+    def message(self) -> str:
+        """What is written: what is wrong, with which value, and what mends it."""
+        return str(self)
 
 
 def guarded(verb: Verb) -> Verb:
