@@ -22,6 +22,7 @@ RUNTIMES = {
     "pytorch": "sampan.runtimes.pytorch:RUNTIME",
     "huggingface": "sampan.runtimes.huggingface.runtime:RUNTIME",
     "mlserver": "sampan.runtimes.mlserver.runtime:RUNTIME",
+    "modelmesh": "sampan.runtimes.modelmesh.runtime:RUNTIME",
     "torchserve": "sampan.runtimes.torchserve.runtime:RUNTIME",
     "triton": "sampan.runtimes.triton.runtime:RUNTIME",
     "tensorflow": "sampan.runtimes.tensorflow.runtime:RUNTIME",

@@ -8,6 +8,8 @@ from typing import Any
 from sampan.runtimes.declaration import Runtime
 from sampan.runtimes.explainers import all_explainers
 from sampan.runtimes.explainers.declaration import Explainer
+from sampan.runtimes.modelmesh.runtime import IMAGE as MODELMESH_IMAGE
+from sampan.runtimes.modelmesh.runtime import RUNTIME as MODELMESH
 from sampan.runtimes.vllm import render_vllm_images
 
 ROUTER: dict[str, Any] = {
@@ -35,7 +37,8 @@ def render_images(runtimes: Iterable[Runtime]) -> dict[str, Any]:
     """Return the document `{"images": [...]}` that the local platform reads."""
     known = [_entry(runtime, image) for runtime in runtimes for image in runtime.images]
     explaining = [_explainer(one, image) for one in all_explainers() for image in one.images]
-    return {"images": [*known, *render_vllm_images(), *explaining, ROUTER]}
+    many = _entry(MODELMESH, MODELMESH_IMAGE)
+    return {"images": [*known, *render_vllm_images(), *explaining, many, ROUTER]}
 
 
 def _explainer(explainer: Explainer, image: str) -> dict[str, Any]:

@@ -83,7 +83,7 @@ class DataPlane:
 
     def model_metadata(self, name: str) -> dict[str, Any]:
         """Return a model's metadata; ModelNotFound."""
-        model = self.repository.get(name).model
+        model = self.repository.described(name).model
         return {
             "name": name,
             "versions": None,

@@ -26,6 +26,7 @@ from sampan.server.grpc_reflection import Reflection
 from sampan.server.grpc_stream import Conversation, StreamCall
 from sampan.server.job import Inference
 from sampan.server.model import Headers
+from sampan.server.repository import ModelAway
 from sampan.wire.calls import Cancel, Channel
 from sampan.wire.message import Reply, Request, Response
 from sampan.wire.pump import discard
@@ -71,6 +72,7 @@ class Grpc:
     ) -> None:
         self._dataplane = dataplane
         self._methods = {} if api is None else api.methods(dataplane)
+        self._address: Callable[[Inference], None] | None = getattr(api, "address", None)
         self._tracing = observation.tracing if observation is not None else None
         self._observed = observation.of_answers() if observation is not None else None
         self._make_exchange = Exchange if self._tracing is None else self._tracing.make_exchange
@@ -126,12 +128,21 @@ class Grpc:
                 call.expire_in(parse_timeout(headers["grpc-timeout"]))
             if request.target == self._infer_path:
                 inference = make_inference(message, headers, self._most_sent, call, self._layouts)
+                if self._address is not None:
+                    self._address(inference)
                 self._dataplane.infer(inference, call.settle)
             else:
                 self._act(request.target, message, call)
+        except ModelAway as away:
+            away.then(partial(self._again, request, call))
         except Exception as error:  # noqa: BLE001  # becomes the answer
             _log(error)
             call.settle(error)
+
+    def _again(self, request: Request, call: Call) -> None:
+        """Begin again what waited for its model, unless its deadline has passed or it was left."""
+        if not call.over:
+            self._begin(request, call)
 
     def open(self, request: Request, channel: Channel) -> StreamCall | None:
         """Return the handler of a streaming method, None for a unary one."""
@@ -206,7 +217,7 @@ class Grpc:
         return {"ready": True}
 
     def _model_ready(self, request: JsonObject) -> JsonObject:
-        return {"ready": bool(self._dataplane.repository.get(request["name"]).ready)}
+        return {"ready": bool(self._dataplane.repository.described(request["name"]).ready)}
 
     def _index(self, request: JsonObject) -> JsonObject:
         return {"models": self._dataplane.repository.index(request["ready"])}

@@ -22,7 +22,12 @@ class Call:
         self._timer: asyncio.TimerHandle | None = None
 
     def expire_in(self, seconds: float) -> None:
-        """Answer DEADLINE_EXCEEDED when nothing else has been answered by then."""
+        """Answer DEADLINE_EXCEEDED when nothing else has been answered by then.
+
+        A call that begins again, after a wait for its model, keeps its first deadline.
+        """
+        if self._timer is not None:
+            return
         loop = asyncio.get_running_loop()
         error = RpcError(Status.DEADLINE_EXCEEDED, "Deadline Exceeded")
         self._timer = loop.call_later(seconds, self.settle, error)

@@ -18,6 +18,7 @@ from sampan.server.grpc_answers import answer_inference
 from sampan.server.grpc_stream import StreamCall
 from sampan.server.job import Inference
 from sampan.server.model import Headers
+from sampan.server.repository import ModelAway
 from sampan.wire.message import Response
 
 
@@ -83,6 +84,8 @@ class InferStream:
             headers = self._headers.copy()
             inference = make_inference(message, headers, self._most, call, self._layouts)
             self._dataplane.infer(inference, settle)
+        except ModelAway as away:
+            away.then(partial(self.take, message, call))
         except Exception as error:  # noqa: BLE001  # becomes the answer
             settle(error)
 

@@ -146,6 +146,8 @@ class Metrics:
 
     def __init__(self) -> None:
         self._models: dict[str, ModelMetrics] = {}
+        self.more: Callable[[], Iterable[str]] = tuple
+        """Further lines of the text format, of this process alone."""
         self._gauges: dict[str, Gauge] = {
             _IN_FLIGHT: lambda: {name: m.begun - m.ended for name, m in self._models.items()}
         }
@@ -202,7 +204,8 @@ class Metrics:
         total = _Total()
         for state in (self.state(), *others):
             total.add(state)
-        return ("\n".join([*render_process(), *total.lines()]) + "\n").encode()
+        lines = (*render_process(), *total.lines(), *self.more())
+        return ("\n".join(lines) + "\n").encode()
 
 
 class _Total:

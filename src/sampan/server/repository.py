@@ -7,13 +7,26 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from sampan.protocol.errors import ModelNotFound, ModelNotReady
+from sampan.protocol.errors import ModelNotFound, ModelNotReady, ServingError
 from sampan.server.batch_queue import BatchQueue
 from sampan.server.model import InferenceVerb, Model
 from sampan.server.pace import Pace
 from sampan.server.steps import ALL_STEPS, OwnSteps, is_async
 
 logger = logging.getLogger("sampan.server")
+
+
+class ModelAway(ServingError):
+    """A model that is registered and not in memory. Raised to have the request wait, not fail.
+
+    `then` has the model loaded and calls back, whatever came of it: the same is asked again.
+    """
+
+    status = 503
+
+    def __init__(self, name: str, then: Callable[[Callable[[], None]], None]) -> None:
+        super().__init__(f"Model with name {name} is not in memory; ask again.")
+        self.then = then
 
 
 @dataclass(slots=True)
@@ -88,6 +101,10 @@ class ModelRepository:
         if not entry.model.ready or entry.unhealthy:
             raise ModelNotReady(name, entry.reason or entry.unhealthy or None)
         return entry
+
+    def described(self, name: str) -> Entry:
+        """Return a model that is to be described; raise ModelNotFound."""
+        return self.get(name)
 
     @property
     def multi_model(self) -> bool:

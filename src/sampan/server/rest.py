@@ -19,6 +19,7 @@ from sampan.server.job import Inference
 from sampan.server.model import InferenceVerb
 from sampan.server.pages import make_docs, make_openapi
 from sampan.server.reading import Reading, read
+from sampan.server.repository import ModelAway
 from sampan.server.rest_calls import V1Call, blame_encoding, make_generate, make_v2
 from sampan.server.routes import DOCS, ROUTES, RouteTable
 from sampan.server.routes import Route as Pattern
@@ -128,8 +129,10 @@ class Rest:
     def _handle(self, route: Route, exchange: Exchange) -> None:
         try:
             route.handler(exchange.request, exchange, route)
+        except ModelAway as away:
+            away.then(partial(self._handle, route, exchange))
         except Exception as error:  # noqa: BLE001  # becomes the answer
-            exchange(self._failure(error))
+            exchange(self.refuse(error))
 
     def _select_route(self, request: Request) -> Route | None:
         """Return what method and target ask for; the application may note it of the head."""
@@ -220,7 +223,7 @@ class Rest:
 
         `failure` makes the response of an error where it is not KServe's.
         """
-        refuse = failure or self._failure
+        refuse = failure or self.refuse
         reply.inference = inference
         gone = reply.gone()
         if gone is not None:
@@ -237,7 +240,7 @@ class Rest:
 
         self._dataplane.infer(inference, done)
 
-    def _failure(self, error: Exception) -> Response:
+    def refuse(self, error: Exception) -> Response:
         """Answer with an error, whatever the error does when it is asked for its text."""
         try:
             return self._describe(error)
@@ -288,7 +291,7 @@ class Rest:
             try:
                 await work
             except Exception as error:  # noqa: BLE001  # becomes the answer
-                reply(self._failure(error))
+                reply(self.refuse(error))
             else:
                 reply(_json(answer))
 
