@@ -81,6 +81,20 @@ def check_damage(folder: Path) -> None:
         assert failure.reason == "ModelCorrupt", failure
 
 
+def check_newer(folder: Path) -> None:
+    """A model of a form that is not known here names both versions and the mend."""
+    whole = (folder.parent / "classes" / "model.cbm").read_bytes()
+    folder.mkdir()
+    newer = whole.replace(b"FlabuffersModel_v1", b"FlabuffersModel_v7")
+    (folder / "model.cbm").write_bytes(newer.replace(b"tags/v1.", b"tags/v9."))
+    failure = raised(LoadFailure, CatBoostModel("m", str(folder)).load)
+    assert failure.reason == "ModelIncompatible", failure
+    saved = catboost.__version__.replace("1.", "9.", 1)
+    assert f"saved by CatBoost {saved} in form 7" in failure.message, failure
+    assert f"cannot be read by {catboost.__version__}" in failure.message, failure
+    assert f'set runtimeVersion: "{saved}"' in failure.message, failure
+
+
 def check_categories(folder: Path) -> None:
     """A categorical column takes text and whole numbers; anything else is told by its name."""
     rows = [[str(int(row[0] > 0)), *row[1:]] for row in X.tolist()]
@@ -101,5 +115,6 @@ if __name__ == "__main__":
         check_answers(kind, fitted, loaded(fitted, root / kind))
     check_probabilities(root / "probabilities")
     check_damage(root / "damage")
+    check_newer(root / "newer")
     check_categories(root / "categories")
     sys.stdout.write("all checks hold\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -39,6 +40,13 @@ RUNTIME = Runtime(
     options=("nthread",),
 )
 
+_FORM = re.compile(rb"\ACBM1.{4,124}?FlabuffersModel_v(\d+)", re.DOTALL)
+_READ = b"1"
+_HEAD_BYTES = 256
+"""A model begins with its form, "FlabuffersModel_v1" (sic) of each CatBoost so far."""
+_SAVED = re.compile(rb"Branch: tags/v(\d+\.\d+[\w.]*)")
+"""What a release says of itself in each model: "Branch: tags/v1.2.10"."""
+
 _BY_EXPONENT = frozenset({"Poisson", "Tweedie"})
 """Losses of regressions that CatBoostRegressor answers by the exponent of the raw value."""
 
@@ -61,11 +69,7 @@ class CatBoostModel(TabularModel):
         try:
             model.load_model(str(path))
         except catboost.CatBoostError as error:
-            raise LoadFailure(
-                "ModelCorrupt",
-                f'model file "{path.name}" cannot be read by CatBoost {catboost.__version__} '
-                f"({error}); save it again with save_model, and check that the copy is whole",
-            ) from None
+            raise _diagnose(path, catboost.__version__, error) from None
         names = [str(name) for name in model.feature_names_]
         return Table(
             _make_columns(names),
@@ -74,6 +78,26 @@ class CatBoostModel(TabularModel):
             row_wise=True,  # measured bit for bit, by the tests
             fields=_make_fields(model, names),
         )
+
+
+def _diagnose(path: Path, installed: str, error: Exception) -> LoadFailure:
+    content = path.read_bytes()
+    form = _FORM.search(content[:_HEAD_BYTES])
+    if form is None or form[1] == _READ:
+        return LoadFailure(
+            "ModelCorrupt",
+            f'model file "{path.name}" cannot be read by CatBoost {installed} ({error}); save it '
+            "again with save_model, and check that the copy is whole",
+        )
+    saved = _SAVED.search(content)
+    version = saved[1].decode() if saved else ""
+    mend = f'"{version}"' if version else "the version that saved it"
+    return LoadFailure(
+        "ModelIncompatible",
+        f'model file "{path.name}" was saved by CatBoost {version or "of another age"} in form '
+        f"{form[1].decode()} and cannot be read by {installed}, which reads {_READ.decode()}; set "
+        f"runtimeVersion: {mend}",
+    )
 
 
 def _make_columns(names: Sequence[str]) -> Columns:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,7 @@ _ENCODING = re.compile(rb"""<\?xml[^>]*?encoding\s*=\s*["']([^"']*)""")
 _ENCODINGS = frozenset({"utf-8", "utf8", "us-ascii", "ascii", "iso-8859-1", "windows-1252"})
 """Encodings in which ASCII is ASCII."""
 _HEAD_BYTES = 256
+_VERSION = re.compile(rb"""<PMML\b[^>]*?\bversion\s*=\s*["']([^"'<>]{1,20})""")
 
 
 class PMMLModel(Model):
@@ -95,7 +97,7 @@ class PMMLModel(Model):
         try:
             self._machine = start_machine(content)
         except JavaFailed as error:
-            raise _diagnose(path, error) from None
+            raise _diagnose(path, content, error) from None
         self._fields = tuple(
             Field(name, _KINDS.get(datatype, "any"))
             for name, datatype in self._machine.input_fields()
@@ -182,13 +184,21 @@ def _check_markup(path: Path, content: bytes) -> None:
         )
 
 
-def _diagnose(path: Path, error: JavaFailed) -> LoadFailure:
+def _diagnose(path: Path, content: bytes, error: JavaFailed) -> LoadFailure:
     if error.reason == "RuntimeUnavailable":
         return LoadFailure(error.reason, str(error))
+    told = _VERSION.search(content)
+    form = (
+        f"PMML {told[1].decode('ascii', 'replace')}" if told else "no PMML that tells its version"
+    )
     mend = "export it again, and check that the copy is whole"
     if error.reason == "ModelIncompatible":
-        mend = "export it as PMML 4.4 or older, without what is named"
+        mend = (
+            "export it as PMML 4.4 or older, without what is named, or set runtimeVersion to a "
+            "jpmml-evaluator that reads it"
+        )
     return LoadFailure(
         error.reason,
-        f'model file "{path.name}" cannot be read by JPMML ({error}); {mend}',
+        f'model file "{path.name}" is {form} and cannot be read by jpmml-evaluator '
+        f"{version('jpmml-evaluator')} ({error}); {mend}",
     )
