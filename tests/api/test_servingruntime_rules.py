@@ -1,6 +1,5 @@
 """Each rule of ServingRuntime and ClusterServingRuntime, with KServe's texts."""
 
-import copy
 from typing import Any
 
 import pytest
@@ -42,108 +41,6 @@ def main(**fields: Any) -> list[dict[str, Any]]:
 def test_a_sound_runtime_is_allowed_as_it_is(admit: Any, kind: str) -> None:
     admitted = admit(runtime(kind))
     assert (admitted.obj, admitted.errors, admitted.denied) == (runtime(kind), (), "")
-
-
-@pytest.mark.parametrize(
-    ("spec", "text"),
-    [
-        (
-            {
-                "supportedModelFormats": [
-                    {"name": "onnx", "version": "1", "autoSelect": True, "priority": 1},
-                    {"name": "onnx", "version": "2", "autoSelect": True, "priority": 2},
-                ]
-            },
-            "different priorities assigned for the model format onnx under the servingruntime mine",
-        ),
-        (
-            {"workerSpec": {"containers": [{"name": "a"}, {"name": "b"}]}},
-            (
-                "the ServingRuntime mine is invalid: setting multiple containers in workerSpec is "
-                "not allowed"
-            ),
-        ),
-        (
-            {
-                "workerSpec": WORKER,
-                "containers": main(env=[{"name": "PIPELINE_PARALLEL_SIZE", "value": "2"}]),
-            },
-            (
-                "the ServingRuntime mine is invalid: setting PIPELINE_PARALLEL_SIZE in environment "
-                "variables is not allowed"
-            ),
-        ),
-        (
-            {
-                "workerSpec": WORKER,
-                "containers": main(resources={"limits": {"vendor.com/gpu": "1"}}),
-            },
-            (
-                "the ServingRuntime mine is invalid: unknown GPU resource type in a "
-                "container(kserve-container)"
-            ),
-        ),
-        (
-            {
-                "workerSpec": WORKER,
-                "containers": main(env=[{"name": "TENSOR_PARALLEL_SIZE", "value": "2"}]),
-            },
-            (
-                "the ServingRuntime mine is invalid: setting TENSOR_PARALLEL_SIZE in environment "
-                "variables is not allowed"
-            ),
-        ),
-        (
-            {"workerSpec": worker(resources={"requests": {"vendor.com/gpu": "1"}})},
-            (
-                "the ServingRuntime mine is invalid: unknown GPU resource type in a "
-                "container(worker-container)"
-            ),
-        ),
-        (
-            {"workerSpec": {**WORKER, "pipelineParallelSize": -1}},
-            (
-                "the ServingRuntime mine is invalid: the WorkerSpec.PipelineParallelSize cannot be "
-                "less than 1(-1)"
-            ),
-        ),
-        (
-            {"workerSpec": worker(env=[{"name": "PYTHONPATH", "value": "/x"}])},
-            (
-                "the ServingRuntime mine is invalid: setting PYTHONPATH in container "
-                '"worker-container" is not allowed for security reasons'
-            ),
-        ),
-        (
-            {"workerSpec": {**WORKER, "tensorParallelSize": 0}},
-            (
-                "the ServingRuntime mine is invalid: the WorkerSpec.TensorParallelSize cannot be "
-                "less than 1(0)"
-            ),
-        ),
-        (
-            {"containers": main(env=[{"name": "PYTHONPATH", "value": "/x"}])},
-            (
-                "the ServingRuntime mine is invalid: setting PYTHONPATH in container "
-                '"kserve-container" is not allowed for security reasons'
-            ),
-        ),
-    ],
-    ids=[
-        "two priorities for one format",
-        "several containers in workerSpec",
-        "a parallelism variable beside workerSpec",
-        "a GPU type that is not listed",
-        "a variable of tensor parallelism beside workerSpec",
-        "a worker's GPU type that is not listed",
-        "a pipeline over no node",
-        "PYTHONPATH of a worker",
-        "a tensor over no GPU",
-        "PYTHONPATH",
-    ],
-)
-def test_a_broken_rule_is_refused_with_kserves_text(admit: Any, spec: Any, text: str) -> None:
-    assert admit(runtime(**copy.deepcopy(spec))).denied == text
 
 
 GPUS = "serving.kserve.io/gpu-resource-types"

@@ -37,10 +37,15 @@ def implements_each_component(review: Review) -> Iterator[Mistake]:
         found = implementations(name, component)
         if len(found) != 1:
             yield Mistake(f"spec.{name}", one_implementation_text(name))
-        if name == "predictor" and found[:1] == [CUSTOM]:
-            yield from _custom_protocol(component)
-        yield from _extension(f"spec.{name}", component)
+        yield from keeps_its_settings_sound(f"spec.{name}", name, component)
         yield from scales_rightly(review.annotations, f"spec.{name}", component)
+
+
+def keeps_its_settings_sound(path: str, name: str, component: JsonObject) -> Iterator[Mistake]:
+    """What a component says of its protocol, replicas and logger can be meant."""
+    if name == "predictor" and implementations(name, component)[:1] == [CUSTOM]:
+        yield from _custom_protocol(path, component)
+    yield from _extension(path, component)
 
 
 def one_implementation_text(name: str) -> str:
@@ -49,12 +54,12 @@ def one_implementation_text(name: str) -> str:
     return f"exactly one of [{choices}] must be specified in {kind}"
 
 
-def _custom_protocol(component: JsonObject) -> Iterator[Mistake]:
+def _custom_protocol(path: str, component: JsonObject) -> Iterator[Mistake]:
     protocol = env_value(component["containers"][0], "PROTOCOL")
     if protocol is not None and protocol not in ("v1", "v2"):
         # The two places of upstream's text are filled the wrong way round; clients may match it.
         text = f"invalid protocol v1, v2. Must be one of [{protocol}]"
-        yield Mistake("spec.predictor.containers[0].env", text)
+        yield Mistake(f"{path}.containers[0].env", text)
 
 
 def _extension(path: str, component: JsonObject) -> Iterator[Mistake]:

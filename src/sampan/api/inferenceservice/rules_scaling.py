@@ -32,10 +32,23 @@ def scales_rightly(
                 yield from _hpa(path, component)
             case "keda":
                 yield from _keda(path, component)
+            case "sampan":
+                yield from _sampan(path, component)
     elif annotations.get(KNATIVE_CLASS) == KNATIVE_HPA:
         yield from _hpa(path, component)
     else:
         yield from _kpa(path, component)
+
+
+def _sampan(path: str, component: JsonObject) -> Iterator[Mistake]:
+    """Sampan's own class measures requests, and nothing else."""
+    metric = component.get("scaleMetric", "concurrency")
+    if metric not in ("concurrency", "rps"):
+        text = f'"{metric}" is no measure of the class "sampan"; write "concurrency" or "rps"'
+        yield Mistake(f"{path}.scaleMetric", text)
+    if (component.get("autoScaling") or {}).get("metrics"):
+        text = 'is not read by the class "sampan"; write scaleMetric and scaleTarget, or use "keda"'
+        yield Mistake(f"{path}.autoScaling.metrics", text)
 
 
 def _hpa(path: str, component: JsonObject) -> Iterator[Mistake]:

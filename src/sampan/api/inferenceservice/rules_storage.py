@@ -77,10 +77,11 @@ def encrypts_rightly(review: Review) -> Iterator[Mistake]:
         yield Mistake(f"{path}.storageUri", text)
     address = confidential.get("resourceId")
     if address and not _KEY_ADDRESS.fullmatch(address):
-        shown = json.dumps(address)
+        # The path in upstream's text is the predictor's, whichever field holds the model.
         yield Mistake(
             f"{path}.confidential.resourceId",
-            f"invalid confidential resourceId format {shown}, expected kbs:///<repo>/<type>/<tag>",
+            f"spec.predictor.confidential.resourceId: Invalid value: {json.dumps(address)}: must "
+            "be in the format kbs:///<repo>/<type>/<tag>",
         )
 
 

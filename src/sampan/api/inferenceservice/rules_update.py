@@ -13,7 +13,7 @@ from sampan.api.inferenceservice.review import Review
 
 def keeps_deployment_mode(review: Review) -> Iterator[Mistake]:
     """A service stays in the mode that it was first deployed in."""
-    if review.old is None or _is_going(review):
+    if review.old is None:
         return
     stored = (review.old.get("status") or {}).get("deploymentMode", "")
     mode = LEGACY_MODES.get(stored, stored)
@@ -25,7 +25,7 @@ def keeps_deployment_mode(review: Review) -> Iterator[Mistake]:
 
 def renames_predictor_with_its_model(review: Review) -> Iterator[Mistake]:
     """A predictor's name tells variants of a model apart, so it changes with the model only."""
-    if review.old is None or _is_going(review):
+    if review.old is None:
         return
     before = (review.old.get("spec") or {}).get("predictor") or {}
     after = review.predictor
@@ -33,7 +33,3 @@ def renames_predictor_with_its_model(review: Review) -> Iterator[Mistake]:
     if renamed and storage_uri("predictor", before) == storage_uri("predictor", after):
         text = "predictor.name change requires a model change (e.g. storageUri)"
         yield Mistake("spec.predictor.name", text)
-
-
-def _is_going(review: Review) -> bool:
-    return bool(review.service["metadata"].get("deletionTimestamp"))

@@ -58,11 +58,14 @@ def encryption_warnings(service: JsonObject) -> Iterator[str]:
     """Yield where encryption is asked for and has no effect."""
     model = _model(service)
     enabled = (model.get("confidential") or {}).get("enabled")
-    if enabled and str(model.get("uri", "")).startswith("oci://"):
+    uri = str(model.get("uri", ""))
+    if enabled and uri.startswith("oci://"):
         yield (
             "confidential has no effect with OCI URIs; OCI image decryption is handled by the "
             "container runtime via runtimeClassName"
         )
+    if enabled and uri.startswith("pvc://"):
+        yield "confidential has no effect with PVC URIs; nothing is downloaded that could be opened"
 
 
 def _model(service: JsonObject) -> JsonObject:
