@@ -18,7 +18,7 @@ from sampan.autoscaler.queries import Query, make_queries
 from sampan.autoscaler.settings import Defaults, Settings
 from sampan.autoscaler.target import ANY
 from sampan.machinery.quantity import parse_quantity
-from sampan.plan.scaling import KEDA, UNSCALED, Scaling
+from sampan.plan.scaling import KEDA, SAMPAN, UNSCALED, Scaling
 
 CPU_PERCENT = 80.0
 """Of the requested CPU, where no target is given (KServe, Kubernetes)."""
@@ -84,6 +84,8 @@ def select_policy(component: Component, defaults: Defaults) -> Policy | None:
         policies = {KPA: _by_requests, HPA: _by_knative_hpa}
         make = policies.get(given.get("class", defaults.autoscaler_class))
         return make(component, defaults) if make else None
+    if scaling.autoscaler == SAMPAN:
+        return _by_requests(component, defaults)
     # A cluster's horizontal autoscaler knows neither requests nor zero; here both can be had.
     policy = _by_hpa(component)
     may_sleep = scaling.minimum == 0 and not scaling.metric

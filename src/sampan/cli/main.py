@@ -56,6 +56,7 @@ PANELS: dict[str, dict[str, str]] = {
         "storage-initializer": "sampan.cli.storage_initializer:storage_initializer",
         "agent": "sampan.cli.agent:agent",
         "operator": "sampan.cli.operator:operator",
+        "activator": "sampan.cli.activator:activator",
     },
 }
 """Verb to `module:function`, by what it is for, in the order of `sampan --help`."""
@@ -68,7 +69,7 @@ COMPLETE = "_SAMPAN_COMPLETE"
 _SHORT_EQUALS = re.compile(r"^(-[A-Za-z])=")
 """`-o=yaml`, which kubectl takes for `-o yaml`."""
 
-PASS_THROUGH = {"serve", "route", "operator", "storage-initializer", "agent"}
+PASS_THROUGH = {"serve", "route", "operator", "activator", "storage-initializer", "agent"}
 """Verbs whose arguments are another program's: read as they are."""
 
 

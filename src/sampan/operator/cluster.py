@@ -14,7 +14,13 @@ from sampan.operator.cache import Cache, keep_of_child, make_trim
 from sampan.operator.cluster_store import ClusterStore
 from sampan.operator.following import Following
 from sampan.platforms.kubernetes.children import ChildKey, child_key
-from sampan.platforms.kubernetes.kinds import CHILD_KINDS, LEASES, PODS, kind_of
+from sampan.platforms.kubernetes.kinds import (
+    CHILD_KINDS,
+    ENDPOINT_SLICES,
+    LEASES,
+    PODS,
+    kind_of,
+)
 from sampan.platforms.kubernetes.status.pods import keep_of_pod
 
 SERVICE_LABEL = "serving.kserve.io/inferenceservice"
@@ -33,7 +39,7 @@ OWN = {
 }
 """KServe's kinds that the operator reads."""
 
-_ALL = (*SCHEME, *(k.resource for k in CHILD_KINDS), PODS, LEASES)
+_ALL = (*SCHEME, *(k.resource for k in CHILD_KINDS), PODS, LEASES, ENDPOINT_SLICES)
 RESOURCES = Registry(tuple({r.id: r for r in _ALL}.values()))
 """Every kind that is asked for, by id."""
 

@@ -25,7 +25,14 @@ from sampan.machinery.store import (
     Preconditions,
     WatchOptions,
 )
-from sampan.operator.connection import APPLY, JSON_PATCH, Connection, Unavailable, make_error
+from sampan.operator.connection import (
+    APPLY,
+    JSON_PATCH,
+    MERGE_PATCH,
+    Connection,
+    Unavailable,
+    make_error,
+)
 
 PAGE = 500
 """Objects a list asks for at once: kubectl's and client-go's number."""
@@ -127,6 +134,12 @@ class ClusterStore:
     async def patch(self, key: Key, operations: Sequence[JsonObject]) -> JsonObject:
         """Change an object by a JSON patch (RFC 6902)."""
         return await self._connection.call("PATCH", self._path(key), None, operations, JSON_PATCH)
+
+    async def scale(self, key: Key, replicas: int, manager: str) -> None:
+        """Say how many replicas an object has, and nothing else of it (subresource `scale`)."""
+        body = {"spec": {"replicas": replicas}}
+        path = f"{self._path(key)}/scale"
+        await self._connection.call("PATCH", path, {"fieldManager": manager}, body, MERGE_PATCH)
 
     async def watch(
         self, resource: str, namespace: str = "", options: WatchOptions = WATCH_ALL

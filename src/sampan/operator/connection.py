@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 JSON, APPLY = "application/json", "application/apply-patch+yaml"
 JSON_PATCH = "application/json-patch+json"
+MERGE_PATCH = "application/merge-patch+json"
 CALL_SECONDS = 30.0
 """Longer than the API server itself waits for a webhook (10 s by default)."""
 CONNECTIONS = 32
@@ -188,8 +189,11 @@ def _unreachable(method: str, path: str, error: Exception) -> Unavailable:
     return Unavailable(f"the API server does not answer {method} {path}: {words}")
 
 
-def connect(kubeconfig: Path | None = None, context: str = "") -> Connection:
-    """Return a connection as a kubeconfig says, or as a pod's ServiceAccount does.
+def connect(
+    kubeconfig: Path | None = None, context: str = "", agent: str = "sampan-operator"
+) -> Connection:
+    """Return a connection as a kubeconfig says, or as a pod's ServiceAccount does. `agent` is what
+    the API server is told of who asks.
 
     Without a path `$KUBECONFIG`, a pod's own credentials and `~/.kube/config` are tried. Raises
     ConfigurationError.
@@ -207,7 +211,7 @@ def connect(kubeconfig: Path | None = None, context: str = "") -> Connection:
     with _told_of(named):
         params = ConnectionParams(timeout=httpx2.Timeout(CALL_SECONDS), trust_env=False)
         client = AsyncClient(config, params)
-    client.headers["user-agent"] = "sampan-operator"
+    client.headers["user-agent"] = agent
     return Connection(client)
 
 

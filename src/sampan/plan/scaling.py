@@ -13,6 +13,8 @@ from typing import Any
 AUTOSCALER_CLASS = "serving.kserve.io/autoscalerClass"
 
 HPA, KEDA = "hpa", "keda"
+SAMPAN = "sampan"
+"""Sampan's own class: by requests, down to none, on a laptop and on a cluster without Knative."""
 UNSCALED = frozenset({"none", "external"})
 """Classes for which no autoscaler is made."""
 

@@ -18,6 +18,10 @@ from sampan.machinery.quantity import QuantityError, parse_quantity
 from sampan.machinery.registry import JsonObject
 from sampan.platforms.kubernetes.kinds import CONFIG_MAPS, KNATIVE_SERVICES, kind_of
 
+AUTOSCALER = "serving.sampan.dev/autoscaler"
+"""The label of what the activator follows, with the value `sampan`: Deployments, and Services with
+their EndpointSlices (`sampan.platforms.kubernetes.serverless`)."""
+
 MANAGER = "sampan-operator"
 """Our name in `managedFields`."""
 
@@ -82,6 +86,8 @@ def diff_children(
             continue
         elif _controller(found) != uid:
             steps.append(Occupied(found, _occupied(found)))
+        elif changes_kind(obj, found):
+            steps.append(DeleteChild(found))
         elif needs_apply(settled := settle(obj, found), found):
             steps.append(ApplyChild(settled, takes_over=is_former(found)))
     for key, found in live.items():
@@ -89,6 +95,17 @@ def diff_children(
         if key not in wanted and _controller(found) == uid and not gone:
             steps.append(DeleteChild(found))
     return tuple(steps)
+
+
+def changes_kind(desired: Mapping[str, Any], live: Mapping[str, Any]) -> bool:
+    """Return whether an object must be made anew: a Service that leads to the activator has no
+    selector, and where one is taken off or put on, what was written of its endpoints before would
+    stay. With the Service it goes.
+    """
+    if (desired.get("apiVersion"), desired.get("kind")) != ("v1", "Service"):
+        return False
+    marks = [AUTOSCALER in (obj["metadata"].get("labels") or {}) for obj in (desired, live)]
+    return marks[0] != marks[1]
 
 
 def settle(desired: JsonObject, live: Mapping[str, Any]) -> JsonObject:

@@ -19,6 +19,7 @@ from sampan.platforms.kubernetes.hosts import (
     make_host,
     make_path,
 )
+from sampan.platforms.kubernetes.serverless import is_serverless, route_seconds
 from sampan.platforms.kubernetes.service import make_ports
 from sampan.platforms.kubernetes.source import Source, make_metadata
 
@@ -96,6 +97,8 @@ def _rule(source: Source, workload: Workload, port: int, match: JsonObject) -> J
     modifier = {"type": "RequestHeaderModifier", "requestHeaderModifier": {"set": headers}}
     timeout = workload.timeout_seconds
     seconds = _DEFAULT_TIMEOUT if timeout is None else timeout
+    if is_serverless(workload):
+        seconds = route_seconds(workload)
     timeouts = {"timeouts": {"request": f"{seconds}s"}}
     return {
         "matches": [match],

@@ -94,6 +94,9 @@ CHILD_KINDS: tuple[ChildKind, ...] = (
 PODS = Resource(
     "", "v1", "Pod", "pods", "pod", generation=False, status_subresource=True, short_names=("po",)
 )
+ENDPOINT_SLICES = Resource(
+    "discovery.k8s.io", "v1", "EndpointSlice", "endpointslices", "endpointslice"
+)
 LEASES = Resource("coordination.k8s.io", "v1", "Lease", "leases", "lease", generation=False)
 
 _BY_NAME: Mapping[tuple[str, str], ChildKind] = {

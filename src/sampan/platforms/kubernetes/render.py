@@ -23,6 +23,7 @@ from sampan.platforms.kubernetes.node_services import render_node_services
 from sampan.platforms.kubernetes.opentelemetrycollector import render_collector
 from sampan.platforms.kubernetes.protection import render_protection
 from sampan.platforms.kubernetes.scaledobject import render_scaledobject
+from sampan.platforms.kubernetes.serverless import is_serverless, render_serverless
 from sampan.platforms.kubernetes.service import is_served, render_service
 from sampan.platforms.kubernetes.source import Source
 from sampan.platforms.kubernetes.virtualservice import (
@@ -68,6 +69,10 @@ def _render_standard(source: Source) -> Iterator[JsonObject]:
         yield config_map
     yield from render_node_services(source)
     for workload in _scaled(source):
+        if is_serverless(workload):
+            yield from render_serverless(source, workload)
+            yield from render_protection(source, workload)
+            continue
         if is_served(workload):
             yield render_service(source, workload)
         yield render_deployment(source, workload)

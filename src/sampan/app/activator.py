@@ -1,0 +1,147 @@
+"""The activator of a cluster as a process: connection, gateway, lease, health. Wiring only.
+
+Exit codes: 0 asked to stop, 2 usage, 3 the system (no cluster, a port that is taken, no Envoy).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+
+from sampan.activator.listener import serve
+from sampan.app.activation_on_cluster import ClusterActivation, Place
+from sampan.app.activation_signals import ClusterSignals
+from sampan.app.activator_arguments import Options, parse
+from sampan.app.operator_health import Health, Labels, render_counter
+from sampan.app.serve_observation import make_log_formatter
+from sampan.app.serve_socket import Address, bind
+from sampan.gateway.errors import GatewayError
+from sampan.gateway.listener import Gateway
+from sampan.gateway.settings import GatewaySettings
+from sampan.gateway.traffic import TrafficReader
+from sampan.machinery.clock import SystemClock
+from sampan.machinery.events import EventRecorder
+from sampan.machinery.store import Key
+from sampan.operator.cluster import RESOURCES
+from sampan.operator.cluster_store import ClusterStore
+from sampan.operator.connection import ConfigurationError, Connection, connect
+from sampan.operator.election import Election
+from sampan.operator.serverless import SELECTORS, ServerlessCluster
+from sampan.platforms.kubernetes.kinds import LEASES
+from sampan.platforms.kubernetes.serverless_table import ACTIVATOR
+from sampan.wire.listener import Listener
+
+logger = logging.getLogger("sampan.activator")
+
+AUTOSCALER = "sampan-autoscaler"
+_DRAIN_SECONDS = 1.0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run until a signal comes; return the exit code. `argv` without the program's name."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(make_log_formatter("text"))
+    logging.basicConfig(level="INFO", handlers=[handler])
+    options = parse(sys.argv[1:] if argv is None else argv)
+    try:
+        connection = connect(options.kubeconfig, options.context, ACTIVATOR)
+        health = bind(Address(), options.host, options.health_port)
+    except (ConfigurationError, OSError) as error:
+        logger.error("%s", error)  # noqa: TRY400  # told whole: no trace of ours
+        return 3
+    return asyncio.run(_run(ActivatorProcess(options, connection), health))
+
+
+async def _run(process: ActivatorProcess, health: socket.socket) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    working = asyncio.ensure_future(process.run(health))
+    stopping = asyncio.ensure_future(stop.wait())
+    await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
+    for task in (working, stopping):
+        task.cancel()
+    try:
+        await working
+    except asyncio.CancelledError:
+        logger.info("stopped: the lease is given back")
+    except GatewayError as error:
+        logger.error("%s", error.message)  # noqa: TRY400  # told whole: no trace of ours
+        return 3
+    return 0
+
+
+class ActivatorProcess:
+    """One activator, its gateway and its doors."""
+
+    def __init__(self, options: Options, connection: Connection) -> None:
+        clock = SystemClock()
+        settings = GatewaySettings(port=options.front_port, door_host=options.host)
+        self._gateway = Gateway(options.folder, settings)
+        store = ClusterStore(connection, RESOURCES, SELECTORS)
+        signals = ClusterSignals(TrafficReader(options.folder))
+        place = Place(options.namespace, options.doors)
+        self.activation = ClusterActivation(self._gateway, signals, clock, place)
+        self._cluster = ServerlessCluster(store, clock, self.activation.changed)
+        self.activation.cluster = self._cluster
+        self.activation.recorder = EventRecorder(store, clock, AUTOSCALER)
+        lease = Key(LEASES.id, options.namespace, ACTIVATOR)
+        self._election = Election(store, clock, lease, options.identity)
+        self.health = Health(self._waits_for, self._measure)
+
+    async def run(self, health: socket.socket) -> None:
+        """Serve and act until cancelled."""
+        listener = Listener(self.health.submit)
+        await listener.listen_on(health)
+        logger.info("health and metrics on http://%s:%s", *listener.address)
+        async with contextlib.AsyncExitStack() as stack:
+            stack.push_async_callback(self._cluster.store.close)
+            stack.push_async_callback(listener.drain, 0)
+            await self._gateway.start()
+            stack.push_async_callback(self._gateway.close)
+            holding = await serve(self.activation.activator, self._gateway.activator_socket)
+            stack.push_async_callback(holding.drain, _DRAIN_SECONDS)
+            stack.push_async_callback(self.activation.activator.close)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._cluster.run())
+                group.create_task(self.activation.run())
+                group.create_task(self._lead())
+
+    async def _lead(self) -> None:
+        await self._cluster.synced()
+        await self._election.run(self.activation.lead)
+
+    def _waits_for(self) -> str:
+        return "" if self.activation.ready else "the routes of the cluster's services"
+
+    def _measure(self) -> Iterator[str]:
+        activation = self.activation
+        told: tuple[tuple[str, str, float], ...] = (
+            ("sampan_activator_leading", "1 for the activator that decides.",
+             self._election.leading),
+            ("sampan_activator_workloads", "Workloads that are looked after.",
+             len(activation.looked_after())),
+            ("sampan_activator_waiting", "Requests that wait for a replica.",
+             activation.holds()),
+        )  # fmt: skip
+        for name, text, value in told:
+            yield from render_counter(name, text, {(): float(value)}, "gauge")
+        counted: tuple[tuple[str, str, dict[Labels, float]], ...] = (
+            ("sampan_activator_scales_total", "Numbers of replicas that were written.",
+             {(): float(activation.scaled)}),
+            ("sampan_activator_envoy_restarts_total",
+             "Ends of Envoy: what it held and passed on then was lost.",
+             {(): float(self._gateway.restarts)}),
+        )  # fmt: skip
+        for name, text, values in counted:
+            yield from render_counter(name, text, values)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

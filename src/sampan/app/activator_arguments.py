@@ -1,0 +1,81 @@
+"""The command line of `sampan activator`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from sampan.platforms.kubernetes.serverless_slices import Doors
+
+NAMESPACE = "kserve"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """`host` is the address of its doors and of its health. `folder` is the gateway's."""
+
+    kubeconfig: Path | None
+    context: str
+    namespace: str
+    identity: str
+    host: str
+    health_port: int
+    front_port: int
+    doors: Doors
+    folder: Path
+    envoy_beside: bool = False
+
+
+def parse(argv: list[str]) -> Options:
+    """Return the options; exits with 2 on a mistake, as `argparse` does."""
+    parsed = vars(make_parser().parse_args(argv))
+    parsed["identity"] = parsed["identity"] or _identity()
+    parsed["namespace"] = parsed["namespace"] or os.environ.get("POD_NAMESPACE") or NAMESPACE
+    return Options(**parsed)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser: what is left out is filled in by `parse`."""
+    parser = argparse.ArgumentParser("sampan activator", allow_abbrev=False, description=_ABOUT)
+    add = parser.add_argument
+    add("--kubeconfig", type=Path, help="in a pod not needed: its ServiceAccount is used")
+    add("--context", default="", help="of the kubeconfig, instead of its current one")
+    add("--namespace", default="", help="its own; $POD_NAMESPACE, or kserve, where none is given")
+    add("--identity", default="", help="by which activators are told apart; $POD_NAME, or the host")
+    add("--host", default="127.0.0.1", help="the address to listen on; 0.0.0.0 in a pod")
+    add("--health-port", type=_port, default=8081, help="/healthz, /readyz and /metrics")
+    add("--front-port", type=_port, default=8090, help="a port on loopback that Envoy needs")
+    text = "the ports to give out to services, one each, as FIRST-LAST"
+    add("--doors", type=_doors, default=Doors(), metavar="PORTS", help=text)
+    text = "where Envoy's files are; its path may have 90 characters"
+    add("--folder", type=Path, default=Path("/gateway"), help=text)
+    text = "Envoy runs in a container of its own, by `sampan activator-envoy`"
+    add("--envoy-beside", action="store_true", help=text)
+    return parser
+
+
+_ABOUT = "Wake services of a cluster when they are asked, and let them sleep when they are not."
+
+
+def _identity() -> str:
+    return os.environ.get("POD_NAME") or f"{socket.gethostname()}-{os.getpid()}"
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port < 65536:
+        raise argparse.ArgumentTypeError(f"{port} is no port; give 1 to 65535, or 0 for a free one")
+    return port
+
+
+def _doors(text: str) -> Doors:
+    first, dash, last = text.partition("-")
+    if not (dash and first.isdigit() and last.isdigit()):
+        raise argparse.ArgumentTypeError(f'"{text}" is no range of ports; write it as 20000-32000')
+    doors = Doors(int(first), int(last))
+    if not 1 <= doors.first <= doors.last <= 65535:
+        raise argparse.ArgumentTypeError(f'"{text}" is no range of ports between 1 and 65535')
+    return doors
