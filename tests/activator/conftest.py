@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from sampan.activator.activator import Activator, World
+from sampan.activator.activator import Activator, Refusal, World
 from sampan.activator.listener import serve
 from sampan.activator.phases import Start
 from sampan.gateway.listener import Gateway
@@ -69,7 +69,8 @@ class Server:
 class Bench:
     """The gateway and the activator; what was woken is in `woken`.
 
-    `starts` tells how a workload came up; `note` is told of each cold start that is over.
+    `starts` tells how a workload came up, `refusals` why it cannot be started; `note` is told of
+    each cold start that is over.
     """
 
     gateway: Gateway
@@ -78,6 +79,7 @@ class Bench:
     limit: int = 10_000
     starts: dict[str, Start] = field(default_factory=dict)
     note: Callable[[str, tuple[float, ...], str], None] = lambda _, __, ___: None
+    refusals: dict[str, Refusal] = field(default_factory=dict)
     activator: Activator = field(init=False)
     listener: Listener = field(init=False)
 
@@ -93,6 +95,7 @@ class Bench:
             reason,
             self.starts.get,
             self._started,
+            self.refusals.get,
         )
         self.gateway.follower = self.activator = Activator(world, self.limit)
         self.listener = await serve(self.activator, self.gateway.activator_socket)

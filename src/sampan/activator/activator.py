@@ -7,9 +7,10 @@ Envoy has its endpoints, never before, so that no request is let go into nothing
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from sampan.activator.phases import Start, make_phases
@@ -25,21 +26,33 @@ waiting than it takes."""
 DEFAULT_TIMEOUT = 300.0
 """How long a request waits where its service gives no timeout (Knative's timeoutSeconds)."""
 
+_STOPPING = "the platform is being stopped; try again when it is up"
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What becomes of a held request: it goes (`status` 0), or is answered with a status and why.
 
-    `waited` is in seconds, and so are its `phases` (of `sampan.activator.phases.PHASES`).
+    `waited` is in seconds, and so are its `phases` (of `sampan.activator.phases.PHASES`). One that
+    is answered 503 may be tried `again` after so many.
     """
 
     status: int
     message: str = ""
     waited: float = 0.0
     phases: tuple[float, ...] = ()
+    again: int = 1
 
 
 Answer: TypeAlias = Callable[[Outcome], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a workload cannot be started now, in a sentence, and in how many seconds it is tried."""
+
+    message: str
+    again: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +62,8 @@ class World:
     `wake`: somebody waits and nothing can be reached. `busy`: how many requests are under way.
     `reason`: why it is not up yet, in a sentence. `start`: how its newest replica that is ready
     came up. `started`: a cold start is over, with the phases of the request that waited longest,
-    and its `traceparent` ("": it has none).
+    and its `traceparent` ("": it has none). `refusal`: why it cannot be started now; None: it can,
+    as far as is known.
     """
 
     wake: Callable[[str], None]
@@ -57,6 +71,7 @@ class World:
     reason: Callable[[str], Awaitable[str]]
     start: Callable[[str], Start | None] = lambda _: None
     started: Callable[[str, tuple[float, ...], str], None] = lambda _, __, ___: None
+    refusal: Callable[[str], Refusal | None] = lambda _: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,18 +139,34 @@ class Activator:
         """Tell whether requests for a workload come here first."""
         return workload in self._held
 
+    def refuse(self, workload: str) -> None:
+        """Answer 503 to all who wait for a workload that its world refuses to start.
+
+        So is who comes later (`hold`): nobody waits out a timeout for what has no room.
+        """
+        hold, refusal = self._holds.get(workload), self._world.refusal(workload)
+        if hold is None or refusal is None:
+            return
+        for waiter in hold.queue.take(len(hold.queue)):
+            self._settle(waiter, make_refused(workload, refusal))
+        self._forget_empty(workload)
+
     def hold(
         self, workload: str, answer: Answer, timeout: float = DEFAULT_TIMEOUT, caller: str = ""
     ) -> Callable[[], None] | None:
         """Hold a request until it may go; return what to call when its client leaves.
 
         It is answered once: at once where nothing needs waiting for (then None is returned), or
-        later; 503 where too many wait, 504 after `timeout` seconds. `caller` is its `traceparent`.
+        later; 503 where too many wait or it cannot be started, 504 after `timeout` seconds.
+        `caller` is its `traceparent`.
         """
         hold = self._holds.get(workload)
         reach = self._reach.get(workload, _Reach())
         if hold is None and reach.endpoints and not reach.concurrency:
             answer(Outcome(0))
+            return None
+        if not reach.endpoints and (refusal := self._world.refusal(workload)):
+            answer(make_refused(workload, refusal))
             return None
         loop = asyncio.get_running_loop()
         hold = self._holds.setdefault(workload, hold or _Hold(Queue(self._limit)))
@@ -153,7 +184,7 @@ class Activator:
         """Refuse all that wait: nobody will wake what they wait for."""
         for hold in self._holds.values():
             for waiter in hold.queue.take(len(hold.queue)):
-                self._settle(waiter, 503, "the platform is being stopped; try again when it is up")
+                self._settle(waiter, Outcome(503, _STOPPING))
             if hold.pacing is not None:
                 hold.pacing.cancel()
         self._holds.clear()
@@ -180,7 +211,7 @@ class Activator:
             if phases and start is not None and self._told.get(workload) != start:
                 self._told[workload] = start
                 self._world.started(workload, phases, waiter.caller)
-            self._settle(waiter, phases=phases)
+            self._settle(waiter, Outcome(0, phases=phases))
 
     async def _pace(self, workload: str) -> None:
         """Let requests go as places become free; those just let go count until they are seen."""
@@ -203,7 +234,7 @@ class Activator:
             self._spawn(self._tell_late(workload, waiter, late))
 
     async def _tell_late(self, workload: str, waiter: _Waiter, late: str) -> None:
-        self._settle(waiter, 504, f"{late}: {await self._world.reason(workload)}")
+        self._settle(waiter, Outcome(504, f"{late}: {await self._world.reason(workload)}"))
 
     def _leave(self, workload: str, waiter: _Waiter) -> None:
         if waiter.timer is not None:
@@ -212,17 +243,13 @@ class Activator:
         if hold is not None and hold.queue.leave(waiter):
             self._forget_empty(workload)
 
-    def _settle(
-        self,
-        waiter: _Waiter,
-        status: int = 0,
-        message: str = "",
-        phases: tuple[float, ...] = (),
-    ) -> None:
+    @staticmethod
+    def _settle(waiter: _Waiter, outcome: Outcome) -> None:
+        """Answer who waits, and tell how long."""
         if waiter.timer is not None:
             waiter.timer.cancel()
         waited = asyncio.get_running_loop().time() - waiter.since
-        waiter.answer(Outcome(status, message, waited, phases))
+        waiter.answer(replace(outcome, waited=waited))
 
     def _forget_empty(self, workload: str) -> None:
         hold = self._holds.get(workload)
@@ -239,6 +266,12 @@ class Activator:
 def make_reach(table: RouteTable) -> Mapping[str, _Reach]:
     """Return what can be reached by a table, by cluster. Pure."""
     return {c.name: _Reach(len(c.endpoints), c.concurrency) for c in table.clusters}
+
+
+def make_refused(workload: str, refusal: Refusal) -> Outcome:
+    """Return what is answered for a workload that cannot be started now. Pure."""
+    message = f'no replica of "{workload}" can be started now: {refusal.message}'
+    return Outcome(503, message, again=max(1, math.ceil(refusal.again)))
 
 
 def _full(workload: str, limit: int) -> str:

@@ -81,7 +81,7 @@ class CheckCalls:
 
 def _answer(outcome: Outcome) -> Response:
     if outcome.status:
-        headers = (("retry-after", "1"),) if outcome.status == 503 else ()
+        headers = (("retry-after", str(outcome.again)),) if outcome.status == 503 else ()
         return _say(encode_refusal(outcome.status, outcome.message, headers))
     if not outcome.waited:
         return _GO

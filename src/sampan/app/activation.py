@@ -6,14 +6,16 @@ import re
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 
-from sampan.activator.activator import Activator, World
+from sampan.activator.activator import Activator, Refusal, World
 from sampan.activator.listener import serve
 from sampan.activator.phases import Start
 from sampan.app.cold_starts import ColdStarts
 from sampan.app.operator_tracing import make_tracing
 from sampan.gateway.listener import Gateway
+from sampan.machinery.clock import Clock, SystemClock
 from sampan.machinery.errors import ApiError
 from sampan.machinery.registry import JsonObject
+from sampan.plan.observed import Link
 from sampan.plan.types import ServiceKey
 from sampan.platforms.local.launcher import Launcher
 
@@ -30,13 +32,21 @@ class Activation:
     wake: Callable[[str], None]
     explain: Callable[[ServiceKey], Awaitable[JsonObject]] | None = None
     """Set when the rest of the platform is there; requests that a dead daemon held come sooner."""
+    no_room: Callable[[ServiceKey, str], Link | None] = staticmethod(lambda _, __: None)
+    """Why this machine has no room for a workload; set with the platform."""
 
-    def __init__(self, gateway: Gateway, launcher: Launcher) -> None:
+    def __init__(self, gateway: Gateway, launcher: Launcher, clock: Clock | None = None) -> None:
+        self._clock = clock or SystemClock()
         self._gateway = gateway
         self._launcher = launcher
         self.cold_starts = ColdStarts(make_tracing())
         world = World(
-            self._wake, gateway.active, self._reason, self._start_of, self.cold_starts.note
+            self._wake,
+            gateway.active,
+            self._reason,
+            self._start_of,
+            self.cold_starts.note,
+            self._refusal,
         )
         self.activator = Activator(world)
 
@@ -60,6 +70,13 @@ class Activation:
         name = workload.rpartition("/")[2]
         found = self._launcher.milestones(make_service_key(workload), name)
         return Start(found.asked, found.forked, found.said, found.ready) if found else None
+
+    def _refusal(self, workload: str) -> Refusal | None:
+        link = self.no_room(make_service_key(workload), workload.rpartition("/")[2])
+        if link is None:
+            return None
+        again = max(0.0, link.retry_at - self._clock.now())
+        return Refusal(f"{link.reason}: {link.message}", again)
 
     async def _reason(self, workload: str) -> str:
         """Return in a sentence what a workload's service waits for."""

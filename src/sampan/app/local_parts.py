@@ -174,9 +174,11 @@ async def _start_platform(
             environments=EnvironmentCache(layout.environments, current_interpreter(), clock),
             fetch=fetch,
             clock=clock,
+            refused=activation.activator.refuse,
         ),
         changes,
     )
+    activation.no_room = platform.no_room
     stack.push_async_callback(platform.close)
     await platform.start()
     return platform

@@ -24,7 +24,7 @@ from sampan.platforms.local.addresses import Addresses
 from sampan.platforms.local.changes import Changes
 from sampan.platforms.local.collocation import make_replica_process
 from sampan.platforms.local.container_env import select_inherited
-from sampan.platforms.local.desired import Desired, DesiredWorkload
+from sampan.platforms.local.desired import Desired, DesiredWorkload, cluster_name
 from sampan.platforms.local.devices import (
     INSUFFICIENT,
     DevicesTaken,
@@ -47,6 +47,7 @@ from sampan.platforms.local.process import ProcessSpec, ProcessState
 from sampan.platforms.local.process_spec import Machine, Process, make_replica_name
 from sampan.platforms.local.publishing import Door, Publisher
 from sampan.platforms.local.references import References, gather_values
+from sampan.platforms.local.refusals import Refusals
 from sampan.platforms.local.render import render, select_addressed
 from sampan.platforms.local.room import Memory, observe_memory, tell_lacking
 from sampan.platforms.local.route_record import read_routes, select_served_ports
@@ -64,8 +65,6 @@ from sampan.platforms.local.usage import observe_usage
 from sampan.platforms.local.warnings import plan_warnings
 from sampan.storage.base import FetchOptions
 
-_REFUSED_AGAIN_SECONDS = 10.0
-"""When a start that was refused (a missing ConfigMap) is tried again, as kubelet's sync does."""
 _ADOPTION_SECONDS = 3.0
 """How long a new daemon waits for the first probe of replicas that serve already."""
 
@@ -115,7 +114,11 @@ class LocalSettings:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The parts of the world that the platform works with."""
+    """The parts of the world that the platform works with.
+
+    `refused` is told a workload, as `namespace/name`, for which the machine has no room: who waits
+    for it need not wait (`LocalPlatform.no_room` says why).
+    """
 
     launcher: ProcessLauncher
     gateway: Door
@@ -123,16 +126,7 @@ class Parts:
     environments: EnvironmentCache
     fetch: FetchFunction
     clock: Clock
-
-
-@dataclass(frozen=True, slots=True)
-class _Refused:
-    """A replica whose start was refused, and why."""
-
-    workload: DesiredWorkload
-    replica: str
-    load: Link
-    created_at: float
+    refused: Callable[[str], None] = lambda _: None
 
 
 class LocalPlatform:
@@ -160,7 +154,8 @@ class LocalPlatform:
         self._addresses = Addresses(settings.layout.addresses)
         self._devices = settings.devices(settings.environ)
         self._starting: dict[str, tuple[Reservation, ...]] = {}
-        self._refused: dict[str, _Refused] = {}
+        self._refusals = Refusals(parts.clock, changes.notify)
+        self._tell_refused = parts.refused
         self._clearing: set[asyncio.Task[None]] = set()
         self._prefetching = Prefetching(self._preparations.take, changes.notify, parts.clock)
         self._keeping: asyncio.Task[None] | None = None
@@ -247,9 +242,15 @@ class LocalPlatform:
     async def services(self) -> tuple[ServiceKey, ...]:
         """Return every service of which something exists here."""
         found = {s.spec.service for s in self._launcher.states()}
-        found |= {r.workload.service for r in self._refused.values()}
+        found |= self._refusals.services()
         found |= {*self._preparations.services(), *self._publisher.services()}
         return tuple(sorted(found, key=lambda s: (s.namespace, s.name)))
+
+    def no_room(self, service: ServiceKey, workload: str) -> Link | None:
+        """Return why no replica of a workload can be started here; None where one runs or may."""
+        if any(s.running and s.spec.workload == workload for s in self._states(service)):
+            return None
+        return self._refusals.no_room(service, workload)
 
     def changes(self) -> AsyncIterator[ServiceKey]:
         """Yield a service whenever something observed of it changed."""
@@ -270,15 +271,7 @@ class LocalPlatform:
             replica = make_observed_replica(state)
             routed = self._publisher.is_routed(service, replica.address)
             found.append(replace(replica, routed=routed))
-        refused = (r for r in self._refused.values() if r.workload.service == service)
-        found += [
-            ObservedReplica(
-                r.replica, r.workload.name, r.workload.template_hash, running=False, ready=False,
-                created_at=r.created_at, load=r.load,
-            )
-            for r in refused
-        ]  # fmt: skip
-        return tuple(found)
+        return (*found, *self._refusals.replicas(service))
 
     async def _start(self, workload: DesiredWorkload, replica: str) -> None:
         models = self._preparations.take(workload)
@@ -302,11 +295,11 @@ class LocalPlatform:
             make_folder(self._layout, process, models, values)
             await self._launcher.start(replace(process.spec, env=env, devices=own))
         except ConfigError as error:
-            self._refuse(workload, replica, "CreateContainerConfigError", str(error))
+            self._refusals.add(workload, replica, "CreateContainerConfigError", str(error))
         except (ApiError, OSError, ValueError) as error:
-            self._refuse(workload, replica, "CreateContainerError", str(error))
+            self._refusals.add(workload, replica, "CreateContainerError", str(error))
         else:
-            self._refused.pop(replica, None)
+            self._refusals.drop(replica)
         finally:
             del self._starting[replica]
 
@@ -330,18 +323,14 @@ class LocalPlatform:
         return {n: own for n, own in (known | self._starting).items() if own and n != replica}
 
     def _refuse(self, workload: DesiredWorkload, replica: str, reason: str, message: str) -> None:
-        now = self._clock.now()
-        before = self._refused.get(replica)
-        load = Link(LinkState.FAILED, reason, message, now, retry_at=now + _REFUSED_AGAIN_SECONDS)
-        self._refused[replica] = _Refused(
-            workload, replica, load, before.created_at if before else now
-        )
-        self._changes.notify(workload.service)
+        """Note that the machine has no room for a replica."""
+        self._refusals.add(workload, replica, reason, message)
+        self._tell_refused(cluster_name(workload.service, workload.name))
 
     async def _stop(self, service: ServiceKey, replica: str) -> None:
         if self._publisher.may_still_send(service):
             return  # stopped once the gateway has let go of it: no request is lost
-        if self._refused.pop(replica, None):
+        if self._refusals.drop(replica):
             self._changes.notify(service)
         for state in self._states(service):
             if state.spec.replica == replica:
