@@ -6,6 +6,7 @@ Run by `test_catboost.py`: `python catboost_checks.py FOLDER`.
 from __future__ import annotations
 
 import os
+import pickle
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -71,14 +72,35 @@ def check_probabilities(folder: Path) -> None:
     del os.environ["PREDICT_PROBA"]
 
 
+class Marker:
+    """Unpickled, makes a file: what a hostile model would do."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return (Path.touch, (self.path,))
+
+
 def check_damage(folder: Path) -> None:
-    """Files that are no model are told as such."""
+    """Files that are no model are told as such, and none of them runs."""
     whole = (folder.parent / "classes" / "model.cbm").read_bytes()
     folder.mkdir()
-    for content in (b"", b"<html>", whole[:200], whole[: len(whole) // 2], b"CBM2" + whole[4:]):
+    made = folder / "made"
+    hostile = pickle.dumps(Marker(made))
+    for content in (
+        hostile,
+        b"CBM1" + hostile,
+        b"",
+        b"<html>",
+        whole[:200],
+        whole[: len(whole) // 2],
+        b"CBM2" + whole[4:],
+    ):
         (folder / "model.cbm").write_bytes(content)
         failure = raised(LoadFailure, CatBoostModel("m", str(folder)).load)
         assert failure.reason == "ModelCorrupt", failure
+    assert not made.exists()
 
 
 def check_newer(folder: Path) -> None:
