@@ -23,6 +23,10 @@ PACE_SECONDS = 0.02
 """How often the requests under way are counted while a workload of limited concurrency has more
 waiting than it takes."""
 
+LAG_SECONDS = 0.5
+"""Until who was let go is on the way. On a busy machine a thread of Envoy that waits for a processor
+learns of an endpoint's end before it reads an answer that was given earlier."""
+
 DEFAULT_TIMEOUT = 300.0
 """How long a request waits where its service gives no timeout (Knative's timeoutSeconds)."""
 
@@ -109,6 +113,8 @@ class Activator:
         self._reach: Mapping[str, _Reach] = {}
         self._held: frozenset[str] = frozenset()
         self._holds: dict[str, _Hold] = {}
+        self._went: dict[str, float] = {}
+        """When the last one was let go to a workload, by the loop's clock."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     def waiting(self, workload: str) -> int:
@@ -116,13 +122,18 @@ class Activator:
         hold = self._holds.get(workload)
         return len(hold.queue) if hold else 0
 
-    def leaving(self, table: RouteTable) -> None:
-        """Take note of what Envoy is about to lose: nobody is let go to it any more."""
+    def leaving(self, table: RouteTable) -> float:
+        """Take note of what Envoy is about to lose: nobody is let go to it any more.
+
+        Return for how many seconds Envoy should keep it, for those who have just been let go.
+        """
         coming = make_reach(table)
+        kept = self._select_lag(coming)
         self._reach = {
             workload: min(reach, coming.get(workload, _Reach()), key=lambda r: r.endpoints)
             for workload, reach in self._reach.items()
         }
+        return kept
 
     def reached(self, table: RouteTable) -> None:
         """Take note that Envoy has the endpoints of this table, and let go who may go."""
@@ -162,13 +173,14 @@ class Activator:
         """
         hold = self._holds.get(workload)
         reach = self._reach.get(workload, _Reach())
+        loop = asyncio.get_running_loop()
         if hold is None and reach.endpoints and not reach.concurrency:
+            self._went[workload] = loop.time()
             answer(Outcome(0))
             return None
         if not reach.endpoints and (refusal := self._world.refusal(workload)):
             answer(make_refused(workload, refusal))
             return None
-        loop = asyncio.get_running_loop()
         hold = self._holds.setdefault(workload, hold or _Hold(Queue(self._limit)))
         waiter = _Waiter(answer, loop.time(), self._clock.now(), caller)
         if not hold.queue.join(waiter):
@@ -179,6 +191,16 @@ class Activator:
             self._world.wake(workload)
         self._release(workload)
         return lambda: self._leave(workload, waiter)
+
+    def _select_lag(self, coming: Mapping[str, _Reach]) -> float:
+        """Return for how many seconds somebody may still go to what is coming to nothing."""
+        went = [
+            self._went.pop(workload, -math.inf)
+            for workload, reach in self._reach.items()
+            if reach.endpoints and not coming.get(workload, _Reach()).endpoints
+        ]
+        now = asyncio.get_running_loop().time()
+        return max(0.0, max(went, default=-math.inf) + LAG_SECONDS - now)
 
     async def close(self) -> None:
         """Refuse all that wait: nobody will wake what they wait for."""
@@ -205,7 +227,10 @@ class Activator:
     def _let_go(self, workload: str, count: int) -> None:
         """Let so many go, those first who have waited longest."""
         waiters = self._holds[workload].queue.take(count)
-        start = self._world.start(workload) if waiters else None
+        if not waiters:
+            return
+        self._went[workload] = asyncio.get_running_loop().time()
+        start = self._world.start(workload)
         for waiter in waiters:
             phases = make_phases(waiter.arrived, self._clock.now(), start)
             if phases and start is not None and self._told.get(workload) != start:
