@@ -24,7 +24,7 @@ PACE_SECONDS = 0.02
 waiting than it takes."""
 
 LAG_SECONDS = 0.5
-"""Until who was let go is on the way. On a busy machine a thread of Envoy that waits for a processor
+"""Until who was let go is on the way. On a busy machine a thread of Envoy that waits for its turn
 learns of an endpoint's end before it reads an answer that was given earlier."""
 
 DEFAULT_TIMEOUT = 300.0
