@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,15 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.datasets import load_iris
 from sklearn.svm import SVC
+from tests.router.fused_sides import make_sides
 from tests.router.graph_cases import node
 
-from sampan.app.route_fused import FusedModels, load_models
+from sampan.app.route_fused import load_models
 from sampan.router.graph import Graph, make_graph
-from sampan.server.graph_calls import Caller
-from sampan.server.graph_front import GraphFront
-from sampan.server.graph_gathered import Gathered, LocalModels
+from sampan.server.graph_gathered import Gathered
+from sampan.server.graph_models import LocalModels
 from sampan.wire.message import Request, Response
-from sampan.wire.upstream import Upstreams
 
 ROW = [6.8, 2.8, 4.8, 1.4]
 GRAPH = make_graph({"nodes": {
@@ -47,49 +45,6 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
     made = asyncio.new_event_loop()
     yield made
     made.close()
-
-
-class Side:
-    """A graph whose steps are asked in one of both ways, and its models."""
-
-    def __init__(self, graph: Graph, models: FusedModels, *, gathers: bool) -> None:
-        self.models = models
-        loop = asyncio.get_running_loop()
-        local = LocalModels(models.dataplane, loop) if gathers else None
-        self.caller = Caller(graph, Upstreams(loop), models.submit, local)
-        self.front = GraphFront(graph, self.caller, (), lambda: 0)
-
-    async def ask(self, *bodies: bytes) -> list[Response]:
-        """Ask all at once; return the answers in order."""
-        answers = [asyncio.get_running_loop().create_future() for _ in bodies]
-        for body, answer in zip(bodies, answers, strict=True):
-            self.front.submit(Request(b"POST", b"/", [], body), answer.set_result)
-        return await asyncio.wait_for(asyncio.gather(*answers), 60)
-
-    async def warm(self) -> None:
-        """Ask until the model is known to be quick."""
-        while not self.models.dataplane.repository.get("svm").pace.inline:
-            await self.ask(orjson.dumps({"instances": [ROW]}))
-
-    def counts(self) -> list[str]:
-        """Return what is counted, but for times and for how requests fell into batches."""
-        text = self.caller.metrics.render() + self.models.render_metrics()
-        wanted = re.compile(
-            r"(sampan_graph_step|kserve_inference_requests|request_.*_seconds_count)"
-        )
-        lines = [line for line in text.decode().splitlines() if wanted.match(line)]
-        return sorted(line for line in lines if "_bucket" not in line and "_sum" not in line)
-
-
-async def make_sides(graph: Graph, folder: Path) -> tuple[Side, Side]:
-    sides = []
-    for gathers in (True, False):
-        models = await load_models({"svm": str(folder)}, "sklearn")
-        side = Side(graph, models, gathers=gathers)
-        for _ in range(9):  # the same number on both sides: they are counted
-            models.dataplane.repository.get("svm").pace.observe(0.0)
-        sides.append(side)
-    return sides[0], sides[1]
 
 
 numbers = st.integers(-(2**63), 2**64) | st.floats(allow_nan=False) | st.booleans()
@@ -185,8 +140,9 @@ async def test_calls_are_requests_where_somebody_else_has_a_say(
     assert gathered.call(b"{}", print) is None
 
 
-@pytest.mark.parametrize("path", ["/v2/models/svm/infer", "/v1/models/svm:explain", "/", ""])
-async def test_only_v1_predicts_are_gathered(folder: Path, path: str) -> None:
+@pytest.mark.parametrize("path", ["/v2/models/svm", "/v1/models/svm:explain", "/", ""])
+async def test_only_predictions_are_gathered(folder: Path, path: str) -> None:
     models = await load_models({"svm": str(folder)}, "sklearn")
     local = LocalModels(models.dataplane, asyncio.get_running_loop())
     assert local.gather(path, Any, Any) is None  # type: ignore[arg-type]
+    assert local.target(path) is None

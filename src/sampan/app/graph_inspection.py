@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from sampan.router.body import text_of
 from sampan.router.execute import execute
 from sampan.router.graph import make_graph
 from sampan.router.steps import Call, Outcome, RouterError, Walk
@@ -78,7 +79,7 @@ class _Recorder:
 
     def ask(self, call: Call, done: Done) -> Cancel:
         step = call.step
-        edge = Edge(step.node, step.key, step.url, call.body, self._now() - self.start)
+        edge = Edge(step.node, step.key, step.url, text_of(call.body), self._now() - self.start)
         self.edges.append(edge)
         return self._ask(call, partial(self._note, edge, done))
 
@@ -87,5 +88,5 @@ class _Recorder:
         if isinstance(result, RouterError):
             edge.cause = result.cause
         elif isinstance(result, Outcome):
-            edge.status, edge.answered = result.status, result.body
+            edge.status, edge.answered = result.status, text_of(result.body)
         done(result)

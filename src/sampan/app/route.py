@@ -102,9 +102,9 @@ def make_caller(graph: Graph, upstreams: Upstreams, models: FusedModels | None) 
     """Return what calls the steps of a graph; raise InvalidGraph."""
     if models is None:
         return Caller(graph, upstreams)
-    from sampan.server.graph_gathered import LocalModels  # imports a model server's worth
+    from sampan.server.graph_models import LocalModels  # imports a model server's worth
 
-    local = LocalModels(models.dataplane, upstreams.loop)
+    local = LocalModels(models.dataplane, upstreams.loop, models.rest)
     return Caller(graph, upstreams, models.submit, local)
 
 

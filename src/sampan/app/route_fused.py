@@ -32,6 +32,8 @@ class FusedModels:
 
     dataplane: DataPlane
     submit: Submit
+    rest: Rest | None = None
+    """What values are handed to; None where each call is traced as a request."""
 
     def render_metrics(self) -> bytes:
         """Return the models' metrics in Prometheus's text format."""
@@ -62,7 +64,8 @@ async def load_models(
         raise describe_failure(error) from error
     gc.collect()
     dataplane.started = True
-    return FusedModels(dataplane, Rest(dataplane, Observation(tracing=tracing)).submit)
+    rest = Rest(dataplane, Observation(tracing=tracing))
+    return FusedModels(dataplane, rest.submit, rest if tracing is None else None)
 
 
 def _make_model(name: str, folder: str, runtime: str, *, trust: bool) -> Model:

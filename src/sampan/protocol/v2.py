@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -162,24 +163,30 @@ def encode(response: InferResponse) -> tuple[bytes, int | None]:
         if any(binary for _, binary in selected):
             return _encode_binary(response, selected)
         chosen = [output for output, _ in selected]
-    outputs = [
-        {
-            "name": output.name,
-            "shape": output.shape,
-            "datatype": output.datatype,
-            "parameters": output.parameters,
-            **({} if output.elsewhere else {"data": _json_data(output, response.model_name)}),
-        }
-        for output in chosen
-    ]
-    body = {
+    data = [None if one.elsewhere else _json_data(one, response.model_name) for one in chosen]
+    return json_out.dumps(make_body(response, chosen, data)), None
+
+
+def make_body(
+    response: InferResponse, outputs: Sequence[InferOutput], data: Sequence[Any]
+) -> dict[str, Any]:
+    """Return an answer as the value that its JSON is of; the data of each output flat, or None."""
+    return {
         "model_name": response.model_name,
         "model_version": response.model_version,
         "id": response.id,
         "parameters": response.parameters,
-        "outputs": outputs,
+        "outputs": [
+            {
+                "name": output.name,
+                "shape": output.shape,
+                "datatype": output.datatype,
+                "parameters": output.parameters,
+                **({} if contents is None else {"data": contents}),
+            }
+            for output, contents in zip(outputs, data, strict=True)
+        ],
     }
-    return json_out.dumps(body), None
 
 
 def _select_outputs(response: InferResponse) -> list[tuple[InferOutput, bool]]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from sampan.router.body import text_of
 from sampan.router.steps import JSON, Outcome, RouterError
 
 ERROR = "Failed to process request"
@@ -42,7 +43,7 @@ def select_content_type(outcome: Outcome) -> bytes:
     if outcome.content_type.partition(b";")[0].strip().lower() == JSON:
         return outcome.content_type
     try:
-        orjson.loads(outcome.body)
+        orjson.loads(text_of(outcome.body))
     except ValueError:
         return outcome.content_type
     return JSON

@@ -6,6 +6,7 @@ answer, or 502, 503 and 504; for another in its place, any 5xx.
 
 from __future__ import annotations
 
+from sampan.router.body import Body
 from sampan.router.graph import Step
 from sampan.router.steps import Call, Go, Outcome, Pause, Race, RouterError, Walk, Way
 
@@ -16,7 +17,7 @@ FIRST_PAUSE = 0.025
 """Seconds before the second attempt; each further pause is twice as long."""
 
 
-def attempt(step: Step, body: bytes, walk: Walk, take: Go) -> Way:
+def attempt(step: Step, body: Body, walk: Walk, take: Go) -> Way:
     """Return the outcome of a step, or of its fallback."""
     try:
         outcome = yield from _again(step, body, walk, take)
@@ -29,7 +30,7 @@ def attempt(step: Step, body: bytes, walk: Walk, take: Go) -> Way:
     return (yield from take(step.fallback, body, walk))
 
 
-def _again(step: Step, body: bytes, walk: Walk, take: Go) -> Way:
+def _again(step: Step, body: Body, walk: Walk, take: Go) -> Way:
     if not step.options.repeats:
         return (yield from take(step, body, walk))
     budget = walk.budgets[step.place]
@@ -49,7 +50,7 @@ def _again(step: Step, body: bytes, walk: Walk, take: Go) -> Way:
     raise AssertionError("the last attempt returns or raises")
 
 
-def _ask(step: Step, body: bytes, walk: Walk) -> Way:
+def _ask(step: Step, body: Body, walk: Walk) -> Way:
     call, hedge = Call(step, body, walk.ends), step.options.hedge
     budget = walk.budgets[step.place]
     answer: Outcome = yield call if hedge is None else Race(call, hedge, budget.spend)

@@ -6,7 +6,7 @@ Sampan's own, KServe has no such thing: a JSON value whose texts that begin with
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -15,7 +15,8 @@ import orjson
 from sampan.gjson.compare import MISSING
 from sampan.gjson.find import find
 from sampan.gjson.parse import PathError, parse_path
-from sampan.gjson.path import Path
+from sampan.gjson.path import Key, Path
+from sampan.router.body import Body, Carried, text_of
 
 REQUEST, RESPONSE = "$request", "$response"
 
@@ -81,40 +82,68 @@ def picks(template: Template) -> Iterator[Pick]:
                 yield from picks(part)
 
 
-def fill(template: Template, request: bytes, response: bytes) -> bytes:
-    """Return the body that a template stands for; raise CannotFill where a part is not there."""
-    bodies = {REQUEST: request, RESPONSE: response}
-    read: dict[str, Any] = {}
+def fill(template: Template, request: Body, response: Body) -> Body:
+    """Return the body that a template stands for; raise CannotFill where a part is not there.
 
-    def source(name: str) -> Any:
-        if name not in read:
-            read[name] = _read(name, bodies[name])
-        return read[name]
-
-    return orjson.dumps(_fill(template, source))
+    What is picked out of a body that is carried is carried on.
+    """
+    sources = Sources({REQUEST: request, RESPONSE: response})
+    value = _fill(template, sources.pick)
+    return orjson.dumps(value) if sources.carried is None else sources.carried.made(value)
 
 
-def _fill(template: Template, source: Callable[[str], Any]) -> Any:
+class Sources:
+    """The bodies that parts are picked from, each read once. `carried`: one that was not read."""
+
+    def __init__(self, bodies: Mapping[str, Body]) -> None:
+        self._bodies = bodies
+        self._read: dict[str, Any] = {}
+        self.carried: Carried | None = None
+
+    def pick(self, pick: Pick) -> Any:
+        """Return a part; raise CannotFill where it is not there."""
+        body = self._bodies[pick.source]
+        found = MISSING
+        if isinstance(body, Carried) and (pick.path is None or _is_simple(pick.path)):
+            found = body.value if pick.path is None else find(body.value, pick.path)
+        if found is not MISSING and isinstance(body, Carried):
+            self.carried = body
+            return found
+        whole = self._whole(pick.source)
+        found = whole if pick.path is None else find(whole, pick.path)
+        if found is MISSING:
+            raise CannotFill(f'"{pick.text}" finds nothing; send it, or correct the path')
+        return found
+
+    def _whole(self, name: str) -> Any:
+        if name not in self._read:
+            try:
+                self._read[name] = orjson.loads(text_of(self._bodies[name]))
+            except ValueError:
+                text = f'"{name}" is no JSON, and parts of it are asked for'
+                raise CannotFill(text) from None
+        return self._read[name]
+
+
+def _is_simple(path: Path) -> bool:
+    """Whether a path only names members: what it finds beside arrays, it finds in a list as well.
+
+    A query would look into them. So would a name that is the index of an element: it finds nothing
+    in an array, and is looked for in the text.
+    """
+    return all(isinstance(step, Key) and step.pattern is None for step in path.steps)
+
+
+def _fill(template: Template, pick: Callable[[Pick], Any]) -> Any:
     match template:
         case Fixed(value):
             return value
         case Members(pairs):
-            return {key: _fill(part, source) for key, part in pairs}
+            return {key: _fill(part, pick) for key, part in pairs}
         case Items(parts):
-            return [_fill(part, source) for part in parts]
-        case Pick(text, name, path):
-            whole = source(name)
-            found = whole if path is None else find(whole, path)
-            if found is MISSING:
-                raise CannotFill(f'"{text}" finds nothing; send it, or correct the path')
-            return found
-
-
-def _read(name: str, body: bytes) -> Any:
-    try:
-        return orjson.loads(body)
-    except ValueError:
-        raise CannotFill(f'"{name}" is no JSON, and parts of it are asked for') from None
+            return [_fill(part, pick) for part in parts]
+        case Pick():
+            return pick(template)
 
 
 def _parse_pick(text: str) -> Pick:

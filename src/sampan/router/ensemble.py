@@ -13,6 +13,7 @@ from collections.abc import Hashable, Sequence
 
 import orjson
 
+from sampan.router.body import Body, Carried, text_of
 from sampan.router.graph import Node, Step
 from sampan.router.mapping import make_given
 from sampan.router.steps import JSON, Aside, Call, Go, Outcome, RouterError, Together, Walk, Way
@@ -21,7 +22,7 @@ _BLANKS = b" \t\r\n"
 _KINDS = {list: "an array", str: "a string", bool: "a boolean", type(None): "null"}
 
 
-def ensemble(node: Node, body: bytes, walk: Walk, go: Go) -> Way:
+def ensemble(node: Node, body: Body, walk: Walk, go: Go) -> Way:
     """Return the answers by the names of their steps, or by their indexes where they have none."""
     groups: dict[Hashable, list[int]] = {}
     ways = []
@@ -57,7 +58,7 @@ def _merged(node: Node, groups: Sequence[list[int]], outcomes: list[Outcome]) ->
             _validate(node.steps[index], outcome)
             if _is_fatal(node.steps[index], outcome):
                 return outcome
-            bodies[index] = outcome.body
+            bodies[index] = text_of(outcome.body)
     order = sorted(bodies)
     keys = [node.steps[index].key for index in order]
     return Outcome(200, merge(keys, [bodies[index] for index in order]), JSON)
@@ -68,10 +69,11 @@ def _is_fatal(step: Step, outcome: Outcome) -> bool:
 
 
 def _validate(step: Step, outcome: Outcome) -> None:
+    body = outcome.body
     try:
-        value = orjson.loads(outcome.body)
+        value = body.value if isinstance(body, Carried) else orjson.loads(body)
     except ValueError:
-        kind = "no JSON" if outcome.body.strip(_BLANKS) else "nothing"
+        kind = "no JSON" if text_of(body).strip(_BLANKS) else "nothing"
     else:
         if isinstance(value, dict):
             return

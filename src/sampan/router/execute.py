@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from sampan.router.attempts import attempt
+from sampan.router.body import Body
 from sampan.router.ensemble import ensemble
 from sampan.router.graph import Node, Step
 from sampan.router.sequence import sequence
@@ -14,7 +15,7 @@ from sampan.router.splitter import splitter
 from sampan.router.steps import Call, Go, Outcome, RouterError, Walk, Way
 from sampan.router.switch import switch
 
-Router: TypeAlias = Callable[[Node, bytes, Walk, Go], Way]
+Router: TypeAlias = Callable[[Node, Body, Walk, Go], Way]
 
 ROUTERS: Mapping[str, Router] = MappingProxyType(
     {"Sequence": sequence, "Switch": switch, "Ensemble": ensemble, "Splitter": splitter}
@@ -22,23 +23,23 @@ ROUTERS: Mapping[str, Router] = MappingProxyType(
 """By routerType: how a node's steps are taken."""
 
 
-def execute(walk: Walk, body: bytes) -> Way:
+def execute(walk: Walk, body: Body) -> Way:
     """Return the way of a request through the whole graph."""
     return _enter(walk.graph.root, body, walk)
 
 
-def _enter(node: Node, body: bytes, walk: Walk) -> Way:
+def _enter(node: Node, body: Body, walk: Walk) -> Way:
     return ROUTERS.get(node.router_type, _unknown)(node, body, walk, _go)
 
 
-def _unknown(node: Node, body: bytes, walk: Walk, go: Go) -> Way:
+def _unknown(node: Node, body: Body, walk: Walk, go: Go) -> Way:
     """Fail: KServe's router answers so, whatever the request."""
     del body, walk, go
     yield from ()  # a way, so that it is told like any other failure
     raise RouterError(f"invalid route type: {node.router_type}")
 
 
-def _go(step: Step, body: bytes, walk: Walk) -> Way:
+def _go(step: Step, body: Body, walk: Walk) -> Way:
     """Take one step.
 
     What is a 404 of the root is a 500 of any node below it (KServe, router).
@@ -48,7 +49,7 @@ def _go(step: Step, body: bytes, walk: Walk) -> Way:
     return (yield from _take(step, body, walk))
 
 
-def _take(step: Step, body: bytes, walk: Walk) -> Way:
+def _take(step: Step, body: Body, walk: Walk) -> Way:
     """Ask the step's service, or enter its node."""
     if not step.node_name:
         answer: Outcome = yield Call(step, body, walk.ends)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import orjson
 
+from sampan.router.body import Body, Carried
 from sampan.router.body_map import CannotFill, fill
 from sampan.router.graph import Step
 from sampan.router.steps import RouterError
 
 
-def make_given(step: Step, request: bytes, response: bytes) -> bytes:
+def make_given(step: Step, request: Body, response: Body) -> Body:
     """Return what a step is sent; raise RouterError.
 
     `response` is the answer before it, or where there is none the request.
@@ -25,12 +28,16 @@ def make_given(step: Step, request: bytes, response: bytes) -> bytes:
     return map_predictions(given) if step.maps_predictions else given
 
 
-def map_predictions(body: bytes) -> bytes:
+def map_predictions(body: Body) -> Body:
     """Return the answer of a V1 model as the request of the next.
 
     KServe, `mapPredictionsToInstances`: all else of the answer is left out, and a body that has no
     predictions stays as it is.
     """
+    if isinstance(body, Carried):
+        found: Any = body.value.get("predictions") if isinstance(body.value, dict) else None
+        there = len(found) > 0 if hasattr(found, "__len__") else found  # an array has no truth
+        return body.made({"instances": found}) if there else body
     try:
         value = orjson.loads(body)
     except ValueError:

@@ -11,12 +11,13 @@ import orjson
 
 from sampan.gjson.find import exists
 from sampan.gjson.path import Path
+from sampan.router.body import Body, text_of
 from sampan.router.graph import Node, Step
 from sampan.router.mapping import make_given
 from sampan.router.steps import Aside, Call, Go, Outcome, RouterError, Walk, Way
 
 
-def sequence(node: Node, body: bytes, walk: Walk, go: Go) -> Way:
+def sequence(node: Node, body: Body, walk: Walk, go: Go) -> Way:
     """Return the outcome of the last step that was taken."""
     last, end = Outcome(200, b""), node.end
     before = body
@@ -37,8 +38,8 @@ def sequence(node: Node, body: bytes, walk: Walk, go: Go) -> Way:
     return last
 
 
-def _holds(step: Step, condition: Path, answer: bytes) -> bool:
+def _holds(step: Step, condition: Path, answer: Body) -> bool:
     try:
-        return exists(orjson.loads(answer), condition)
+        return exists(orjson.loads(text_of(answer)), condition)
     except ValueError:
         raise RouterError("invalid response", step=step) from None

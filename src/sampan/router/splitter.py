@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sampan.router.body import Body
 from sampan.router.graph import Node, Step
 from sampan.router.mapping import make_given
 from sampan.router.steps import Go, RouterError, Walk, Way
@@ -9,7 +10,7 @@ from sampan.router.steps import Go, RouterError, Walk, Way
 NO_ROUTE = "no route was selected by the splitter"
 
 
-def splitter(node: Node, body: bytes, walk: Walk, go: Go) -> Way:
+def splitter(node: Node, body: Body, walk: Walk, go: Go) -> Way:
     """Return the outcome of the step that is drawn."""
     step = select_step(node, walk.draw())
     if step is None:

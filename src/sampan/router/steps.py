@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Generator
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, TypeAlias
 
+from sampan.router.body import Body
 from sampan.router.budget import Budget, Gate
 from sampan.router.graph import Graph, Place, Step
 
@@ -21,7 +22,7 @@ class Outcome(NamedTuple):
     """What a step, or a node, answered; where it is passed on as it comes, as `chunks`."""
 
     status: int
-    body: bytes
+    body: Body
     content_type: bytes = b""
     chunks: AsyncIterator[bytes] | None = None
 
@@ -38,7 +39,7 @@ class Call(NamedTuple):
     """
 
     step: Step
-    body: bytes
+    body: Body
     ends: bool = False
 
 
@@ -80,7 +81,7 @@ class Aside(NamedTuple):
 
 Wish: TypeAlias = Call | Together | Race | Pause | Aside
 Way: TypeAlias = Generator[Wish, Any, Outcome]
-Go: TypeAlias = Callable[[Step, bytes, "Walk"], Way]
+Go: TypeAlias = Callable[[Step, Body, "Walk"], Way]
 """Takes one step with a body: how nodes hold each other without knowing each other."""
 
 

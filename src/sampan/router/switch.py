@@ -9,6 +9,7 @@ from __future__ import annotations
 import orjson
 
 from sampan.gjson.find import exists
+from sampan.router.body import Body, text_of
 from sampan.router.graph import Node, Step
 from sampan.router.mapping import make_given
 from sampan.router.steps import Go, RouterError, Walk, Way
@@ -16,7 +17,7 @@ from sampan.router.steps import Go, RouterError, Walk, Way
 NO_MATCH = "None of the routes matched with the switch condition"
 
 
-def switch(node: Node, body: bytes, walk: Walk, go: Go) -> Way:
+def switch(node: Node, body: Body, walk: Walk, go: Go) -> Way:
     """Return the outcome of the step that is taken."""
     step = select_step(node, body)
     if step is None:
@@ -25,14 +26,14 @@ def switch(node: Node, body: bytes, walk: Walk, go: Go) -> Way:
     return (yield from go(step, given, walk))
 
 
-def select_step(node: Node, body: bytes) -> Step | None:
+def select_step(node: Node, body: Body) -> Step | None:
     """Return the step that takes a request, else the default, else None.
 
     A body that is no JSON fits no condition.
     """
     default = next((s for s in node.steps if s.options.default), None)
     try:
-        value = orjson.loads(body)
+        value = orjson.loads(text_of(body))
     except ValueError:
         return default
     fitting = (s for s in node.steps if s.condition is not None and exists(value, s.condition))

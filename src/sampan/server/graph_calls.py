@@ -12,6 +12,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from sampan.machinery.web_address import RPC_SCHEMES, InvalidAddress, parse_step_address
+from sampan.router.body import Body, text_of
 from sampan.router.graph import Graph, InvalidGraph, Step
 from sampan.router.headers import Header
 from sampan.router.options import MIRROR_SECONDS
@@ -26,7 +27,8 @@ from sampan.wire.upstream import Pool, Upstreams
 from sampan.wire.upstream_answer import Answer, CallFailed
 
 if TYPE_CHECKING:
-    from sampan.server.graph_gathered import Gathered, LocalModels
+    from sampan.server.graph_gathered import Gathered
+    from sampan.server.graph_models import LocalModels
 
 _JSON_TYPE = b"content-type: application/json\r\n"
 
@@ -91,6 +93,7 @@ class Caller:
         told = partial(_tell, step, done, metrics, perf_counter())
         if isinstance(asked, LocalTarget):
             return asked.call(headers, body, seconds, told, streams=ends)
+        body = text_of(body)
         self._wait.asked()
         if isinstance(asked, RpcTarget):
             return asked.call(headers, body, seconds, told)
@@ -102,20 +105,24 @@ class Caller:
     ) -> Gathered | None:
         """Return what takes the plainest calls of a step together, where something may."""
 
-        def as_request(body: bytes, done: Done, began: float) -> Cancel:
+        def as_request(body: Body, done: Done, began: float) -> Cancel:
             return local.call((), body, None, partial(_tell, step, done, metrics, began))
 
         path = step.url.removeprefix(LOCAL)
         models = self._models
         return models.gather(path, metrics, as_request) if models else None
 
+    def _make_local(self, path: str, submit: Submit) -> LocalTarget:
+        """Return what asks this process; values are handed to whom they may be handed."""
+        handed = self._models.target(path) if self._models is not None else None
+        return handed or LocalTarget(submit, path.encode(), self.loop)
+
     def _make_target(self, step: Step, seconds: float | None) -> Target:
         options = step.options
         usual = MIRROR_SECONDS if options.mirror and seconds is None else seconds
         limit = usual if options.timeout is None else options.timeout
         if step.url.startswith(LOCAL) and self._local is not None:
-            path = step.url.removeprefix(LOCAL).encode()
-            local = LocalTarget(self._local, path, self.loop)
+            local = self._make_local(step.url.removeprefix(LOCAL), self._local)
             metrics = self.metrics.step(step)
             plain = limit is None and not options.headers
             gathered = self._make_gathered(step, local, metrics) if plain else None
@@ -149,10 +156,17 @@ def render_fields(headers: Sequence[Header]) -> bytes:
 
 
 def _tell(
-    step: Step, done: Done, metrics: StepMetrics, began: float, result: Answer | CallFailed
+    step: Step,
+    done: Done,
+    metrics: StepMetrics,
+    began: float,
+    result: Answer | Outcome | CallFailed,
 ) -> None:
     seconds = perf_counter() - began
-    if isinstance(result, Answer):
+    if isinstance(result, Outcome):
+        metrics.count(result.status, seconds)
+        done(result)
+    elif isinstance(result, Answer):
         metrics.count(result.status, seconds)
         done(Outcome(result.status, result.body, result.content_type, result.chunks))
     else:

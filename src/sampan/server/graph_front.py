@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sampan.router.answers import error_body, select_content_type
+from sampan.router.body import text_of
 from sampan.router.execute import execute
 from sampan.router.graph import Graph
 from sampan.router.headers import Header, Pattern, make_selection
@@ -174,7 +175,7 @@ class GraphFront:
             reply(Response(result.status, error_body(result)))
         else:
             content_type = select_content_type(result)
-            reply(Response(result.status, result.body, content_type, chunks=result.chunks))
+            reply(Response(result.status, text_of(result.body), content_type, chunks=result.chunks))
 
 
 def _nothing() -> None:

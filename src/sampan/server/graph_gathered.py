@@ -1,62 +1,60 @@
 """Calls of a graph's local model that come in one turn of the loop: one predict for all of them.
 
 What they all cost else is being requests: heads, ids, handlers, a job each. Here a call is its body
-and who waits for it. Only the plainest calls are taken, whose answer cannot differ: V1 rows of
-numbers to a quick, row-wise model that looks at no headers. Anything else, and whatever goes wrong,
-is asked as a request (`graph_local`), so that there is one judge of what is an error. Counted as
-the model's server counts it.
+and who waits for it. Only the plainest calls are taken, whose answer cannot differ: rows of
+numbers, V1's or V2's, to a quick, row-wise model that looks at no headers. Anything else, and
+whatever goes wrong, is asked as a request (`graph_local`), so that there is one judge of what is an
+error. Counted as the model's server counts it. Answers are values, which the next step is handed.
 """
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from time import perf_counter
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
-import orjson
-
-from sampan.protocol import json_out
+from sampan.router.body import Body
 from sampan.router.steps import JSON, Outcome
 from sampan.router.walk import Cancel, Done
-from sampan.server.batching import USUAL_SIZE, BatchLimits, Part, make_part, merge, split
+from sampan.server.batching import USUAL_SIZE, BatchLimits, Part, merge
 from sampan.server.dataplane import DataPlane
+from sampan.server.graph_agenda import Agenda
 from sampan.server.graph_metrics import StepMetrics
+from sampan.server.graph_parts import Decoded
+from sampan.server.graph_values import carry_parts, size_of
 from sampan.server.model import Model
 from sampan.server.pace import INLINE_BYTES, SLOW_SECONDS
 from sampan.server.repository import Entry
 from sampan.server.steps import Ran
 
-AsRequest: TypeAlias = Callable[[bytes, Done, float], Cancel]
+AsRequest: TypeAlias = Callable[[Body, Done, float], Cancel]
 """Asks with a body as a request does; the call began at a time of `perf_counter`."""
 
-_KEPT = 128  # bodies, of 32 KiB at most: of more requests at once some are read for each step
-_PREDICT = re.compile(r"/v1/models/([^/%:]+):predict")
+_PREDICT = re.compile(r"/v1/models/([^/%:]+):predict|/v2/models/([^/%:]+)/infer")
 
 
-class Decoded:
-    """The rows that bodies hold, each read once for all steps that are given the very same bytes.
+class Asked(NamedTuple):
+    """Whom a path asks for a prediction, and in which protocol."""
 
-    A body is known by being that object, not by its contents: equal ones may be large to compare,
-    and each request pays for its own.
+    model: str
+    v2: bool
+
+
+def parse_path(path: str) -> Asked | None:
+    """Return whom a path asks; None where it asks for something else."""
+    found = _PREDICT.fullmatch(path)
+    return Asked(found[1] or found[2], found[1] is None) if found else None
+
+
+class Shared(NamedTuple):
+    """What the steps of a process share: its models, bodies that were read, by whether V2's, and
+    what is to be done.
     """
 
-    __slots__ = ("_parts",)
-
-    def __init__(self) -> None:
-        self._parts: dict[int, tuple[bytes, Part | None]] = {}
-
-    def rows(self, body: bytes) -> Part | None:
-        """Return the rows of numbers that a V1 body holds; None for anything else."""
-        found = self._parts.get(id(body))
-        if found is not None and found[0] is body:
-            return found[1]
-        if len(self._parts) >= _KEPT:
-            self._parts.clear()
-        part = _read_rows(body)
-        self._parts[id(body)] = body, part
-        return part
+    dataplane: DataPlane
+    decoded: Mapping[bool, Decoded]
+    agenda: Agenda
 
 
 class GatheredCall:
@@ -64,7 +62,7 @@ class GatheredCall:
 
     __slots__ = ("as_request", "began", "body", "done")
 
-    def __init__(self, body: bytes, done: Done) -> None:
+    def __init__(self, body: Body, done: Done) -> None:
         self.body = body
         self.done: Done | None = done
         self.began = perf_counter()
@@ -81,25 +79,25 @@ class Gathered:
     """The calls of one step's model. Used on its loop's thread."""
 
     def __init__(
-        self, models: LocalModels, name: str, counts: StepMetrics, as_request: AsRequest
+        self, models: Shared, asked: Asked, counts: StepMetrics, as_request: AsRequest
     ) -> None:
         self._models = models.dataplane
-        self._decoded = models.decoded
-        self._name = name
+        self._decoded = models.decoded[asked.v2]
+        self._name = asked.model
         self._counts = counts
-        self._loop = models.loop
+        self._agenda = models.agenda
         self._as_request = as_request
         self._entry: Entry | None = None  # the one that was found plain, or is looked at anew
         self._waiting: list[GatheredCall] = []
 
-    def call(self, body: bytes, done: Done) -> Cancel | None:
+    def call(self, body: Body, done: Done) -> Cancel | None:
         """Take a call in, and return what calls it off; None where it is to be a request."""
-        if len(body) > INLINE_BYTES:
+        if size_of(body) > INLINE_BYTES:
             return None
         if not self._waiting:
             if not self._is_quick():
                 return None
-            self._loop.call_soon(self._take)
+            self._agenda.add(self._take)
         call = GatheredCall(body, done)
         self._waiting.append(call)
         return call.cancel
@@ -137,15 +135,14 @@ class Gathered:
         for call in others:
             self._ask(call)
 
-    def _predict(self, calls: Sequence[GatheredCall], parts: Sequence[Part]) -> list[bytes] | None:
+    def _predict(self, calls: Sequence[GatheredCall], parts: Sequence[Part]) -> list[Body] | None:
         """Return the answers, None where they are to be asked as requests."""
         entry = self._entry
         if entry is None or not self._is_quick() or sum(p.rows for p in parts) > USUAL_SIZE:
             return None
         began = perf_counter()
         try:
-            results = split(entry.model.predict(merge(parts, arrays=True), {}), parts)
-            answers = [json_out.dumps(result) for result in results]
+            answers = carry_parts(entry.model.predict(merge(parts, arrays=True), {}), parts)
         except Exception:  # noqa: BLE001  # asked as a request, it is told as it is
             return None
         ended = perf_counter()
@@ -156,7 +153,7 @@ class Gathered:
         metrics.of(self._name).count_all(ran, [ended - call.began for call in calls], "200")
         return answers
 
-    def _answer(self, calls: Sequence[GatheredCall], answers: Sequence[bytes]) -> None:
+    def _answer(self, calls: Sequence[GatheredCall], answers: Sequence[Body]) -> None:
         now = perf_counter()
         took = [now - call.began for call in calls]
         self._counts.count_all(200, took)
@@ -169,28 +166,6 @@ class Gathered:
         done, call.done = call.done, None
         if done is not None:
             call.as_request = self._as_request(call.body, done, call.began)
-
-
-class LocalModels:
-    """The models of this process, for a graph whose steps they are. Used on its loop's thread."""
-
-    def __init__(self, dataplane: DataPlane, loop: asyncio.AbstractEventLoop) -> None:
-        self.dataplane = dataplane
-        self.loop = loop
-        self.decoded = Decoded()
-
-    def gather(self, path: str, counts: StepMetrics, as_request: AsRequest) -> Gathered | None:
-        """Return what gathers the calls of a path; None where it is no V1 predict."""
-        found = _PREDICT.fullmatch(path)
-        return Gathered(self, found[1], counts, as_request) if found else None
-
-
-def _read_rows(body: bytes) -> Part | None:
-    try:
-        part = make_part(orjson.loads(body))
-    except ValueError:
-        return None
-    return None if part is None or part.array is None else part
 
 
 def _is_plain(entry: Entry) -> bool:

@@ -20,6 +20,7 @@ from sampan.protocol.grpc.infer import Received
 from sampan.protocol.grpc.status import RpcError, Status, from_http, parse_timeout
 from sampan.protocol.v2_client import request_dict
 from sampan.router.blind import is_blind
+from sampan.router.body import text_of
 from sampan.router.steps import JSON, Outcome
 from sampan.router.walk import Result
 from sampan.server.exchange import Exchange
@@ -128,7 +129,7 @@ class GraphGrpc:
 def _pass(call: Call, result: Result) -> None:
     """Answer with what the last step did, unread."""
     if isinstance(result, Outcome) and result.content_type == CONTENT_TYPE:
-        call.settle(answer(result.body))
+        call.settle(answer(text_of(result.body)))
     else:
         _settle(call, result, raw=True, most=0)  # a failure: nothing is encoded
 

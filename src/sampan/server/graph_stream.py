@@ -18,6 +18,7 @@ from sampan.protocol.grpc.protobuf import delimited
 from sampan.protocol.grpc.status import RpcError, Status, describe
 from sampan.protocol.sse import Events
 from sampan.protocol.v2_client import request_dict
+from sampan.router.body import text_of
 from sampan.router.headers import Header
 from sampan.router.steps import JSON, Outcome
 from sampan.router.walk import Cancel, Result
@@ -100,7 +101,7 @@ class GraphStream:
 
     def _send(self, call: StreamCall, result: Result, *, raw: bool) -> None:
         if isinstance(result, Outcome) and result.content_type == CONTENT_TYPE:
-            call.send(delimited(2, result.body))
+            call.send(delimited(2, text_of(result.body)))
             return
         try:
             answer = answer_inference(as_response(result), {}, raw=raw, most=self._most)

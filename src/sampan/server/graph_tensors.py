@@ -10,6 +10,7 @@ from sampan.protocol.errors import InferenceError
 from sampan.protocol.grpc.status import RpcError, Status, from_http
 from sampan.protocol.v2_client import make_response
 from sampan.router.answers import error_body
+from sampan.router.body import text_of
 from sampan.router.steps import Outcome, RouterError
 from sampan.router.walk import Result
 
@@ -32,7 +33,7 @@ def as_response(result: Result) -> Any:
 
 def _loads(outcome: Outcome) -> Any:
     try:
-        return orjson.loads(outcome.body)
+        return orjson.loads(text_of(outcome.body))
     except ValueError:
         return None
 
