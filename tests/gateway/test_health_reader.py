@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sampan.gateway import bare, held
 from sampan.gateway.health import (
@@ -34,16 +38,16 @@ class FakeAdmin:
         if self.error:
             raise self.error
         if path.startswith("/stats"):
-            return orjson.dumps({"stats": list(self._gauges())})
+            return "".join(f"{line}\n" for line in self._gauges()).encode()
         wanted = "".join(parse_qs(urlsplit(path).query).get("filter", []))
         names = [n for n in self.health if not wanted or n in wanted.strip("^()$").split("|")]
         listed = [self._status(n) for n in names if n not in self.warming]
         return orjson.dumps({"cluster_statuses": listed})
 
-    def _gauges(self) -> Any:
+    def _gauges(self) -> Iterator[str]:
         for name, ports in self.health.items():
-            yield {"name": f"cluster.{name}.membership_healthy", "value": sum(ports.values())}
-            yield {"name": f"cluster.{name}.membership_total", "value": len(ports)}
+            yield f"cluster.{name}.membership_healthy: {sum(ports.values())}"
+            yield f"cluster.{name}.membership_total: {len(ports)}"
 
     def _status(self, name: str) -> dict[str, Any]:
         def host(port: int, healthy: bool) -> dict[str, Any]:
@@ -128,11 +132,31 @@ async def test_after_an_answer_that_did_not_come_everything_is_asked_for() -> No
 
 def test_the_gateways_own_clusters_are_nobodys() -> None:
     names = [held.CLUSTER, bare.CLUSTER, "default/iris-predictor.v1"]
-    stats = [{"name": f"cluster.{name}.membership_total", "value": 1} for name in names]
-    others = [{"name": "server.live", "value": 1}, {}]
-    assert make_members({"stats": [*stats, *others]}) == {
-        "default/iris-predictor.v1": Members(0, 1)
-    }
+    stats = [f"cluster.{name}.membership_total: 1" for name in names]
+    told = "\n".join([*stats, "server.live: 1", "", "cluster.x.membership_total: none"]).encode()
+    assert make_members({}, b"", told) == {"default/iris-predictor.v1": Members(0, 1)}
+
+
+Counts = dict[str, tuple[int, int]]
+COUNTS = st.dictionaries(
+    st.sampled_from(["a", "a.b", "default/iris", "default/iris/grpc"]),
+    st.tuples(st.integers(0, 2), st.integers(0, 3)),
+)
+
+
+@given(st.lists(COUNTS, min_size=1))
+def test_numbers_read_one_after_the_other_are_those_read_at_once(answers: list[Counts]) -> None:
+    def text(counts: Counts) -> bytes:
+        return "".join(
+            f"cluster.{name}.membership_healthy: {healthy}\n"
+            f"cluster.{name}.membership_total: {total}\n"
+            for name, (healthy, total) in counts.items()
+        ).encode()
+
+    members: dict[str, Members] = {}
+    for before, now in pairwise(({}, *answers)):
+        members = make_members(members, text(before), text(now))
+        assert members == {name: Members(*counts) for name, counts in now.items()}
 
 
 @pytest.mark.parametrize(

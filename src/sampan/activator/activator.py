@@ -11,6 +11,7 @@ import math
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import TypeAlias
 
 from sampan.activator.phases import Start, make_phases
@@ -130,7 +131,7 @@ class Activator:
         coming = make_reach(table)
         kept = self._select_lag(coming)
         self._reach = {
-            workload: min(reach, coming.get(workload, _Reach()), key=lambda r: r.endpoints)
+            workload: reach if coming.get(workload) is reach else _less(reach, coming.get(workload))
             for workload, reach in self._reach.items()
         }
         return kept
@@ -290,7 +291,16 @@ class Activator:
 
 def make_reach(table: RouteTable) -> Mapping[str, _Reach]:
     """Return what can be reached by a table, by cluster. Pure."""
-    return {c.name: _Reach(len(c.endpoints), c.concurrency) for c in table.clusters}
+    return {c.name: _find_reach(len(c.endpoints), c.concurrency) for c in table.clusters}
+
+
+_find_reach = lru_cache(1024)(_Reach)
+"""One value for all who are alike: of a thousand workloads, most are, and stay so."""
+
+
+def _less(reach: _Reach, coming: _Reach | None) -> _Reach:
+    """Return the one of the two with fewer endpoints. Pure."""
+    return min(reach, coming or _Reach(), key=lambda r: r.endpoints)
 
 
 def make_refused(workload: str, refusal: Refusal) -> Outcome:

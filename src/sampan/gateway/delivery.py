@@ -59,7 +59,8 @@ class Delivery:
         before = {file.path: self.folder.read(file.path) for file in files}
         mark = self.envoy.log_size()
         for file in files:
-            self.folder.write_changed(file)
+            if before[file.path] != file.body:
+                self.folder.write(file.path, file.body)
         try:
             async with asyncio.timeout(self.limit_seconds):
                 refused = await self._wait_taken(files, mark)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 from urllib.parse import quote
 
@@ -28,20 +28,17 @@ class Members:
     healthy: int = 0
     total: int = 0
 
-    @property
-    def is_mixed(self) -> bool:
-        """Tell whether some are healthy and some not: then two may change places unseen."""
-        return 0 < self.healthy < self.total
-
 
 _OWN = frozenset({held.CLUSTER, bare.CLUSTER})
 """Clusters of the gateway itself, which serve no model."""
 _MOST_NAMED = 50
 """Clusters that are asked for by name; of more, all are."""
-_GAUGE = re.compile(r"cluster\.(.*)\.membership_(healthy|total)")
+_GAUGE = r"cluster\.(.*)\.membership_(healthy|total)"
+_LINE = re.compile(rf"{_GAUGE}: (\d+)".encode())
 
-MEMBERS_PATH = f"/stats?format=json&type=Gauges&filter={quote(f'^{_GAUGE.pattern}$', safe='')}"
-"""Where Envoy tells how many members each cluster has: a twentieth of what it says of each."""
+MEMBERS_PATH = f"/stats?type=Gauges&filter={quote(f'^{_GAUGE}$', safe='')}"
+"""Where Envoy tells how many members each cluster has, a line a number: a twentieth of what it says
+of each."""
 
 Health: TypeAlias = Mapping[str, tuple[EndpointHealth, ...]]
 """By cluster name; a cluster without endpoints has an empty tuple."""
@@ -56,19 +53,40 @@ def make_health(clusters: JsonObject) -> Health:
     }
 
 
-def make_members(stats: JsonObject) -> Mapping[str, Members]:
-    """Return how many members each cluster has, from the answer of `MEMBERS_PATH`."""
-    counts: dict[str, dict[str, int]] = {}
-    for stat in stats["stats"]:
-        found = _GAUGE.fullmatch(stat.get("name", ""))
-        if found:
-            counts.setdefault(found[1], {})[found[2]] = int(stat.get("value") or 0)
-    return {name: Members(**told) for name, told in counts.items() if name not in _OWN}
+def make_members(before: Mapping[str, Members], told: bytes, now: bytes) -> dict[str, Members]:
+    """Return how many members each cluster has: `before`, and what `now` says else than `told`.
+
+    Both are answers of `MEMBERS_PATH`. Of two thousand clusters only lines that differ are read.
+    """
+    old, new = frozenset(told.splitlines()), frozenset(now.splitlines())
+    fresh = _read_gauges(new - old)
+    members = dict(before)
+    for name, _ in _read_gauges(old - new).keys() - fresh.keys():
+        members.pop(name, None)
+    for (name, what), count in fresh.items():
+        members[name] = replace(members.get(name, Members()), **{what: count})
+    return members
+
+
+def _read_gauges(lines: Iterable[bytes]) -> dict[tuple[str, str], int]:
+    """Return the numbers of lines by cluster and by field of `Members`."""
+    found = (line.groups() for line in map(_LINE.fullmatch, lines) if line)
+    read = {(name.decode(), what.decode()): int(count) for name, what, count in found}
+    return {where: count for where, count in read.items() if where[0] not in _OWN}
 
 
 def select_unclear(before: Mapping[str, Members], now: Mapping[str, Members]) -> frozenset[str]:
-    """Return the clusters that must be asked for, as their numbers alone do not tell all."""
-    return frozenset(n for n, told in now.items() if told.is_mixed or before.get(n) != told)
+    """Return the clusters that must be asked for, as their numbers alone do not tell all.
+
+    Where some members are healthy and some not, two may change places unseen.
+    """
+    known = before.get
+    # Nearly all are the very same values: to compare them as values would cost more than to read.
+    return frozenset(
+        name
+        for name, told in now.items()
+        if 0 < told.healthy < told.total or (known(name) is not told and known(name) != told)
+    )
 
 
 def make_clusters_path(names: Collection[str]) -> str:

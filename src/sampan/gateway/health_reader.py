@@ -56,7 +56,7 @@ class HealthReader:
         self.forget_all()
         life = self._lives
         told = await self._ask(MEMBERS_PATH)
-        members = before if told == text else make_members(orjson.loads(told))
+        members = before if told == text else make_members(before, text, told)
         unclear = select_unclear(before, members) | (forgotten & members.keys())
         fresh: Health = {}
         if unclear:

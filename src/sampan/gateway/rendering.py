@@ -33,8 +33,8 @@ _CLUSTERS_STAT = "cluster_manager.cds.version_text"
 class _Part:
     """What a service has of the routes: its virtual hosts, and its routes among the paths."""
 
-    hosts: tuple[Field, ...]
-    paths: tuple[Field, ...]
+    hosts: Field
+    paths: Field
 
 
 class Rendering:
@@ -56,8 +56,8 @@ class Rendering:
         """Return the RDS file. `starting`: answer 503, not 404, where no route matches."""
         parts = self._routes.of(table.routes)
         frame = make_frame(
-            [host for part in parts for host in part.hosts],
-            [entry for part in parts for entry in part.paths],
+            [Field(b"".join([part.hosts for part in parts]))],
+            [Field(b"".join([part.paths for part in parts]))],
             make_last(table.routes, starting=starting),
             doors=self._doors,
         )
@@ -83,9 +83,9 @@ def make_clusters_file(
 
 
 def _encode_route(route: TableRoute, settings: GatewaySettings) -> _Part:
-    hosts = (Field(encode_field(*HOSTS_FIELD, host)) for host in make_hosts(route, settings))
-    paths = (Field(encode_field(*ROUTES_FIELD, entry)) for entry in make_paths(route, settings))
-    return _Part(tuple(hosts), tuple(paths))
+    hosts = encode_field(*HOSTS_FIELD, make_hosts(route, settings))
+    paths = encode_field(*ROUTES_FIELD, make_paths(route, settings))
+    return _Part(Field(hosts), Field(paths))
 
 
 def _make_file(path: str, stat: str, resources: bytes) -> ConfigFile:

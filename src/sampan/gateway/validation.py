@@ -10,6 +10,7 @@ import ipaddress
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from sampan.gateway.kept import Kept
 from sampan.gateway.table import Cluster, ComponentRoute, RouteTable, Share, TableRoute
@@ -57,9 +58,13 @@ class Validation:
 
         Where two claim one name, host or prefix, the first in the table keeps it.
         """
+        clusters_forms = self._clusters.of(table.clusters)
+        routes_forms = self._routes.of(table.routes)
+        if _is_whole(table, clusters_forms, routes_forms):
+            return table, ()
         refusals: list[Refusal] = []
         clusters: dict[str, Cluster] = {}
-        for cluster, form in zip(table.clusters, self._clusters.of(table.clusters), strict=True):
+        for cluster, form in zip(table.clusters, clusters_forms, strict=True):
             if not form.mistakes and cluster.name not in clusters:
                 clusters[cluster.name] = cluster
                 continue
@@ -67,20 +72,31 @@ class Validation:
             refusals += [Refusal(cluster.name, message) for message in found]
         routes: list[TableRoute] = []
         claims: dict[str, str] = {}
-        for route, form in zip(table.routes, self._routes.of(table.routes), strict=True):
-            # Of a thousand routes nearly all are good, which is told without making a list.
-            free = claims.keys().isdisjoint(form.claims)
-            if free and not form.mistakes and all(map(clusters.__contains__, form.needs)):
-                routes.append(route)
-                claims |= dict.fromkeys(form.claims, route.name)
-                continue
+        for route, form in zip(table.routes, routes_forms, strict=True):
             found = [
                 *form.mistakes,
                 *_taken(route, form.claims, claims),
                 *_missing(route, form.needs, clusters),
             ]
-            refusals += [Refusal(route.name, message) for message in found]
+            if found:
+                refusals += [Refusal(route.name, message) for message in found]
+                continue
+            routes.append(route)
+            claims |= dict.fromkeys(form.claims, route.name)
         return RouteTable(tuple(routes), tuple(clusters.values())), tuple(refusals)
+
+
+def _is_whole(table: RouteTable, clusters: list[_Form], routes: list[_Form]) -> bool:
+    """Tell whether nothing of a table is left out: told of all at once, as it nearly always is."""
+    if any([form.mistakes for form in (*clusters, *routes)]):  # noqa: C419 (a list is quicker here)
+        return False
+    names = {cluster.name for cluster in table.clusters}
+    claims = list(chain.from_iterable([form.claims for form in routes]))
+    return (
+        len(names) == len(table.clusters)
+        and len(set(claims)) == len(claims)
+        and names.issuperset(chain.from_iterable([form.needs for form in routes]))
+    )
 
 
 def select_valid(table: RouteTable) -> tuple[RouteTable, tuple[Refusal, ...]]:
