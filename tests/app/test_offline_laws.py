@@ -15,6 +15,7 @@ from sampan.api.scheme import REGISTRY
 from sampan.app.findings import Severity
 from sampan.app.lint import Text, lint
 from sampan.app.lint_effects import KubernetesEffects, LocalEffects
+from sampan.app.offline import render_offline
 from sampan.app.offline_admission import judge
 from sampan.app.portable import make_portable
 from sampan.platforms.local.image_table import read_image_table
@@ -150,3 +151,12 @@ def test_every_sample_is_exported_as_what_it_means() -> None:
     assert len(tried) > 100
     for obj in tried:
         holds_what_it_means(obj)
+
+
+@pytest.mark.parametrize("mode", ["", "Standard", "Knative", "ModelMesh"])
+@pytest.mark.parametrize("namespace", [None, ""])
+def test_a_namespace_of_nothing_is_the_default_one(namespace: str | None, mode: str) -> None:
+    service = {**SOUND[0], "metadata": {"name": "a", "namespace": namespace}}
+    outcome = render_offline([service], mode)
+    assert outcome.mistakes == []
+    assert {obj["metadata"]["namespace"] for obj in outcome.objects} <= {"default"}

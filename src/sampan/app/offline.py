@@ -149,7 +149,9 @@ def _admit(
         outcome.mistakes.append(Trouble(number, "metadata", "metadata.name is missing; give one"))
         return None
     if resource.namespaced:
-        obj = {**obj, "metadata": {"namespace": "default", **metadata}}
+        # A namespace of null or "" is none: the server would put its own in that place.
+        namespace = metadata.get("namespace") or "default"
+        obj = {**obj, "metadata": {**metadata, "namespace": namespace}}
     unknown = resource.unknown(obj) if resource.unknown else []
     outcome.mistakes += [Trouble(number, e.path, e.message) for e in unknown]
     if resource.admit is None:
