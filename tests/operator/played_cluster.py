@@ -277,13 +277,14 @@ class PlayedCluster:
         for task in tuple(self.listener._open):
             task.cancel()
 
-    async def start_operator(self, identity: str = "one", times: ElectionTimes = QUICK) -> Operator:
+    async def start_operator(
+        self, identity: str = "one", times: ElectionTimes = QUICK, *, activator: bool = False
+    ) -> Operator:
         """Start an operator as its own process would: connection, caches, queue of its own."""
         connection = connect(self.kubeconfig)
         cluster = Cluster(ClusterStore(connection, RESOURCES, SELECTORS))
-        operator = Operator(
-            cluster, SystemClock(), OperatorOptions(identity, times=times), cluster_warnings
-        )
+        options = OperatorOptions(identity, times=times, activator=activator)
+        operator = Operator(cluster, SystemClock(), options, cluster_warnings)
         self._running[operator] = asyncio.create_task(operator.run())
         return operator
 

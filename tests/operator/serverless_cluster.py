@@ -240,13 +240,30 @@ class ServerlessCluster:
     front: int
     doors: int
     running: list[Running] = field(default_factory=list)
+    envoys: list[asyncio.subprocess.Process] = field(default_factory=list)
     _reading: list[asyncio.Task[None]] = field(default_factory=list)
+
+    async def keep_envoy(self) -> None:
+        """Run Envoy as a container beside: started again whenever it ends."""
+        command = (sys.executable, "-m", "sampan.app.activator_envoy", f"--folder={self.gateway}")
+        while True:
+            process = await asyncio.create_subprocess_exec(*command)
+            self.envoys.append(process)
+            await process.wait()
+
+    @property
+    def gateway(self) -> Path:
+        return self.folder / "g"
 
     async def start_activator(self, *more: str) -> Running:
         command = (sys.executable, "-m", "sampan.app.activator")
         command += ("--kubeconfig", str(self.played.kubeconfig), "--health-port=0")
-        command += (f"--front-port={self.front}", f"--folder={self.folder / 'g'}")
-        command += (f"--doors={self.doors}-{self.doors + 20}", "--identity=activator-0")
+        command += (f"--front-port={self.front}", f"--folder={self.gateway}")
+        command += (
+            f"--doors={self.doors}-{self.doors + 20}",
+            "--identity=activator-0",
+            "--envoy-beside",
+        )
         process = await asyncio.create_subprocess_exec(
             *command, *more, stderr=asyncio.subprocess.PIPE
         )
@@ -323,10 +340,17 @@ async def serverless_cluster(folder: Path) -> AsyncIterator[ServerlessCluster]:
             }
         }
         await kubelet.show(own, f"{ACTIVATOR}-x", "health", 8081)
+        keeping = asyncio.create_task(made.keep_envoy())
         try:
             yield made
         finally:
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
             await made.stop_activators()
+            for process in made.envoys:
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+                await process.wait()
             await kubelet.stop()
 
 

@@ -6,10 +6,15 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+from tests.operator.played_cluster import until
 from tests.operator.serverless_cluster import ServerlessCluster, make_service, serverless_cluster
+
+from sampan.client.grpc import InferenceGRPCClient
+from sampan.protocol.tensors import InferInput, InferRequest
 
 NAME = "iris-predictor"
 PATH = "/v1/models/counting:predict"
@@ -19,7 +24,7 @@ PATH = "/v1/models/counting:predict"
 async def cluster(tmp_path: Path) -> AsyncIterator[ServerlessCluster]:
     """With an operator and an activator."""
     async with serverless_cluster(tmp_path) as made:
-        await made.played.start_operator()
+        await made.played.start_operator(activator=True)
         await made.start_activator()
         yield made
 
@@ -38,18 +43,124 @@ async def ask(address: str, numbers: range) -> Counter[tuple[int, object]]:
         return Counter(await asyncio.gather(*map(one, numbers)))
 
 
-@pytest.mark.slow
-async def test_from_none_to_one_and_back_a_hundred_requests_are_answered_by_one_start(
-    cluster: ServerlessCluster,
-) -> None:
+@pytest.fixture
+async def asleep(cluster: ServerlessCluster) -> str:
+    """Where a service is asked that has run and sleeps."""
     await cluster.played.create(make_service())
     address = await cluster.address(NAME)
     await cluster.wait_replicas(NAME, 1)
     await cluster.wait_replicas(NAME, 0)
+    return address
+
+
+@pytest.mark.slow
+async def test_from_none_to_one_and_back_a_hundred_requests_are_answered_by_one_start(
+    cluster: ServerlessCluster, asleep: str
+) -> None:
     for times in range(2):
         before = cluster.kubelet.started
         numbers = range(100 * times, 100 * times + 100)
-        assert await ask(address, numbers) == {(200, True): 100}
+        assert await ask(asleep, numbers) == {(200, True): 100}
         assert cluster.kubelet.started == before + 1
         await cluster.wait_replicas(NAME, 0)
     assert cluster.counted() == list(range(200))
+
+
+@pytest.mark.slow
+async def test_grpc_and_streams_wake_it_as_well(cluster: ServerlessCluster, asleep: str) -> None:
+    given = InferInput("n", [1], "INT64", [7])
+    async with InferenceGRPCClient(asleep, timeout=120) as client:
+        answer = await client.infer(InferRequest("counting", [given]))
+    assert [int(n) for n in answer.outputs[0].data] == [7]
+    await cluster.wait_replicas(NAME, 0)
+    body = {"parts": 8}
+    url = f"http://{asleep}/v2/models/counting/generate_stream"
+    async with (
+        httpx.AsyncClient(timeout=120, trust_env=False) as web,
+        web.stream("POST", url, json=body) as stream,
+    ):
+        assert stream.status_code == 200, await stream.aread()
+        lines = [line async for line in stream.aiter_lines() if "/" in line]
+    assert len(lines) == 3
+
+
+@pytest.mark.slow
+async def test_requests_outlive_the_activator_that_holds_them(
+    cluster: ServerlessCluster, asleep: str
+) -> None:
+    cluster.kubelet.slow = 3.0
+    [first] = cluster.running
+    asking = asyncio.create_task(ask(asleep, range(20)))
+    await until(lambda: _is_waking(cluster), 60, cluster.tell)
+    first.process.kill()
+    await first.process.wait()
+    await cluster.start_activator()
+    assert await asking == {(200, True): 20}
+    assert cluster.kubelet.started == 2
+    assert len(cluster.envoys) == 1
+    await cluster.wait_replicas(NAME, 0)
+
+
+async def _is_waking(cluster: ServerlessCluster) -> bool:
+    return await cluster.replicas(NAME) == 1
+
+
+@pytest.mark.slow
+async def test_without_an_operator_services_wake_and_sleep(
+    cluster: ServerlessCluster, asleep: str
+) -> None:
+    await cluster.played.stop_operators()
+    assert await ask(asleep, range(10)) == {(200, True): 10}
+    await cluster.wait_replicas(NAME, 0)
+
+
+@pytest.mark.slow
+async def test_after_envoy_s_end_services_are_asked_as_before(
+    cluster: ServerlessCluster, asleep: str
+) -> None:
+    cluster.envoys[0].kill()
+    await until(lambda: _is_led(asleep), 60, cluster.tell)
+    assert await ask(asleep, range(10)) == {(200, True): 10}
+    assert len(cluster.envoys) == 2
+
+
+async def _is_led(address: str) -> bool:
+    host, _, port = address.partition(":")
+    try:
+        _, writer = await asyncio.open_connection(host, int(port))
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
+@pytest.mark.slow
+async def test_replicas_follow_the_requests_under_way_and_none_is_lost(
+    cluster: ServerlessCluster,
+) -> None:
+    cluster.kubelet.takes = 0.4
+    fields: dict[str, Any] = {"maxReplicas": 3, "scaleTarget": 1}
+    await cluster.played.create(make_service(**fields))
+    address = await cluster.address(NAME)
+    await cluster.wait_replicas(NAME, 1)
+    stop = asyncio.Event()
+    answers: Counter[int] = Counter()
+
+    async def load(number: int) -> None:
+        async with httpx.AsyncClient(timeout=120, trust_env=False) as client:
+            while not stop.is_set():
+                url = f"http://{address}{PATH}"
+                answer = await client.post(url, json={"instances": [number]})
+                answers[answer.status_code] += 1
+
+    loads = [asyncio.create_task(load(n)) for n in range(6)]
+    await cluster.wait_replicas(NAME, 3)
+    stop.set()
+    await asyncio.gather(*loads)
+    await cluster.wait_replicas(NAME, 0)
+    assert set(answers) == {200}
+    assert len(cluster.counted()) == answers[200]
+    events = (await cluster.played.store.list("events", "ml")).items
+    told = [e["message"] for e in events if e["reason"] == "SuccessfulRescale"]
+    assert any(f'New size of "{NAME}": 3; reason: ' in text for text in told)
+    assert {e["involvedObject"]["kind"] for e in events} == {"InferenceService"}

@@ -29,6 +29,15 @@ The operator of a cluster. In a pod, which `sampan install` describes, it needs 
 """
 
 
+_ACTIVATOR = """
+What wakes services of a cluster that scale to zero without Knative. In a pod, which `sampan install
+--activators 2` describes, it needs no kubeconfig.
+"""
+
+_ACTIVATOR_ENVOY = """
+The Envoy of an activator as a container of its own, so that what it holds outlives the activator.
+"""
+
 _STORAGE_INITIALIZER = """
 The init container that fetches models, with upstream's arguments and variables: pairs of a URI and
 a folder. Exit code 0, or 1 with the reason as the last line: the pod's termination message.
@@ -48,6 +57,8 @@ def render() -> str:
         "serve": _serve_section,
         "route": _route_section,
         "operator": _operator_section,
+        "activator": _activator_section,
+        "activator-envoy": _activator_envoy_section,
         "storage-initializer": _storage_initializer_section,
         "agent": _agent_section,
     }
@@ -122,6 +133,21 @@ def _operator_section(verb: str) -> str:
 
     rows = [_argument_row(a) for a in make_parser()._actions if a.dest != "help"]  # noqa: SLF001  # no other list
     return section(f"sampan {verb}", _OPERATOR, table(("argument", "default", "meaning"), rows))
+
+
+def _activator_section(verb: str) -> str:
+    from sampan.app.activator_arguments import make_parser
+
+    rows = [_argument_row(a) for a in make_parser()._actions if a.dest != "help"]  # noqa: SLF001  # no other list
+    return section(f"sampan {verb}", _ACTIVATOR, table(("argument", "default", "meaning"), rows))
+
+
+def _activator_envoy_section(verb: str) -> str:
+    from sampan.app.activator_envoy import make_parser
+
+    rows = [_argument_row(a) for a in make_parser()._actions if a.dest != "help"]  # noqa: SLF001  # no other list
+    header = ("argument", "default", "meaning")
+    return section(f"sampan {verb}", _ACTIVATOR_ENVOY, table(header, rows))
 
 
 def _storage_initializer_section(verb: str) -> str:

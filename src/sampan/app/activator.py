@@ -83,7 +83,7 @@ class ActivatorProcess:
     def __init__(self, options: Options, connection: Connection) -> None:
         clock = SystemClock()
         settings = GatewaySettings(port=options.front_port, door_host=options.host)
-        self._gateway = Gateway(options.folder, settings)
+        self._gateway = Gateway(options.folder, settings, beside=options.envoy_beside)
         store = ClusterStore(connection, RESOURCES, SELECTORS)
         signals = ClusterSignals(TrafficReader(options.folder))
         place = Place(options.namespace, options.doors)
@@ -118,6 +118,8 @@ class ActivatorProcess:
         await self._election.run(self.activation.lead)
 
     def _waits_for(self) -> str:
+        if not self._gateway.pid:
+            return "Envoy"
         return "" if self.activation.ready else "the routes of the cluster's services"
 
     def _measure(self) -> Iterator[str]:

@@ -108,7 +108,12 @@ class OperatorProcess:
         extra = (MUTATING, VALIDATING, DEFINITIONS)
         store = ClusterStore(connection, Registry((*RESOURCES, *extra)), SELECTORS)
         self.cluster = Cluster(store, options.namespace)
-        asked = OperatorOptions(options.identity, options.namespace, watched=options.watched)
+        asked = OperatorOptions(
+            options.identity,
+            options.namespace,
+            watched=options.watched,
+            activator=options.activator,
+        )
         self.operator = Operator(self.cluster, self._clock, asked, cluster_warnings)
         self._settings = SettingsReader(self.cluster.config, options.namespace)
         reviews = Took("sampan_operator_webhook_seconds", "Time to answer a review.", "path")

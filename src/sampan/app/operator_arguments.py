@@ -15,6 +15,7 @@ NAMESPACE = "kserve"
 class Options:
     """`webhook_port` 0: no webhooks are served. `names`: what the certificate is for. `watched`:
     the namespaces that are looked after, none for all; with some no webhooks are served.
+    `activator`: services may scale to zero without Knative.
     """
 
     kubeconfig: Path | None
@@ -27,6 +28,7 @@ class Options:
     names: tuple[str, ...]
     debug_port: int = 0
     watched: tuple[str, ...] = ()
+    activator: bool = False
 
 
 def parse(argv: list[str]) -> Options:
@@ -55,6 +57,8 @@ def make_parser() -> argparse.ArgumentParser:
     add("--webhook-name", action="append", default=[], help="a further name for the certificate")
     text = "look after this namespace alone, with no right beyond it and no webhook; repeated"
     add("--watch-namespace", action="append", default=[], metavar="NAMESPACE", help=text)
+    text = "services may be of the autoscaler class sampan: its activator is installed"
+    add("--activator", action="store_true", help=text)
     return parser
 
 

@@ -27,6 +27,10 @@ def install(
         list[str] | None,
         typer.Option(help="look after this namespace alone, with no right beyond it; repeated"),
     ] = None,
+    activators: Annotated[
+        int,
+        typer.Option(help="what wakes services that scale to zero without Knative; 0: nothing"),
+    ] = 0,
     operator_only: Annotated[
         bool,
         typer.Option(help="without what KServe has brought: definitions, configuration, runtimes"),
@@ -60,14 +64,19 @@ def install(
         raise CliError("--context, --kubeconfig and --dry-run go with --handover", USAGE)
     if form not in FORMATS:
         raise CliError(f'--format "{form}": choose {", ".join(FORMATS)}', USAGE)
-    if replicas < 1:
-        raise CliError(f"--replicas {replicas}: one has to act; give 1 or more", USAGE)
     watched = tuple(dict.fromkeys(namespaced or ()))
+    _check_numbers(replicas, activators, watched)
     if watched and namespace == Options().namespace:
         namespace = watched[0]
     if watched and form == "helm":
         raise CliError("--format helm is for the whole cluster; write yaml or kustomize", USAGE)
-    options = Options(namespace=namespace, image=image, replicas=replicas, watched=watched)
+    options = Options(
+        namespace=namespace,
+        image=image,
+        replicas=replicas,
+        watched=watched,
+        activators=activators,
+    )
     if form in {"yaml", "prometheus", "grafana"}:
         if output is not None:
             raise CliError('-o is for --format kustomize or helm; write "> FILE" instead', USAGE)
@@ -79,6 +88,16 @@ def install(
         raise CliError(f'--format {form} writes files; name a folder with "-o"', USAGE)
     _check_empty(output)
     _write(output, _package(form, options))
+
+
+def _check_numbers(replicas: int, activators: int, watched: tuple[str, ...]) -> None:
+    if replicas < 1:
+        raise CliError(f"--replicas {replicas}: one has to act; give 1 or more", USAGE)
+    if activators < 0:
+        raise CliError(f"--activators {activators}: give 0 or more", USAGE)
+    if activators and watched:
+        text = "it needs rights in the whole cluster; leave --namespaced out"
+        raise CliError(f"--activators {activators}: {text}", USAGE)
 
 
 def _text(form: str, options: Options, *, operator_only: bool) -> str:

@@ -57,6 +57,7 @@ PANELS: dict[str, dict[str, str]] = {
         "agent": "sampan.cli.agent:agent",
         "operator": "sampan.cli.operator:operator",
         "activator": "sampan.cli.activator:activator",
+        "activator-envoy": "sampan.cli.activator:activator_envoy",
     },
 }
 """Verb to `module:function`, by what it is for, in the order of `sampan --help`."""
@@ -69,7 +70,9 @@ COMPLETE = "_SAMPAN_COMPLETE"
 _SHORT_EQUALS = re.compile(r"^(-[A-Za-z])=")
 """`-o=yaml`, which kubectl takes for `-o yaml`."""
 
-PASS_THROUGH = {"serve", "route", "operator", "activator", "storage-initializer", "agent"}
+PASS_THROUGH = frozenset(
+    ("serve", "route", "operator", "activator", "activator-envoy", "storage-initializer", "agent")
+)
 """Verbs whose arguments are another program's: read as they are."""
 
 

@@ -137,13 +137,9 @@ class Envoy:
         finally:
             os.close(log)
         self.identity = observe_identity(self._child.pid)
-        _raise_file_limit(self._child.pid)
-        record = {
-            "pid": self._child.pid,
-            "startTicks": self.identity.start_ticks if self.identity else 0,
-            "fingerprint": _fingerprint(command, bootstrap),
-        }
-        self.folder.write(RECORD, orjson.dumps(record))
+        raise_file_limit(self._child.pid)
+        identity = self.identity or Identity(self._child.pid, 0)
+        self.folder.write(RECORD, make_record(identity, command, bootstrap))
 
     def is_running(self) -> bool:
         """Return whether the process is there."""
@@ -198,6 +194,16 @@ async def stop_left_behind(state_dir: Path) -> bool:
     return found
 
 
+def make_record(identity: Identity, command: tuple[str, ...], bootstrap: bytes) -> bytes:
+    """Return what tells a later daemon which process this is, and what it runs. Pure."""
+    record = {
+        "pid": identity.pid,
+        "startTicks": identity.start_ticks,
+        "fingerprint": _fingerprint(command, bootstrap),
+    }
+    return orjson.dumps(record)
+
+
 def _fingerprint(command: tuple[str, ...], bootstrap: bytes) -> str:
     return hashlib.sha256("\0".join(command).encode() + b"\0" + bootstrap).hexdigest()
 
@@ -218,7 +224,7 @@ def _is_ours(identity: Identity, folder: Folder) -> bool:
     return str(folder.root / BOOTSTRAP) in observe_command(identity.pid)
 
 
-def _raise_file_limit(pid: int) -> None:
+def raise_file_limit(pid: int) -> None:
     """Let Envoy open as many connections as this user may (a shell's usual limit is 1024)."""
     with suppress(AttributeError, OSError, ValueError):
         hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)[1]

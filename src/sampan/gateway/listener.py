@@ -32,6 +32,7 @@ from sampan.gateway.envoy import (
     first_complaint,
     make_command,
 )
+from sampan.gateway.envoy_beside import EnvoyBeside
 from sampan.gateway.errors import GatewayError
 from sampan.gateway.folder import folder_of
 from sampan.gateway.health import Health
@@ -89,7 +90,10 @@ class Gateway:
         state_dir: Path,
         settings: GatewaySettings | None = None,
         clock: Clock | None = None,
+        *,
+        beside: bool = False,
     ) -> None:
+        """`beside`: Envoy is run by somebody else (`envoy_beside`)."""
         self.settings = settings or GatewaySettings()
         self.restarts = 0
         """How often Envoy had to be started again."""
@@ -99,7 +103,7 @@ class Gateway:
         """Why Envoy could not be started again, while it cannot."""
         self._clock = clock or SystemClock()
         self._folder = folder_of(state_dir)
-        self._envoy = Envoy(self._folder)
+        self._envoy = EnvoyBeside(self._folder) if beside else Envoy(self._folder)
         self._delivery = Delivery(self._folder, self._envoy, self._clock)
         self._rendering = Rendering(self.settings)
         self._validation = Validation()

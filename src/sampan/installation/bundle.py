@@ -8,6 +8,7 @@ from sampan.api.schema.crds import render_crd
 from sampan.api.schema.definitions import definitions
 from sampan.api.schema.derive_all import derive_own
 from sampan.api.scheme import GROUP, REGISTRY
+from sampan.installation.activator import make_activator
 from sampan.installation.configuration import make_configuration, make_storage_container
 from sampan.installation.options import WEBHOOK_SERVICE, Options
 from sampan.installation.rights import CONVERTED, make_roles
@@ -50,6 +51,7 @@ def make_operator(options: Options) -> list[JsonObject]:
     return [
         *make_roles(options),
         *make_workload(options),
+        *make_activator(options),
         *make_configurations(REGISTRY, place),
     ]
 

@@ -9,10 +9,16 @@ OPERATOR = "sampan-operator"
 """The name of the Deployment, its ServiceAccount and its roles."""
 
 
+ACTIVATOR = "sampan-activator"
+"""The name of its Deployment and all that is around it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
-    """`image` is the operator's; `replicas` operators stand by, one acts. `watched`: the only
-    namespaces that it looks after and has rights in; none: the whole cluster.
+    """`image` is the operator's and the activators'. `replicas` operators stand by, one acts.
+    `watched`: the only namespaces that it looks after and has rights in; none: the whole cluster.
+    `activators` of them wake services that scale to zero without Knative; 0: nobody does, and no
+    right is given for it.
     """
 
     namespace: str = "kserve"
@@ -21,3 +27,4 @@ class Options:
     webhook_port: int = 9443
     health_port: int = 8081
     watched: tuple[str, ...] = ()
+    activators: int = 0

@@ -197,14 +197,21 @@ def make_roles(options: Options) -> tuple[JsonObject, ...]:
     """Return the roles and the bindings that give them to the operator's ServiceAccount."""
     if options.watched:
         return tuple(_make_namespaced_roles(options))
-    everywhere = [r.rule() for r in RIGHTS if not r.here]
-    here = [r.rule() for r in RIGHTS if r.here]
+    return make_cluster_roles(RIGHTS, OPERATOR, options)
+
+
+def make_cluster_roles(
+    rights: tuple[Right, ...], name: str, options: Options
+) -> tuple[JsonObject, ...]:
+    """Return roles of these rights, and the bindings that give them to a ServiceAccount."""
+    everywhere = [r.rule() for r in rights if not r.here]
+    here = [r.rule() for r in rights if r.here]
     inside = {"namespace": options.namespace}
     return (
-        _object("ClusterRole", {}, {"rules": everywhere}),
-        _object("ClusterRoleBinding", {}, _bound("ClusterRole", options)),
-        _object("Role", inside, {"rules": here}),
-        _object("RoleBinding", inside, _bound("Role", options)),
+        _object("ClusterRole", {}, {"rules": everywhere}, name),
+        _object("ClusterRoleBinding", {}, _bound("ClusterRole", options, name), name),
+        _object("Role", inside, {"rules": here}, name),
+        _object("RoleBinding", inside, _bound("Role", options, name), name),
     )
 
 
@@ -219,14 +226,14 @@ def _make_namespaced_roles(options: Options) -> Iterator[JsonObject]:
         yield _object("RoleBinding", inside, _bound("Role", options))
 
 
-def _object(kind: str, metadata: JsonObject, parts: JsonObject) -> JsonObject:
-    metadata = {"name": OPERATOR, **metadata, "labels": {"app.kubernetes.io/name": "sampan"}}
+def _object(kind: str, metadata: JsonObject, parts: JsonObject, name: str = OPERATOR) -> JsonObject:
+    metadata = {"name": name, **metadata, "labels": {"app.kubernetes.io/name": "sampan"}}
     return {"apiVersion": f"{RBAC}/v1", "kind": kind, "metadata": metadata, **parts}
 
 
-def _bound(kind: str, options: Options) -> JsonObject:
-    subject = {"kind": "ServiceAccount", "name": OPERATOR, "namespace": options.namespace}
+def _bound(kind: str, options: Options, name: str = OPERATOR) -> JsonObject:
+    subject = {"kind": "ServiceAccount", "name": name, "namespace": options.namespace}
     return {
-        "roleRef": {"apiGroup": RBAC, "kind": kind, "name": OPERATOR},
+        "roleRef": {"apiGroup": RBAC, "kind": kind, "name": name},
         "subjects": [subject],
     }

@@ -5,6 +5,8 @@ The pod passes Pod Security's `restricted` profile (Kubernetes, "Pod Security St
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from sampan.installation.options import OPERATOR, WEBHOOK_SERVICE, Options
 from sampan.machinery.registry import JsonObject
 
@@ -72,16 +74,17 @@ def _pod(options: Options) -> JsonObject:
         "containers": [_container(options)],
         "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}}],
         "terminationGracePeriodSeconds": 30,
-        "topologySpreadConstraints": [_spread()],
+        "topologySpreadConstraints": [make_spread(SELECTED)],
     }
 
 
-def _spread() -> JsonObject:
+def make_spread(selected: Mapping[str, str]) -> JsonObject:
+    """Return that pods with these labels are on several nodes, where there are several."""
     return {
         "maxSkew": 1,
         "topologyKey": "kubernetes.io/hostname",
         "whenUnsatisfiable": "ScheduleAnyway",
-        "labelSelector": {"matchLabels": dict(SELECTED)},
+        "labelSelector": {"matchLabels": dict(selected)},
     }
 
 
@@ -90,7 +93,10 @@ def _container(options: Options) -> JsonObject:
         "name": "operator",
         "image": options.image,
         "args": make_arguments(options),
-        "env": [_field("POD_NAME", "metadata.name"), _field("POD_NAMESPACE", "metadata.namespace")],
+        "env": [
+            make_field("POD_NAME", "metadata.name"),
+            make_field("POD_NAMESPACE", "metadata.namespace"),
+        ],
         "ports": _ports(options),
         "livenessProbe": _probe("/healthz", period=20),
         "readinessProbe": _probe("/readyz", period=5),
@@ -121,11 +127,13 @@ def make_arguments(options: Options) -> list[str]:
         *(f"--watch-namespace={place}" for place in options.watched),
         f"--webhook-port={0 if options.watched else options.webhook_port}",
         f"--health-port={options.health_port}",
+        *(["--activator"] if options.activators else []),
         "--host=0.0.0.0",  # a pod's own address
     ]
 
 
-def _field(name: str, path: str) -> JsonObject:
+def make_field(name: str, path: str) -> JsonObject:
+    """Return a variable that tells a container of its own pod."""
     return {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}
 
 

@@ -33,13 +33,14 @@ class OperatorOptions:
 
     `watched` are the namespaces that it looks after; none: all of them. An operator of some has
     no rights on what is the cluster's, and does without: runtimes are those of the namespaces, and
-    what webhooks do it does itself.
+    what webhooks do it does itself. `activator`: there is one for services of Sampan's own class.
     """
 
     identity: str
     namespace: str = "kserve"
     times: ElectionTimes = ElectionTimes()
     watched: tuple[str, ...] = ()
+    activator: bool = False
 
 
 class Operator:
@@ -53,7 +54,9 @@ class Operator:
         recorder = EventRecorder(cluster.store, clock, COMPONENT)
         reader = SettingsReader(cluster.config, options.namespace)
         alone = bool(options.watched)
-        parts = Parts(cluster, Applier(cluster), reader, recorder, clock, warn, alone)
+        parts = Parts(
+            cluster, Applier(cluster), reader, recorder, clock, warn, alone, options.activator
+        )
         services, graphs = ServiceReconciler(parts), GraphReconciler(parts)
         self.work = Work(cluster, clock, {SERVICES: services.reconcile, GRAPHS: graphs.reconcile})
         lease = Key(LEASES.id, options.namespace, LEASE)

@@ -30,6 +30,7 @@ from sampan.plan.service import annotations_of, deployment_mode
 from sampan.plan.types import Blocked, Plan, ServiceKey, Snapshot
 from sampan.platforms.kubernetes.children import ChildKey, diff_children
 from sampan.platforms.kubernetes.render import render
+from sampan.platforms.kubernetes.serverless import refuse_serverless
 from sampan.platforms.kubernetes.settings import ClusterSettings
 from sampan.platforms.kubernetes.source import Source
 from sampan.platforms.kubernetes.status.observed import ClusterObserved, Failure
@@ -61,6 +62,8 @@ class Parts:
     warn: Warn
     alone: bool = False
     """No webhook stands before the services: what those do is done here (`own_admission`)."""
+    activator: bool = False
+    """Somebody wakes services of Sampan's own autoscaler class."""
 
 
 class ServiceReconciler:
@@ -141,6 +144,8 @@ class ServiceReconciler:
     ) -> tuple[Source, Mapping[ChildKey, Failure], tuple[PlannedEvent, ...]]:
         """Render, diff and apply. What cannot be rendered is a block, in the refusal's words."""
         try:
+            if not self._parts.activator:
+                refuse_serverless(source.plan)
             desired = render(source)
             if self._parts.alone:
                 desired = mutate_templates(desired, source.around)

@@ -18,7 +18,7 @@ from sampan.machinery.errors import Forbidden
 from sampan.machinery.registry import JsonObject
 from sampan.plan.protection import ALLOW_FROM, read_allowed
 from sampan.plan.scaling import SAMPAN, Scaling
-from sampan.plan.types import Role, Workload
+from sampan.plan.types import Plan, Role, Workload
 from sampan.platforms.kubernetes.children import AUTOSCALER
 from sampan.platforms.kubernetes.deployment import make_selector, render_deployment
 from sampan.platforms.kubernetes.service import make_ports, render_service
@@ -50,6 +50,16 @@ class Terms:
 def is_serverless(workload: Workload) -> bool:
     """Return whether the activator looks after a workload."""
     return workload.scaling.autoscaler == SAMPAN and workload.role is Role.STABLE
+
+
+def refuse_serverless(plan: Plan) -> None:
+    """Raise Forbidden where a service needs the activator; for a cluster that has none."""
+    if any(map(is_serverless, plan.workloads)):
+        text = (
+            f'nothing here wakes services of the autoscaler class "{SAMPAN}"; install it by '
+            '"sampan install --activators 2", or choose another class'
+        )
+        raise Forbidden(text)
 
 
 def route_seconds(workload: Workload) -> int:
