@@ -397,17 +397,20 @@ def test_what_is_said_of_a_graph_names_its_own_fields():
 # -- runtimes ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "where", [LocalEffects(IMAGES), KubernetesEffects()], ids=["here", "there"]
-)
-def test_what_only_modelmesh_reads_of_a_runtime_is_named(where: Any):
+def test_what_of_a_multi_model_runtime_has_no_effect_is_named():
     container = {"name": "kserve-container", "image": "i"}
     spec = {"supportedModelFormats": [{"name": "a"}], "containers": [container]}
-    mesh = {"grpcEndpoint": "port:8085", "replicas": 2, "storageHelper": {"disabled": True}}
+    ports = {"grpcDataEndpoint": "port:8001", "httpDataEndpoint": "port:8002"}
+    read = {"multiModel": True, "grpcEndpoint": "port:8085", "replicas": 2}
+    adapter = {"serverType": "mlserver", "memBufferBytes": 1, "env": [{"name": "A", "value": "b"}]}
+    silent = {**ports, "storageHelper": {"disabled": True}}
+    mesh = {**read, **silent, "builtInAdapter": adapter}
     runtime = {
         "apiVersion": "serving.kserve.io/v1alpha1",
         "kind": "ServingRuntime",
         "metadata": {"name": "r", "namespace": "default"},
         "spec": {**spec, **mesh},
     }
-    assert warned_paths(where, json.dumps(runtime)) == {f"spec.{name}" for name in mesh}
+    named = {f"spec.{name}" for name in (*silent, "builtInAdapter.env")}
+    assert warned_paths(LocalEffects(IMAGES), json.dumps(runtime)) == named
+    assert warned_paths(KubernetesEffects(), json.dumps(runtime)) == set()

@@ -181,7 +181,8 @@ def test_every_reason_of_the_plan_has_a_mend(make):
             {"model": {"confidential": {"enabled": True}}}, {"model": {"runtime": "no"}},
             {"model": {"storageUri": None, "storage": {"path": "x"}}},
             {"model": {"storageUri": "ftp://x"}}, {"model": {"modelFormat": {"name": "no"}}},
-            {"meta_annotations": {"serving.kserve.io/deploymentMode": "ModelMesh"}},
+            {"meta_annotations": {"serving.kserve.io/deploymentMode": "ModelMesh"},
+             "transformer": {"containers": [{}]}},
         )
     ]  # fmt: skip
     plans = [build_plan(make.snapshot(s)) for s in services]

@@ -187,7 +187,7 @@ def test_a_field_is_named_in_whichever_component_it_stands(make):
 
 
 MODES = {
-    "ModelMesh is not built": ("ModelMesh", {}, True),
+    "ModelMesh is": ("ModelMesh", {}, False),
     "Standard is": ("Standard", {}, False),
     "its old name is": ("RawDeployment", {}, False),
     "Knative is": ("Knative", {}, False),

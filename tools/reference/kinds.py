@@ -29,21 +29,19 @@ The column **here**: nothing means honoured; *warned* means left out, with a war
 and an event; *blocked* means that nothing new starts until the field is removed, and why. Types
 that only such fields lead to are left out.
 """
-_MODEL_MESH = "*no effect*: ModelMesh is not built yet"
+_MODEL_MESH = "*no effect*: the platform has its own ports and brings models by itself"
 _RUNTIME_HERE = dict.fromkeys(
-    (
-        "builtInAdapter", "grpcDataEndpoint", "grpcEndpoint", "httpDataEndpoint", "replicas",
-        "storageHelper",
-    ),
-    _MODEL_MESH,
+    ("grpcDataEndpoint", "httpDataEndpoint", "storageHelper"), _MODEL_MESH
 ) | {
-    "multiModel": "such a runtime is not selected for an InferenceService",
+    "builtInAdapter": "`serverType`, `memBufferBytes` and `modelLoadingTimeoutMillis`; see "
+    "[many models in one process](../how-to/serve-many-models.md)",
+    "multiModel": "such a runtime is for services of ModelMesh mode, and for no others",
     "workerSpec": "such a runtime is not selected: several nodes are not built yet",
 }  # fmt: skip
 _READ = {
     "serving.kserve.io/stop": "`true`: nothing runs until it is removed",
     "serving.kserve.io/deploymentMode": "`Standard`; `Knative` runs as Standard and is *warned*; "
-    "`ModelMesh` is *blocked*",
+    "`ModelMesh` shares processes, see [many models](../how-to/serve-many-models.md)",
     "serving.kserve.io/autoscalerClass": "`none` and `external` take `minReplicas` as it is, 0 "
     "included; with `hpa` and `keda` the number follows what is used, see "
     "[scale with the load](../how-to/scale-with-the-load.md)",

@@ -26,7 +26,8 @@ _DECISION = {
     "NoSupportingRuntime": "no runtime serves this model format, version and protocol",
     "InvalidPredictorSpec": "the predictor cannot be made a pod: fields contradict each other, or "
     "a placeholder has no value",
-    "DeploymentModeNotSupported": "the deployment mode is not built yet",
+    "DeploymentModeNotSupported": "something of the service, or its runtime, has no place in its "
+    "deployment mode here",
     "MultiNodeNotSupported": "a model across several nodes is not built yet",
     "ReferenceNotFound": "the object names another one that is not there (told by `sampan why`)",
     "CannotFuse": "a graph asks for one process with its models, and a model of it cannot be there",
@@ -77,6 +78,7 @@ _LOAD = {
     "ModelIncompatible": "the model was saved by another version, or needs a missing module",
     "ModelCorrupt": "the model's file is damaged or of another format",
     "ModelFormat": "what is to be served is no model",
+    "FormatNotServed": "the format is not one of those that are served side by side",
     "ModelLoadFailed": "the runtime raised an error that nothing else here describes",
     "RuntimeUnavailable": "the framework is not in the server's environment",
     "OutOfMemory": "memory ran out while the model was loading",

@@ -18,6 +18,7 @@ from sampan.controllers.gather import (
 )
 from sampan.controllers.inferencegraph import GRAPHS, Graphs, InferenceGraphController
 from sampan.controllers.inferenceservice import InferenceServiceController
+from sampan.controllers.modelmesh import MeshHosts
 from sampan.controllers.scaling_settings import CONFIG_AUTOSCALER
 from sampan.controllers.unbuilt import CONDITIONS, UnbuiltController
 from sampan.machinery.collector import Collector
@@ -111,7 +112,9 @@ async def run_controllers(
             for r in CONDITIONS
         ),
         asyncio.create_task(Collector(store, clock, REGISTRY).run(), name="collector"),
-        asyncio.create_task(_pass_on(changes, controller, graphs), name="changes"),
+        asyncio.create_task(
+            _pass_on(changes, controller, graphs, reconciler.hosts), name="changes"
+        ),
         asyncio.create_task(_sweep(recorder), name="sweep"),
         asyncio.create_task(autoscaling.run(), name="autoscaling"),
     ]
@@ -147,8 +150,12 @@ async def _look_at_all(sources: Sources, resource: str, reconcile: Reconcile) ->
     await asyncio.gather(*(look() for _ in range(RECONCILERS.workers)))
 
 
-async def _pass_on(changes: Changes, services: Controller, graphs: Controller) -> None:
+async def _pass_on(
+    changes: Changes, services: Controller, graphs: Controller, hosts: MeshHosts
+) -> None:
     async for service in changes:
+        for member in hosts.members(service):
+            services.enqueue(Key(SERVICES, member.namespace, member.name))
         if service.kind == "InferenceGraph":
             graphs.enqueue(Key(GRAPHS, service.namespace, service.object_name))
         else:

@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from sampan.api.config import Config
+from sampan.api.named_objects import SHIPPED_SECRET
 from sampan.machinery.clock import Clock
 from sampan.machinery.errors import NotFound
 from sampan.machinery.registry import JsonObject
 from sampan.machinery.store import Key, Store
+from sampan.plan.modelmesh import decode_entry, derive_model_spec
 from sampan.plan.observed import NOTHING
 from sampan.plan.revision import History, RolledBack
 from sampan.plan.scaling import Scale
@@ -120,7 +122,26 @@ async def gather_for(sources: Sources, obj: JsonObject) -> Snapshot:
         scales=sources.scales(service_key(obj)),
         history=sources.histories.of(obj) if sources.histories else None,
         verdicts=sources.guard.verdicts(service_key(obj)) if sources.guard else {},
+        storage_entries=await _gather_storage(sources, obj),
     )
+
+
+async def _gather_storage(sources: Sources, obj: JsonObject) -> Mapping[str, Mapping[str, Any]]:
+    """Return the entries of a namespace's Secret `storage-config`, where the service names one.
+
+    Only in ModelMesh mode: in any other, such a model is not fetched here. What is no JSON object
+    is left out.
+    """
+    model = derive_model_spec(obj)["spec"].get("predictor", {}).get("model") or {}
+    if not (model.get("storage") or {}).get("key"):
+        return {}
+    namespace = obj["metadata"].get("namespace") or "default"
+    try:
+        secret = await sources.store.get(Key("secrets", namespace, SHIPPED_SECRET))
+    except NotFound:
+        return {}
+    found = {name: decode_entry(text) for name, text in (secret.get("data") or {}).items()}
+    return {name: entry for name, entry in found.items() if entry is not None}
 
 
 async def gather_config(sources: Sources) -> Config:

@@ -18,6 +18,7 @@ from typing import Any
 from sampan.controllers.autoscaling import Autoscaling
 from sampan.controllers.gather import SERVICES, Gathered, Sources, gather
 from sampan.controllers.history import plan_with_history
+from sampan.controllers.modelmesh import MeshHosts
 from sampan.controllers.scaling_settings import gather_defaults, scaling_warnings
 from sampan.machinery.controller import Result
 from sampan.machinery.errors import Conflict, NotFound
@@ -46,10 +47,13 @@ class InferenceServiceController:
         self._store = sources.store
         self._platform = sources.platform
         self._recorder = recorder
+        self.hosts = MeshHosts(sources)
 
     async def reconcile(self, key: Key) -> Result:
         """Take the next steps for one service; raises nothing that a retry would not mend."""
         service = ServiceKey(key.namespace, key.name)
+        if service.kind == "ServingRuntime":
+            return await self.hosts.reconcile(service)
         gathered = await gather(self._sources, service)
         if gathered is None:
             return await self._remove(service)
@@ -94,13 +98,17 @@ class InferenceServiceController:
 
         A blocked plan renders to a hold: what runs goes on serving, and its endpoints stay true.
         """
-        platform = self._platform
+        platform, shared = self._platform, 0.0
+        if plan.mesh is not None:
+            shared = await self.hosts.hold(service, plan.mesh)
+        elif plan.stopped:
+            await self.hosts.release(service)
         desired = platform.render(plan)
         observed = await platform.observe(service)
         difference = platform.diff(desired, observed, snapshot.now)
         for step in difference.steps:
             await platform.apply(service, step)
-        return difference.wake_at
+        return min(filter(None, (difference.wake_at, shared)), default=0.0)
 
     async def _write_status(
         self, snapshot: Snapshot, plan: Plan, observed: Observed, *, acted: bool
@@ -154,6 +162,7 @@ class InferenceServiceController:
         difference = platform.diff(desired, await platform.observe(service), now)
         for step in difference.steps:
             await platform.apply(service, step)
+        await self.hosts.release(service)
         return Result(difference.wake_at or None)
 
 

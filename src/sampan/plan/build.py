@@ -14,6 +14,7 @@ from sampan.plan.canary import make_canaries, make_canary_workload
 from sampan.plan.component import Parts, make_predictor
 from sampan.plan.merge import make_pod_spec
 from sampan.plan.model import has_storage, make_model_location
+from sampan.plan.modelmesh import build_mesh_plan, is_modelmesh
 from sampan.plan.multinode import is_multi_node, make_nodes
 from sampan.plan.prefetch import prefetch_warnings
 from sampan.plan.rollback import rollback_warnings
@@ -35,7 +36,18 @@ Unbuilt: TypeAlias = Callable[[Mapping[str, Any], Config], Blocked | None]
 
 
 def build_plan(snapshot: Snapshot, unbuilt: Unbuilt = select_unbuilt) -> Plan:
-    """Return what should run. `blocked` names the first decision that cannot be taken."""
+    """Return what should run. `blocked` names the first decision that cannot be taken.
+
+    On a cluster, where nothing is unbuilt, ModelMesh's own controller runs what is in its mode.
+    """
+    service, config = snapshot.service, snapshot.config
+    if unbuilt is select_unbuilt and is_modelmesh(service, config):
+        return build_mesh_plan(snapshot, make_warnings(service, config))
+    return _build_own(snapshot, unbuilt)
+
+
+def _build_own(snapshot: Snapshot, unbuilt: Unbuilt) -> Plan:
+    """Return what should run of a service that has its own workloads."""
     service, config = snapshot.service, snapshot.config
     key = service_key(service)
     selection = select_runtime(service, snapshot.runtimes, snapshot.cluster_runtimes)

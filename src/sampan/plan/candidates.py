@@ -36,6 +36,8 @@ class Request:
     protocol: str
     multi_node: bool
     namespace: str
+    multi_model: bool = False
+    """Whether it is to be one of many in a process (ModelMesh mode)."""
 
     @property
     def label(self) -> str:
@@ -75,9 +77,9 @@ def first_rejection(candidate: Candidate, request: Request) -> Rejection | None:
     """Return what the first check in KServe's order says against a candidate, None if all pass."""
     return (
         check_enabled(candidate)
-        or _check_single_model(candidate)
+        or check_sort(candidate, request)
         or check_format(candidate, request, automatic=True)
-        or check_protocol(candidate, request.protocol)
+        or check_protocol_asked(candidate, request)
         or _check_nodes(candidate, request)
     )
 
@@ -89,10 +91,32 @@ def check_enabled(candidate: Candidate) -> Rejection | None:
     return _reject(candidate, "Disabled", "it is disabled")
 
 
-def _check_single_model(candidate: Candidate) -> Rejection | None:
-    if not candidate.spec.get("multiModel"):
+def check_sort(candidate: Candidate, request: Request) -> Rejection | None:
+    """Return a rejection of one for many models where one is asked for, and the reverse.
+
+    ModelMesh also wants to know where such a runtime is managed (`grpcEndpoint`).
+    """
+    many = bool(candidate.spec.get("multiModel"))
+    if many and not request.multi_model:
+        return _reject(candidate, "MultiModel", "it holds many models in one process (multiModel)")
+    if request.multi_model and not many:
+        return _reject(candidate, "SingleModel", "it holds one model in a process (no multiModel)")
+    if many and not candidate.spec.get("grpcEndpoint"):
+        return _reject(candidate, "NoEndpoint", "it has no grpcEndpoint, by which it is managed")
+    return None
+
+
+def check_protocol_asked(candidate: Candidate, request: Request) -> Rejection | None:
+    """Return a rejection of one that does not speak what is asked for.
+
+    In ModelMesh mode nothing need be asked for, and `v2` is `grpc-v2` behind its REST proxy.
+    """
+    if not request.multi_model:
+        return check_protocol(candidate, request.protocol)
+    by_proxy = request.protocol == "v2" and "grpc-v2" in candidate.protocols
+    if by_proxy or not request.protocol:
         return None
-    return _reject(candidate, "MultiModel", "it holds many models in one process (multiModel)")
+    return check_protocol(candidate, request.protocol)
 
 
 def check_format(c: Candidate, request: Request, *, automatic: bool) -> Rejection | None:

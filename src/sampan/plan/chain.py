@@ -10,11 +10,20 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from sampan.plan.idle import make_idle_link
-from sampan.plan.observed import Exit, Link, LinkState, Observed, ObservedReplica, ObservedWorkload
+from sampan.plan.observed import (
+    Exit,
+    Link,
+    LinkState,
+    MeshCopy,
+    Observed,
+    ObservedReplica,
+    ObservedWorkload,
+)
 from sampan.plan.types import Component, Plan, Role, Workload
 
 BACK_OFF = "CrashLoopBackOff"
 NOT_READY = "ReplicaNotReady"
+LOAD_FAILED = "ModelLoadFailed"
 
 # Kubernetes's reasons that say no more than that a process ended; its log says why.
 _PLAIN_ENDS = frozenset({"Error", "Completed", "ContainerStatusUnknown"})
@@ -41,12 +50,39 @@ class ChainLink:
 
 def derive_chain(plan: Plan, observed: Observed) -> tuple[ChainLink, ...]:
     """Return five links of each component and the route, none when nothing is to run."""
+    if plan.mesh is not None:
+        return derive_mesh_chain(plan, observed)
     if not plan.workloads:
         return ()
     links = (link for w in stable_workloads(plan) for link in derive_component_chain(w, observed))
     first = plan.workloads[0]
     known = _seen_of(first, observed) is not None
     return (*links, ChainLink("route", observed.route if known else Link()))
+
+
+def derive_mesh_chain(plan: Plan, observed: Observed) -> tuple[ChainLink, ...]:
+    """Return the links of a plan in ModelMesh mode; none when nothing is to run."""
+    if plan.mesh is None:
+        return ()
+    seen = observed.mesh
+    shared = replace(observed, workloads=seen.workloads if seen else ())
+    links = {one.name: one for one in derive_component_chain(plan.mesh.workload, shared)}
+    download = seen.download if seen else Link()
+    links["download"] = ChainLink("download", download)
+    load = links["load"]
+    if load.state is LinkState.DONE:
+        links["load"] = replace(load, link=_load_link(seen.target if seen else MeshCopy("")))
+    return (*links.values(), ChainLink("route", observed.route if seen else Link()))
+
+
+def _load_link(copy: MeshCopy) -> Link:
+    if copy.state in ("Loaded", "Standby"):
+        return Link(LinkState.DONE, since=copy.since)
+    if copy.state == "FailedToLoad":
+        return Link(LinkState.FAILED, LOAD_FAILED, copy.message, copy.since)
+    if copy.state == "Loading":
+        return Link(LinkState.RUNNING, since=copy.since)
+    return Link()
 
 
 def derive_component_chain(wanted: Workload, observed: Observed) -> tuple[ChainLink, ...]:

@@ -20,8 +20,8 @@ _DECISION = {
     "NoSupportingRuntime": "change spec.predictor.model.modelFormat or protocolVersion to what "
     "a runtime supports, or apply a runtime that does",
     "InvalidPredictorSpec": "change the field that the message names",
-    "DeploymentModeNotSupported": "delete it and apply it again with the annotation "
-    "serving.kserve.io/deploymentMode set to Standard",
+    "DeploymentModeNotSupported": "change what the message names, or delete the service and apply "
+    "it again with the annotation serving.kserve.io/deploymentMode set to Standard",
     "MultiNodeNotSupported": "remove spec.predictor.workerSpec",
     "ReferenceNotFound": "apply the object that the message names, or name another",
     "CannotFuse": "remove the annotation serving.sampan.dev/fuse, or change what the message names",
@@ -100,6 +100,7 @@ _LOAD = {
     "ModelIncompatible": "save the model with the version that the runtime has, or choose that "
     "one in spec.predictor.model.runtimeVersion",
     "ModelFormat": "name a class of Model, or a model made of one",
+    "FormatNotServed": "name a format that the message lists, or serve it in Standard mode",
     "ModelLoadFailed": "read the last lines of its log, and mend the model",
     "RuntimeUnavailable": "add the framework to the requirements of the runtime's image",
     "OutOfMemory": "serve a smaller model, fewer replicas, or give it more memory",

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from sampan.plan.mesh_settings import MeshSettings
+
 
 class LinkState(StrEnum):
     """How far one link of the chain is."""
@@ -95,12 +97,44 @@ class ObservedWorkload:
 
 
 @dataclass(frozen=True, slots=True)
+class MeshCopy:
+    """A model as the shared processes tell of it: a word of `modelStatus.states`, "" where none
+    knows it yet; `copies` are those that hold it.
+    """
+
+    id: str
+    state: str = ""
+    message: str = ""
+    since: float = 0.0
+    copies: int = 0
+    failed: int = 0
+    location: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MeshSeen:
+    """What was seen of a service of ModelMesh mode.
+
+    `host` names whose processes it is placed in, by `settings`. `target` is the model that its spec
+    asks for, `active` the one that answers (None: none does yet). `download` is the target's.
+    `workloads` are those of the processes that it shares, whose way in is `Observed.route`.
+    """
+
+    target: MeshCopy
+    host: str = ""
+    settings: MeshSettings = MeshSettings()
+    active: MeshCopy | None = None
+    download: Link = Link()
+    workloads: tuple[ObservedWorkload, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Observed:
     """All that a platform saw of one service. `route` is DONE only while a real request passes.
 
     `published` identifies what the gateway was last given for it ("": nothing). `held` names the
     workloads whose requests the gateway keeps at the activator now. `taken`: the gateway serves
-    what it was last given.
+    what it was last given. `mesh` is what is known of a model in shared processes.
     """
 
     workloads: tuple[ObservedWorkload, ...] = ()
@@ -109,6 +143,7 @@ class Observed:
     published: str = ""
     held: frozenset[str] = frozenset()
     taken: bool = True
+    mesh: MeshSeen | None = None
 
 
 NOTHING = Observed()

@@ -18,7 +18,8 @@ from sampan.plan.candidates import (
     Request,
     check_enabled,
     check_format,
-    check_protocol,
+    check_protocol_asked,
+    check_sort,
     first_rejection,
     in_order,
     listed,
@@ -30,6 +31,13 @@ from sampan.plan.types import Blocked, RuntimeScope
 NOT_RECOGNIZED = "RuntimeNotRecognized"
 DISABLED = "RuntimeDisabled"
 NO_SUPPORTING_RUNTIME = "NoSupportingRuntime"
+
+
+_NOT_FOR_MANY = (
+    NO_SUPPORTING_RUNTIME,
+    "Specified runtime does not serve many models",
+    "name one that has multiModel and grpcEndpoint, or apply the service in Standard mode",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +59,13 @@ def select_runtime(
     service: Mapping[str, Any],
     runtimes: Iterable[Mapping[str, Any]],
     cluster_runtimes: Iterable[Mapping[str, Any]],
+    *,
+    multi_model: bool = False,
 ) -> Selection:
     """Return the runtime for `spec.predictor.model`; `blocked` says why there is none.
 
-    The order in which the runtimes are given plays no part.
+    `multi_model`: one that holds many models, as ModelMesh asks. The order in which the runtimes
+    are given plays no part.
     """
     wanted = model(service)
     if wanted is None:
@@ -63,7 +74,7 @@ def select_runtime(
         *(Candidate(r, RuntimeScope.NAMESPACE) for r in runtimes),
         *(Candidate(r, RuntimeScope.CLUSTER) for r in cluster_runtimes),
     ]
-    request = _make_request(service, wanted)
+    request = replace(_make_request(service, wanted), multi_model=multi_model)
     if wanted.get("runtime"):
         return _select_named(str(wanted["runtime"]), request, candidates)
     return _select_automatically(request, candidates)
@@ -87,8 +98,9 @@ def _select_named(name: str, request: Request, candidates: Sequence[Candidate]) 
         return Selection({}, blocked=_not_recognized(name, request, candidates))
     checks = (
         check_enabled(found),
-        check_protocol(found, request.protocol) if request.protocol else None,
+        check_protocol_asked(found, request) if request.protocol else None,
         check_format(found, request, automatic=False),
+        check_sort(found, request) if request.multi_model else None,
     )
     rejection = next((check for check in checks if check), None)
     if rejection is None:
@@ -97,7 +109,8 @@ def _select_named(name: str, request: Request, candidates: Sequence[Candidate]) 
 
 
 def _select_automatically(request: Request, candidates: Sequence[Candidate]) -> Selection:
-    request = replace(request, protocol=request.protocol or "v1")
+    if not request.multi_model:
+        request = replace(request, protocol=request.protocol or "v1")
     fitting: list[Candidate] = []
     rejected: list[Rejection] = []
     for candidate in candidates:
@@ -145,6 +158,8 @@ def _named_blocked(rejection: Rejection) -> Blocked:
             "Specified runtime does not support specified framework/version",
             "change spec.predictor.model.modelFormat or spec.predictor.model.runtime",
         ),
+        "SingleModel": _NOT_FOR_MANY,
+        "NoEndpoint": _NOT_FOR_MANY,
     }[rejection.reason]
     return Blocked(reason, f'{text}: runtime "{rejection.runtime}": {rejection.message}; {mend}')
 
@@ -152,9 +167,11 @@ def _named_blocked(rejection: Rejection) -> Blocked:
 def _none_found(
     request: Request, candidates: Sequence[Candidate], rejected: Sequence[Rejection]
 ) -> Blocked:
+    spoken = f' with protocol "{request.protocol}"' if request.protocol else ""
+    sort = "multi-model runtime" if request.multi_model else "runtime"
     text = (
-        "No runtime found to support specified framework/version: no runtime supports "
-        f'"{request.label}" with protocol "{request.protocol}" in namespace "{request.namespace}"; '
+        f"No runtime found to support specified framework/version: no {sort} supports "
+        f'"{request.label}"{spoken} in namespace "{request.namespace}"; '
     )
     names = sorted({str(f.get("name")) for c in candidates for f in c.formats})
     if request.format not in names:

@@ -30,6 +30,8 @@ from sampan.plan.idle import derive_idle
 from sampan.plan.knative_conditions import as_knative
 from sampan.plan.link_words import describe_link
 from sampan.plan.model_status import derive_model_status
+from sampan.plan.modelmesh import is_modelmesh
+from sampan.plan.modelmesh_status import derive_mesh_model, make_mesh_conditions, make_mesh_urls
 from sampan.plan.observed import Link, LinkState, Observed
 from sampan.plan.replicas import REPLICAS, derive_scaling, render_replicas
 from sampan.plan.revision import Rollout
@@ -50,12 +52,14 @@ _RUNTIME_FIELDS = {
 def derive_status(snapshot: Snapshot, plan: Plan, observed: Observed) -> JsonObject:
     """Return the whole status to write; `snapshot.service["status"]` is the one last written."""
     before = snapshot.service.get("status") or {}
+    meshed = is_modelmesh(snapshot.service, snapshot.config)
+    derive_model = derive_mesh_model if meshed else derive_model_status
     status: JsonObject = {
         "observedGeneration": int(snapshot.service["metadata"].get("generation") or 0),
         "deploymentMode": deployment_mode(
             snapshot.service, snapshot.config.default_deployment_mode
         ),
-        "modelStatus": derive_model_status(
+        "modelStatus": derive_model(
             {} if _was_stopped(before) else before.get("modelStatus") or {},
             plan,
             observed,
@@ -66,6 +70,9 @@ def derive_status(snapshot: Snapshot, plan: Plan, observed: Observed) -> JsonObj
         ),
     }
     status |= _make_runtime(before, plan)
+    if meshed and not plan.stopped:
+        ready = condition_status(status, INGRESS_READY) is ConditionStatus.TRUE
+        return status | make_mesh_urls(snapshot, plan, ready=ready)
     if plan.workloads and not plan.stopped:
         replicas = {REPLICAS: render_replicas(plan.workloads[0], observed)}
         status["annotations"] = {**replicas, **make_notes(plan.rollouts)}
@@ -129,6 +136,8 @@ def _make_component(
 
 def _make_conditions(snapshot: Snapshot, plan: Plan, observed: Observed) -> tuple[Condition, ...]:
     before = snapshot.service.get("status") or {}
+    if is_modelmesh(snapshot.service, snapshot.config):
+        return make_mesh_conditions(plan, observed)
     canaries = derive_canaries(snapshot.service, plan, observed)[1]
     if plan.stopped:
         present = components_of(snapshot.service)

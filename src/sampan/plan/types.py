@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any, TypeAlias
 
 from sampan.api.config import Config
+from sampan.plan.mesh_settings import MeshSettings
 from sampan.plan.observed import Observed
 from sampan.plan.revision import History, RolledBack, Rollout
 from sampan.plan.scaling import Scale, Scaling
@@ -34,9 +35,15 @@ GRAPH_SUFFIX = ".graph"
 """Tells graphs from services of the same name; no name of an object of ours holds a dot."""
 
 
+MESH_SUFFIX = ".modelmesh"
+"""Tells a multi-model runtime's own processes, which the services of ModelMesh mode share."""
+
+
 @dataclass(frozen=True, slots=True)
 class ServiceKey:
-    """Which InferenceService, or which InferenceGraph (`graph_key`)."""
+    """Which InferenceService, which InferenceGraph (`graph_key`), or whose shared processes
+    (`mesh_key`).
+    """
 
     namespace: str
     name: str
@@ -44,22 +51,33 @@ class ServiceKey:
     @property
     def kind(self) -> str:
         """The kind of the object."""
+        if self.name.endswith(MESH_SUFFIX):
+            return "ServingRuntime"
         return "InferenceGraph" if self.name.endswith(GRAPH_SUFFIX) else "InferenceService"
 
     @property
     def object_name(self) -> str:
         """The name of the object."""
+        if self.name.endswith(MESH_SUFFIX):
+            return self.name.removesuffix(MESH_SUFFIX)
         return self.name.removesuffix(GRAPH_SUFFIX)
 
     @property
     def spoken(self) -> str:
         """What a person types for it on the command line."""
+        if self.kind == "ServingRuntime":
+            return f"servingruntime/{self.object_name}"
         return f"ig/{self.object_name}" if self.kind == "InferenceGraph" else self.name
 
 
 def graph_key(namespace: str, name: str) -> ServiceKey:
     """Return which InferenceGraph this is."""
     return ServiceKey(namespace, f"{name}{GRAPH_SUFFIX}")
+
+
+def mesh_key(namespace: str, runtime: str) -> ServiceKey:
+    """Return whose processes hold the models of a runtime in a namespace."""
+    return ServiceKey(namespace, f"{runtime}{MESH_SUFFIX}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +112,8 @@ class Snapshot:
     scales: Mapping[str, Scale] = field(default_factory=dict)
     history: History | None = None
     verdicts: Mapping[Component, RolledBack] = field(default_factory=dict)
+    storage_entries: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """The entries of the Secret `storage-config`, where a service of ModelMesh mode names one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +267,23 @@ class Route:
     way: Way = Way()
 
 
+@dataclass(frozen=True, slots=True)
+class MeshModel:
+    """A service's model among those that a runtime's shared processes hold (ModelMesh mode).
+
+    `host` is whose processes, `workload` what runs there. `id` changes with the content of the
+    spec: another model, which takes the place of the present one once it is loaded.
+    """
+
+    host: ServiceKey
+    workload: Workload
+    id: str
+    format: str
+    uri: str
+    trusted: bool = False
+    settings: MeshSettings = MeshSettings()
+
+
 class RuntimeScope(StrEnum):
     """Whether the selected runtime is namespaced."""
 
@@ -276,3 +313,5 @@ class Plan:
     warnings: tuple[tuple[str, str], ...] = field(default=())
     labels: Mapping[str, str] = field(default_factory=dict)
     rollouts: tuple[Rollout, ...] = ()
+    mesh: MeshModel | None = None
+    """In ModelMesh mode: its model, which processes hold that others share. It has no workloads."""

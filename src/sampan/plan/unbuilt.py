@@ -17,7 +17,6 @@ from sampan.plan.service import (
     annotations_of,
     component_spec,
     components_of,
-    deployment_mode,
     labels_of,
     model,
     predictor,
@@ -145,17 +144,6 @@ def select_unbuilt(service: Mapping[str, Any], config: Config) -> Blocked | None
     return next((b for b in (check(service, config) for check in _BLOCKS) if b), None)
 
 
-def _block_mode(service: Mapping[str, Any], config: Config) -> Blocked | None:
-    if deployment_mode(service, config.default_deployment_mode) != "ModelMesh":
-        return None
-    return Blocked(
-        "DeploymentModeNotSupported",
-        # The mode of an existing service is fixed, so that editing it would not help.
-        'deployment mode "ModelMesh" is not built yet; delete the service and apply it again with '
-        'the annotation serving.kserve.io/deploymentMode set to "Standard"',
-    )
-
-
 def _block_workers(service: Mapping[str, Any], _: Config) -> Blocked | None:
     if predictor(service).get("workerSpec") is None:
         return None
@@ -191,7 +179,6 @@ def _block_confidential(service: Mapping[str, Any], _: Config) -> Blocked | None
 
 
 _BLOCKS: tuple[Callable[[Mapping[str, Any], Config], Blocked | None], ...] = (
-    _block_mode,
     _block_workers,
     _block_confidential,
     _block_storage,

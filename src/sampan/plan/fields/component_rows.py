@@ -105,7 +105,10 @@ EXTENSION: Mapping[str, Row] = {
         Honoured("as the storage initializer's arguments"),
         example={"key": "a", "path": "b"},
     ),
-    "storage.schemaPath": everywhere(Warned("is read by ModelMesh alone, which is not built")),
+    "storage.schemaPath": Row(
+        Warned("is not read; inputs are checked by the model itself"),
+        Warned("is read by ModelMesh's own controller alone"),
+    ),
     "confidential": Row(
         Rejected("decrypting models is not built"),
         Warned("the storage initializer is not told of it; store the model unencrypted"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sampan.plan.fields.verdicts import YES, Honoured, Partly, Row, Warned, everywhere
+from sampan.plan.fields.verdicts import YES, Honoured, Row, Warned, everywhere
 
 _KSERVE = "serving.kserve.io/"
 _OFF = ("", "false", "False", "FALSE")
@@ -31,9 +31,7 @@ _OF_ROLLOUTS = {
 
 SERVICE_ANNOTATIONS: Mapping[str, Row] = {
     _annotation(f"{_KSERVE}stop"): everywhere(Honoured("true: nothing runs until it is removed")),
-    _annotation(f"{_KSERVE}deploymentMode"): Row(
-        Partly("Standard and Knative", "ModelMesh blocks"), YES
-    ),
+    _annotation(f"{_KSERVE}deploymentMode"): everywhere(YES),
     _annotation(f"{_KSERVE}autoscalerClass"): Row(
         Honoured("hpa and keda scale; none and external keep minReplicas"), YES, example="hpa"
     ),

@@ -20,7 +20,18 @@ from sampan.plan.fields.verdicts import (
 )
 
 _STATUS = {"status": everywhere(Written())}
-_NO_MESH = Warned("has an effect in ModelMesh mode only, which is not built")
+_BY_MESH = Honoured("by ModelMesh's own controller")
+
+
+def _meshed(how: str) -> Row:
+    return Row(Honoured(how), _BY_MESH)
+
+
+def _not_meshed(sentence: str, *fine: object) -> Row:
+    return Row(Warned(sentence, fine), _BY_MESH)
+
+
+_OWN_PORTS = "is not read: the shared processes have ports of their own behind the gateway"
 _NO_OBJECTS = Warned("no objects are made of it on a cluster; KServe's own controller acts on it")
 _ON_PODS = Row(Honoured("on replicas"), Honoured("on pods"))
 _WHOLE_NAMESPACE = Partly("every object counts", "who sets it is told so when applying")
@@ -33,23 +44,24 @@ RUNTIME: Mapping[str, Row] = {
     "spec.protocolVersions": everywhere(Honoured("as what it is selected for")),
     "spec.disabled": everywhere(Honoured("true: it is not selected")),
     "spec.multiModel": everywhere(
-        Honoured("true: it is not selected for an InferenceService, as in KServe")
+        Honoured("true: it is for services of ModelMesh mode, and for no others, as in KServe")
     ),
     "spec.labels": _ON_PODS,
     "spec.annotations": _ON_PODS,
     "spec.nodeSelector": everywhere(Inside("PodSpec")),
     "spec.workerSpec": _WORKERS,
-    **{
-        f"spec.{name}": everywhere(_NO_MESH)
-        for name in (
-            "builtInAdapter",
-            "grpcDataEndpoint",
-            "grpcEndpoint",
-            "httpDataEndpoint",
-            "replicas",
-            "storageHelper",
-        )
-    },
+    "spec.grpcEndpoint": _meshed("with multiModel, as the sign that it is managed"),
+    "spec.grpcDataEndpoint": _not_meshed(_OWN_PORTS),
+    "spec.httpDataEndpoint": _not_meshed(_OWN_PORTS),
+    "spec.replicas": _meshed("as the number of shared processes; absent: one"),
+    "spec.storageHelper": _not_meshed(
+        "is not read: the platform brings models, no helper beside the server", {"disabled": False}
+    ),
+    "spec.builtInAdapter": _meshed(
+        "serverType, memBufferBytes and modelLoadingTimeoutMillis, of the shared processes"
+    ),
+    "spec.builtInAdapter.env": _not_meshed("is not read: no adapter runs beside the server"),
+    "spec.builtInAdapter.runtimeManagementPort": _not_meshed(_OWN_PORTS),
 }
 
 GRAPH: Mapping[str, Row] = {

@@ -12,11 +12,16 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
+from sampan.plan.modelmesh_host import DRIVER
 from sampan.plan.types import ModelSource, ServiceKey
 from sampan.platforms.local.layout import Layout
 
 _VOLUME_KINDS = ("emptyDir", "configMap", "secret", "downwardAPI", "projected", "hostPath",
-                 "persistentVolumeClaim")  # fmt: skip
+                 "persistentVolumeClaim", "csi")  # fmt: skip
+
+
+MESH_TARGET = "modelmesh:"
+"""The target of the volume in which multi-model processes find their register."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +120,8 @@ def _volume(volume: Mapping[str, Any]) -> Volume:
         return Volume(name, target=str(source.get("path", "")))
     if kind == "persistentVolumeClaim":
         return Volume(name, target=f"pvc:{source.get('claimName', '')}")
+    if kind == "csi" and source.get("driver") == DRIVER:
+        return Volume(name, target=MESH_TARGET)
     if kind == "projected":
         sources = source.get("sources") or ()
         return Volume(name, files=tuple(f for s in sources for f in _source_files(s)))

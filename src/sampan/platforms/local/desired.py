@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sampan.gateway.table import TableRoute
-from sampan.plan.types import ModelSource, ServiceKey
+from sampan.plan.types import MeshModel, ModelSource, ServiceKey
 from sampan.platforms.local.images import LocalCommand
 
 
@@ -69,6 +69,8 @@ class Desired:
     workloads: tuple[DesiredWorkload, ...] = ()
     route: TableRoute | None = None
     hold: bool = False
+    mesh: MeshModel | None = None
+    """Its model in processes that others share; then it has no workloads of its own."""
 
 
 def cluster_name(service: ServiceKey, workload: str) -> str:

@@ -31,6 +31,7 @@ from sampan.platforms.local.steps import (
     Forget,
     LocalStep,
     Publish,
+    RemoveModel,
     Restamp,
     StartReplica,
     StopReplica,
@@ -91,6 +92,7 @@ def diff(desired: Desired, observed: Observed, now: float) -> Difference[LocalSt
         *_publish(desired, pairs, observed, names),
         *(StopReplica(r.name) for r in stopping),
         *(Forget(w.name) for w in gone if not w.replicas),
+        *([RemoveModel()] if observed.mesh is not None else []),
     ]
     return Difference(tuple(steps), _wake_at(pairs, now))
 

@@ -39,6 +39,15 @@ class Layout:
         return self.kept or self.state / "volumes"
 
     @property
+    def meshes(self) -> Path:
+        """What multi-model processes are told and tell, one folder a namespace."""
+        return self.state / "modelmesh"
+
+    def mesh(self, host: ServiceKey) -> Path:
+        """Return the folder of the processes of one runtime in one namespace."""
+        return self.meshes / host.namespace / host.name
+
+    @property
     def routes(self) -> Path:
         """What the gateway was last given, so that a new daemon goes on from there."""
         return self.state / "routes.json"

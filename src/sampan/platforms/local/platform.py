@@ -16,7 +16,14 @@ from typing import Protocol
 from sampan.gateway.table import Endpoint
 from sampan.machinery.clock import Clock
 from sampan.machinery.errors import ApiError
-from sampan.plan.observed import Link, LinkState, Observed, ObservedReplica, ObservedWorkload
+from sampan.plan.observed import (
+    NOTHING,
+    Link,
+    LinkState,
+    Observed,
+    ObservedReplica,
+    ObservedWorkload,
+)
 from sampan.plan.replicas import INSUFFICIENT_MEMORY
 from sampan.plan.types import Plan, ServiceKey
 from sampan.platforms.base import Difference
@@ -39,6 +46,8 @@ from sampan.platforms.local.environments import EnvironmentCache
 from sampan.platforms.local.held import HELD_LINK, hold
 from sampan.platforms.local.images import ImageTable
 from sampan.platforms.local.layout import Layout
+from sampan.platforms.local.modelmesh import MeshModels
+from sampan.platforms.local.modelmesh_diff import diff_model
 from sampan.platforms.local.pod_folder import ConfigError, collect_folders, make_env, make_folder
 from sampan.platforms.local.prefetch import Prefetching
 from sampan.platforms.local.preparation import Fetch as FetchFunction
@@ -52,11 +61,14 @@ from sampan.platforms.local.render import render, select_addressed
 from sampan.platforms.local.room import Memory, observe_memory, tell_lacking
 from sampan.platforms.local.route_record import read_routes, select_served_ports
 from sampan.platforms.local.steps import (
+    ActivateModel,
     BuildEnvironment,
     Fetch,
     Forget,
     LocalStep,
+    PlaceModel,
     Publish,
+    RemoveModel,
     Restamp,
     StartReplica,
     StopReplica,
@@ -150,6 +162,8 @@ class LocalPlatform:
                   search_path, self._warm),
             changes.notify,
         )  # fmt: skip
+        self._meshes = MeshModels(settings.layout, parts.fetch, settings.options, parts.clock,
+                                  changes.notify)  # fmt: skip
         self._publisher = Publisher(parts.gateway, settings.layout, parts.clock, changes.notify)
         self._addresses = Addresses(settings.layout.addresses)
         self._devices = settings.devices(settings.environ)
@@ -167,6 +181,7 @@ class LocalPlatform:
         those that serve would lose their routes.
         """
         self._preparations.load()
+        self._meshes.load()
         states = await self._launcher.adopt()
         collect_folders(self._layout, {s.spec.replica for s in states})
         alive = {_endpoint(s) for s in states if s.running and s.ports}
@@ -187,6 +202,7 @@ class LocalPlatform:
         for task in filter(None, (*self._clearing, self._keeping)):
             task.cancel()  # the next start clears what is left
         await self._preparations.close()
+        await self._meshes.close()
         await self._publisher.close()
 
     def render(self, plan: Plan) -> Desired:
@@ -200,6 +216,8 @@ class LocalPlatform:
     def diff(self, desired: Desired, observed: Observed, now: float) -> Difference[LocalStep]:
         """Return the steps from observed to desired; none where they agree."""
         self._prefetching.note(desired)
+        if desired.mesh is not None:
+            return diff_model(desired, desired.mesh, observed, now)
         return diff(desired, observed, now)
 
     async def apply(self, service: ServiceKey, step: LocalStep) -> None:
@@ -219,9 +237,24 @@ class LocalPlatform:
                 await self._publisher.publish(service, step)
             case Forget(name):
                 await self._preparations.forget(service, name)
+            case PlaceModel(model):
+                self._meshes.place(service, model)
+            case ActivateModel():
+                self._meshes.activate(service)
+            case RemoveModel():
+                await self._meshes.remove(service)
 
     async def observe(self, service: ServiceKey) -> Observed:
         """Return what is there now for a service."""
+        host = self._meshes.host_key(service)
+        shared = await self._observe_own(host) if host is not None else NOTHING
+        own = await self._observe_own(service)
+        if host is not None:
+            own = replace(own, route=shared.route)
+        return replace(own, mesh=self._meshes.observe(service, shared.workloads))
+
+    async def _observe_own(self, service: ServiceKey) -> Observed:
+        """Return what is there of a service's own, or of the processes that several share."""
         replicas = self._observe_replicas(service)
         prepared = {p.workload: p for p in self._preparations.of(service)}
         names = [*prepared, *(r.workload for r in replicas if r.workload not in prepared)]
@@ -238,6 +271,11 @@ class LocalPlatform:
         published, held = self._publisher.published(service), self._publisher.held(service)
         taken = self._publisher.is_taken(service)
         return Observed(workloads, route, published=published, held=held, taken=taken)
+
+    def members(self, host: ServiceKey) -> tuple[ServiceKey, ...]:
+        """Return the services whose models these processes hold."""
+        self._meshes.forget_reports(host, [s.pid for s in self._states(host) if s.running])
+        return self._meshes.members(host)
 
     async def services(self) -> tuple[ServiceKey, ...]:
         """Return every service of which something exists here."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sampan.platforms.local.collocation import make_containers_env
 from sampan.platforms.local.container_env import field_value, resolve
-from sampan.platforms.local.container_paths import Mount, Volume, VolumeFile
+from sampan.platforms.local.container_paths import MESH_TARGET, Mount, Volume, VolumeFile
 from sampan.platforms.local.layout import Layout
 from sampan.platforms.local.private_file import make_private_folder, write_private_file
 from sampan.platforms.local.process_spec import Process
@@ -68,6 +68,10 @@ def _place_volume(
         claim = layout.volumes / Path(volume.target.removeprefix("pvc:")).name
         make_private_folder(claim)
         return claim
+    if volume.target == MESH_TARGET:
+        shared = layout.mesh(process.spec.service)
+        make_private_folder(shared)
+        return shared
     if volume.target:
         return Path(volume.target)
     own = folder / "volumes" / volume.name

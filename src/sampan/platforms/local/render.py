@@ -37,6 +37,9 @@ def render(
         return Desired(plan.service, hold=True)
     if plan.stopped:
         return Desired(plan.service)
+    if plan.mesh is not None:
+        shared = Routing(plan.service, frozenset({plan.mesh.workload.name}))
+        return Desired(plan.service, route=make_route(shared, plan.route), mesh=plan.mesh)
     namespace = plan.service.namespace
     hosts = {f"{name}.{namespace}": f"{LOOPBACK}:{port}" for name, port in ports.items()}
     workloads = tuple(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from sampan.gateway.table import Cluster, TableRoute
+from sampan.plan.types import MeshModel
 from sampan.platforms.local.desired import DesiredWorkload
 
 
@@ -71,6 +72,34 @@ class Forget:
     workload: str
 
 
+@dataclass(frozen=True, slots=True)
+class PlaceModel:
+    """Bring a model here, in the background, for processes that others share to load it."""
+
+    model: MeshModel
+
+
+@dataclass(frozen=True, slots=True)
+class ActivateModel:
+    """Let the service's name lead to this model, which is loaded; the one before goes."""
+
+    model_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveModel:
+    """Take a service's models out of the processes that others share."""
+
+
 LocalStep: TypeAlias = (
-    Fetch | BuildEnvironment | StartReplica | Publish | StopReplica | Restamp | Forget
+    Fetch
+    | BuildEnvironment
+    | StartReplica
+    | Publish
+    | StopReplica
+    | Restamp
+    | Forget
+    | PlaceModel
+    | ActivateModel
+    | RemoveModel
 )

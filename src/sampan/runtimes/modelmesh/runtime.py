@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from sampan.protocol.errors import InvalidInput
-from sampan.runtimes.declaration import SERVER_PRELOAD, SERVER_REQUIREMENTS, Runtime
+from sampan.runtimes.declaration import SERVER_REQUIREMENTS, Runtime
 from sampan.runtimes.modelmesh.following import Follower
 from sampan.runtimes.modelmesh.formats import make_model
 from sampan.runtimes.serving import Offer, Order
+from sampan.runtimes.sklearn import RUNTIME as SKLEARN
 from sampan.server.dataplane import DataPlane
 from sampan.server.grpc import Method
 from sampan.server.job import Inference
@@ -29,7 +30,7 @@ RUNTIME = Runtime(
     requirements=(*SERVER_REQUIREMENTS, "scikit-learn>=1.4", "joblib>=1.4", "pandas>=2.2",
                   "skops>=0.13", "xgboost>=2", "lightgbm>=4"),
     package="",
-    preload=(*SERVER_PRELOAD, "sampan.runtimes.modelmesh.runtime"),
+    preload=(*SKLEARN.preload, "sampan.runtimes.modelmesh.runtime"),
     entry_arguments=("--runtime=modelmesh", "--multi_model", "--grpc_port=0"),
     multi_model=False,
     forks=False,
