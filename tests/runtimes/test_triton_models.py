@@ -145,7 +145,10 @@ WRONG = [
     ('platform: "caffe2_netdef"', 'platform is "caffe2_netdef"; use one of onnxruntime_onnx'),
     ("max_batch_size: -1", "max_batch_size is -1"),
     ("sequence_batching { }", "sequence_batching is not served here"),
-    ("model_transaction_policy { decoupled: true }", "a decoupled model is not served"),
+    (
+        "model_transaction_policy { decoupled: true }",
+        'a decoupled model of the backend "onnxruntime" is not served',
+    ),
     ('model_operations { op_library_filename: "a.so" }', "loads native code"),
     ("version_policy { specific { versions: 9 } }", "has no version to serve (found: 1)"),
     ("version_policy { specific { } }", "names no versions"),

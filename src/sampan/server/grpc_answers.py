@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any, TypeAlias
 
 from sampan.protocol.errors import InvalidInput
@@ -71,6 +71,8 @@ def as_infer_response(result: Any) -> InferResponse:
     """Return a model's answer as tensors: an InferResponse, or a dict in V2's form."""
     if isinstance(result, InferResponse):
         return result
+    if isinstance(result, AsyncIterator | Iterator):
+        raise InvalidInput("the model answers in several parts; ask it by ModelStreamInfer")
     if not isinstance(result, dict) or not isinstance(result.get("outputs"), list):
         raise TypeError(
             f'the model answers a gRPC call with "{type(result).__name__}"; return an '

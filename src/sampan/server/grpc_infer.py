@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from functools import partial
 from typing import Any, Protocol
 
@@ -19,6 +21,7 @@ from sampan.server.grpc_stream import StreamCall
 from sampan.server.job import Inference
 from sampan.server.model import Headers
 from sampan.server.repository import ModelAway
+from sampan.server.streaming import Streamed, Streaming, each, is_stream, start
 from sampan.wire.message import Response
 
 
@@ -65,7 +68,8 @@ def _fill(received: Received, caller: Caller) -> InferRequest:
 
 
 class InferStream:
-    """One call of ModelStreamInfer: an answer a request, in their order.
+    """One call of ModelStreamInfer: an answer a request, or all that a model streams, in their
+    order.
 
     A request that goes wrong is told in its answer's `error_message`, and the stream goes on
     (Triton's form).
@@ -76,6 +80,7 @@ class InferStream:
         self._headers = headers
         self._most = most
         self._layouts = layouts
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def take(self, message: bytes, call: StreamCall) -> None:
         """Infer one."""
@@ -83,20 +88,49 @@ class InferStream:
         try:
             headers = self._headers.copy()
             inference = make_inference(message, headers, self._most, call, self._layouts)
+            self._allow_parts(inference)
             self._dataplane.infer(inference, settle)
         except ModelAway as away:
             away.then(partial(self.take, message, call))
         except Exception as error:  # noqa: BLE001  # becomes the answer
             settle(error)
 
+    def _allow_parts(self, inference: Inference) -> None:
+        """Let a model answer one request with several messages."""
+        decode, encode = inference.decode, inference.encode
+
+        def parts(result: Any, headers: Headers) -> Any:
+            if not is_stream(result):
+                return encode(result, headers)
+            return Streaming(result, lambda item: encode(item, headers).body)
+
+        inference.encode = parts
+        entry = self._dataplane.repository.find(inference.model_name)
+        if entry is not None and entry.model.takes_streamed:
+            inference.decode = lambda: Streamed(decode())
+
     def _settle(self, call: StreamCall, outcome: Any) -> None:
+        if isinstance(outcome, Streaming):
+            start(self._send_parts(call, outcome), self._tasks)
+            return
         if isinstance(outcome, Response):
-            call.send(delimited(2, outcome.body[framing.PREFIX_BYTES :]))
+            call.send(_wrapped(outcome.body))
         else:
-            text = describe(outcome)[1]
-            call.send(
-                messages.encode("inference.ModelStreamInferResponse", {"error_message": text})
-            )
+            call.send(_told(outcome))
+        call.proceed()
+
+    async def _send_parts(self, call: StreamCall, streaming: Streaming) -> None:
+        """Send each part as soon as there is room for it; none once the client has left."""
+        items = each(streaming.items, self._dataplane.workers)
+        try:
+            async with contextlib.aclosing(items):
+                async for item in items:
+                    if call.over:
+                        return
+                    call.send(_wrapped(streaming.encode(item)))
+                    await call.space()
+        except Exception as error:  # noqa: BLE001  # becomes the answer
+            call.send(_told(error))
         call.proceed()
 
     def ended(self, call: StreamCall) -> None:
@@ -105,3 +139,14 @@ class InferStream:
 
     def closed(self) -> None:
         """Nobody waits any more: `call` tells so to what still runs."""
+
+
+def _wrapped(body: bytes) -> bytes:
+    """Return the stream's message of one answer, which comes framed."""
+    return delimited(2, body[framing.PREFIX_BYTES :])
+
+
+def _told(error: Any) -> bytes:
+    """Return the stream's message of an error."""
+    text = describe(error)[1]
+    return messages.encode("inference.ModelStreamInferResponse", {"error_message": text})

@@ -54,6 +54,7 @@ class StreamCall:
         self._advancing = False
         self._sent = 0  # bytes, of all messages
         self._owed = 0  # received bytes that the peer was not given back
+        self._space: asyncio.Future[None] | None = None  # while it is waited for
         self._timer: asyncio.TimerHandle | None = None
 
     def expire_in(self, seconds: float) -> None:
@@ -79,6 +80,7 @@ class StreamCall:
     def drained(self) -> None:
         """The client has read what was held back."""
         self._blocked = False
+        self._make_space()
         self._advance()
 
     def cancelled(self) -> None:
@@ -103,6 +105,16 @@ class StreamCall:
         self._start()
         self._sent += framing.PREFIX_BYTES + len(message)
         self._blocked = not self._channel.send(framing.pack(message))
+
+    async def space(self) -> None:
+        """Wait until the client has read enough for another message, or has left."""
+        if self._blocked and not self.over:
+            self._space = asyncio.get_running_loop().create_future()
+            await self._space
+
+    def _make_space(self) -> None:
+        if self._space is not None and not self._space.done():
+            self._space.set_result(None)
 
     def proceed(self) -> None:
         """The last message is dealt with."""
@@ -158,6 +170,7 @@ class StreamCall:
         if self.over:
             return
         self.over = True
+        self._make_space()
         if self._timer is not None:
             self._timer.cancel()
         self._conversation.closed()

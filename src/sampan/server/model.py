@@ -48,6 +48,9 @@ class Model:
     takes_headers = True
     """Whether predict looks at headers. One that does not is given none with a batch."""
 
+    takes_streamed = False
+    """Whether predict is told, by a `server.streaming.Streamed`, that parts are asked for."""
+
     def __init__(self, name: str, return_response_headers: bool = False) -> None:
         self.name = name
         self.ready = False

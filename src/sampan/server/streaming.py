@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -41,6 +41,13 @@ class Streaming:
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Streamed:
+    """A payload whose answer is asked for in parts, for a model with `takes_streamed`."""
+
+    request: Any
+
+
 def is_stream(result: Any) -> bool:
     """Whether a model's result is to be sent item by item."""
     if type(result) in _WHOLE:  # nearly always, and asking the abstract classes is dear
@@ -66,8 +73,7 @@ async def answer(
     streaming: Streaming, workers: Workers, reply: Reply, failure: Callable[[Exception], Response]
 ) -> None:
     """Answer with the stream, or with why its first item did not come."""
-    items = streaming.items
-    source = items if isinstance(items, AsyncIterator) else _OnThreads(items, workers)
+    source = _source_of(streaming.items, workers)
     try:
         first = await anext(source, _END)
         head = b"" if first is _END else _written(streaming, first)
@@ -81,6 +87,20 @@ async def answer(
         headers = (*headers, (b"cache-control", b"no-cache"))
     chunks = _pieces(streaming, head, source)
     reply(Response(200, b"", content_type, headers, chunks=_Closing(chunks, source)))
+
+
+def _source_of(items: Any, workers: Workers) -> Any:
+    return items if isinstance(items, AsyncIterator) else _OnThreads(items, workers)
+
+
+async def each(items: Any, workers: Workers) -> AsyncGenerator[Any, None]:
+    """Yield what a model's iterator gives, sync or async; it is closed with this one."""
+    source = _source_of(items, workers)
+    try:
+        async for item in source:
+            yield item
+    finally:
+        await _close(source)
 
 
 async def _pieces(streaming: Streaming, head: bytes, source: Any) -> AsyncIterator[bytes]:

@@ -16,9 +16,10 @@ from sampan.protocol.errors import InferenceError, InvalidInput, ModelNotReady, 
 from sampan.protocol.tensors import InferRequest
 from sampan.runtimes.mlserver.native import IMPLEMENTATIONS
 from sampan.runtimes.mlserver.settings import ModelSettings
-from sampan.runtimes.mlserver.streams import Streamed, across
+from sampan.runtimes.mlserver.streams import across
 from sampan.server.load_failure import LoadFailure
 from sampan.server.model import Headers, Model
+from sampan.server.streaming import Streamed
 
 
 class CustomModel(Model):
@@ -56,6 +57,7 @@ class CustomModel(Model):
             ) from error
         self._model = made
         made.ready = True
+        self.takes_streamed = _streams(made)
         return self.ready
 
     def stop(self) -> None:
@@ -116,6 +118,13 @@ class CustomModel(Model):
                     yield _make_answer(answer, payload)
         except Exception as error:
             raise _blame(error, self.name) from error
+
+
+def _streams(model: Any) -> bool:
+    """Whether a class has a `predict_stream` of its own."""
+    from mlserver import MLModel  # type: ignore[import-not-found]  # not a dependency
+
+    return type(model).predict_stream is not MLModel.predict_stream
 
 
 async def _one(request: Any) -> AsyncIterator[Any]:

@@ -4,20 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from dataclasses import dataclass
 from typing import Any
 
-from sampan.protocol.tensors import InferRequest
 from sampan.server.job import Inference
 from sampan.server.model import Headers
-from sampan.server.streaming import Streaming, is_stream
-
-
-@dataclass(frozen=True, slots=True)
-class Streamed:
-    """A request whose answer is asked for in parts."""
-
-    request: InferRequest
+from sampan.server.streaming import Streamed, Streaming, is_stream
 
 
 def make_streamed(inference: Inference) -> Inference:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
+import threading
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from sampan.protocol.errors import InferenceError, InvalidInput
 from sampan.runtimes.tensor_specs import Specs
 from sampan.runtimes.triton import python_utils
 from sampan.runtimes.triton.backends import Source
+from sampan.runtimes.triton.decoupled import Responses, ResponseSender, Sent
 from sampan.runtimes.triton.documents import with_defaults
 from sampan.runtimes.triton.schema import ROOT
 from sampan.server.load_failure import LoadFailure
@@ -64,6 +66,39 @@ class PythonBackend:
             python_utils.current_infer.reset(token)
             self._free.put(instance)
         return self._take(responses, outputs)
+
+    def stream(self, given: Mapping[str, Any], outputs: Sequence[str]) -> Responses:
+        """Run `execute` of a decoupled model on a thread of its own; return what it will send."""
+        tensors = [python_utils.Tensor(name, array) for name, array in given.items()]
+        request = python_utils.InferenceRequest("", 0, tensors, outputs)
+        responses = Responses()
+        request._sender = ResponseSender(responses)  # noqa: SLF001  # of the same package
+        threading.Thread(
+            target=self._send, args=(request, responses), name="triton-decoupled", daemon=True
+        ).start()
+        return responses
+
+    def _send(self, request: python_utils.InferenceRequest, responses: Responses) -> None:
+        instance = self._free.get()
+        python_utils.current_infer.set(self._source.infer)
+        try:
+            returned = instance.execute([request])
+        except Exception as error:  # noqa: BLE001  # becomes the answer
+            told = f"{_place(error, self._source.path)}{type(error).__name__}: {error}"
+            responses.put(Sent(error=InferenceError(told)))
+        else:
+            if returned is not None:
+                told = (
+                    f'execute of "{self._source.path.name}" returns responses, and the model is '
+                    "decoupled; send them by get_response_sender, and return None"
+                )
+                responses.put(Sent(error=InferenceError(told)))
+        finally:
+            self._free.put(instance)
+
+    def read(self, response: Any, outputs: Sequence[str]) -> Mapping[str, Any]:
+        """Return the arrays of one response; InferenceError with what it says."""
+        return self._take([response], outputs)
 
     def _take(self, responses: Any, outputs: Sequence[str]) -> Mapping[str, Any]:
         if not isinstance(responses, (list, tuple)) or len(responses) != 1:

@@ -96,6 +96,7 @@ class ModelConfig:
     parameters: Mapping[str, str]
     document: JsonObject
     warnings: tuple[str, ...]
+    decoupled: bool = False
 
     @property
     def batched(self) -> bool:
@@ -115,8 +116,10 @@ def make_config(document: JsonObject, folder: str) -> ModelConfig:
     if document.get("sequence_batching") is not None:
         raise _wrong(folder, "sequence_batching is not served here; send whole sequences, or use a "
                              "cluster's Triton")  # fmt: skip
-    if (document.get("model_transaction_policy") or {}).get("decoupled"):
-        raise _wrong(folder, "a decoupled model is not served here; answer each request once")
+    decoupled = bool((document.get("model_transaction_policy") or {}).get("decoupled"))
+    if decoupled and backend != "python":
+        raise _wrong(folder, f'a decoupled model of the backend "{backend}" is not served here; '
+                             "answer each request once, or write it in Python")  # fmt: skip
     if (document.get("model_operations") or {}).get("op_library_filename"):
         raise _wrong(folder, "model_operations loads native code, which is not done here; export "
                              "the model without operators of its own")  # fmt: skip
@@ -134,7 +137,7 @@ def make_config(document: JsonObject, folder: str) -> ModelConfig:
             if item.get("reshape") is not None
         },
         policy=_policy(document.get("version_policy") or {}, folder),
-        batching=_batching(document, size),
+        batching=None if decoupled else _batching(document, size),
         instances=_instances(document, folder),
         file=_file(document.get("default_model_filename") or FILES.get(backend, ""), folder),
         steps=_steps(document, folder),
@@ -149,6 +152,7 @@ def make_config(document: JsonObject, folder: str) -> ModelConfig:
         },
         document={**document, "name": name, "backend": backend},
         warnings=tuple(_warnings(document)),
+        decoupled=decoupled,
     )
 
 

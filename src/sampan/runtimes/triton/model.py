@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any, NamedTuple
 
 from sampan.machinery.registry import JsonObject
 from sampan.protocol.errors import InvalidInput, ModelNotFound
-from sampan.protocol.tensors import InferRequest
+from sampan.protocol.tensors import InferRequest, InferResponse
 from sampan.runtimes.tensor_answers import make_answer
 from sampan.runtimes.tensor_specs import gather_arrays, make_zeros, select_outputs
 from sampan.runtimes.triton.autoconfig import DEFAULT_MAX_BATCH_SIZE, complete, validate
 from sampan.runtimes.triton.backends import Backend, Source, make_backend
 from sampan.runtimes.triton.classification import classify
 from sampan.runtimes.triton.config import ModelConfig, make_config, select_versions
+from sampan.runtimes.triton.decoupled import mark, wants_end
 from sampan.runtimes.triton.ensemble import Ensemble
 from sampan.runtimes.triton.layout import (
     Found,
@@ -185,12 +186,44 @@ class TritonModel(Model):
         version = self.select_version(asked or "")
         given = gather_arrays(payload, config.inputs)
         wanted = select_outputs(payload, config.outputs)
+        if config.decoupled:
+            return self._stream(payload, version, given, wanted)
         arrays = self.infer_arrays(version, given, wanted, began)
         if isinstance(payload, InferRequest) and payload.request_outputs:
             arrays = classify(payload.request_outputs, arrays, self._labels)
         return make_answer(payload, arrays, self.name, str(version.number))
 
+    async def _stream(
+        self, payload: Any, version: Version, given: Mapping[str, Any], wanted: Sequence[str]
+    ) -> AsyncIterator[Any]:
+        """Yield each answer of a decoupled model; V2's tell whether they are the last."""
+        config, began = self.config, perf_counter()
+        assert config is not None  # noqa: S101  # as above
+        backend: Any = version.backend  # the configuration says that it streams
+        rows, number = _rows(given, config), str(version.number)
+        given = {n: _reshaped(a, config.reshapes.get(n), config) for n, a in given.items()}
+        responses = backend.stream(given, wanted)
+        try:
+            async for sent in responses:
+                if sent.error is not None:
+                    raise sent.error
+                if sent.response is not None:
+                    arrays = _told(backend.read(sent.response, wanted), config)
+                    answer = make_answer(payload, arrays, self.name, number)
+                    yield mark(answer, final=sent.final)
+                elif wants_end(payload):
+                    end = InferResponse(payload.id or "", self.name, [], model_version=number)
+                    yield mark(end, final=True)
+        finally:
+            await responses.aclose()
+            version.statistics.ran(Run(rows, 0.0, perf_counter() - began, 0.0))
+
     def _predict_apart(self, request: InferRequest) -> Any:
+        if self.config is not None and self.config.decoupled:
+            raise InvalidInput(
+                f'model "{self.name}" answers any number of times, which shared memory has no room '
+                "for; send its tensors in the request"
+            )
         memory = self._settings.memory
         memory.fill(request)
         response = self.predict(request)
@@ -203,19 +236,18 @@ class TritonModel(Model):
         """Run a version and count it; `began` is when its input began to be made."""
         config = self.config
         assert config is not None  # noqa: S101  # as above
+        if config.decoupled:
+            raise InvalidInput(
+                f'model "{self.name}" answers a request any number of times; ask it by itself, by '
+                "ModelStreamInfer or generate_stream"
+            )
         rows = _rows(given, config)
         if config.reshapes:
             given = {n: _reshaped(a, config.reshapes.get(n), config) for n, a in given.items()}
         started = perf_counter()
         arrays = version.backend.run(given, wanted)
         ended = perf_counter()
-        if config.reshapes:
-            arrays = {
-                n: _restored(a, spec.shape, config)
-                for n, a, spec in (
-                    (s.name, arrays[s.name], s) for s in config.outputs if s.name in arrays
-                )
-            }
+        arrays = _told(arrays, config)
         run = Run(rows, started - began, ended - started, perf_counter() - ended)
         version.statistics.ran(run)
         return arrays
@@ -226,6 +258,14 @@ class TritonModel(Model):
         file = config.labels.get(output) if config else None
         path = self._found.folder / file if file else None
         return path.read_text("utf-8").splitlines() if path is not None and path.exists() else []
+
+
+def _told(arrays: Mapping[str, Any], config: ModelConfig) -> Mapping[str, Any]:
+    """Return outputs in the shapes that the configuration tells."""
+    if not config.reshapes:
+        return arrays
+    told = (spec for spec in config.outputs if spec.name in arrays)
+    return {spec.name: _restored(arrays[spec.name], spec.shape, config) for spec in told}
 
 
 def _rows(given: Mapping[str, Any], config: ModelConfig) -> int:

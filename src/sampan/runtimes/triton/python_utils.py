@@ -10,6 +10,7 @@ from sampan.machinery.registry import JsonObject
 from sampan.protocol.datatypes import NUMPY_NAMES, from_np_dtype
 
 Infer: TypeAlias = Callable[[str, str, Mapping[str, Any], Sequence[str]], Mapping[str, Any]]
+TRITONSERVER_RESPONSE_COMPLETE_FINAL = 1
 current_infer: ContextVar[Infer] = ContextVar("current_infer")
 """What asks other models of the repository, for the model that runs."""
 
@@ -101,6 +102,7 @@ class InferenceRequest:
         model_name: str = "",
         model_version: int = -1,
     ) -> None:
+        self._sender: Any = None
         self._id = request_id
         self._correlation_id = correlation_id
         self._inputs = list(inputs)
@@ -115,6 +117,19 @@ class InferenceRequest:
     def correlation_id(self) -> int:
         """Return the id of a sequence: none are served, so 0."""
         return self._correlation_id
+
+    def get_response_sender(self) -> Any:
+        """Return what a decoupled model sends its responses by."""
+        if self._sender is None:
+            raise TritonModelException(
+                "there is no response sender: the model's model_transaction_policy is not "
+                "decoupled; return the response from execute"
+            )
+        return self._sender
+
+    def is_cancelled(self) -> bool:
+        """Whether the client has left; of a model that answers once nobody can tell."""
+        return self._sender is not None and bool(self._sender.is_cancelled())
 
     def inputs(self) -> list[Tensor]:
         """Return the inputs."""
