@@ -8,6 +8,8 @@ from contextlib import suppress
 import httpx
 import pytest
 
+from sampan.activator.activator import LAG_SECONDS
+
 from .conftest import PATH, WORKLOAD, Bench, Server, make_table
 
 
@@ -65,6 +67,24 @@ async def test_nobody_is_let_go_to_what_envoy_is_about_to_lose(
     assert not asking.done()
     await bench.open(server)
     assert (await asking).status_code == 200
+
+
+async def test_who_was_just_let_go_finds_the_endpoint_though_it_is_on_its_way_out(
+    bench: Bench, server: Server
+) -> None:
+    await bench.open(server, held=WORKLOAD)
+    began = asyncio.get_running_loop().time()
+    assert (await bench.post()).status_code == 200
+    await bench.hold()
+    assert asyncio.get_running_loop().time() >= began + LAG_SECONDS
+
+
+async def test_an_endpoint_to_which_nobody_was_let_go_goes_at_once(
+    bench: Bench, server: Server
+) -> None:
+    await bench.open(server)
+    assert (await bench.post()).status_code == 200  # a warm route asks nobody
+    assert bench.activator.leaving(make_table(held=WORKLOAD)) == 0
 
 
 async def test_a_client_that_leaves_is_dropped_and_its_request_never_sent(

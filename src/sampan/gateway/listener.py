@@ -68,8 +68,11 @@ class Verdict:
 class Follower(Protocol):
     """Who follows what Envoy serves (`sampan.activator.activator.Activator`)."""
 
-    def leaving(self, table: RouteTable) -> None:
-        """Envoy is about to be given a table, and may lose any endpoint that is not in it."""
+    def leaving(self, table: RouteTable) -> float:
+        """Envoy is about to be given a table, and may lose any endpoint that is not in it.
+
+        Return for how many seconds it should keep what it has: somebody is on the way there.
+        """
 
     def reached(self, table: RouteTable) -> None:
         """Envoy has the clusters of a table, and its routes soon."""
@@ -282,7 +285,7 @@ class Gateway:
         clusters = self._rendering.clusters(table)
         keep = self._folder.clusters() if before is None else before
         if self.follower:
-            self.follower.leaving(table)
+            await self._clock.sleep(self.follower.leaving(table))
         await self._delivery.deliver([make_clusters_file(clusters, keep)])
         if self.follower:
             self.follower.reached(table)
