@@ -204,3 +204,12 @@ def test_deployment_modes(make, case):
 def test_a_model_that_is_not_encrypted_does_not_block(make):
     service = make.service(model={"confidential": {"enabled": False}})
     assert select_unbuilt(service, STANDARD) is None
+
+
+def test_of_two_places_of_a_model_the_one_that_is_too_many_is_told_where_the_place_is_decided(make):
+    model = {"storageUri": "s3://b/m", "storage": {"key": "minio", "path": "iris"}}
+    assert select_unbuilt(make.service(model=model), STANDARD) is None
+    keyed = {"storageUri": "s3://b/m", "storage": {"key": "minio"}}
+    blocked = select_unbuilt(make.service(model=keyed), STANDARD)
+    assert blocked is not None
+    assert blocked.reason == "StorageSpecNotSupported"

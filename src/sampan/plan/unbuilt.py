@@ -157,8 +157,8 @@ def _block_workers(service: Mapping[str, Any], _: Config) -> Blocked | None:
 def _block_storage(service: Mapping[str, Any], _: Config) -> Blocked | None:
     """A storage spec names an entry of a Secret; fetching from it is not built."""
     storage = storage_of(service)
-    if not storage:
-        return None
+    if not storage or (storage.get("path") and (model(service) or {}).get("storageUri")):
+        return None  # two places at once are refused where the model's place is decided
     return Blocked(
         "StorageSpecNotSupported",
         f'spec.predictor.model.storage (key "{storage.get("key", "")}", path '

@@ -9,6 +9,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from sampan.api.config import LEGACY_MODES, MODES
+from sampan.api.inferenceservice.defaults import DEPLOYMENT_MODE
 from sampan.api.inferenceservice.implementation import FORMATS, components
 from sampan.machinery.registry import JsonObject
 
@@ -25,6 +27,7 @@ _BOUNDS: dict[str, tuple[int, int | None]] = {
 
 def silence_warnings(sent: JsonObject) -> Iterator[str]:
     """Yield a sentence for each, about a service as it was sent: defaulting hides the first."""
+    yield from _mode((sent["metadata"].get("annotations") or {}).get(DEPLOYMENT_MODE))
     for name, component in components(sent):
         yield from _bounds(f"spec.{name}", component)
     predictor = (sent.get("spec") or {}).get("predictor") or {}
@@ -36,6 +39,15 @@ def silence_warnings(sent: JsonObject) -> Iterator[str]:
     kind = (((sent.get("spec") or {}).get("explainer") or {}).get("art") or {}).get("type")
     if kind and kind not in EXPLAINERS:
         yield _unknown("spec.explainer.art.type", kind, EXPLAINERS)
+
+
+def _mode(mode: str | None) -> Iterator[str]:
+    if mode is not None and mode not in (*MODES, *LEGACY_MODES):
+        names = ", ".join(f'"{name}"' for name in MODES)
+        yield (
+            f"metadata.annotations.{DEPLOYMENT_MODE}: {json.dumps(mode)} is no mode, so that of "
+            f"inferenceservice-config counts; write one of {names}"
+        )
 
 
 def _bounds(path: str, component: JsonObject) -> Iterator[str]:
