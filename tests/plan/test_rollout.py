@@ -79,6 +79,23 @@ def test_revisions_and_shares_are_those_of_a_real_kserve(make, golden, installed
 
 
 @pytest.mark.parametrize("set_up", ["standard-ingress", "standard-gateway"])
+@pytest.mark.parametrize(
+    ("own", "stable"),
+    [
+        pytest.param({"minReplicas": 0}, {}, id="its own minimum is 0"),
+        pytest.param({}, {"minReplicas": 0}, id="the stable one's minimum is 0"),
+    ],
+)
+def test_a_canary_with_a_share_has_a_replica(put, own, stable):
+    entry = {
+        "name": "v2",
+        "model": {"modelFormat": {"name": "sklearn"}, "storageUri": "s3://b"},
+        **own,
+    }
+    stage = put("v1", canary=[{"trafficPercent": 20, "predictor": entry}], **stable)
+    assert stage.plan.workloads[1].replicas == 1
+
+
 @pytest.mark.parametrize("name", ["13-canary", "13d-canary-at-creation"])
 def test_canaries_are_those_of_a_real_kserve(make, golden, installed, set_up, name):
     stage = RolloutStage(make, installed)

@@ -87,18 +87,20 @@ def _share(
     base = replace(workload, canary_percent=None) if canaries else workload
     running, rollout = _resolve(snapshot, settings, base)
     found = Sharing(rollout, [_scaled(w, snapshot.scales) for w in running], canaries)
+    # A canary has a fixed number of replicas, so that nothing would wake one of none.
+    needed = frozenset(c.name for c in canaries if c.share)
     if settings.mirror:  # what gets copies alone runs for them
-        copied = select_copied(found)
-        kept = [[_kept(w, copied) for w in ws] for ws in (found.revisions, canaries)]
-        found = replace(found, revisions=kept[0], canaries=kept[1])
+        needed |= select_copied(found)
+    kept = [[_kept(w, needed) for w in ws] for ws in (found.revisions, canaries)]
+    found = replace(found, revisions=kept[0], canaries=kept[1])
     if canaries:
         ready = _ready_replicas(snapshot.observed, canaries)
         found = replace(found, revisions=[_reduce(found.revisions[0], ready), *running[1:]])
     return found
 
 
-def _kept(workload: Workload, copied: frozenset[str]) -> Workload:
-    if workload.name not in copied or workload.replicas:
+def _kept(workload: Workload, needed: frozenset[str]) -> Workload:
+    if workload.name not in needed or workload.replicas:
         return workload
     scaling = replace(workload.scaling, minimum=max(1, workload.scaling.minimum or 0))
     return replace(workload, replicas=1, scaling=scaling)
