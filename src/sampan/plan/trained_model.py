@@ -1,0 +1,158 @@
+"""What becomes of a TrainedModel: its conditions, its addresses, and its entry for the agent.
+
+KServe, `trainedmodel` controller: the service must be ready, must be one that takes several models,
+and must have memory left. A model that has its share of the memory keeps it, ready or not.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from sampan.api.condition_set import Condition, Conditions, ConditionStatus, decode_conditions, find
+from sampan.api.inferenceservice.conditions import READY
+from sampan.api.trainedmodel.conditions import (
+    INFERENCE_SERVICE_READY,
+    IS_MMS_PREDICTOR,
+    MEMORY_RESOURCE_AVAILABLE,
+    MODEL_CONDITIONS,
+)
+from sampan.machinery.quantity import parse_quantity
+from sampan.machinery.registry import JsonObject
+from sampan.plan.model import modelconfig_name
+from sampan.plan.service import model as model_of
+from sampan.plan.service import predictor
+
+PARENT_LABEL = "inferenceservice"
+ALLOCATED_LABEL = "serving.kserve.io/trainedmodel-allocated"
+FINALIZER = "trainedmodel.finalizer"
+
+_PATHS = {"v1": "/v1/models/{}:predict", "v2": "/v2/models/{}/infer"}
+_NOT_READY = Condition(
+    INFERENCE_SERVICE_READY, ConditionStatus.FALSE, "InferenceServiceNotReady",
+    "Inference Service needs to be ready before Trained Model can be ready",
+)  # fmt: skip
+_ONE_MODEL = Condition(
+    IS_MMS_PREDICTOR, ConditionStatus.FALSE, "IsNotMMSPredictor",
+    "Inference Service predictor is not configured for multi-model serving",
+)  # fmt: skip
+_NO_MEMORY = Condition(
+    MEMORY_RESOURCE_AVAILABLE, ConditionStatus.FALSE, "MemoryResourceNotAvailable",
+    "Inference Service does not have enough memory resources for Trained Model",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What is known of a model: its status to write, and the labels that it gets."""
+
+    status: JsonObject
+    labels: Mapping[str, str]
+    served: bool
+    """Whether its entry belongs in the list of the agent."""
+
+
+def derive_judgement(
+    model: Mapping[str, Any], service: Mapping[str, Any], others: Iterable[JsonObject], now: float
+) -> Judgement:
+    """Judge a model by its service; `others` are all models of the namespace, itself included.
+
+    `now` is in seconds since the epoch.
+    """
+    name = service["metadata"]["name"]
+    fits = _has_memory_left(model, service, others)
+    found = decode_conditions((model.get("status") or {}).get("conditions"))
+    for condition in (
+        _said(_is_ready(service), _NOT_READY),
+        _said(bool(modelconfig_name(service)), _ONE_MODEL),
+        _said(fits, _NO_MEMORY),
+    ):
+        found = MODEL_CONDITIONS.mark(found, condition, now)
+    labels = {PARENT_LABEL: name, **({ALLOCATED_LABEL: name} if fits else {})}
+    served = not _failed(found)
+    status: JsonObject = {"conditions": [c.encode() for c in found]}
+    if served:
+        status |= _addresses(model["metadata"]["name"], service)
+    return Judgement(status, labels, served)
+
+
+def make_model_list(models: Iterable[Mapping[str, Any]]) -> str:
+    """Return the list that the agent follows (`models.json`), as KServe writes it."""
+    entries = [
+        {"modelName": m["metadata"]["name"], "modelSpec": _entry(m["spec"]["model"])}
+        for m in sorted(models, key=lambda m: str(m["metadata"]["name"]))
+    ]
+    return json.dumps(entries, separators=(",", ":"))
+
+
+def _entry(source: Mapping[str, Any]) -> JsonObject:
+    return {field: source[field] for field in ("storageUri", "framework", "memory")}
+
+
+def _said(holds: bool, otherwise: Condition) -> Condition:
+    return Condition(otherwise.type, ConditionStatus.TRUE) if holds else otherwise
+
+
+def _failed(conditions: Conditions) -> bool:
+    ready = find(conditions, MODEL_CONDITIONS.top)
+    return ready is None or ready.status is not ConditionStatus.TRUE
+
+
+def _is_ready(service: Mapping[str, Any]) -> bool:
+    ready = find(decode_conditions((service.get("status") or {}).get("conditions")), READY)
+    return ready is not None and ready.status is ConditionStatus.TRUE
+
+
+def _has_memory_left(
+    model: Mapping[str, Any], service: Mapping[str, Any], others: Iterable[JsonObject]
+) -> bool:
+    """Whether the limit of the predictor's container holds this model beside those that have it."""
+    name = service["metadata"]["name"]
+    taken = sum(
+        (_memory(o) for o in others if _has_share(o, name) and not _same(o, model)), Decimal(0)
+    )
+    return taken + _memory(model) <= _limit(service)
+
+
+def _has_share(model: Mapping[str, Any], service: str) -> bool:
+    labels = model["metadata"].get("labels") or {}
+    return bool(labels.get(ALLOCATED_LABEL) == service)
+
+
+def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    return bool(one["metadata"]["name"] == other["metadata"]["name"])
+
+
+def _memory(model: Mapping[str, Any]) -> Decimal:
+    return parse_quantity(model["spec"]["model"]["memory"]).value
+
+
+def _limit(service: Mapping[str, Any]) -> Decimal:
+    containers = predictor(service).get("containers") or [{}]
+    container = model_of(service) or containers[0]
+    limits = (container.get("resources") or {}).get("limits") or {}
+    return parse_quantity(limits.get("memory", "0")).value
+
+
+def _addresses(name: str, service: Mapping[str, Any]) -> JsonObject:
+    """Return where the model is asked: the service's own addresses, and its protocol's path."""
+    status = service.get("status") or {}
+    path = _PATHS["v2" if _protocol(service) == "v2" else "v1"].format(name)
+    found: JsonObject = {}
+    if status.get("url"):
+        found["url"] = f"{status['url']}{path}"
+    if (status.get("address") or {}).get("url"):
+        found["address"] = {"url": f"{status['address']['url']}{path}"}
+    return found
+
+
+def _protocol(service: Mapping[str, Any]) -> str:
+    wanted = model_of(service)
+    if wanted is not None:
+        return str(wanted.get("protocolVersion") or "v1")
+    first = (predictor(service).get("containers") or [{}])[0]
+    env = {str(e.get("name")): str(e.get("value", "")) for e in first.get("env") or ()}
+    return env.get("PROTOCOL", "v1")
