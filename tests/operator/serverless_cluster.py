@@ -42,6 +42,7 @@ from sampan.platforms.kubernetes.serverless import PODS_SUFFIX
 from sampan.platforms.kubernetes.serverless_slices import SLICE_SUFFIX
 from sampan.platforms.kubernetes.serverless_table import ACTIVATOR, SERVICE_NAME
 
+HOME = "127.0.0.1"
 _SCALE = re.compile(r"/apis/apps/v1/namespaces/([^/]+)/deployments/([^/]+)/scale")
 MODEL = '''
 """Answers with the number that it is asked, and counts: one line of a file a prediction."""
@@ -193,7 +194,9 @@ class Kubelet(Players):
         fresh = await self.store.get(Key(DEPLOYMENTS.id, metadata["namespace"], metadata["name"]))
         await self.play_deployment(fresh)
 
-    async def show(self, service: JsonObject, name: str, port_name: str, port: int) -> None:
+    async def show(
+        self, service: JsonObject, name: str, port_name: str, port: int, host: str = HOME
+    ) -> None:
         """Write a slice of a Service, with the Service's labels, as its controller does."""
         metadata = service["metadata"]
         labels = {**(metadata.get("labels") or {}), SERVICE_NAME: metadata["name"]}
@@ -202,7 +205,7 @@ class Kubelet(Players):
             "kind": "EndpointSlice",
             "metadata": {"name": name, "namespace": metadata["namespace"], "labels": labels},
             "addressType": "IPv4",
-            "endpoints": [{"addresses": ["127.0.0.1"], "conditions": {"ready": True}}],
+            "endpoints": [{"addresses": [host], "conditions": {"ready": True}}],
             "ports": [{"name": port_name, "port": port, "protocol": "TCP"}],
         }
         with contextlib.suppress(AlreadyExists):
@@ -237,58 +240,97 @@ class ServerlessCluster:
     kubelet: Kubelet
     scaled: Scaled
     folder: Path
-    front: int
     doors: int
+    health: dict[str, int] = field(default_factory=dict)
     running: list[Running] = field(default_factory=list)
     envoys: list[asyncio.subprocess.Process] = field(default_factory=list)
     _reading: list[asyncio.Task[None]] = field(default_factory=list)
+    _keeping: list[asyncio.Task[None]] = field(default_factory=list)
 
-    async def keep_envoy(self) -> None:
+    async def keep_envoy(self, host: str) -> None:
         """Run Envoy as a container beside: started again whenever it ends."""
-        command = (sys.executable, "-m", "sampan.app.activator_envoy", f"--folder={self.gateway}")
+        folder = self.gateway(host)
+        command = (sys.executable, "-m", "sampan.app.activator_envoy", f"--folder={folder}")
         while True:
             process = await asyncio.create_subprocess_exec(*command)
             self.envoys.append(process)
             await process.wait()
 
-    @property
-    def gateway(self) -> Path:
-        return self.folder / "g"
+    def gateway(self, host: str) -> Path:
+        return self.folder / host.rpartition(".")[2]
 
-    async def start_activator(self, *more: str) -> Running:
-        command = (sys.executable, "-m", "sampan.app.activator")
-        command += ("--kubeconfig", str(self.played.kubeconfig), "--health-port=0")
-        command += (f"--front-port={self.front}", f"--folder={self.gateway}")
-        command += (
-            f"--doors={self.doors}-{self.doors + 20}",
-            "--identity=activator-0",
-            "--envoy-beside",
-        )
-        process = await asyncio.create_subprocess_exec(
-            *command, *more, stderr=asyncio.subprocess.PIPE
-        )
+    async def start_activator(self, host: str = HOME) -> Running:
+        """Start an activator; one per address of loopback, each with its Envoy."""
+        if host not in self.health:
+            self.health[host] = free_port()
+            self._keeping.append(asyncio.create_task(self.keep_envoy(host)))
+        command = (sys.executable, "-m", "sampan.app.activator", "--envoy-beside")
+        command += ("--kubeconfig", str(self.played.kubeconfig), f"--host={host}")
+        command += (f"--front-port={free_port()}", f"--folder={self.gateway(host)}")
+        command += (f"--health-port={self.health[host]}", f"--identity=activator-{host}")
+        command += (f"--doors={self.doors}-{self.doors + 20}",)
+        process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
         running = Running(process, [])
         self.running.append(running)
         self._reading.append(asyncio.create_task(_read(running)))
+        await self._show(host)
         return running
 
+    async def _show(self, host: str) -> None:
+        """Tell where a pod of the activator is, once it is ready, as its Service does."""
+        port = self.health[host]
+
+        async def is_ready() -> bool:
+            with contextlib.suppress(httpx.HTTPError):
+                async with httpx.AsyncClient(trust_env=False) as client:
+                    answer = await client.get(f"http://{host}:{port}/readyz")
+                    return answer.status_code == 200
+            return False
+
+        await until(is_ready, 60, self.tell)
+        labels = {"serving.sampan.dev/autoscaler": "sampan"}
+        own: dict[str, Any] = {
+            "metadata": {"name": ACTIVATOR, "namespace": "kserve", "labels": labels}
+        }
+        await self.kubelet.show(own, f"{ACTIVATOR}-{host}", "health", port, host)
+
+    async def end_activator(self, host: str) -> None:
+        """End a pod of the activator, as Kubernetes does."""
+        key = Key(ENDPOINT_SLICES.id, "kserve", f"{ACTIVATOR}-{host}")
+        await self.played.store.delete(key)
+        [process] = [r.process for r, h in zip(self.running, self.health, strict=True) if h == host]
+        process.send_signal(signal.SIGTERM)
+        assert await asyncio.wait_for(process.wait(), 60) == 0
+
     async def stop_activators(self) -> None:
+        for task in self._keeping:
+            task.cancel()
+        await asyncio.gather(*self._keeping, return_exceptions=True)
         for running in self.running:
             with contextlib.suppress(ProcessLookupError):
                 running.process.send_signal(signal.SIGTERM)
             await asyncio.wait_for(running.process.wait(), 60)
         await asyncio.gather(*self._reading, return_exceptions=True)
+        for process in self.envoys:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
 
-    async def address(self, name: str, namespace: str = "ml") -> str:
+    async def address(self, name: str) -> str:
         """Where a Service leads, as kube-proxy finds it."""
+        return (await self.addresses(name))[0]
 
-        async def led() -> str:
+    async def addresses(self, name: str, count: int = 1, namespace: str = "ml") -> list[str]:
+        """All of them, once there are so many."""
+
+        async def led() -> list[str]:
             key = Key(ENDPOINT_SLICES.id, namespace, name + SLICE_SUFFIX)
             found = await self.played.store.get(key)
-            (endpoint,), port = found["endpoints"], found["ports"][0]["port"]
-            return f"{endpoint['addresses'][0]}:{port}"
+            endpoints, port = found["endpoints"], found["ports"][0]["port"]
+            addresses = [endpoint["addresses"][0] for endpoint in endpoints]
+            return [f"{a}:{port}" for a in addresses] if len(addresses) >= count else []
 
-        return str(await until(led, 60, self.tell))
+        return list(await until(led, 60, self.tell))
 
     async def replicas(self, name: str, namespace: str = "ml") -> int:
         deployment = await self.played.get(DEPLOYMENTS, namespace, name)
@@ -331,26 +373,11 @@ async def serverless_cluster(folder: Path) -> AsyncIterator[ServerlessCluster]:
         kubelet.start()
         await played.create(config_map(CONFIG), RUNTIME)
         await played.ensure_namespace("kserve")
-        made = ServerlessCluster(played, kubelet, scaled, folder, free_port(), _free_range())
-        own: dict[str, Any] = {
-            "metadata": {
-                "name": ACTIVATOR,
-                "namespace": "kserve",
-                "labels": {"serving.sampan.dev/autoscaler": "sampan"},
-            }
-        }
-        await kubelet.show(own, f"{ACTIVATOR}-x", "health", 8081)
-        keeping = asyncio.create_task(made.keep_envoy())
+        made = ServerlessCluster(played, kubelet, scaled, folder, _free_range())
         try:
             yield made
         finally:
-            keeping.cancel()
-            await asyncio.gather(keeping, return_exceptions=True)
             await made.stop_activators()
-            for process in made.envoys:
-                with contextlib.suppress(ProcessLookupError):
-                    process.kill()
-                await process.wait()
             await kubelet.stop()
 
 

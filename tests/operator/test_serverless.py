@@ -11,7 +11,12 @@ from typing import Any
 import httpx
 import pytest
 from tests.operator.played_cluster import until
-from tests.operator.serverless_cluster import ServerlessCluster, make_service, serverless_cluster
+from tests.operator.serverless_cluster import (
+    HOME,
+    ServerlessCluster,
+    make_service,
+    serverless_cluster,
+)
 
 from sampan.client.grpc import InferenceGRPCClient
 from sampan.protocol.tensors import InferInput, InferRequest
@@ -164,3 +169,38 @@ async def test_replicas_follow_the_requests_under_way_and_none_is_lost(
     told = [e["message"] for e in events if e["reason"] == "SuccessfulRescale"]
     assert any(f'New size of "{NAME}": 3; reason: ' in text for text in told)
     assert {e["involvedObject"]["kind"] for e in events} == {"InferenceService"}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+async def test_two_activators_count_and_hold_together(cluster: ServerlessCluster) -> None:
+    await cluster.start_activator("127.0.0.2")
+    await cluster.played.create(make_service())
+    addresses = await cluster.addresses(NAME, 2)
+    await cluster.wait_replicas(NAME, 1)
+    stop = asyncio.Event()
+    answers: Counter[tuple[int, object]] = Counter()
+
+    async def keep_asking(address: str) -> None:
+        number = 0
+        while not stop.is_set():
+            answers.update(await ask(address, range(number, number + 1)))
+            number += 1
+            await asyncio.sleep(0.2)
+
+    # The one that decides sees nothing of this by itself: nothing may be taken away.
+    asking = asyncio.create_task(keep_asking(addresses[1]))
+    await asyncio.sleep(15)
+    assert await cluster.replicas(NAME) == 1
+    stop.set()
+    await asking
+    await cluster.wait_replicas(NAME, 0)
+    both = await asyncio.gather(*(ask(address, range(20)) for address in addresses))
+    assert sum(both, answers).keys() == {(200, True)}
+    assert cluster.kubelet.started == 2
+    # The one that decided ends: the other does from then on.
+    await cluster.wait_replicas(NAME, 0)
+    await cluster.end_activator(HOME)
+    assert await ask(addresses[1], range(10)) == {(200, True): 10}
+    await cluster.wait_replicas(NAME, 0)
+    assert await cluster.addresses(NAME) == [addresses[1]]

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sampan.activator.activator import Activator, World
+from sampan.app.activation_peers import Activity, Peers
 from sampan.app.activation_signals import ClusterSignals
 from sampan.app.activation_view import ServedView, describe_wait, make_owner, make_plan
 from sampan.controllers.autoscaling import Autoscaling, Tools
@@ -51,13 +52,32 @@ class Place:
     doors: Doors = Doors()
 
 
+@dataclass(frozen=True, slots=True)
+class AllHolders:
+    """All activators as the one who decides sees them (`sampan.controllers.autoscaling.Holder`)."""
+
+    own: Activator
+    peers: Peers
+
+    def is_held(self, workload: str) -> bool:
+        """Tell whether none of them lets a request of a workload pass."""
+        return self.own.is_held(workload) and self.peers.hold(workload)
+
+    def waiting(self, workload: str) -> int:
+        """Return how many requests wait at any of them."""
+        return self.own.waiting(workload) + self.peers.waiting(workload)
+
+
 class ClusterActivation:
     """One activator. `run` drives it, `lead` decides and writes while it holds the lease."""
 
     def __init__(
-        self, gateway: Gateway, signals: ClusterSignals, clock: Clock, place: Place
+        self, gateway: Gateway, signals: ClusterSignals, peers: Peers, clock: Clock, place: Place
     ) -> None:
         self._gateway = gateway
+        self._signals = signals
+        self._peers = peers
+        peers.changed = self.changed
         self._clock = clock
         self._place = place
         self._changed = asyncio.Event()
@@ -76,8 +96,9 @@ class ClusterActivation:
         world = World(self._wake, gateway.active, self._reason)
         self.activator = Activator(world)
         gateway.follower = self.activator
-        tools = Tools(signals, clock, self._note, self._announce, self.activator)
-        self.autoscaling = Autoscaling(tools)
+        holder = AllHolders(self.activator, peers)
+        self._tools = Tools(signals, clock, self._note, self._announce, holder)
+        self.autoscaling = Autoscaling(self._tools)
 
     def changed(self) -> None:
         """Look at everything again: something that is followed has changed."""
@@ -97,7 +118,12 @@ class ClusterActivation:
             await self._changed.wait()
 
     async def lead(self) -> None:
-        """Decide how many replicas there are, and write it, until cancelled."""
+        """Decide how many replicas there are, and write it, until cancelled.
+
+        What there is when it begins is where it begins from, whoever decided before.
+        """
+        self.autoscaling = Autoscaling(self._tools)
+        self._agreed.clear()
         self._leading = True
         self.changed()
         try:
@@ -108,6 +134,14 @@ class ClusterActivation:
     def holds(self) -> int:
         """Return how many requests wait."""
         return sum(self.activator.waiting(key) for key in self._served)
+
+    async def activity(self, identity: str) -> Activity:
+        """Return what the other activators must know of this one."""
+        own = self._signals.own if self._leading else await self._signals.read_own()
+        held = frozenset(filter(self.activator.is_held, self._served))
+        waiting = {key: self.activator.waiting(key) for key in held}
+        to_hold = [o.key for o in self.looked_after() if self._leading and self._is_held(o)]
+        return Activity(identity, self._leading, own, waiting, held, frozenset(to_hold))
 
     def looked_after(self) -> Sequence[Served]:
         """Return the workloads that are looked after now."""
@@ -137,14 +171,16 @@ class ClusterActivation:
             self._view.forget(key)
             self._agreed.pop(key, None)
         self._served = {one.key: one for one in found}
-        for one in found:
+        for one in found if self._leading else ():
             held = self.activator.is_held(one.key) or one.replicas == 0
             self.autoscaling.note(make_plan(one), self._view.observe(one, held=held), MODE)
 
     def _is_held(self, one: Served) -> bool:
         """What has no pod that is ready is held as well: its requests wait rather than fail."""
+        if not one.rest or not self._leading:
+            return not one.rest or one.key in self._peers.to_hold()
         decided = self._decided(one)
-        return not one.rest or (decided is not None and decided[1])
+        return decided is not None and decided[1]
 
     def _decided(self, one: Served) -> tuple[int, bool] | None:
         scale = self.autoscaling.scales(make_plan(one).service).get(one.name)

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 
 from sampan.activator.listener import serve
 from sampan.app.activation_on_cluster import ClusterActivation, Place
+from sampan.app.activation_peers import PATH, Peers
 from sampan.app.activation_signals import ClusterSignals
 from sampan.app.activator_arguments import Options, parse
 from sampan.app.operator_health import Health, Labels, render_counter
@@ -23,6 +24,7 @@ from sampan.app.serve_socket import Address, bind
 from sampan.gateway.errors import GatewayError
 from sampan.gateway.listener import Gateway
 from sampan.gateway.settings import GatewaySettings
+from sampan.gateway.table import Endpoint
 from sampan.gateway.traffic import TrafficReader
 from sampan.machinery.clock import SystemClock
 from sampan.machinery.events import EventRecorder
@@ -33,8 +35,10 @@ from sampan.operator.connection import ConfigurationError, Connection, connect
 from sampan.operator.election import Election
 from sampan.operator.serverless import SELECTORS, ServerlessCluster
 from sampan.platforms.kubernetes.kinds import LEASES
+from sampan.platforms.kubernetes.serverless_slices import select_peers
 from sampan.platforms.kubernetes.serverless_table import ACTIVATOR
 from sampan.wire.listener import Listener
+from sampan.wire.message import Reply, Request, Response
 
 logger = logging.getLogger("sampan.activator")
 
@@ -85,19 +89,22 @@ class ActivatorProcess:
         settings = GatewaySettings(port=options.front_port, door_host=options.host)
         self._gateway = Gateway(options.folder, settings, beside=options.envoy_beside)
         store = ClusterStore(connection, RESOURCES, SELECTORS)
-        signals = ClusterSignals(TrafficReader(options.folder))
+        self._options = options
+        self._peers = Peers(clock, options.identity, self._where)
+        signals = ClusterSignals(TrafficReader(options.folder), self._peers)
         place = Place(options.namespace, options.doors)
-        self.activation = ClusterActivation(self._gateway, signals, clock, place)
+        self.activation = ClusterActivation(self._gateway, signals, self._peers, clock, place)
         self._cluster = ServerlessCluster(store, clock, self.activation.changed)
         self.activation.cluster = self._cluster
         self.activation.recorder = EventRecorder(store, clock, AUTOSCALER)
         lease = Key(LEASES.id, options.namespace, ACTIVATOR)
         self._election = Election(store, clock, lease, options.identity)
+        self._telling: set[asyncio.Task[None]] = set()
         self.health = Health(self._waits_for, self._measure)
 
     async def run(self, health: socket.socket) -> None:
         """Serve and act until cancelled."""
-        listener = Listener(self.health.submit)
+        listener = Listener(self._submit)
         await listener.listen_on(health)
         logger.info("health and metrics on http://%s:%s", *listener.address)
         async with contextlib.AsyncExitStack() as stack:
@@ -112,10 +119,30 @@ class ActivatorProcess:
                 group.create_task(self._cluster.run())
                 group.create_task(self.activation.run())
                 group.create_task(self._lead())
+                group.create_task(self._follow_peers())
 
     async def _lead(self) -> None:
         await self._cluster.synced()
         await self._election.run(self.activation.lead)
+
+    async def _follow_peers(self) -> None:
+        await self._cluster.synced()
+        await self._peers.run()
+
+    def _where(self) -> frozenset[Endpoint]:
+        return select_peers(self._cluster.slices(), self._options.namespace)
+
+    def _submit(self, request: Request, reply: Reply) -> None:
+        if request.target != PATH.encode():
+            self.health.submit(request, reply)
+            return
+        task = asyncio.create_task(self._tell(reply))
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
+
+    async def _tell(self, reply: Reply) -> None:
+        told = await self.activation.activity(self._options.identity)
+        reply(Response(200, told.encode()))
 
     def _waits_for(self) -> str:
         if not self._gateway.pid:

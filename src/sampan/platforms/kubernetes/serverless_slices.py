@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sampan.gateway.table import Endpoint
 from sampan.machinery.registry import JsonObject
 from sampan.plan.scaling import SAMPAN
 from sampan.platforms.kubernetes.children import AUTOSCALER
@@ -97,15 +98,33 @@ def select_addresses(
     return [address for address in found if _family([address]) == _family(found)]
 
 
+def select_peers(
+    slices: Iterable[JsonObject], namespace: str, service: str = ACTIVATOR
+) -> frozenset[Endpoint]:
+    """Return where activators tell of themselves: also those that are on their way out."""
+    found = set()
+    for one in _slices_of(slices, namespace, service):
+        port = door_of(one)
+        for endpoint in one.get("endpoints") or () if port else ():
+            conditions = endpoint.get("conditions") or {}
+            if conditions.get("serving", conditions.get("ready")) is not False:
+                found |= {Endpoint(str(address), port) for address in endpoint["addresses"]}
+    return frozenset(found)
+
+
 def _addresses(slices: Iterable[JsonObject], namespace: str, service: str) -> Iterator[str]:
-    for one in slices:
-        metadata = one["metadata"]
-        named = (metadata.get("labels") or {}).get(SERVICE_NAME)
-        if (metadata["namespace"], named) != (namespace, service):
-            continue
+    for one in _slices_of(slices, namespace, service):
         for endpoint in one.get("endpoints") or ():
             if (endpoint.get("conditions") or {}).get("ready") is not False:
                 yield from map(str, endpoint["addresses"])
+
+
+def _slices_of(slices: Iterable[JsonObject], namespace: str, service: str) -> Iterator[JsonObject]:
+    for one in slices:
+        metadata = one["metadata"]
+        named = (metadata.get("labels") or {}).get(SERVICE_NAME)
+        if (metadata["namespace"], named) == (namespace, service):
+            yield one
 
 
 def _family(addresses: list[str]) -> str:
