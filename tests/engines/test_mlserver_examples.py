@@ -36,6 +36,9 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+THEIR_GRPC = free_port()
+
+
 @contextmanager
 def running(command: list[str], url: str, log: Path, **environ: str) -> Iterator[str]:
     """Run a server until the block ends; give its address once all models are ready."""
@@ -81,7 +84,7 @@ def theirs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     project = examples.save_project(root / "project")
     http = free_port()
     settings = {
-        "http_port": http, "grpc_port": free_port(), "metrics_port": free_port(),
+        "http_port": http, "grpc_port": THEIR_GRPC, "metrics_port": free_port(),
         "host": "127.0.0.1", "parallel_workers": 0, "gzip_enabled": False,
     }  # fmt: skip
     (project / "settings.json").write_text(json.dumps(settings))
@@ -148,3 +151,36 @@ def test_metrics_of_a_model_are_told(mine):
     httpx.post(f"{mine}/v2/models/measured/infer", json=examples.asked(
         examples.tensor("x", [1.0], "FP64")), timeout=60)  # fmt: skip
     assert 'asked_count{model_name="measured"' in httpx.get(f"{mine}/metrics", timeout=60).text
+
+
+def port_of(url: str) -> int:
+    """Return the port of a server of ours: gRPC is at the same as REST."""
+    return int(url.rpartition(":")[2])
+
+
+def stream_by_grpc(port: int, *models: str) -> list[Any]:
+    """Ask models by one stream of mlserver's own stubs; return what each answer holds."""
+    grpc = import_module("grpc")
+    stubs = import_module("mlserver.grpc.dataplane_pb2_grpc")
+    types = import_module("mlserver.grpc.dataplane_pb2")
+    tensor = {"name": "text", "shape": [1], "datatype": "BYTES",
+              "contents": {"bytes_contents": [b"a b c"]}}  # fmt: skip
+    requests = [types.ModelInferRequest(model_name=name, inputs=[tensor]) for name in models]
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        stub = stubs.GRPCInferenceServiceStub(channel)
+        answers = stub.ModelStreamInfer(iter(requests), timeout=60)
+        return [list(output.contents.bytes_contents) for one in answers for output in one.outputs]
+
+
+def test_mlservers_own_stubs_stream_over_grpc(mine, theirs):
+    got = stream_by_grpc(port_of(mine), "words")
+    assert got == [[b"a"], [b"b"], [b"c"]]
+    assert got == stream_by_grpc(THEIR_GRPC, "words")
+    assert stream_by_grpc(port_of(mine), "words", "words") == [*got, *got]
+
+
+def test_an_error_ends_a_stream_over_grpc(mine):
+    grpc = import_module("grpc")
+    with pytest.raises(grpc.RpcError) as caught:
+        stream_by_grpc(port_of(mine), "nobody")
+    assert caught.value.code().name == "NOT_FOUND"

@@ -96,7 +96,11 @@ class Grpc:
         }
         self._streams: dict[bytes, Callable[[Headers], Conversation]] = {
             _SERVICE + b"ModelStreamInfer": lambda headers: InferStream(
-                dataplane, headers, most_sent, self._layouts
+                dataplane,
+                headers,
+                most_sent,
+                self._layouts,
+                bare=getattr(api, "bare_streams", False),
             ),
             b"/grpc.health.v1.Health/Watch": lambda _: grpc_health.Watch(dataplane),
             b"/grpc.reflection.v1.ServerReflection/ServerReflectionInfo": lambda _: Reflection(

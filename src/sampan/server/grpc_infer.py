@@ -72,10 +72,20 @@ class InferStream:
     order.
 
     A request that goes wrong is told in its answer's `error_message`, and the stream goes on
-    (Triton's form).
+    (Triton's form); of a `bare` stream an answer is a ModelInferResponse, and an error its end
+    (MLServer's).
     """
 
-    def __init__(self, dataplane: DataPlane, headers: Headers, most: int, layouts: Layouts) -> None:
+    def __init__(
+        self,
+        dataplane: DataPlane,
+        headers: Headers,
+        most: int,
+        layouts: Layouts,
+        *,
+        bare: bool = False,
+    ) -> None:
+        self._bare = bare
         self._dataplane = dataplane
         self._headers = headers
         self._most = most
@@ -114,10 +124,23 @@ class InferStream:
             start(self._send_parts(call, outcome), self._tasks)
             return
         if isinstance(outcome, Response):
-            call.send(_wrapped(outcome.body))
+            self._send(call, outcome.body)
         else:
-            call.send(_told(outcome))
+            self._fail(call, outcome)
         call.proceed()
+
+    def _send(self, call: StreamCall, body: bytes) -> None:
+        """Send one answer, which comes framed."""
+        message = body[framing.PREFIX_BYTES :]
+        call.send(message if self._bare else delimited(2, message))
+
+    def _fail(self, call: StreamCall, error: Any) -> None:
+        """Tell an error."""
+        if self._bare:
+            call.end(error)
+            return
+        text = describe(error)[1]
+        call.send(messages.encode("inference.ModelStreamInferResponse", {"error_message": text}))
 
     async def _send_parts(self, call: StreamCall, streaming: Streaming) -> None:
         """Send each part as soon as there is room for it; none once the client has left."""
@@ -127,10 +150,10 @@ class InferStream:
                 async for item in items:
                     if call.over:
                         return
-                    call.send(_wrapped(streaming.encode(item)))
+                    self._send(call, streaming.encode(item))
                     await call.space()
         except Exception as error:  # noqa: BLE001  # becomes the answer
-            call.send(_told(error))
+            self._fail(call, error)
         call.proceed()
 
     def ended(self, call: StreamCall) -> None:
@@ -139,14 +162,3 @@ class InferStream:
 
     def closed(self) -> None:
         """Nobody waits any more: `call` tells so to what still runs."""
-
-
-def _wrapped(body: bytes) -> bytes:
-    """Return the stream's message of one answer, which comes framed."""
-    return delimited(2, body[framing.PREFIX_BYTES :])
-
-
-def _told(error: Any) -> bytes:
-    """Return the stream's message of an error."""
-    text = describe(error)[1]
-    return messages.encode("inference.ModelStreamInferResponse", {"error_message": text})

@@ -33,6 +33,9 @@ _UNLOADED = "unloaded"
 class MLServerApi:
     """The interface over the project's models. Used on the loop's thread."""
 
+    bare_streams = True
+    """A stream's answers are ModelInferResponses (MLServer's `dataplane.proto`)."""
+
     def __init__(self, repository: ModelRepository) -> None:
         self._repository = repository
 
