@@ -1,7 +1,7 @@
 """What stays in memory: least recently used goes first, weighed in bytes. Pure; `now` is given.
 
-ModelMesh's rules: a model that is asked for may take the place of any that is idle; one that was
-only registered counts as used an hour ago, so that it takes nobody's place who was used since.
+A model that nobody has asked for yet counts as used an hour ago (ModelMesh), so that it is the
+first to make room.
 """
 
 from __future__ import annotations
@@ -46,6 +46,12 @@ class ModelCache:
         place = self._places.get(model_id)
         if place is not None:
             place.last_used = max(place.last_used, now)
+
+    def age(self, model_id: str, last_used: float) -> None:
+        """Set when a model counts as last used."""
+        place = self._places.get(model_id)
+        if place is not None:
+            place.last_used = last_used
 
     def oldest(self) -> float:
         """Return when the least recently used model was last used; 0 where there is none."""

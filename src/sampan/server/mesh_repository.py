@@ -85,8 +85,8 @@ class MeshRepository(ModelRepository):
             self._known[entry.id] = _Known(entry, report)
         for model_id in self._cache.shrink(register.capacity, kept=self._being_loaded()):
             self._evict(model_id)
-        if self._workers is not None:
-            self._load_new(added)
+        for entry in added if self._workers is not None else ():
+            self._begin(self._known[entry.id])
         self.on_change()
 
     def start(self, workers: Workers) -> None:
@@ -94,12 +94,12 @@ class MeshRepository(ModelRepository):
         self._workers = workers
         waiting = [one for one in self._known.values() if one.waiting]
         for known in waiting:
-            self._begin(known, self._clock())
+            self._begin(known)
         free = self._cache.capacity - self._cache.used
         for known in self._known.values():
             free -= known.entry.weight
             if known not in waiting and free >= 0:
-                self._begin(known, self._clock() - AGE_ON_ADD)
+                self._begin(known)
 
     def reports(self) -> dict[str, ModelReport]:
         """Return how each model is."""
@@ -162,27 +162,25 @@ class MeshRepository(ModelRepository):
 
     # -- loading -----------------------------------------------------------------------------
 
-    def _load_new(self, added: list[ModelEntry]) -> None:
-        for entry in added:
-            self._begin(self._known[entry.id], self._clock() - AGE_ON_ADD)
-
     def _await(self, known: _Known, again: Callable[[], None]) -> None:
         """Have a model loaded and call back."""
         known.waiting.append(again)
         self.metrics.misses += 1
         if self._workers is not None:
-            self._begin(known, self._clock())
+            self._begin(known)
         self._cache.touch(known.entry.id, self._clock())
 
-    def _begin(self, known: _Known, last_used: float) -> None:
+    def _begin(self, known: _Known) -> None:
         if known.loading is None:
-            known.loading = asyncio.ensure_future(self._load(known, last_used))
+            known.loading = asyncio.ensure_future(self._load(known))
 
-    async def _load(self, known: _Known, last_used: float) -> None:
+    async def _load(self, known: _Known) -> None:
         began = self._clock()
         try:
-            if await self._make_room(known, last_used):
-                await self._load_model(known)
+            await self._make_room(known)
+            await self._load_model(known)
+            if not known.waiting:  # nobody has asked for it: the first to make room again
+                self._cache.age(known.entry.id, self._clock() - AGE_ON_ADD)
         except Exception as error:  # noqa: BLE001  # becomes the model's state, whatever it is
             failure = describe_failure(error)
             self._cache.drop(known.entry.id)
@@ -198,19 +196,18 @@ class MeshRepository(ModelRepository):
             for again in waiting:
                 again()
 
-    async def _make_room(self, known: _Known, last_used: float) -> bool:
-        """Take a model into the cache; False where one that nobody waits for has no place."""
+    async def _make_room(self, known: _Known) -> None:
+        """Take a model into the cache, in the place of the longest unused.
+
+        Also one that nobody has asked for: a new one is loaded once, to know that it can be.
+        """
         deadline = self._clock() + WAIT_SECONDS
         while True:
-            used = self._clock() if known.waiting else last_used
+            now, loading = self._clock(), self._being_loaded()
             try:
-                gone = self._cache.admit(
-                    known.entry.id, known.entry.weight, used, kept=self._being_loaded()
-                )
+                gone = self._cache.admit(known.entry.id, known.entry.weight, now, kept=loading)
             except NoRoom as full:
                 fits = known.entry.weight <= self._cache.capacity
-                if fits and not known.waiting and not self._is_loading_any():
-                    return False  # it stays registered, and is loaded when it is asked for
                 if not fits or self._clock() > deadline:
                     raise ModelNotReady(known.entry.id, str(full)) from full
                 with suppress(TimeoutError):
@@ -218,7 +215,7 @@ class MeshRepository(ModelRepository):
                 continue
             for model_id in gone:
                 self._evict(model_id)
-            return True
+            return
 
     async def _load_model(self, known: _Known) -> None:
         assert self._workers is not None  # noqa: S101  # nothing begins before `start`
@@ -309,10 +306,6 @@ class MeshRepository(ModelRepository):
 
     def _being_loaded(self) -> set[str]:
         return {name for name, known in self._known.items() if known.loading is not None}
-
-    def _is_loading_any(self) -> bool:
-        """Whether a model in the cache is still on its way there: it will have an age."""
-        return any(name in self._cache for name in self._being_loaded())
 
     def _tell(self, known: _Known, state: ModelState, message: str = "") -> None:
         known.report = ModelReport(state, message, self._clock())

@@ -153,12 +153,6 @@ class MeshModels:
         host = self._host_of(service)
         return host.key if host else None
 
-    def members(self, host: ServiceKey) -> tuple[ServiceKey, ...]:
-        """Return the services with models in these processes."""
-        known = self._hosts.get(host)
-        names = known.placements if known else ()
-        return tuple(ServiceKey(host.namespace, name) for name in names)
-
     def observe(
         self, service: ServiceKey, workloads: tuple[ObservedWorkload, ...]
     ) -> MeshSeen | None:

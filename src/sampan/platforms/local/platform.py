@@ -255,6 +255,7 @@ class LocalPlatform:
 
     async def _observe_own(self, service: ServiceKey) -> Observed:
         """Return what is there of a service's own, or of the processes that several share."""
+        self._meshes.forget_reports(service, [s.pid for s in self._states(service) if s.running])
         replicas = self._observe_replicas(service)
         prepared = {p.workload: p for p in self._preparations.of(service)}
         names = [*prepared, *(r.workload for r in replicas if r.workload not in prepared)]
@@ -271,11 +272,6 @@ class LocalPlatform:
         published, held = self._publisher.published(service), self._publisher.held(service)
         taken = self._publisher.is_taken(service)
         return Observed(workloads, route, published=published, held=held, taken=taken)
-
-    def members(self, host: ServiceKey) -> tuple[ServiceKey, ...]:
-        """Return the services whose models these processes hold."""
-        self._meshes.forget_reports(host, [s.pid for s in self._states(host) if s.running])
-        return self._meshes.members(host)
 
     async def services(self) -> tuple[ServiceKey, ...]:
         """Return every service of which something exists here."""
@@ -357,6 +353,8 @@ class LocalPlatform:
 
     def _held_devices(self, replica: str) -> dict[str, tuple[Reservation, ...]]:
         """Return what every other replica has reserved, those that are being started among them."""
+        if not any(self._devices.values()):
+            return {}  # where there is nothing to reserve, a thousand replicas are not looked through
         known = {state.spec.replica: state.spec.devices for state in self._launcher.states()}
         return {n: own for n, own in (known | self._starting).items() if own and n != replica}
 
