@@ -79,23 +79,6 @@ def test_revisions_and_shares_are_those_of_a_real_kserve(make, golden, installed
 
 
 @pytest.mark.parametrize("set_up", ["standard-ingress", "standard-gateway"])
-@pytest.mark.parametrize(
-    ("own", "stable"),
-    [
-        pytest.param({"minReplicas": 0}, {}, id="its own minimum is 0"),
-        pytest.param({}, {"minReplicas": 0}, id="the stable one's minimum is 0"),
-    ],
-)
-def test_a_canary_with_a_share_has_a_replica(put, own, stable):
-    entry = {
-        "name": "v2",
-        "model": {"modelFormat": {"name": "sklearn"}, "storageUri": "s3://b"},
-        **own,
-    }
-    stage = put("v1", canary=[{"trafficPercent": 20, "predictor": entry}], **stable)
-    assert stage.plan.workloads[1].replicas == 1
-
-
 @pytest.mark.parametrize("name", ["13-canary", "13d-canary-at-creation"])
 def test_canaries_are_those_of_a_real_kserve(make, golden, installed, set_up, name):
     stage = RolloutStage(make, installed)
@@ -416,3 +399,20 @@ def test_a_client_stays_with_its_share_by(put, value, kept, words):
     stage = put("v1", annotations={"serving.sampan.dev/sticky-canary": value})
     assert stage.plan.route.way.sticky == kept
     assert any(words in e for e in stage.events if "sticky" in e) is bool(words)
+
+
+@pytest.mark.parametrize(
+    ("own", "stable"),
+    [
+        pytest.param({"minReplicas": 0}, {}, id="its own minimum is 0"),
+        pytest.param({}, {"minReplicas": 0}, id="the stable one's minimum is 0"),
+    ],
+)
+def test_a_canary_with_a_share_has_a_replica(put, own, stable):
+    entry = {
+        "name": "v2",
+        "model": {"modelFormat": {"name": "sklearn"}, "storageUri": "s3://b"},
+        **own,
+    }
+    stage = put("v1", canary=[{"trafficPercent": 20, "predictor": entry}], **stable)
+    assert stage.plan.workloads[1].replicas == 1
