@@ -163,3 +163,16 @@ def test_a_graph_waits_for_the_service_of_a_fallback():
     blocked = make_resolved_nodes(graph, lambda _: None, lambda _: None)
     assert 'names InferenceService "gone", which does not exist' in blocked.message
     assert service_names(graph) == ("gone",)
+
+
+def test_a_service_that_is_asked_over_http_is_not_asked_for_a_stream_by_grpc(make):
+    service = make.service(status=READY)
+    found = resolved({"serviceName": "iris", "sampan": {"stream": True}}, service)
+    assert isinstance(found, Blocked)
+    assert found.message == (
+        'a step names InferenceService "iris", which speaks "v1", and the option stream is of '
+        "grpc-v2; over HTTP a step streams of itself: leave the option out"
+    )
+    spoken = make.service(status=READY, model={"protocolVersion": "grpc-v2"})
+    step = resolved({"serviceName": "iris", "sampan": {"stream": True}}, spoken)
+    assert step["sampan"] == {"stream": True}

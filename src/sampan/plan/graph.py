@@ -77,6 +77,9 @@ def _resolve(step: Mapping[str, Any], service: Find, runtime: Find) -> JsonObjec
     if protocol not in PATHS:
         spoken = f'speaks "{protocol}" and a graph asks by v1, v2 or {RPC}'
         return _waits(name, f"{spoken}; set its protocolVersion")
+    if (step.get(EXTENSION) or {}).get("stream"):
+        why = f'speaks "{protocol}", and the option stream is of {RPC}; over HTTP a step streams of'
+        return _waits(name, f"{why} itself: leave the option out")
     usual = PATHS[protocol].format(_model_name(found)) if _is_asked_by_path(found) else ""
     return _with_url(step, str(address), usual)
 

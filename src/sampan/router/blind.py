@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from sampan.router.graph import Graph, Step
+from sampan.router.option_rules import RPC
 
 _BLIND = frozenset({"Sequence", "Splitter"})
 """Nodes that pass a body on whatever it is: a Switch and an Ensemble read JSON."""
-
-RPC = ("grpc://", "grpcs://")
-"""How the address of a step begins that is asked by gRPC."""
 
 
 def is_blind(graph: Graph) -> bool:
@@ -19,4 +17,5 @@ def is_blind(graph: Graph) -> bool:
 
 def _passes(step: Step) -> bool:
     speaks = not step.url or step.url.startswith(RPC)
-    return speaks and step.plain_body and step.condition is None
+    unary = not step.options.stream
+    return speaks and unary and step.plain_body and step.condition is None

@@ -9,10 +9,13 @@ from typing import Any, TypeAlias
 from sampan.router.body_map import RESPONSE, picks
 from sampan.router.options import Options, parse_options
 
+RPC = ("grpc://", "grpcs://")
+"""How the address of a step begins that is asked by gRPC."""
+
 EXTENSION = "sampan"
 """The key of a step, or of a node, that holds its options in the JSON that the router is told."""
 
-OF_CALLS = ("timeout", "attempts", "hedge", "budget", "headers", "path", "mirror")
+OF_CALLS = ("timeout", "attempts", "hedge", "budget", "headers", "path", "mirror", "stream")
 """Options of a step that asks a service itself."""
 
 NODE_OPTIONS = ("collapse",)
@@ -130,9 +133,17 @@ def _maps_what_is_there(seat: Seat) -> Iterator[tuple[str, str]]:
             yield "body", f"the step has {field} too; leave one of them out"
 
 
+def _streams_by_grpc(seat: Seat) -> Iterator[tuple[str, str]]:
+    url = str(seat.step.get("serviceUrl") or "")
+    if seat.options.stream and url and not url.startswith(RPC):
+        text = f'it is gRPC\'s ModelStreamInfer, and "{url}" is asked by HTTP, where a step streams'
+        yield "stream", f"{text} of itself; write grpc://, or leave the option out"
+
+
 RULES: tuple[Rule, ...] = (
     _calls_a_service,
     _mirrors_where_another_answers,
     _is_a_default_of_a_switch,
     _maps_what_is_there,
+    _streams_by_grpc,
 )

@@ -44,6 +44,7 @@ class Options:
     body: Template | None = None
     mirror: bool = False
     default: bool = False
+    stream: bool = False
     fallback: Target | None = None
 
     @property
@@ -152,6 +153,7 @@ READERS: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
         "body": parse_body,
         "mirror": _flag,
         "default": _flag,
+        "stream": _flag,
         "fallback": _fallback,
     }
 )

@@ -21,6 +21,7 @@ from sampan.router.walk import Cancel, Done, Later
 from sampan.server.graph_local import LOCAL, LocalTarget
 from sampan.server.graph_metrics import GraphMetrics, StepMetrics
 from sampan.server.graph_rpc import RpcTarget
+from sampan.server.graph_rpc_stream import RpcStreamTarget
 from sampan.wire.brief_wait import BriefWait
 from sampan.wire.message import Submit
 from sampan.wire.upstream import Pool, Upstreams
@@ -95,6 +96,8 @@ class Caller:
             return asked.call(headers, body, seconds, told, streams=ends)
         body = text_of(body)
         self._wait.asked()
+        if isinstance(asked, RpcStreamTarget):
+            return asked.call(headers, body, seconds, told, streams=ends)
         if isinstance(asked, RpcTarget):
             return asked.call(headers, body, seconds, told)
         head = b"%b%bcontent-length: %d\r\n\r\n" % (first, fields, len(body))
@@ -133,7 +136,8 @@ class Caller:
             raise InvalidGraph(f'step "{step.key}" of node "{step.node}": {error}') from None
         if step.url.startswith(tuple(RPC_SCHEMES)):
             rpc = self._upstreams.http2_pool(address.origin)
-            asked = RpcTarget(rpc, address, self._upstreams.limits.body_bytes)
+            kind = RpcStreamTarget if options.stream else RpcTarget
+            asked = kind(rpc, address, self._upstreams.limits.body_bytes)
             return Target(asked, b"", self.metrics.step(step), limit, options.headers)
         first = b"POST %b HTTP/1.1\r\nhost: %b\r\n" % (address.target, address.authority)
         pool = self._upstreams.pool(address.origin)

@@ -28,7 +28,7 @@ from sampan.wire.http2_head import encode_fields, encode_post
 from sampan.wire.upstream_answer import Answer, CallDone, CallFailed
 from sampan.wire.upstream_http2_pool import Http2Pool
 
-_METHOD = b"/inference.GRPCInferenceService/ModelInfer"
+_METHOD = b"/inference.GRPCInferenceService/"
 _JSON, _RPC = b"application/json", b"application/grpc"
 _OUTPUTS = b'"outputs"'
 _OWN = frozenset({b"content-type", b"grpc-timeout", b"te", b"user-agent"})
@@ -46,18 +46,20 @@ _HTTP = {
 
 
 class RpcTarget:
-    """One step's address. `most` bytes of an answer are taken."""
+    """One step's address. `most` bytes of an answer are taken. `name` is shown in messages."""
+
+    method = b"ModelInfer"
 
     def __init__(self, pool: Http2Pool, address: WebAddress, most: int) -> None:
         self._pool = pool
         before, _, model = address.target.strip(b"/").rpartition(b"/")
         self._model = model.decode()
         self._named = delimited(1, self._model.encode())
-        self._name = str(address.origin)
+        self.name = f'"{address.origin}"'
         self._most = most
         own = ((b"te", b"trailers"), (b"content-type", b"application/grpc"))
         scheme = address.origin.scheme.encode()
-        method = b"/" + before + _METHOD if before else _METHOD
+        method = (b"/" + before if before else b"") + _METHOD + self.method
         self._head = encode_post(scheme, address.authority, method, own)
 
     def call(
@@ -66,19 +68,29 @@ class RpcTarget:
         """Ask, and tell what came of it as V2's REST does; what is returned calls it off."""
         if (b"content-type", _RPC) in headers:  # a message already, whose last name counts
             return self._send(headers, body + self._named, seconds, partial(self._passed, done))
-        try:
-            message = encode_request(v2.decode(as_request(body), _JSON, None, self._model))
-        except ServingError as error:  # as the model's own server would refuse it
-            done(Answer(error.status, error.body(), _JSON))
-            return _nothing
+        message = self.encode(body)
+        if isinstance(message, Answer):
+            done(message)
+            return nothing
         return self._send(headers, message, seconds, partial(self._told, done))
+
+    def encode(self, body: bytes) -> bytes | Answer:
+        """Return the message of a body, or what the model's own server would refuse it with."""
+        try:
+            return encode_request(v2.decode(as_request(body), _JSON, None, self._model))
+        except ServingError as error:
+            return Answer(error.status, error.body(), _JSON)
 
     def _send(
         self, headers: Sequence[Header], message: bytes, seconds: float | None, done: CallDone
     ) -> Cancel:
-        extra = [header for header in headers if header[0] not in _OWN]
-        head = self._head + encode_fields(extra) if extra else self._head
+        head = self.make_head(headers)
         return self._pool.call(head, framing.pack(message), seconds, done)
+
+    def make_head(self, headers: Sequence[Header]) -> bytes:
+        """Return the header block of a call."""
+        extra = [header for header in headers if header[0] not in _OWN]
+        return self._head + encode_fields(extra) if extra else self._head
 
     def _passed(self, done: CallDone, result: Answer | CallFailed) -> None:
         done(self._read(result) if isinstance(result, Answer) else result)
@@ -87,30 +99,41 @@ class RpcTarget:
         read = self._read(result) if isinstance(result, Answer) else result
         if isinstance(read, Answer) and read.content_type == _RPC:
             try:
-                read = Answer(200, _as_json(decode_response(read.body)), _JSON)
+                read = Answer(200, as_json(decode_response(read.body)), _JSON)
             except (ServingError, ValueError) as error:
-                read = self._strange(error)
+                read = self.strange(error)
         done(read)
 
-    def _strange(self, error: Exception) -> CallFailed:
-        text = f'"{self._name}" answered no ModelInferResponse ({error})'
+    def strange(self, error: Exception) -> CallFailed:
+        """Return the failure of a call whose answer cannot be read."""
+        text = f"{self.name} answered no ModelInferResponse ({error})"
         return CallFailed("InvalidAnswer", text, sent=True)
+
+    def read_end(self, fields: Sequence[Header], status: int = 200) -> Answer | CallFailed | None:
+        """Return what a call ended with, as the HTTP answer that stands for it; None: it went
+        well. `status` is HTTP's own.
+        """
+        told = dict(fields)
+        code = told.get(b"grpc-status")
+        if code is None or not code.isdigit():
+            text = f"{self.name} did not answer in gRPC (HTTP {status}); see its port"
+            return CallFailed("InvalidAnswer", text, sent=True)
+        if not int(code):
+            return None
+        text = _unquoted(told.get(b"grpc-message", b"")) or f"gRPC status {int(code)}"
+        meant = _HTTP.get(Status(int(code)), 500) if int(code) <= max(Status) else 500
+        return Answer(meant, orjson.dumps({"error": text}), _JSON)
 
     def _read(self, answer: Answer) -> Answer | CallFailed:
         """Return a message, or the HTTP answer that stands for a status."""
+        end = self.read_end(answer.fields, answer.status)
+        if end is not None:
+            return end
         told = dict(answer.fields)
-        status = told.get(b"grpc-status")
-        if status is None or not status.isdigit():
-            text = f'"{self._name}" did not answer in gRPC (HTTP {answer.status}); see its port'
-            return CallFailed("InvalidAnswer", text, sent=True)
-        if int(status):
-            text = _unquoted(told.get(b"grpc-message", b"")) or f"gRPC status {int(status)}"
-            code = _HTTP.get(Status(int(status)), 500) if int(status) <= max(Status) else 500
-            return Answer(code, orjson.dumps({"error": text}), _JSON)
         try:
             message = framing.unpack_one(answer.body, told.get(b"grpc-encoding", b""), self._most)
         except RpcError as error:
-            return self._strange(error)
+            return self.strange(error)
         return Answer(200, message, _RPC)
 
 
@@ -131,7 +154,7 @@ def as_request(body: bytes) -> bytes:
     return orjson.dumps(request | {"id": told["id"]} if told.get("id") else request)
 
 
-def _as_json(response: InferResponse) -> bytes:
+def as_json(response: InferResponse) -> bytes:
     """Return an answer as V2 JSON. Its contents came raw and go as numbers, without their size."""
     for output in response.outputs:
         if output.parameters:
@@ -144,5 +167,5 @@ def _unquoted(text: bytes) -> str:
     return unquote_to_bytes(text).decode("utf-8", "replace")
 
 
-def _nothing() -> None:
+def nothing() -> None:
     """Call off what is over."""

@@ -24,6 +24,8 @@ def as_response(result: Result) -> Any:
     value = _loads(result)
     if not result.is_success:
         raise RpcError(from_http(result.status), _text(value) or f"HTTP {result.status}")
+    if isinstance(value, dict) and "error" in value and "outputs" not in value:
+        raise RpcError(Status.INTERNAL, _text(value))  # the last word of a stream
     try:
         return make_response(_merged(value))
     except InferenceError as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 import hpack
@@ -39,6 +40,7 @@ from sampan.wire.http2_frames import (
 )
 from sampan.wire.http2_outbound import Outbound
 from sampan.wire.upstream_answer import Answer, CallDone, CallFailed, UpstreamLimits
+from sampan.wire.upstream_http2_call import StreamCall
 
 _WINDOW = 1024 * 1024  # of a stream: a message of a megabyte comes without waiting for us
 _CONNECTION_WINDOW = 16 * _WINDOW
@@ -46,20 +48,6 @@ _MOST_STREAMS = 100  # until the peer says: what RFC 9113 (section 6.5.2) asks i
 _MOST_KNOWN = 64  # header blocks of a connection: heads and trailers repeat themselves
 _SIZE_UPDATE = 0x20  # RFC 7541, section 6.3
 _LAST_STREAM = MAX_WINDOW - 1
-
-
-class StreamCall:
-    """One call on its stream."""
-
-    __slots__ = ("block", "done", "fields", "pieces", "size", "stream", "unread")
-
-    def __init__(self, stream: Stream, done: CallDone) -> None:
-        self.stream = stream
-        self.done = done
-        self.fields: list[tuple[bytes, bytes]] = []
-        self.pieces: list[bytes] = []
-        self.size = 0
-        self.unread = 0
 
 
 class Owner(Protocol):
@@ -101,12 +89,14 @@ class Http2Upstream(asyncio.Protocol):
         """Whether no call is sent on it any more."""
         return self._transport is None or self._leaving or self._next >= _LAST_STREAM
 
-    def send(self, head: bytes, body: bytes, done: CallDone) -> Callable[[], None]:
+    def send(
+        self, head: bytes, body: bytes, done: CallDone, *, streams: bool = False
+    ) -> Callable[[], None]:
         """Send a request (`head` is its header block); what is returned calls it off."""
         number = self._next
         self._next += 2
         stream = Stream(number, self._outbound.peer_window, _WINDOW, -1)
-        self._calls[number] = StreamCall(stream, done)
+        self._calls[number] = StreamCall(stream, done, streams=streams)
         self._outbound.respond(stream, head, body)
         self._flush()
         return lambda: self._cancel(number)
@@ -241,6 +231,8 @@ class Http2Upstream(asyncio.Protocol):
         call.fields += fields
         if ends:
             self._finish(number, call)
+        elif call.is_begun_by:
+            call.begin(partial(self._give, number, call), partial(self._cancel, number))
 
     def _decode(self, block: bytes) -> list[tuple[bytes, bytes]]:
         """Return the fields of a block, and remember it if it means the same at any time.
@@ -266,6 +258,11 @@ class Http2Upstream(asyncio.Protocol):
         call = self._calls.get(number)
         if call is None:
             return
+        if call.body is not None:
+            call.add(payload, size)
+            if flags & END_STREAM:
+                self._finish(number, call)
+            return
         call.pieces.append(payload)
         call.size += len(payload)
         if call.size > self._limits.body_bytes:
@@ -277,9 +274,14 @@ class Http2Upstream(asyncio.Protocol):
             self._finish(number, call)
         else:
             call.unread += size
-            if call.unread > _WINDOW // 2:
-                self._outbound.put(window_update(number, call.unread))
-                call.unread = 0
+            self._give(number, call)
+
+    def _give(self, number: int, call: StreamCall) -> None:
+        """Let the peer send on, once it has sent half of what it may."""
+        if call.unread > _WINDOW // 2 and number in self._calls:
+            self._outbound.put(window_update(number, call.unread))
+            call.unread = 0
+            self._flush()
 
     def _credit(self, size: int) -> None:
         self._unread += size
@@ -331,6 +333,15 @@ class Http2Upstream(asyncio.Protocol):
         self._forget(number)
         if not call.stream.local_closed:  # answered before it was told all: it wants no more
             self._outbound.put(reset(number, Code.NO_ERROR))
+        if call.body is not None:
+            call.body.end(None, tuple(call.fields))
+        else:
+            self._tell(call)
+        self._owner.changed(self)
+        self._close_if_done()
+
+    @staticmethod
+    def _tell(call: StreamCall) -> None:
         told = dict(call.fields)
         status = told.get(b":status", b"")
         if not status.isdigit():
@@ -338,14 +349,12 @@ class Http2Upstream(asyncio.Protocol):
         body = b"".join(call.pieces)
         fields = tuple(pair for pair in call.fields if not pair[0].startswith(b":"))
         call.done(Answer(int(status), body, told.get(b"content-type", b""), None, fields))
-        self._owner.changed(self)
-        self._close_if_done()
 
     def _fail(self, numbers: list[int], failure: CallFailed) -> None:
         for number in numbers:
             call = self._forget(number)
             if call is not None:
-                call.done(failure)
+                call.fail(failure)
         if numbers:
             self._owner.changed(self)
 

@@ -16,11 +16,12 @@ from sampan.wire.upstream_opening import Opener
 class PendingRpc:
     """A call that waits for the connection, or is on it; told once."""
 
-    __slots__ = ("_cancel", "_done", "_timer", "body", "head", "over")
+    __slots__ = ("_cancel", "_done", "_timer", "body", "head", "over", "streams")
 
-    def __init__(self, head: bytes, body: bytes, done: CallDone) -> None:
+    def __init__(self, head: bytes, body: bytes, done: CallDone, *, streams: bool) -> None:
         self.head = head
         self.body = body
+        self.streams = streams
         self.over = False
         self._done: CallDone | None = done
         self._cancel: Cancel | None = None
@@ -33,7 +34,7 @@ class PendingRpc:
 
     def take(self, connection: Http2Upstream) -> None:
         """Send the call."""
-        cancel = connection.send(self.head, self.body, self.tell)
+        cancel = connection.send(self.head, self.body, self.tell, streams=self.streams)
         self._cancel = None if self.over else cancel
 
     def tell(self, result: Answer | CallFailed) -> None:
@@ -78,9 +79,20 @@ class Http2Pool:
         self._opening: asyncio.Task[None] | None = None
         self._waiting: deque[PendingRpc] = deque()
 
-    def call(self, head: bytes, body: bytes, seconds: float | None, done: CallDone) -> Cancel:
-        """Send a request (`head` is its header block); what is returned calls it off."""
-        call = PendingRpc(head, body, done)
+    def call(
+        self,
+        head: bytes,
+        body: bytes,
+        seconds: float | None,
+        done: CallDone,
+        *,
+        streams: bool = False,
+    ) -> Cancel:
+        """Send a request (`head` is its header block); what is returned calls it off.
+
+        Where it `streams`, an answer of 200 is told as soon as it begins, its body as `chunks`.
+        """
+        call = PendingRpc(head, body, done, streams=streams)
         if seconds is not None:
             call.limit(self._loop, seconds, self._opener.name)
         connection = self._connection

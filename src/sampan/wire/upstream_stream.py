@@ -40,6 +40,8 @@ class StreamedBody:
         self._paused = False
         self._failure: CallFailed | None = None
         self._came = asyncio.Event()
+        self.trailers: tuple[tuple[bytes, bytes], ...] = ()
+        """What was said after it; there once it has ended."""
 
     def add(self, piece: bytes) -> None:
         """Take what has come."""
@@ -52,9 +54,12 @@ class StreamedBody:
             self._paused = True
             self._source.pause()
 
-    def end(self, failure: CallFailed | None) -> None:
+    def end(
+        self, failure: CallFailed | None, trailers: tuple[tuple[bytes, bytes], ...] = ()
+    ) -> None:
         """No more comes: it is whole, or it broke off."""
         self._source = None
+        self.trailers = trailers
         self._failure = failure
         self._came.set()
 
