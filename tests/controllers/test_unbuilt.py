@@ -46,7 +46,6 @@ LLM["apiVersion"] = "serving.kserve.io/v1alpha2"
 CONFIG = obj("LLMInferenceServiceConfig", {"model": {"uri": "hf://llama"}})
 CONFIG["apiVersion"] = "serving.kserve.io/v1alpha2"
 TOLD = {
-    MODELS: MODEL,
     "llminferenceservices.serving.kserve.io": LLM,
     "llminferenceserviceconfigs.serving.kserve.io": CONFIG,
 }
@@ -59,7 +58,7 @@ def test_each_kind_of_ours_is_acted_on_or_says_that_it_is_not() -> None:
 
 def test_each_kind_whose_clients_wait_for_ready_gets_the_condition() -> None:
     waited_for = {r.id for r in REGISTRY if r.columns and any(c.name == "Ready" for c in r.columns)}
-    assert waited_for - {SERVICES, GRAPHS} == set(CONDITIONS)
+    assert waited_for - {SERVICES, GRAPHS, MODELS} == set(CONDITIONS)
 
 
 @pytest.mark.parametrize(

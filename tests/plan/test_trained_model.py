@@ -121,9 +121,17 @@ class TestConditions:
         found = conditions(derive_judgement(trained(), parent(plain), [], NOW).status)
         assert found["MemoryResourceAvailable"] == ("False", "MemoryResourceNotAvailable")
 
-    def test_times_stay_while_nothing_changes(self) -> None:
-        once = derive_judgement(trained(), parent(), [], NOW).status
-        later = derive_judgement(trained(**once), parent(), [], NOW + 60).status
+    @pytest.mark.parametrize(
+        "service",
+        [
+            pytest.param(parent(), id="ready"),
+            pytest.param(parent({"containers": []}, ready="False"), id="refused for three reasons"),
+            pytest.param(parent({"containers": []}), id="refused for two reasons"),
+        ],
+    )
+    def test_times_stay_while_nothing_changes(self, service: Json) -> None:
+        once = derive_judgement(trained(), service, [], NOW).status
+        later = derive_judgement(trained(**once), service, [], NOW + 60).status
         assert later == once
 
 

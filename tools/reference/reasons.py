@@ -38,6 +38,8 @@ _DECISION = {
     "InvalidGPUAllocation": "head and workers have fewer GPUs than the model is spread over",
     "ConfidentialNotSupported": "opening encrypted models is not built yet",
     "StorageSpecNotSupported": "a model named by a storage Secret is not built yet",
+    "IsNotMMSPredictor": "the service of a TrainedModel serves one model, not several",
+    "MemoryResourceNotAvailable": "the memory limit of a TrainedModel's service is used up",
     "NotBuiltYet": "objects of this kind are stored and checked, and nothing acts on them yet",
     "InvalidDomainTemplate": "the operator's domain template gives no host name",
 }
@@ -152,7 +154,8 @@ _UNDER_WAY = {
     "InferenceGraphReady": "event: the graph became Ready",
     "InferenceGraphNotReady": "event: the graph is no longer Ready",
     "InferenceServiceReady": "event: the service became Ready",
-    "InferenceServiceNotReady": "event: the service is no longer Ready",
+    "InferenceServiceNotReady": "event: the service is no longer Ready; of a TrainedModel: its service "
+    "is not Ready, or not there",
     "FieldNotHonoured": "event: a field of the service has no effect here",
     "SuccessfulRescale": "event: an autoscaler changed the number of replicas, with its numbers",
     "RequestsHeld": "requests wait at the activator until a replica is up to answer them",

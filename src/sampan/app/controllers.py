@@ -20,6 +20,7 @@ from sampan.controllers.inferencegraph import GRAPHS, Graphs, InferenceGraphCont
 from sampan.controllers.inferenceservice import InferenceServiceController
 from sampan.controllers.modelmesh import MeshHosts
 from sampan.controllers.scaling_settings import CONFIG_AUTOSCALER
+from sampan.controllers.trainedmodel import make_model_controller
 from sampan.controllers.unbuilt import CONDITIONS, UnbuiltController
 from sampan.machinery.collector import Collector
 from sampan.machinery.controller import Controller, Reconcile, Watch, WorkerOptions, key_of
@@ -111,6 +112,7 @@ async def run_controllers(
             asyncio.create_task(Controller(store, clock, r, unbuilt.reconcile).run(), name=r)
             for r in CONDITIONS
         ),
+        asyncio.create_task(make_model_controller(store, clock).run(), name="models"),
         asyncio.create_task(Collector(store, clock, REGISTRY).run(), name="collector"),
         asyncio.create_task(
             _pass_on(changes, controller, graphs, reconciler.hosts), name="changes"

@@ -19,7 +19,6 @@ from sampan.api.condition_set import (
 )
 from sampan.api.llminferenceservice.conditions import LLM_CONDITIONS
 from sampan.api.llminferenceserviceconfig.conditions import CONFIG_CONDITIONS
-from sampan.api.trainedmodel.conditions import MODEL_CONDITIONS
 from sampan.machinery.clock import Clock
 from sampan.machinery.controller import Result
 from sampan.machinery.errors import Conflict, NotFound
@@ -101,12 +100,11 @@ MESSAGES: Mapping[str, Callable[[Mapping[str, Any]], str]] = MappingProxyType(
 
 CONDITIONS: Mapping[str, ConditionSet] = MappingProxyType(
     {
-        "trainedmodels.serving.kserve.io": MODEL_CONDITIONS,
         "llminferenceservices.serving.kserve.io": LLM_CONDITIONS,
         "llminferenceserviceconfigs.serving.kserve.io": CONFIG_CONDITIONS,
     }
 )
-"""By resource: the conditions of those among them that have any."""
+"""By resource: the conditions of those among them that have any (`trainedmodel` tells its own)."""
 
 
 def make_unbuilt_warnings(obj: Mapping[str, Any]) -> list[str]:

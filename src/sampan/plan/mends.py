@@ -33,6 +33,9 @@ _DECISION = {
     "sizes",
     "ConfidentialNotSupported": "store the model unencrypted",
     "StorageSpecNotSupported": "use spec.predictor.model.storageUri",
+    "IsNotMMSPredictor": "name an InferenceService without a storageUri in spec.inferenceService",
+    "MemoryResourceNotAvailable": "raise the memory limit of the service's predictor, or delete "
+    "another TrainedModel of it",
     "NotBuiltYet": "remove the object, on which nothing acts in this version",
     "InvalidDomainTemplate": "change domainTemplate in inferenceservice-config",
 }

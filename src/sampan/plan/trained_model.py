@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -64,7 +64,7 @@ def derive_judgement(
     """
     name = service["metadata"]["name"]
     fits = _has_memory_left(model, service, others)
-    found = decode_conditions((model.get("status") or {}).get("conditions"))
+    found = before = decode_conditions((model.get("status") or {}).get("conditions"))
     for condition in (
         _said(_is_ready(service), _NOT_READY),
         _said(bool(modelconfig_name(service)), _ONE_MODEL),
@@ -73,10 +73,24 @@ def derive_judgement(
         found = MODEL_CONDITIONS.mark(found, condition, now)
     labels = {PARENT_LABEL: name, **({ALLOCATED_LABEL: name} if fits else {})}
     served = not _failed(found)
-    status: JsonObject = {"conditions": [c.encode() for c in found]}
+    status: JsonObject = {"conditions": [c.encode() for c in keep_times(before, found)]}
     if served:
         status |= _addresses(model["metadata"]["name"], service)
     return Judgement(status, labels, served)
+
+
+def keep_times(before: Conditions, after: Conditions) -> Conditions:
+    """Return the conditions of `after`; those that say the same as before have the same time.
+
+    `Ready` may have said something else in between, when one condition after another was marked.
+    """
+    return tuple(_kept(find(before, new.type), new) for new in after)
+
+
+def _kept(old: Condition | None, new: Condition) -> Condition:
+    if old is None or replace(new, last_transition_time=old.last_transition_time) != old:
+        return new
+    return old
 
 
 def make_model_list(models: Iterable[Mapping[str, Any]]) -> str:
