@@ -36,10 +36,12 @@ def crowd(setting: Setting) -> Iterator[Row]:
     del setting
     few, many = asyncio.run(_crowd(FEW)), asyncio.run(_crowd(MANY))
     at = f"at {MANY} services"
-    told = f"{few.look_ms:.2f} ms at {FEW}; {many.look_calls} calls in all"
+    told = f"{few.look_ms:.2f} ms at {FEW}"
     yield make_row(
         f"a look at a service {at}: CPU", "ms", [many.look_ms], [], Goal(limit=4), note=told
     )
+    calls = [float(many.look_calls)]
+    yield make_row(f"calls of a look at all {MANY} services", "calls", calls, [], Goal(limit=0))
     ratio = many.look_ms / few.look_ms
     yield make_row(f"a look {at} against at {FEW}", "x", [ratio], [], Goal(limit=1.3))
     told = f"{many.start_writes} writes"

@@ -118,10 +118,14 @@ class EventRecorder:
         message, series = self._combined(involved, occurrence, now)
         event = self._make(involved, occurrence, message, now)
         what = (*_identity(involved), occurrence.type, occurrence.reason, series)
+        is_new = not self._names.get(what, "")
         event["metadata"]["name"] = self._name(what, now)
         key = Key(EVENTS, event["metadata"]["namespace"], event["metadata"]["name"])
         try:
-            await self._write(key, event)
+            if is_new:
+                await self._store.create(EVENTS, event)
+            else:
+                await self._write_again(key, event)
         except ApiError as error:
             log.warning("event %s of %s is not recorded: %s", occurrence.reason, involved, error)
 
@@ -129,7 +133,7 @@ class EventRecorder:
         """Delete the events last seen over an hour ago; return how many. Call it each minute."""
         return await apply_sweep(self._store, self._clock.now())
 
-    async def _write(self, key: Key, event: JsonObject) -> None:
+    async def _write_again(self, key: Key, event: JsonObject) -> None:
         try:
             known = await self._store.get(key)
         except NotFound:

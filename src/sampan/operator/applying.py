@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterable, Mapping
+from asyncio import gather
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,16 +63,13 @@ class Applier:
         """Take every step that can be taken. Raises Unavailable, Unauthorized and Conflict."""
         failures: dict[ChildKey, Failure] = {}
         events: list[PlannedEvent] = []
-        for step in steps:
-            key = child_key(step.obj)
-            try:
-                events += await self._take(step, live.get(key))
-            except (Unavailable, Conflict, Unauthorized):
-                raise
-            except _StepRefusedError as refused:
-                failures[key] = refused.failure
-            except ApiError as error:
-                failures[key] = Failure(RECONCILE_FAILED, describe_refusal(step.obj, error))
+        for some in _in_turns(steps):
+            taken = (self._take(step, live.get(child_key(step.obj))) for step in some)
+            for step, came in zip(some, await gather(*taken, return_exceptions=True), strict=True):
+                if isinstance(came, BaseException):
+                    failures[child_key(step.obj)] = _failure(step, came)
+                else:
+                    events += came
         return Taken(failures, tuple(events))
 
     async def _take(self, step: ChildStep, live: JsonObject | None) -> list[PlannedEvent]:
@@ -106,6 +104,24 @@ class Applier:
             await self._cluster.store.delete(key, Preconditions(obj["metadata"].get("uid")))
         except (NotFound, Conflict):
             return  # gone, or another one of that name by now: the watch will tell
+
+
+def _in_turns(steps: Iterable[ChildStep]) -> Iterator[tuple[ChildStep, ...]]:
+    """Yield what can be done at once: all that is made, then all that goes. An object that takes
+    another's place is there before that one goes. Pure.
+    """
+    asked = tuple(steps)
+    yield tuple(s for s in asked if not isinstance(s, DeleteChild))
+    yield tuple(s for s in asked if isinstance(s, DeleteChild))
+
+
+def _failure(step: ChildStep, came: BaseException) -> Failure:
+    """Return why a step could not be taken; raise what concerns more than this object."""
+    if isinstance(came, _StepRefusedError):
+        return came.failure
+    if isinstance(came, ApiError) and not isinstance(came, Unavailable | Conflict | Unauthorized):
+        return Failure(RECONCILE_FAILED, describe_refusal(step.obj, came))
+    raise came
 
 
 class _StepRefusedError(Exception):

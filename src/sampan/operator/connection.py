@@ -6,6 +6,7 @@ stay JSON, so that no field that this version does not know is lost on the way.
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -35,8 +36,11 @@ JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
 CALL_SECONDS = 30.0
 """Longer than the API server itself waits for a webhook (10 s by default)."""
-CONNECTIONS = 32
-"""Watches hold one each; the rest is for calls."""
+KEPT_CONNECTIONS = 64
+"""Connections that stay open while nobody needs them: as many calls are under way when many
+services are made at once, and each new one would cost a handshake. Watches hold one each besides,
+so that their number has no bound.
+"""
 
 _ERRORS: Mapping[tuple[int, str], type[ApiError]] = {
     (409, "AlreadyExists"): AlreadyExists,
@@ -80,8 +84,12 @@ class ConfigurationError(ValueError):
 class Connection:
     """Calls to one API server. `calls` counts them by verb and resource, for metrics and tests."""
 
-    def __init__(self, client: httpx2.AsyncClient) -> None:
+    def __init__(
+        self, client: httpx2.AsyncClient, watching: httpx2.AsyncClient | None = None
+    ) -> None:
+        """`watching` opens the watches, whose connections calls need not be looked for among."""
         self._client = client
+        self._watching = watching or client
         self.calls: Counter[tuple[str, str]] = Counter()
         self.span: MakeSpan = no_span
 
@@ -131,7 +139,7 @@ class Connection:
         self.calls["WATCH", resource_of(path)] += 1
         timeout = httpx2.Timeout(CALL_SECONDS, read=idle_seconds)
         try:
-            async with self._client.stream("GET", path, params=query, timeout=timeout) as reply:
+            async with self._watching.stream("GET", path, params=query, timeout=timeout) as reply:
                 if reply.status_code >= 400:
                     content = await reply.aread()
                     raise make_error(reply.status_code, content, reply.headers.get("retry-after"))
@@ -141,7 +149,8 @@ class Connection:
 
     async def close(self) -> None:
         """Close every connection."""
-        await self._client.aclose()
+        for client in {self._client, self._watching}:
+            await client.aclose()
 
 
 def resource_of(path: str) -> str:
@@ -199,7 +208,7 @@ def connect(
     ConfigurationError.
     """
     import httpx2
-    from lightkube.config.client_adapter import AsyncClient, ConnectionParams
+    from lightkube.config.client_adapter import ConnectionParams
     from lightkube.config.kubeconfig import KubeConfig
 
     named = f'"{kubeconfig}"' if kubeconfig else "the kubeconfig"
@@ -210,9 +219,14 @@ def connect(
         raise ConfigurationError(f'{named} has no current context; set one, or give "--context"')
     with _told_of(named):
         params = ConnectionParams(timeout=httpx2.Timeout(CALL_SECONDS), trust_env=False)
-        client = AsyncClient(config, params)
-    client.headers["user-agent"] = agent
-    return Connection(client)
+        limits = httpx2.Limits(max_connections=None, max_keepalive_connections=KEPT_CONNECTIONS)
+        calling, watching = (
+            httpx2.AsyncClient(**params.httpx_params(config), limits=limits) for _ in range(2)
+        )
+    for client in (calling, watching):
+        client.headers["user-agent"] = agent
+    logging.getLogger("httpx2").setLevel(logging.WARNING)  # it writes a line for each call
+    return Connection(calling, watching)
 
 
 @contextmanager
