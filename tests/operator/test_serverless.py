@@ -10,13 +10,14 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.operator.played_cluster import until
+from tests.operator.played_cluster import conditions_of, is_ready, until
 from tests.operator.serverless_cluster import (
     HOME,
     ServerlessCluster,
     make_service,
     serverless_cluster,
 )
+from tests.operator.test_standard import SERVICES
 
 from sampan.client.grpc import InferenceGRPCClient
 from sampan.protocol.tensors import InferInput, InferRequest
@@ -62,6 +63,7 @@ async def asleep(cluster: ServerlessCluster) -> str:
 async def test_from_none_to_one_and_back_a_hundred_requests_are_answered_by_one_start(
     cluster: ServerlessCluster, asleep: str
 ) -> None:
+    sleeping = await until(lambda: _told(cluster, "0 (idle)"), 60, cluster.tell)
     for times in range(2):
         before = cluster.kubelet.started
         numbers = range(100 * times, 100 * times + 100)
@@ -69,6 +71,19 @@ async def test_from_none_to_one_and_back_a_hundred_requests_are_answered_by_one_
         assert cluster.kubelet.started == before + 1
         await cluster.wait_replicas(NAME, 0)
     assert cluster.counted() == list(range(200))
+    still = await until(lambda: _told(cluster, "0 (idle)"), 60, cluster.tell)
+    found = conditions_of(still)
+    assert found["PredictorReady"]["reason"] == "NoTraffic"
+    assert found["Ready"] == conditions_of(sleeping)["Ready"]  # it never was not
+    assert still["status"]["modelStatus"]["transitionStatus"] == "UpToDate"
+
+
+async def _told(cluster: ServerlessCluster, replicas: str) -> Any:
+    """The service, once it is Ready and tells of so many replicas."""
+    found = await cluster.played.get(SERVICES, "ml", "iris")
+    told = (found.get("status") or {}).get("annotations") or {}
+    right = told.get("serving.sampan.dev/replicas") == replicas and is_ready(found)
+    return found if right else None
 
 
 @pytest.mark.slow

@@ -53,6 +53,11 @@ _WHO = (
         "requests, each 2 s; CPU or memory with the class `hpa.autoscaling.knative.dev`",
     ),
     (
+        "Standard, with `serving.kserve.io/autoscalerClass: sampan`, on a cluster too",
+        "always",
+        "requests, with the rules and annotations below; down to none with `minReplicas: 0`",
+    ),
+    (
         "any, with `serving.kserve.io/autoscalerClass` `none` or `external`",
         "never",
         "nobody: `minReplicas` is the number",

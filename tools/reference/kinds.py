@@ -43,8 +43,8 @@ _READ = {
     "serving.kserve.io/deploymentMode": "`Standard`; `Knative` runs as Standard and is *warned*; "
     "`ModelMesh` shares processes, see [many models](../how-to/serve-many-models.md)",
     "serving.kserve.io/autoscalerClass": "`none` and `external` take `minReplicas` as it is, 0 "
-    "included; with `hpa` and `keda` the number follows what is used, see "
-    "[scale with the load](../how-to/scale-with-the-load.md)",
+    "included; with `hpa` and `keda` the number follows what is used, with `sampan` the requests, "
+    "see [scale with the load](../how-to/scale-with-the-load.md)",
     "autoscaling.knative.dev/...": "how the number of replicas follows the requests, see "
     "[autoscaling](autoscaling.md)",
     "serving.sampan.dev/trust": "`true`: the model may run code when it is loaded",

@@ -9,7 +9,8 @@ from sampan.machinery.registry import JsonObject
 from sampan.plan.fields.cluster_silences import cluster_silences
 from sampan.plan.fields.table import make_field_warnings
 from sampan.plan.fields.verdicts import Where
-from sampan.plan.service import deployment_mode
+from sampan.plan.scaling import AUTOSCALER_CLASS, SAMPAN
+from sampan.plan.service import annotations_of, deployment_mode
 from sampan.platforms.kubernetes.settings import ClusterSettings
 
 SERVICE, GRAPH = "InferenceService", "InferenceGraph"
@@ -22,5 +23,8 @@ def cluster_warnings(
     kind = str(obj["kind"])
     mode = deployment_mode(obj, config.default_deployment_mode) if kind in (SERVICE, GRAPH) else ""
     yield from make_field_warnings(kind, obj, Where.KUBERNETES, mode)
+    if kind == GRAPH and annotations_of(obj).get(AUTOSCALER_CLASS) == SAMPAN:
+        text = f'is of services: a graph of the class "{SAMPAN}" keeps one replica; leave it out'
+        yield f'metadata.annotations["{AUTOSCALER_CLASS}"]', text
     if kind == SERVICE:
         yield from cluster_silences(obj, mode, gateway_api=settings.ingress.gateway_api)

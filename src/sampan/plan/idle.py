@@ -12,13 +12,13 @@ from sampan.plan.observed import Link, LinkState, Observed
 from sampan.plan.types import Workload
 
 NO_TRAFFIC = "NoTraffic"
-_TEXT = "idle: no request comes, so no replica runs; the next request starts one"
+IDLE_TEXT = "idle: no request comes, so no replica runs; the next request starts one"
 
 
 def make_idle_link(workload: Workload) -> Link:
     """Return what stands for each link of a replica that nobody needs."""
     reason = workload.scale.reason if workload.scale else ""
-    return Link(LinkState.DONE, NO_TRAFFIC, reason or _TEXT)
+    return Link(LinkState.DONE, NO_TRAFFIC, reason or IDLE_TEXT)
 
 
 def derive_idle(workload: Workload, observed: Observed) -> Condition | None:
@@ -30,7 +30,7 @@ def derive_idle(workload: Workload, observed: Observed) -> Condition | None:
     if scale is None or not (workload.idle or scale.waking) or _has_failed(workload, observed):
         return None
     kind = COMPONENT_READY[workload.component.value]
-    return Condition(kind, ConditionStatus.TRUE, NO_TRAFFIC, _TEXT)
+    return Condition(kind, ConditionStatus.TRUE, NO_TRAFFIC, IDLE_TEXT)
 
 
 def _has_failed(workload: Workload, observed: Observed) -> bool:

@@ -33,7 +33,9 @@ SERVICE_ANNOTATIONS: Mapping[str, Row] = {
     _annotation(f"{_KSERVE}stop"): everywhere(Honoured("true: nothing runs until it is removed")),
     _annotation(f"{_KSERVE}deploymentMode"): everywhere(YES),
     _annotation(f"{_KSERVE}autoscalerClass"): Row(
-        Honoured("hpa and keda scale; none and external keep minReplicas"), YES, example="hpa"
+        Honoured("hpa, keda and sampan scale; none and external keep minReplicas"),
+        YES,
+        example="hpa",
     ),
     _annotation("serving.sampan.dev/trust"): Row(
         Honoured("true: the model may run code when it is loaded"),

@@ -12,6 +12,7 @@ from typing import Any
 
 from sampan.machinery.registry import JsonObject
 from sampan.plan.pod_metadata import APP_LABEL, SOURCE_URI
+from sampan.plan.scaling import SAMPAN
 from sampan.plan.service import MAIN_CONTAINER, TRANSFORMER_CONTAINER
 from sampan.plan.types import Role, Workload
 from sampan.platforms.kubernetes.pods.storage_uris import mount_sources
@@ -113,4 +114,6 @@ def _fixed_replicas(workload: Workload) -> int | None:
     if workload.role is Role.WORKER:
         return workload.replicas
     scaling = workload.scaling
-    return scaling.minimum if scaling.autoscaler == "none" else None
+    # A canary's number is fixed; KServe has an autoscaler keep it.
+    alone = scaling.autoscaler == SAMPAN and workload.role is Role.CANARY
+    return scaling.minimum if scaling.autoscaler == "none" or alone else None

@@ -88,7 +88,7 @@ def render_serverless(source: Source, workload: Workload) -> tuple[JsonObject, .
 
 
 def _render_deployment(source: Source, workload: Workload) -> JsonObject:
-    """Its pods bear nothing of it: to opt in restarts none, nor does a change of the terms."""
+    """The terms stand at the Deployment and not in its template: to change them restarts no pod."""
     made = render_deployment(source, workload)
     metadata = _marked(made["metadata"])
     annotations = {**(metadata.get("annotations") or {}), TERMS: encode_terms(make_terms(workload))}

@@ -33,14 +33,21 @@ def keep_of_pod(pod: Mapping[str, Any]) -> JsonObject:
 
 
 def derive_pod_model_status(
-    before: Mapping[str, Any], pods: tuple[JsonObject, ...], now: float, *, ready: bool
+    before: Mapping[str, Any],
+    pods: tuple[JsonObject, ...],
+    now: float,
+    *,
+    ready: bool,
+    asleep: bool = False,
 ) -> JsonObject:
     """Return `modelStatus`; `pods` are the predictor's, newest first, `now` seconds.
 
-    `ready`: the predictor takes requests with its newest template.
+    `ready`: the predictor takes requests with its newest template; `asleep`: without a pod.
     """
     failure = _failure(pods[0]) if pods else None
     state = _state(pods[0] if pods else None, failure, ready=ready)
+    if asleep and ready and not pods:
+        state = LOADED
     active = LOADED if state == LOADED else (before.get("states") or {}).get("activeModelState", "")
     copies = sum(_is_ready(pod) for pod in pods)
     status: JsonObject = {

@@ -27,15 +27,21 @@ from sampan.machinery.registry import JsonObject
 from sampan.plan.conditions import condition_status, derive_conditions
 from sampan.plan.model_status import derive_model_status
 from sampan.plan.observed import NOTHING
+from sampan.plan.replicas import REPLICAS
 from sampan.plan.service import component_name, components_of, deployment_mode, is_stopped
 from sampan.plan.types import Component, Role, RuntimeScope, Workload
 from sampan.platforms.kubernetes.hosts import make_host
-from sampan.platforms.kubernetes.kinds import KNATIVE_SERVICES
+from sampan.platforms.kubernetes.kinds import DEPLOYMENTS, KNATIVE_SERVICES
 from sampan.platforms.kubernetes.source import Source
 from sampan.platforms.kubernetes.status.ingress import derive_ingress
 from sampan.platforms.kubernetes.status.observed import ClusterObserved
 from sampan.platforms.kubernetes.status.pods import derive_pod_model_status
 from sampan.platforms.kubernetes.status.revisions import derive_revisions
+from sampan.platforms.kubernetes.status.serverless import (
+    is_asleep,
+    is_looked_after,
+    render_replicas,
+)
 from sampan.platforms.kubernetes.status.urls import make_urls, select_front, with_scheme
 from sampan.platforms.kubernetes.status.workloads import (
     KNATIVE,
@@ -83,7 +89,7 @@ def derive_service_status(scene: Scene) -> JsonObject:
         return status | _canaries(scene)
     if not plan.blocked or before.get("components"):
         status["components"] = _components(scene, status)
-    status |= _canaries(scene)
+    status |= _canaries(scene) | _notes(scene)
     if condition_status(status, INGRESS_READY) is _TRUE:
         return status | make_urls(source, scene.observed, status, scene.mode)
     return status | {k: before[k] for k in ("url", "address") if before.get(k)}
@@ -203,8 +209,26 @@ def _model_status(scene: Scene, status: JsonObject) -> JsonObject:
         return derive_model_status(known, plan, NOTHING, scene.now)
     ready = condition_status(status, COMPONENT_READY["predictor"]) is _TRUE
     return derive_pod_model_status(
-        known, scene.observed.pods, scene.now, ready=ready and _is_newest(scene)
+        known,
+        scene.observed.pods,
+        scene.now,
+        ready=ready and _is_newest(scene),
+        asleep=is_asleep(_predictor(scene)),
     )
+
+
+def _predictor(scene: Scene) -> JsonObject | None:
+    """The predictor's Deployment."""
+    name = component_name(scene.source.service, Component.PREDICTOR)
+    return scene.observed.find(DEPLOYMENTS, name)
+
+
+def _notes(scene: Scene) -> JsonObject:
+    """How many replicas there are of a predictor that the activator looks after."""
+    deployment = _predictor(scene)
+    if deployment is None or not is_looked_after(deployment):
+        return {}
+    return {"annotations": {REPLICAS: render_replicas(deployment)}}
 
 
 def _is_newest(scene: Scene) -> bool:

@@ -15,9 +15,11 @@ from sampan.api.inferenceservice.conditions import (
     ROUTE_READY,
 )
 from sampan.machinery.registry import JsonObject
+from sampan.plan.pod_metadata import APP_LABEL
 from sampan.plan.types import Component, Plan, Role, Workload
 from sampan.platforms.kubernetes.kinds import DEPLOYMENTS, KNATIVE_SERVICES
 from sampan.platforms.kubernetes.status.observed import ClusterObserved
+from sampan.platforms.kubernetes.status.serverless import derive_serverless
 
 KNATIVE = "Knative"
 _TRUE, _FALSE, _UNKNOWN = ConditionStatus.TRUE, ConditionStatus.FALSE, ConditionStatus.UNKNOWN
@@ -48,8 +50,18 @@ def derive_component(
     if mode == KNATIVE:
         found = observed.find(KNATIVE_SERVICES, names[0])
         return _knative(kind, found, "Ready") or Condition(kind, _UNKNOWN)
-    told = [_deployment(kind, observed.find(DEPLOYMENTS, name)) for name in names]
+    told = [_looked_after(kind, name, observed) for name in names]
     return _worst(told)
+
+
+def _looked_after(kind: str, name: str, observed: ClusterObserved) -> Condition:
+    deployment = observed.find(DEPLOYMENTS, name)
+    pods = [p for p in observed.pods if _bears(p, f"isvc.{name}")]
+    return derive_serverless(kind, deployment, pods) or _deployment(kind, deployment)
+
+
+def _bears(pod: Mapping[str, Any], app: str) -> bool:
+    return (pod["metadata"].get("labels") or {}).get(APP_LABEL) == app
 
 
 def derive_knative_parts(
