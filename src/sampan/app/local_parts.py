@@ -86,6 +86,7 @@ async def started(settings: Settings, zygotes: ZygotePool) -> AsyncIterator[Daem
     paths, clock = settings.paths, SystemClock()
     operator = read_operator_settings(paths.settings_file, settings.environ)
     async with AsyncExitStack() as stack:
+        stack.enter_context(short_collections())
         paths.daemon_file.unlink(missing_ok=True)
         sock = stack.enter_context(_listen(settings.api_port))
         store = SqliteStore(paths.state / "store.db", REGISTRY, clock)
@@ -139,7 +140,6 @@ async def started(settings: Settings, zygotes: ZygotePool) -> AsyncIterator[Daem
             ),
         )
         authority = certificates.authority.read_bytes()
-        stack.enter_context(short_collections())
         yield Daemon(api, sock, certificates.context(), token, authority)
 
 
