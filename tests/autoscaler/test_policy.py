@@ -17,6 +17,7 @@ from sampan.autoscaler.policy import (
     Target,
     select_policy,
 )
+from sampan.autoscaler.queries import Readings
 from sampan.autoscaler.resource_scaler import ResourceScaler, Use
 from sampan.autoscaler.settings import Defaults
 from sampan.autoscaler.silences import find_silences
@@ -134,6 +135,23 @@ def test_knative_s_hpa_counts_memory_in_mebibytes() -> None:
     assert policy.targets == (Target("memory", amount=200 * MIB),)
 
 
+def test_knative_s_hpa_follows_a_metric_of_the_replicas_by_its_name() -> None:
+    annotations = {
+        f"{DOMAIN}class": f"hpa.{DOMAIN[:-1]}",
+        f"{DOMAIN}metric": "vllm:num_requests_waiting",
+        f"{DOMAIN}target": "4",
+    }
+    policy = select_policy(component({"maxReplicas": 3}, annotations, "Knative"), Defaults())
+    assert isinstance(policy, ByResources)
+    assert policy.targets == ()
+    (query,) = policy.queries
+    assert (query.text, query.target) == ("sum(vllm:num_requests_waiting)", 4)
+    assert (query.server, query.name) == ("", "vllm:num_requests_waiting")
+    scaler = ResourceScaler(policy, 1, 0.0)
+    use = Use({}, {}, Readings({query: 9.0}))
+    assert scaler.decide(15.0, Seen(1), use).replicas == 3
+
+
 def test_behavior_is_kubernetes_s_with_its_defaults() -> None:
     assert make_direction(None, DOWN) == DOWN
     slow = make_direction(
@@ -158,6 +176,8 @@ def test_use_of_cpu_raises_the_number_and_without_a_reading_it_stays() -> None:
     assert busy.replicas == 2
     assert busy.reason == "2 replicas: cpu at 160 of 80 (from 1 to 4)"
 
+
+BY_HPA = {f"{DOMAIN}class": f"hpa.{DOMAIN[:-1]}"}
 
 SILENCES: dict[str, tuple[dict[str, Any], dict[str, str], str, list[str]]] = {
     "nothing to say": ({"scaleTarget": 5}, {}, "Knative", []),
@@ -196,6 +216,26 @@ SILENCES: dict[str, tuple[dict[str, Any], dict[str, str], str, list[str]]] = {
     "zero where CPU decides": (
         {"minReplicas": 0, "maxReplicas": 3, "scaleMetric": "cpu"}, {}, "Standard",
         ["one replica is kept"],
+    ),
+    "a metric of its own, by its name": (
+        {"maxReplicas": 3},
+        {**BY_HPA, f"{DOMAIN}metric": "queue_depth", f"{DOMAIN}target": "3"}, "Knative", [],
+    ),
+    "a metric of its own without a target": (
+        {"maxReplicas": 3}, {**BY_HPA, f"{DOMAIN}metric": "queue_depth"}, "Knative",
+        ['is "queue_depth", which needs a target; annotate "autoscaling.knative.dev/target"'],
+    ),
+    "a metric that can have no such name": (
+        {"maxReplicas": 3}, {**BY_HPA, f"{DOMAIN}metric": "queue-depth", f"{DOMAIN}target": "3"},
+        "Knative", ['is "queue-depth", which is no name of a metric'],
+    ),
+    "a metric of requests for a class that does not count them": (
+        {"maxReplicas": 3}, {**BY_HPA, f"{DOMAIN}metric": "rps", f"{DOMAIN}target": "3"},
+        "Knative", ['is "rps", which class "hpa.autoscaling.knative.dev" does not measure'],
+    ),
+    "a target of the use of CPU that is no number": (
+        {"maxReplicas": 3}, {**BY_HPA, f"{DOMAIN}target": "much"},
+        "Knative", ['is "much", which is no number above 0'],
     ),
     "a burst that is always taken": (
         {}, {f"{DOMAIN}target-burst-capacity": "50"}, "Knative", ["only while no replica runs"],

@@ -279,6 +279,24 @@ def test_what_replicas_tell_of_themselves_decides_with_the_class_keda(
     slow.sampan.cli("delete", "isvc", "told")
 
 
+def test_knative_s_class_hpa_follows_a_metric_by_its_name(
+    make_slow: Callable[..., Service], tmp_path: Path
+) -> None:
+    queued = tmp_path / "queued"
+    queued.write_text("8")
+    annotations = {
+        "serving.kserve.io/deploymentMode": "Knative",
+        "autoscaling.knative.dev/class": "hpa.autoscaling.knative.dev",
+        "autoscaling.knative.dev/metric": "queued",
+        "autoscaling.knative.dev/target": "5",
+    }
+    slow = make_slow("named", {"maxReplicas": 2}, annotations, QUEUED=str(queued))
+    assert "autoscaling.knative.dev/metric" not in slow.said  # type: ignore[attr-defined]
+    slow.wait_for("2/2", seconds=120)
+    assert "queued at 8 of 5" in "".join(slow.events())
+    slow.sampan.cli("delete", "isvc", "named")
+
+
 def test_a_metric_that_nobody_tells_is_a_condition(
     make_slow: Callable[..., Service], tmp_path: Path
 ) -> None:

@@ -108,7 +108,7 @@ async def started(settings: Settings, zygotes: ZygotePool) -> AsyncIterator[Daem
         door = CountedDoor(gateway)
         activation = Activation(gateway, launcher)
         signals = make_signals(
-            settings.port, TrafficReader(paths.state / "gateway"), door.own, clock
+            settings.port, TrafficReader(paths.state / "gateway"), door.own, clock, launcher
         )
         autoscaling = make_autoscaling(store, signals, changes, activation.activator)
         activation.wake = autoscaling.wake

@@ -7,6 +7,7 @@ in both.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
@@ -14,7 +15,7 @@ from typing import Any, TypeAlias
 from sampan.autoscaler.annotations import DOMAIN, HPA, KPA, METRICS, find_annotations, read_settings
 from sampan.autoscaler.behavior import make_direction
 from sampan.autoscaler.hpa import DOWN, UP, Rules
-from sampan.autoscaler.queries import Query, make_queries
+from sampan.autoscaler.queries import Query, make_named_query, make_queries
 from sampan.autoscaler.settings import Defaults, Settings
 from sampan.autoscaler.target import ANY
 from sampan.machinery.quantity import parse_quantity
@@ -129,12 +130,38 @@ def _by_requests(component: Component, defaults: Defaults) -> Policy:
 def _by_knative_hpa(component: Component, defaults: Defaults) -> Policy:
     given = find_annotations(make_annotations(component))
     settings, _ = read_policy_settings(component, defaults)
-    target = float(given["target"]) if "target" in given else 0.0
+    target = read_target(given)
     least = max(settings.minimum, 1)
     rules = Rules(least, max(settings.maximum or UNBOUNDED, least))
     if given.get("metric") == "memory":
         return ByResources(rules, (Target("memory", amount=target * MEBIBYTE),) if target else ())
+    query = read_custom_metric(component)
+    if isinstance(query, Query):
+        return ByResources(rules, (), (query,))
     return ByResources(rules, (Target("cpu", percent=target or CPU_PERCENT),))
+
+
+def read_custom_metric(component: Component) -> Query | str | None:
+    """Return the metric of Knative's class hpa that is none of a resource's; None: it is one.
+
+    A sentence says why it cannot be read; then the use of the CPU decides.
+    """
+    given = find_annotations(make_annotations(component))
+    metric = given.get("metric", "cpu")
+    if metric in METRICS[HPA]:
+        return None
+    if metric in METRICS[KPA]:
+        return f'is "{metric}", which class "{HPA}" does not measure; class "{KPA}" does'
+    return make_named_query(metric, read_target(given))
+
+
+def read_target(given: Mapping[str, str]) -> float:
+    """Return the target that annotations give; 0 where they give none, or no number."""
+    try:
+        target = float(given.get("target", 0))
+    except ValueError:
+        return 0.0
+    return target if 0 < target < math.inf else 0.0
 
 
 def _sleeps(component: Component, defaults: Defaults) -> Settings:

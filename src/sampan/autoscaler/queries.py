@@ -7,6 +7,7 @@ what one replica is held at.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +22,8 @@ EXTERNAL, POD_METRIC = "External", "PodMetric"
 PROMETHEUS, OPENTELEMETRY = "prometheus", "opentelemetry"
 KEPT = "2m"
 """How long KEDA's OpenTelemetry scaler keeps what an operation over time is made of."""
+
+_METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 
 OPERATIONS: Mapping[str, str] = {
     "": "sum({})",
@@ -66,13 +69,15 @@ class Readings:
 class Asked:
     """What is asked for a workload, `namespace/name`, of which these replicas are ready.
 
-    `path` is where they tell their metrics.
+    `path` is where they tell their metrics, `port` at which port of their container (0: that of
+    their requests).
     """
 
     workload: str
     queries: tuple[Query, ...]
     replicas: tuple[ObservedReplica, ...]
     path: str = "/metrics"
+    port: int = 0
 
 
 def make_queries(scaling: Scaling) -> tuple[Query, ...]:
@@ -80,6 +85,19 @@ def make_queries(scaling: Scaling) -> tuple[Query, ...]:
     if scaling.autoscaler != KEDA:
         return ()
     return tuple(q for m in scaling.metrics if isinstance(q := _read(m), Query))
+
+
+def make_named_query(name: str, target: float) -> Query | str:
+    """Return the query of a metric that replicas tell by this name, or why there is none.
+
+    Knative, class hpa: a metric that is neither cpu nor memory is one of the pods, and the target
+    is what one of them is held at on average.
+    """
+    if not _METRIC_NAME.fullmatch(name):
+        return f'is "{name}", which is no name of a metric; write it as the replicas tell it'
+    if target <= 0:
+        return f'is "{name}", which needs a target; annotate "autoscaling.knative.dev/target"'
+    return Query(OPERATIONS[""].format(name), target, shown=name)
 
 
 def find_unasked(scaling: Scaling) -> Iterator[tuple[int, str, str]]:

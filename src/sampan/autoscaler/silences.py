@@ -14,7 +14,9 @@ from sampan.autoscaler.policy import (
     ByResources,
     Component,
     Policy,
+    read_custom_metric,
     read_policy_settings,
+    read_target,
     select_policy,
 )
 from sampan.autoscaler.queries import find_unasked
@@ -41,19 +43,33 @@ def find_silences(
     requests, `root` is the path of the component.
     """
     policy = select_policy(component, defaults)
-    yield from _sent(sent, policy, root)
+    yield from _sent(sent, component, policy, root)
     if isinstance(policy, ByRequests):
         problems = read_policy_settings(component, defaults)[1]
         yield from ((root, f"{problem}; what it says has no effect") for problem in problems)
     yield from _fields(component, policy, root)
     yield from _metrics(component, policy, root)
     if isinstance(policy, ByResources):
+        yield from _custom_metric(component)
         yield from ((root, text) for text in find_unrequested(policy.targets, requested))
 
 
-def _sent(sent: Mapping[str, str], policy: Policy | None, root: str) -> Iterator[Silence]:
+def _custom_metric(component: Component) -> Iterator[Silence]:
+    """A metric of Knative's class hpa that cannot be read."""
+    found = read_custom_metric(component) if component.mode == "Knative" else None
+    if isinstance(found, str):
+        yield _PATH.format(f"{DOMAIN}metric"), f"{found}; the use of the CPU decides"
+    text = find_annotations(component.annotations).get("target")
+    if component.mode == "Knative" and text is not None and not read_target({"target": text}):
+        yield _PATH.format(f"{DOMAIN}target"), f'is "{text}", which is no number above 0'
+
+
+def _sent(
+    sent: Mapping[str, str], component: Component, policy: Policy | None, root: str
+) -> Iterator[Silence]:
     """Annotations of Knative's autoscaler that nothing here reads."""
     known = {*READERS, "class", "metric"}
+    heeded = {"class", "metric", "target"} if component.mode == "Knative" and policy else {"class"}
     for key in sent:
         if not key.startswith(DOMAIN):
             continue
@@ -63,7 +79,7 @@ def _sent(sent: Mapping[str, str], policy: Policy | None, root: str) -> Iterator
         elif short not in known:
             near = did_you_mean(short, sorted(known))
             yield _PATH.format(key), f"is no annotation of the autoscaler{near}"
-        elif not _by_requests(policy) and short != "class":
+        elif not _by_requests(policy) and short not in heeded:
             text = "has no effect where requests do not decide the number of replicas"
             yield _PATH.format(key), f'{text}; set "{root}.scaleMetric" to "concurrency"'
         elif short == "target-burst-capacity":

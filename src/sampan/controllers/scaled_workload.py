@@ -23,6 +23,9 @@ METRICS_PATH = "/metrics"
 PATHS = ("prometheus.kserve.io/path", "prometheus.io/path")
 """Annotations that say where a container tells its metrics, the first one counts (KServe)."""
 
+PORTS = ("prometheus.kserve.io/port", "prometheus.io/port")
+"""Annotations that say at which port of its container it does."""
+
 PATIENCE_SECONDS = 600.0
 """How long a replica that loads keeps others from being taken away (a progress deadline)."""
 
@@ -32,7 +35,8 @@ class ScaledWorkload:
     """The autoscaler of one workload. `requested` is what a replica requests: cores, bytes.
 
     `template_hash` is the newest template's, `proven` that of the last one which has served.
-    `metrics_path` is where replicas tell their metrics, `reading` the answer that is waited for.
+    `metrics_path` is where replicas tell their metrics, `metrics_port` at which port of theirs (0:
+    that of requests), `reading` the answer that is waited for.
     `beside` raises the number of one that requests wake, `advised` is what it said last; `busy`:
     a query came to more than 0.
     """
@@ -47,6 +51,7 @@ class ScaledWorkload:
     template_hash: str = ""
     proven: str = ""
     metrics_path: str = METRICS_PATH
+    metrics_port: int = 0
     reading: asyncio.Task[Readings] | None = None
     beside: ResourceScaler | None = None
     advised: Outcome | None = None
@@ -68,7 +73,9 @@ class ScaledWorkload:
         ready = tuple(r for r in self.ready() if r.address)
         # While nothing runs there is nobody to be asked but servers.
         queries = tuple(q for q in self.policy.queries if ready or q.server)
-        return Asked(self.key, queries, ready, self.metrics_path) if queries else None
+        if not queries:
+            return None
+        return Asked(self.key, queries, ready, self.metrics_path, self.metrics_port)
 
     def raised(self, outcome: Outcome) -> Outcome:
         """Return what requests decided with what the metrics say: more, while there is any."""
@@ -135,6 +142,7 @@ def make_scaled(
         replicas,
         workload.template_hash,
         metrics_path=make_metrics_path(workload.template),
+        metrics_port=make_metrics_port(workload.template),
         beside=beside,
     )
 
@@ -144,6 +152,13 @@ def make_metrics_path(template: Mapping[str, Any]) -> str:
     given = (template.get("metadata") or {}).get("annotations") or {}
     path = next((given[key] for key in PATHS if given.get(key)), METRICS_PATH)
     return "/" + quote(str(path).lstrip("/"), safe="/?=&%")
+
+
+def make_metrics_port(template: Mapping[str, Any]) -> int:
+    """Return the container port at which replicas tell their metrics; 0: none is named."""
+    given = (template.get("metadata") or {}).get("annotations") or {}
+    port = next((str(given[key]) for key in PORTS if given.get(key)), "")
+    return int(port) if port.isascii() and port.isdecimal() else 0
 
 
 def make_requested(template: Mapping[str, Any]) -> Mapping[str, float]:

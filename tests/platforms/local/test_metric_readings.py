@@ -115,6 +115,18 @@ async def test_the_metrics_of_all_replicas_are_one_number(serve: Callable[..., S
     assert first.asked == ["/metrics"]
 
 
+async def test_metrics_at_a_port_of_their_own_are_read_there(
+    serve: Callable[..., Server],
+) -> None:
+    requests, metrics = serve(metrics=gauge(3)), serve(metrics=gauge(8))
+    ports = {("opt-predictor-0", 9090): metrics.port}
+    source = ReplicaMetrics(NvidiaMetrics("none"), lambda name, port: ports.get((name, port), 0))
+    readings, query = MetricReadings(source, Clock()), Query(f"sum({RUNNING})", 2)
+    for port, told in ((9090, 8.0), (8002, 3.0), (0, 3.0)):  # 8002 is no port of this container
+        asked = Asked("team/opt-predictor", (query,), (replica(requests),), port=port)
+        assert (await readings.read(asked)).told == {query: told}
+
+
 async def test_series_have_the_labels_of_a_cluster(serve: Callable[..., Server]) -> None:
     labels = 'namespace="team", deployment="opt-predictor", pod="opt-predictor-1"'
     query = Query(f"{RUNNING}{{{labels}}}", 2)

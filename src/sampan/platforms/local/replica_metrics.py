@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import deque
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Protocol, TypeAlias
 
 from sampan.autoscaler.errors import MetricError
@@ -29,6 +29,9 @@ DEVICES = "DCGM_FI_"
 """How the names of what devices do begin."""
 
 Sample: TypeAlias = tuple[Series, float]
+FindPort: TypeAlias = Callable[[str, int], int]
+"""Of a replica by its name; 0: its container has no such port (a runtime may be annotated for an
+image whose metrics are apart, and serve them with its requests here)."""
 
 
 class DeviceMetrics(Protocol):
@@ -41,8 +44,10 @@ class DeviceMetrics(Protocol):
 class ReplicaMetrics:
     """What the replicas of each workload told lately."""
 
-    def __init__(self, devices: DeviceMetrics) -> None:
+    def __init__(self, devices: DeviceMetrics, find_port: FindPort = lambda _, __: 0) -> None:
+        """`find_port` tells at which port of this machine a port of a replica's container is."""
         self._devices = devices
+        self._find_port = find_port
         self._told: dict[tuple[str, frozenset[str]], dict[Series, deque[Point]]] = {}
         self._read_at: dict[tuple[str, frozenset[str]], float] = {}
         self.known: dict[str, frozenset[str]] = {}
@@ -90,7 +95,9 @@ class ReplicaMetrics:
         return found
 
     async def _gather_own(self, asked: Asked, names: set[str]) -> list[Sample]:
-        texts = await asyncio.gather(*(_scrape(r, asked.path) for r in asked.replicas))
+        ports = [self._find_port(r.name, asked.port) for r in asked.replicas]
+        scraping = (_scrape(r, p, asked.path) for r, p in zip(asked.replicas, ports, strict=True))
+        texts = await asyncio.gather(*scraping)
         families = (name for text in texts for name in _FAMILY.findall(text))
         self.known[asked.workload] = frozenset(families)
         found: list[Sample] = []
@@ -100,19 +107,19 @@ class ReplicaMetrics:
         return found
 
 
-async def _scrape(replica: ObservedReplica, path: str) -> str:
-    """Return what a replica tells; raise MetricError."""
-    host, _, port = replica.address.rpartition(":")
+async def _scrape(replica: ObservedReplica, port: int, path: str) -> str:
+    """Return what a replica tells, at `port` or (0) where it takes requests; raise MetricError."""
+    host, _, own = replica.address.rpartition(":")
     where = f'replica "{replica.name}" tells no metrics at {path}'
     try:
-        address = Address(host=host, port=int(port))
+        address = Address(host=host, port=port or int(own))
         answer = await ask(address, path, "localhost", ANSWER_SECONDS)
     except (OSError, ValueError) as error:
         raise MetricError(f"{where}: {error or 'no answer'}") from error
     if answer.status != 200:
         raise MetricError(
             f"{where}: it answers {answer.status}; where they are elsewhere, say so in the "
-            'annotation "prometheus.kserve.io/path"'
+            'annotations "prometheus.kserve.io/path" and "prometheus.kserve.io/port"'
         )
     if len(answer.body) > LARGEST_BYTES:
         raise MetricError(f"{where} that could be read: {len(answer.body)} bytes are too many")
