@@ -368,9 +368,14 @@ class PlayedCluster:
 
 
 @contextlib.asynccontextmanager
-async def played_cluster(folder: Path, *, held: bool = False) -> AsyncIterator[PlayedCluster]:
-    """Run a cluster on a free port of loopback until the end of the block."""
-    registry = make_registry()
+async def played_cluster(
+    folder: Path, *, held: bool = False, more: tuple[Resource, ...] = ()
+) -> AsyncIterator[PlayedCluster]:
+    """Run a cluster on a free port of loopback until the end of the block.
+
+    `more` are kinds that it serves besides those that an operator asks for.
+    """
+    registry = Registry((*make_registry(), *more))
     clock = SystemClock()
     store = MemoryStore(registry, clock)
     server = ApiServer(store, registry, TOKEN)

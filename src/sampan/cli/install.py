@@ -42,7 +42,10 @@ def install(
         Path | None, typer.Option("--output", "-o", help="the folder for kustomize or helm")
     ] = None,
     handover: Annotated[
-        str, typer.Option(help="kserve: give a cluster back to KServe's controller")
+        str,
+        typer.Option(
+            help="kserve: give a cluster back to KServe's controller; nobody: take the operator out"
+        ),
     ] = "",
     context: Annotated[str, typer.Option(help="with --handover: of the kubeconfig")] = "",
     kubeconfig: Annotated[
