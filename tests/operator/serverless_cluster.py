@@ -28,14 +28,19 @@ from tests.operator.played_cluster import (
     _conditions,
     played_cluster,
     until,
+    write_kubeconfig,
 )
+from tests.operator.test_rights import token
 
 from sampan.apiserver.messages import Reply, Request
 from sampan.apiserver.server import ApiServer
+from sampan.installation.activator import make_activator
+from sampan.installation.options import Options
 from sampan.machinery.errors import AlreadyExists, Conflict, NotFound
 from sampan.machinery.registry import JsonObject
 from sampan.machinery.store import Key
 from sampan.machinery.store_memory import MemoryStore
+from sampan.operator.cluster import RESOURCES
 from sampan.platforms.kubernetes.kinds import DEPLOYMENTS, ENDPOINT_SLICES
 from sampan.platforms.kubernetes.kinds import SERVICES as KUBE_SERVICES
 from sampan.platforms.kubernetes.serverless import PODS_SUFFIX
@@ -43,6 +48,7 @@ from sampan.platforms.kubernetes.serverless_slices import SLICE_SUFFIX
 from sampan.platforms.kubernetes.serverless_table import ACTIVATOR, SERVICE_NAME
 
 HOME = "127.0.0.1"
+_ROLES = frozenset({"Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"})
 _SCALE = re.compile(r"/apis/apps/v1/namespaces/([^/]+)/deployments/([^/]+)/scale")
 MODEL = '''
 """Answers with the number that it is asked, and counts: one line of a file a prediction."""
@@ -85,11 +91,16 @@ class Scaled:
     server: ApiServer
     store: MemoryStore
     written: list[tuple[str, int]] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    """What was refused for want of a right."""
 
     async def handle(self, request: Request) -> Reply:
         found = _SCALE.fullmatch(request.path)
         if found is None or request.method != "PATCH":
-            return await self.server.handle(request)
+            reply = await self.server.handle(request)
+            if reply.code in (401, 403):
+                self.refused.append(f"{request.method} {request.path}: {reply.body!r}")
+            return reply
         replicas = int(json.loads(request.body)["spec"]["replicas"])
         while True:
             obj = await self.store.get(Key(DEPLOYMENTS.id, found[1], found[2]))
@@ -265,7 +276,7 @@ class ServerlessCluster:
             self.health[host] = free_port()
             self._keeping.append(asyncio.create_task(self.keep_envoy(host)))
         command = (sys.executable, "-m", "sampan.app.activator", "--envoy-beside")
-        command += ("--kubeconfig", str(self.played.kubeconfig), f"--host={host}")
+        command += ("--kubeconfig", str(self.folder / "account"), f"--host={host}")
         command += (f"--front-port={free_port()}", f"--folder={self.gateway(host)}")
         command += (f"--health-port={self.health[host]}", f"--identity=activator-{host}")
         command += (f"--doors={self.doors}-{self.doors + 20}",)
@@ -373,12 +384,23 @@ async def serverless_cluster(folder: Path) -> AsyncIterator[ServerlessCluster]:
         kubelet.start()
         await played.create(config_map(CONFIG), RUNTIME)
         await played.ensure_namespace("kserve")
+        await _install(played, folder / "account")
         made = ServerlessCluster(played, kubelet, scaled, folder, _free_range())
         try:
             yield made
         finally:
             await made.stop_activators()
             await kubelet.stop()
+
+
+async def _install(played: PlayedCluster, kubeconfig: Path) -> None:
+    """Give the activator its account and no more than its rights."""
+    for obj in make_activator(Options(activators=2)):
+        resource = RESOURCES.for_object(obj)
+        if resource is not None and obj["kind"] in {"ServiceAccount", *_ROLES}:
+            await played.send("POST", resource, obj)
+    url = json.loads(played.kubeconfig.read_text())["clusters"][0]["cluster"]["server"]
+    write_kubeconfig(kubeconfig, url, await token(played, ACTIVATOR))
 
 
 def _free_range() -> int:

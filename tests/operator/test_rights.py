@@ -24,7 +24,7 @@ from sampan.machinery.registry import JsonObject
 from sampan.operator.cluster import RESOURCES
 
 GRAPHS = RESOURCES.get("inferencegraphs.serving.kserve.io")
-TOKEN_PATH = f"/api/v1/namespaces/kserve/serviceaccounts/{OPERATOR}/token"
+TOKEN_PATH = "/api/v1/namespaces/kserve/serviceaccounts/{}/token"
 PLURALS = {
     "Role": "roles",
     "RoleBinding": "rolebindings",
@@ -47,7 +47,7 @@ async def install(cluster: PlayedCluster) -> str:
     return await token(cluster)
 
 
-async def token(cluster: PlayedCluster) -> str:
+async def token(cluster: PlayedCluster, account: str = OPERATOR) -> str:
     from tests.operator.played_cluster import TOKEN
 
     headers = {
@@ -57,7 +57,7 @@ async def token(cluster: PlayedCluster) -> str:
     }
     body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
     reply = await cluster.door.handle(
-        Request("POST", TOKEN_PATH, {}, headers, json.dumps(body).encode())
+        Request("POST", TOKEN_PATH.format(account), {}, headers, json.dumps(body).encode())
     )
     assert reply.code == 201, reply.body
     return str(json.loads(reply.body)["status"]["token"])

@@ -17,6 +17,7 @@ from sampan.app.activation_signals import ClusterSignals
 from sampan.app.activation_view import ServedView, describe_wait, make_owner, make_plan
 from sampan.controllers.autoscaling import Autoscaling, Tools
 from sampan.controllers.scaled_workload import ScaledWorkload
+from sampan.controllers.scaling_settings import gather_defaults
 from sampan.gateway.errors import GatewayError
 from sampan.gateway.listener import Gateway
 from sampan.machinery.clock import Clock
@@ -40,6 +41,8 @@ log = logging.getLogger(__name__)
 RESCALED = "SuccessfulRescale"
 """Kubernetes's own reason for an event of an autoscaler."""
 MODE = "Standard"
+CONFIGURATION_SECONDS = 30.0
+"""Between looks at `config-autoscaler`: it is one object of another namespace, read by its name."""
 RETRY_SECONDS = 0.5
 """Until what could not be written is tried again."""
 
@@ -127,9 +130,24 @@ class ClusterActivation:
         self._leading = True
         self.changed()
         try:
-            await self.autoscaling.run()
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self.autoscaling.run())
+                group.create_task(self._configure())
         finally:
             self._leading = False
+
+    async def _configure(self) -> None:
+        """Follow `config-autoscaler`; without it, or the right to read it, defaults hold."""
+        while True:
+            try:
+                defaults = await gather_defaults(self.cluster.store)
+            except ApiError as error:
+                log.warning("config-autoscaler cannot be read now: %s", error.message)
+            else:
+                if defaults != self.autoscaling.defaults:
+                    self.autoscaling.configure(defaults)
+                    self.changed()
+            await self._clock.sleep(CONFIGURATION_SECONDS)
 
     def holds(self) -> int:
         """Return how many requests wait."""

@@ -46,7 +46,7 @@ def describe_wait(one: Served) -> str:
     """Return in a sentence why no pod of a workload is ready yet. Pure."""
     conditions = (one.deployment.get("status") or {}).get("conditions") or ()
     told = [str(c.get("message") or "") for c in conditions if _speaks(c)]
-    why = f": {told[0]}" if told and told[0] else ""
+    why = f": {told[0].rstrip('.')}" if told and told[0] else ""
     return (
         f'Deployment "{one.name}" asks for {one.replicas} and has {len(one.rest)} ready{why}; '
         f'"kubectl describe pods -n {one.namespace} -l app=isvc.{one.name}" tells more'
