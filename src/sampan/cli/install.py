@@ -73,13 +73,7 @@ def install(
         namespace = watched[0]
     if watched and form == "helm":
         raise CliError("--format helm is for the whole cluster; write yaml or kustomize", USAGE)
-    options = Options(
-        namespace=namespace,
-        image=image,
-        replicas=replicas,
-        watched=watched,
-        activators=activators,
-    )
+    options = Options(namespace, image, replicas, watched=watched, activators=activators)
     if form in {"yaml", "prometheus", "grafana"}:
         if output is not None:
             raise CliError('-o is for --format kustomize or helm; write "> FILE" instead', USAGE)
