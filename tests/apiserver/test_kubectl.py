@@ -59,6 +59,32 @@ def test_create_from_a_file_and_a_second_time_says_that_it_exists(kube):
     assert 'widgets.example.sampan.dev "made" already exists' in said
 
 
+def test_create_completes_a_generated_name_each_time_anew(kube):
+    made = kube.widget("x").replace("name: x", "generateName: made-of-", 1)
+    names = {kube.run("create", "-o", "name", "-f", "-", stdin=made).strip() for _ in range(3)}
+    assert len(names) == 3
+    assert all(name.startswith("widget.example.sampan.dev/made-of-") for name in names)
+
+
+def test_replace_of_an_older_version_is_a_conflict_and_changes_nothing(kube):
+    kube.run("create", "-f", "-", stdin=kube.widget("raced", 3))
+    older = kube.run("get", "widget", "raced", "-o", "yaml").replace("size: 3", "size: 99")
+    kube.run("patch", "widget", "raced", "--type=json",
+             '-p=[{"op": "replace", "path": "/spec/size", "value": 9}]')  # fmt: skip
+    said = kube.run("replace", "-f", "-", stdin=older, code=1)
+    assert "Error from server (Conflict)" in said
+    assert "the object has been modified" in said
+    assert kube.run("get", "widget", "raced", "-o", "jsonpath={.spec.size}") == "9"
+
+
+def test_a_json_patch_whose_test_fails_changes_nothing(kube):
+    kube.run("create", "-f", "-", stdin=kube.widget("tested", 3))
+    steps = [{"op": "test", "path": "/spec/size", "value": 4},
+             {"op": "replace", "path": "/spec/size", "value": 5}]  # fmt: skip
+    kube.run("patch", "widget", "tested", "--type=json", f"-p={json.dumps(steps)}", code=1)
+    assert kube.run("get", "widget", "tested", "-o", "jsonpath={.spec.size}") == "3"
+
+
 def test_create_of_core_kinds_by_command_comes_in_protobuf(kube):
     kube.run("create", "cm", "typed", "--from-literal=a=b", "--from-literal=c=d")
     kube.run("create", "secret", "generic", "typed", "--from-literal=key=value")

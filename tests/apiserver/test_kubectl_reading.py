@@ -157,6 +157,7 @@ def test_pods_are_shown_with_logs_and_cannot_be_changed(kube, make_shown_pod):
     said = kube.run("logs", "replica-0", "-c", "sidecar", code=1)
     assert "container sidecar is not valid for pod replica-0" in said
     assert "not found" in kube.run("logs", "no-such", code=1)
+    assert "has no previous log" in kube.run("logs", "replica-0", "--previous", code=1)
 
 
 def test_logs_follow_until_the_reader_leaves(kube, make_shown_pod):
