@@ -19,9 +19,9 @@ import pytest
 from tests.engines.bento_zoo import LONE, MOUNTED, SERVICE
 
 pytest.importorskip("bentoml", reason="bentoml is not installed: make test-engines")
-pytestmark = [pytest.mark.timeout(300), pytest.mark.filterwarnings("ignore")]
+pytestmark = [pytest.mark.timeout(900), pytest.mark.filterwarnings("ignore")]
 
-_PATIENCE = 120.0
+_PATIENCE = 600.0
 _OF_A_REQUEST = {
     "date", "x-bentoml-request-id", "x-request-id", "content-length", "connection",
     "transfer-encoding", "etag", "last-modified",

@@ -23,10 +23,10 @@ pytest.importorskip("fastapi", reason="mlflow's server is not installed: make te
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # MLflow warns of its own type hints
     models: Any = import_module("tests.engines.mlflow_models")
-pytestmark = [pytest.mark.timeout(300), pytest.mark.filterwarnings("ignore")]
+pytestmark = [pytest.mark.timeout(900), pytest.mark.filterwarnings("ignore")]
 
 JSON = "application/json"
-_PATIENCE = 120.0
+_PATIENCE = 600.0
 
 
 @pytest.fixture(scope="module")

@@ -25,8 +25,8 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     examples: Any = import_module("tests.engines.mlserver_examples")
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.filterwarnings("ignore")]
-_PATIENCE = 150.0
+pytestmark = [pytest.mark.timeout(900), pytest.mark.filterwarnings("ignore")]
+_PATIENCE = 600.0
 REQUESTS = [pytest.param(*asked, id=name) for name, asked in examples.REQUESTS.items()]
 
 
