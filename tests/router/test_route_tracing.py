@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,9 @@ from tests.router.graph_cases import IRIS, OK, ask, enter, node
 from tests.router.test_route_http import closed_port
 from tests.server.test_tracing import CALLER, ERROR, TRACE, Receiver, get, named, post
 
+from sampan.gateway.listener import Gateway
+from sampan.gateway.settings import GatewaySettings
+from sampan.gateway.table import Cluster, Endpoint, RouteTable, Share, TableRoute
 from sampan.server.graph_tracing import GraphTracing
 from sampan.server.tracing import Tracing
 
@@ -148,10 +151,29 @@ async def start(receiver: Receiver, *command: str) -> tuple[asyncio.subprocess.P
     return process, line.split()[-1].decode()
 
 
+@pytest.fixture
+async def gateway(tmp_path: Path) -> AsyncIterator[Gateway]:
+    """A real Envoy."""
+    made = Gateway(tmp_path / "gateway", GatewaySettings(port=closed_port(), workers=1))
+    await made.start()
+    yield made
+    await made.close()
+
+
+async def serve_at(gateway: Gateway, url: str) -> str:
+    """Have a graph behind the gateway, as a platform has it; return its address there."""
+    host, port = url.removeprefix("http://").split(":")
+    cluster = Cluster("default/graph/v1-a", (Endpoint(host, int(port)),), "/readyz")
+    hosts, path = ("graph.default.localhost",), "/serving/default/graph"
+    route = TableRoute("default/graph", hosts, path, (Share(cluster.name),))
+    assert await gateway.apply(RouteTable((route,), (cluster,))) == ()
+    return f"http://127.0.0.1:{gateway.settings.port}{path}/"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("fused", [False, True], ids=["in servers of their own", "fused"])
-async def test_one_trace_goes_through_the_router_and_its_models(
-    receiver: Receiver, tmp_path: Path, fused: bool
+async def test_one_trace_goes_through_the_gateway_the_router_and_its_models(
+    receiver: Receiver, gateway: Gateway, tmp_path: Path, fused: bool
 ) -> None:
     joblib.dump(SVC().fit(*load_iris(return_X_y=True)), tmp_path / "model.joblib")
     path, running = "/v1/models/m:predict", []
@@ -171,8 +193,9 @@ async def test_one_trace_goes_through_the_router_and_its_models(
         receiver, "-m", "sampan.app.route", f"--graph-json={graph}", "--port=0", *words
     )
     running.append(router)
+    front = await serve_at(gateway, url)
     body = b'{"instances": [[6.8, 2.8, 4.8, 1.4]]}'
-    status, answer = await asyncio.to_thread(lambda: post(url, body, **PARENT))
+    status, answer = await asyncio.to_thread(lambda: post(front, body, **PARENT))
     assert (status, answer) == (200, b'{"predictions":[1]}')
     names = {"POST graph", "root/0", "POST predict", "predict"}
     spans = named(await asyncio.to_thread(receiver.wait, lambda all_: names <= set(named(all_))))
