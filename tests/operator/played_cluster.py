@@ -160,7 +160,8 @@ class Players:
             await self._write(DEPLOYMENTS, obj, status)
             return
         if not self.held:
-            status |= {"availableReplicas": wanted, "readyReplicas": wanted, "replicas": wanted}
+            kinds = ("availableReplicas", "readyReplicas", "replicas", "updatedReplicas")
+            status |= dict.fromkeys(kinds, wanted)
         await self._write(DEPLOYMENTS, obj, status)
         await self._play_pod(obj)
 

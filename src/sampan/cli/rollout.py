@@ -48,6 +48,11 @@ def rollout(
         follow(client, path, component, timeout if watch else 0.0)
         return
     obj = client.get(path)
+    if action in ("history", "undo"):
+        from sampan.cli.rollout_deployment import is_deployed, refuse_history
+
+        if is_deployed(client, obj):
+            raise refuse_history(obj, component)
     kept = find_kept(client, obj, component)
     if action == "history":
         say(render_revision(kept, revision) if revision else render_history(obj, component, kept))

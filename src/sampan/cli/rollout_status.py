@@ -31,7 +31,7 @@ def follow(client: ApiClient, path: str, component: str, seconds: float) -> None
     """
     deadline, told = time.monotonic() + seconds, ""
     while True:
-        progress = derive_progress(client.get(path), component)
+        progress = gather_progress(client, path, component)
         if progress.text != told and not progress.failed:
             say(progress.text)
             told = progress.text
@@ -43,6 +43,17 @@ def follow(client: ApiClient, path: str, component: str, seconds: float) -> None
             name = path.rpartition("/")[2]
             raise CliError(f"not done after {seconds:g} s: {told}; see `sampan why {name}`")
         time.sleep(_POLL_SECONDS)
+
+
+def gather_progress(client: ApiClient, path: str, component: str) -> Progress:
+    """Return how far a service's component is, where it runs."""
+    from sampan.cli import rollout_deployment
+
+    service = client.get(path)
+    stopped = _why_not(service.get("status") or {})
+    if stopped is None and rollout_deployment.is_deployed(client, service):
+        return rollout_deployment.gather_progress(client, service, component)
+    return derive_progress(service, component)
 
 
 def derive_progress(service: JsonObject, component: str) -> Progress:

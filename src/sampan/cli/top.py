@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sampan.cli.client import ApiClient, JsonObject
+from sampan.cli.client import ApiClient, ApiProblem, JsonObject
 from sampan.cli.daemon import connect
 from sampan.cli.output import USAGE, CliError, note, say, table
 from sampan.cli.targets import service_name, service_path
@@ -35,7 +35,7 @@ def top(
     client = connect()
     services = gather_services(client, names or [], namespace, everywhere=all_namespaces)
     where = "" if all_namespaces else f"/namespaces/{namespace}"
-    measured = client.get(f"{_METRICS}{where}/pods")["items"]
+    measured = gather_measured(client, where)
     if output:
         from sampan.cli.get import formatted
 
@@ -48,6 +48,17 @@ def top(
         say(table(header, make_rows(services, measured, every=all_namespaces)))
     else:
         note("No resources found.")
+
+
+def gather_measured(client: ApiClient, where: str) -> list[JsonObject]:
+    """Return what the pods of a place use; raise CliError where nobody measures it."""
+    try:
+        return list(client.get(f"{_METRICS}{where}/pods")["items"])
+    except ApiProblem as problem:
+        if problem.status.get("code") != 404 or not client.server.context:
+            raise
+        text = "this cluster measures no pods (metrics.k8s.io); install metrics-server"
+        raise CliError(text) from None
 
 
 def gather_services(
