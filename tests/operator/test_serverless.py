@@ -210,3 +210,16 @@ async def test_two_activators_count_and_hold_together(cluster: ServerlessCluster
     assert await ask(addresses[1], range(10)) == {(200, True): 10}
     await cluster.wait_replicas(NAME, 0)
     assert await cluster.addresses(NAME) == [addresses[1]]
+
+
+async def test_a_cluster_without_an_activator_says_what_is_missing(tmp_path: Path) -> None:
+    async with serverless_cluster(tmp_path) as made:
+        await made.played.start_operator()
+        await made.played.create(make_service())
+
+        async def told() -> bool:
+            found = conditions_of(await made.played.get(SERVICES, "ml", "iris"))
+            return "--activators 2" in found.get("PredictorReady", {}).get("message", "")
+
+        await until(told, 60)
+        assert await made.played.children("ml") == []
