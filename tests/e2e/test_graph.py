@@ -242,3 +242,30 @@ def test_a_service_that_speaks_grpc_only_is_a_step_by_its_name(
     metrics = served.cli("graph", "inspect", "by-rpc", "-d", json.dumps({"inputs": [tensor]}))
     assert "root/0  200" in metrics
     served.cli("delete", "ig", "by-rpc")
+
+
+SAMPLES = Path(__file__).parents[3] / "shared" / "samples"
+ROWS = {
+    "ensemble-model-e77647": {"sklearn-iris": ANSWER, "xgboost-iris": ANSWER},
+    "splitter-model-cb9e8c": ANSWER,
+    "model-ensemble-555f12": {f"model_{letter}": ANSWER for letter in "abc"},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sample", ROWS)
+def test_a_sample_of_kserve_s_runs_as_it_is_once_its_services_do(
+    served: Any, iris: Path, isvc: Callable[..., str], sample: str
+) -> None:
+    path = SAMPLES / f"inferencegraph-{sample}.yaml"
+    if not path.exists():
+        pytest.skip("no samples of KServe beside this repository (../shared/samples)")
+    name = sample.rpartition("-")[0]
+    served.apply(path.read_text())
+    if name == "model-ensemble":
+        told = wait_until(lambda: ready_of(served, name), lambda t: t.get("status") == "False")
+        assert 'InferenceService "model-a", which does not exist' in told["message"]
+        for letter in "abc":
+            served.apply(isvc(f"model-{letter}", iris))
+    wait_ready(served, name)
+    assert served.predict(name, IRIS, path="/") == (200, ROWS[sample])
