@@ -168,6 +168,9 @@ def test_twenty_models_answer_from_a_process_that_holds_five(mesh: Mesh) -> None
     assert told["modelmesh_evictions_total"] >= MANY - HELD
     pods = json.loads(mesh.sampan.kubectl("get", "pods", "-o", "json"))["items"]
     assert [p["metadata"]["name"].rpartition("-")[2] for p in pods] == ["0"]
+    assert "listening on" in mesh.sampan.cli("logs", "m1")
+    (load,) = (one for one in mesh.sampan.why("m1")["links"] if one["name"] == "load")
+    assert f"{HELD} of {MANY} models hold" in load["message"]
 
 
 def test_what_is_not_in_memory_is_standby_and_ready(mesh: Mesh) -> None:

@@ -200,7 +200,8 @@ async def test_who_asks_before_the_start_waits_for_it(stage: Stage):
 
 
 async def test_its_metrics_have_modelmesh_s_names(stage: Stage):
-    await started(stage, "a", "b", "c", broken="b")
+    await started(stage, "a", "b", "c", broken="b", capacity=3)
+    await stage.ask("a")
     await stage.ask("c")
     await stage.until(lambda: stage.states()["b"] == ModelState.FAILED)
     lines = [line for line in stage.repository.metrics.lines() if not line.startswith("#")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlencode
 
 import typer
@@ -63,16 +63,32 @@ def find_replicas(client: ApiClient, namespace: str, name: str, component: str =
     selector = f"{LABELS}/{kind}={name.removeprefix(GRAPH)}" + (
         f",component={component}" if component else ""
     )
-    listed = client.get(f"/api/v1/namespaces/{namespace}/pods", {"labelSelector": selector})
-    names = [item["metadata"]["name"] for item in listed["items"]]
+    names = _select_replicas(client, namespace, selector)
     if names:
         return names
     pods = client.get(f"/api/v1/namespaces/{namespace}/pods")["items"]
     if name in {pod["metadata"]["name"] for pod in pods}:
         return [name]
-    client.get(service_path(namespace, name))  # no such service: says so
+    service = client.get(service_path(namespace, name))  # no such service: says so
+    runtime = _shared_runtime(service.get("status") or {})
+    shared = f"{LABELS}/servingruntime={runtime}"
+    names = _select_replicas(client, namespace, shared) if runtime else []
+    if names:
+        return names
     whose = f'the {component} of "{name}"' if component else f'"{name}"'
     raise CliError(f"{whose} has no replica yet; see `sampan why {name} -n {namespace}`")
+
+
+def _select_replicas(client: ApiClient, namespace: str, selector: str) -> list[str]:
+    listed = client.get(f"/api/v1/namespaces/{namespace}/pods", {"labelSelector": selector})
+    return [item["metadata"]["name"] for item in listed["items"]]
+
+
+def _shared_runtime(status: dict[str, Any]) -> str:
+    """Return whose processes a service of ModelMesh mode shares with others ("": nobody's)."""
+    if status.get("deploymentMode") != "ModelMesh":
+        return ""
+    return str(status.get("servingRuntimeName") or status.get("clusterServingRuntimeName") or "")
 
 
 def _copy(client: ApiClient, path: str, prefix: bytes, lock: threading.Lock) -> None:

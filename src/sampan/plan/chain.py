@@ -71,13 +71,17 @@ def derive_mesh_chain(plan: Plan, observed: Observed) -> tuple[ChainLink, ...]:
     links["download"] = ChainLink("download", download)
     load = links["load"]
     if load.state is LinkState.DONE:
-        links["load"] = replace(load, link=_load_link(seen.target if seen else MeshCopy("")))
+        copy, told = (seen.target, seen.told) if seen else (MeshCopy(""), "")
+        links["load"] = replace(load, link=_load_link(copy, told))
     return (*links.values(), ChainLink("route", observed.route if seen else Link()))
 
 
-def _load_link(copy: MeshCopy) -> Link:
+def _load_link(copy: MeshCopy, told: str) -> Link:
+    """Return how far a model is; of one that is there also how full the memory is."""
     if copy.state in ("Loaded", "Standby"):
-        return Link(LinkState.DONE, since=copy.since)
+        where = "in memory" if copy.state == "Loaded" else "loaded by its next request"
+        message = f"{where}; {told}" if told else where
+        return Link(LinkState.DONE, message=message, since=copy.since)
     if copy.state == "FailedToLoad":
         return Link(LinkState.FAILED, LOAD_FAILED, copy.message, copy.since)
     if copy.state == "Loading":

@@ -126,6 +126,8 @@ class MeshSeen:
     active: MeshCopy | None = None
     download: Link = Link()
     workloads: tuple[ObservedWorkload, ...] = ()
+    told: str = ""
+    """How full the memory of the shared processes is, in words."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from sampan.plan.observed import Link, LinkState, MeshCopy, MeshSeen, Observed
 from sampan.plan.types import Component, MeshModel, Workload, mesh_key
 from sampan.platforms.local.desired import Desired
 from sampan.platforms.local.diff import diff, make_publication
-from sampan.platforms.local.modelmesh import make_copy, select_changed
+from sampan.platforms.local.modelmesh import describe_memory, make_copy, select_changed
 from sampan.platforms.local.modelmesh_diff import diff_model
 from sampan.platforms.local.steps import Publish, RemoveModel
 
@@ -104,6 +104,12 @@ def test_one_that_fails_everywhere_says_why_and_where():
 
 def test_one_that_no_process_knows_is_unknown():
     assert make_copy("x", {1: report(1, ModelState.LOADED)}, {}) == MeshCopy("x")
+
+
+def test_how_full_the_memory_is_is_told_in_words():
+    full = Report(1, report(1, ModelState.LOADED).models, capacity=10, used=8, evictions=3)
+    assert describe_memory([full]) == "1 of 1 models hold 8 of 10 bytes, 3 made room for others"
+    assert describe_memory([]) == ""
 
 
 def test_only_services_whose_models_changed_are_told():

@@ -175,6 +175,7 @@ class MeshModels:
             settings=host.settings if host else MeshSettings(),
             active=make_copy(active.id, reports, replicas) if active else None,
             download=download,
+            told=describe_memory(reports.values()),
             workloads=workloads,
         )
 
@@ -310,6 +311,18 @@ def make_copy(model_id: str, reports: Mapping[int, Report], names: Mapping[int, 
                 location=names.get(pid, ""),
             )
     return MeshCopy(id=model_id)
+
+
+def describe_memory(reports: Iterable[Report]) -> str:
+    """Return how full the memory of processes is ("": none has told yet). Pure."""
+    told = list(reports)
+    if not told:
+        return ""
+    held = sum(one.state is ModelState.LOADED for report in told for one in report.models.values())
+    known = len({name for report in told for name in report.models})
+    used, capacity = sum(r.used for r in told), sum(r.capacity for r in told)
+    gone = sum(r.evictions for r in told)
+    return f"{held} of {known} models hold {used} of {capacity} bytes, {gone} made room for others"
 
 
 def select_changed(
