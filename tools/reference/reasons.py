@@ -154,8 +154,8 @@ _UNDER_WAY = {
     "InferenceGraphReady": "event: the graph became Ready",
     "InferenceGraphNotReady": "event: the graph is no longer Ready",
     "InferenceServiceReady": "event: the service became Ready",
-    "InferenceServiceNotReady": "event: the service is no longer Ready; of a TrainedModel: its service "
-    "is not Ready, or not there",
+    "InferenceServiceNotReady": "event: the service is no longer Ready; of a TrainedModel: its "
+    "service is not Ready, or not there",
     "FieldNotHonoured": "event: a field of the service has no effect here",
     "SuccessfulRescale": "event: an autoscaler changed the number of replicas, with its numbers",
     "RequestsHeld": "requests wait at the activator until a replica is up to answer them",
