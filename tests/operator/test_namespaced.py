@@ -31,6 +31,7 @@ from sampan.operator.operator import Operator, OperatorOptions
 from sampan.operator.own_admission import judge, refuse_mode
 
 DEPLOYMENTS = RESOURCES.get("deployments.apps")
+GRAPHS = RESOURCES.get("inferencegraphs.serving.kserve.io")
 WATCHED = ("team-a", "team-b")
 
 
@@ -106,12 +107,38 @@ async def test_its_rights_are_enough_and_it_looks_after_its_namespaces_alone(tmp
             assert initializer["args"] == ["gs://models/iris", "/mnt/models"]
             await cluster.store.create(SERVICES.id, wrong())
             await until(lambda: told(cluster))
+            await graphs_are_looked_after(cluster)
             assert not await cluster.children("elsewhere")
             assert refused == []
         finally:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
             await store.close()
+
+
+async def graphs_are_looked_after(cluster: PlayedCluster) -> None:
+    """One over a service becomes ready, one that goes in circles says so."""
+    await cluster.store.create(GRAPHS.id, graph("one", serviceName="iris"))
+    await cluster.store.create(GRAPHS.id, graph("round", nodeName="root"))
+
+    async def ready() -> bool:
+        return is_ready(await cluster.get(GRAPHS, "team-a", "one"))
+
+    async def refused() -> bool:
+        found = conditions_of(await cluster.get(GRAPHS, "team-a", "round"))
+        return "root" in found.get("Ready", {}).get("message", "")
+
+    await until(ready)
+    await until(refused)
+
+
+def graph(name: str, **step: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "serving.kserve.io/v1alpha1",
+        "kind": "InferenceGraph",
+        "metadata": {"name": name, "namespace": "team-a"},
+        "spec": {"nodes": {"root": {"routerType": "Sequence", "steps": [step]}}},
+    }
 
 
 def wrong() -> dict[str, Any]:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from sampan.machinery.errors import NotFound
 from sampan.machinery.registry import JsonObject, Registry
 from sampan.operator.cluster_store import path_of
-from sampan.operator.connection import JSON, Connection
+from sampan.operator.connection import JSON
 
 
-class RecordedConnection(Connection):
+class RecordedConnection:
     """Answers reads from objects; what is no read is refused, for there is nothing to write to."""
 
-    def __init__(self, objects: Iterable[JsonObject], registry: Registry) -> None:  # no client
-        self.calls = Counter()
+    def __init__(self, objects: Iterable[JsonObject], registry: Registry) -> None:
         self._items: dict[str, dict[str, JsonObject]] = {}
         self._plurals = {resource.plural for resource in registry}
         for given in objects:
@@ -49,6 +48,13 @@ class RecordedConnection(Connection):
         if name not in self._items.get(parent, {}):
             raise NotFound(f'"{name}" is not in the files')
         return self._items[parent][name]
+
+    def stream(
+        self, path: str, query: Mapping[str, str], idle_seconds: float
+    ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """Refuse: what is written in files does not change."""
+        del query, idle_seconds
+        raise NotFound(f"WATCH {path}: files are only read")
 
     async def close(self) -> None:
         """Hold nothing."""

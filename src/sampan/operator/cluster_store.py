@@ -29,7 +29,7 @@ from sampan.operator.connection import (
     APPLY,
     JSON_PATCH,
     MERGE_PATCH,
-    Connection,
+    Calls,
     Unavailable,
     make_error,
 )
@@ -51,7 +51,7 @@ class ClusterStore:
 
     def __init__(
         self,
-        connection: Connection,
+        connection: Calls,
         registry: Registry,
         selectors: Mapping[str, str] | None = None,
     ) -> None:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 
@@ -79,6 +79,28 @@ class Unavailable(ApiError):
 
 class ConfigurationError(ValueError):
     """A kubeconfig that cannot be used; the message names it and the mend."""
+
+
+class Calls(Protocol):
+    """What a store asks of an API server, wherever its answers come from."""
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        body: Any = None,
+        media_type: str = JSON,
+    ) -> JsonObject:
+        """Return the answer's object; raise the ApiError that stands for a refusal."""
+
+    def stream(
+        self, path: str, query: Mapping[str, str], idle_seconds: float
+    ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """Open a watch; gives its lines."""
+
+    async def close(self) -> None:
+        """Close every connection."""
 
 
 class Connection:

@@ -10,6 +10,7 @@ from sampan.machinery.errors import NotFound
 from sampan.machinery.registry import JsonObject
 from sampan.machinery.store import Key
 from sampan.operator.gather import gather_graph_snapshot
+from sampan.operator.own_admission import judge
 from sampan.operator.services import RETRY_SECONDS, Parts
 from sampan.plan.events import PlannedEvent
 from sampan.plan.graph import make_resolved_nodes
@@ -39,8 +40,12 @@ class GraphReconciler:
             return Result()  # Kubernetes collects what it controls
         settings = self._parts.settings.read()
         now = self._parts.clock.now()
+        refusal = ""
+        if self._parts.alone:
+            graph, refusal = judge(graph, self._parts.settings.data())
         snapshot = gather_graph_snapshot(self._cluster, settings, graph, now)
-        source = Source(graph, _make_plan(snapshot), settings.config, settings.cluster)
+        plan = _make_refused(key, refusal) if refusal else _make_plan(snapshot)
+        source = Source(graph, plan, settings.config, settings.cluster)
         observed = ClusterObserved(self._cluster.children_of(graph))
         events: tuple[PlannedEvent, ...] = ()
         if not source.plan.blocked:
@@ -74,6 +79,12 @@ class GraphReconciler:
                 self._cluster.own["inferencegraphs"].assume(made)
         for event in (*derive_graph_events(source.name, before, after), *events):
             await self._parts.recorder.record(graph, event)
+
+
+def _make_refused(key: Key, refusal: str) -> Plan:
+    """Return the plan of a graph that admission would have refused."""
+    blocked = Blocked("ReconcileFailed", refusal)
+    return Plan(ServiceKey(key.namespace, key.name), blocked=blocked)
 
 
 def _make_plan(snapshot: GraphSnapshot) -> Plan:
