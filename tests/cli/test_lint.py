@@ -183,7 +183,7 @@ def test_runtimes_and_configuration_of_the_files_are_used(
         "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: inferenceservice-config, "
         'namespace: kserve}\ndata: {deploy: \'{"defaultDeploymentMode": "ModelMesh"}\'}\n'
     )
-    assert "DeploymentModeNotSupported" in cli("lint", ".").out
+    assert "it holds one model in a process (no multiModel)" in cli("lint", ".").out
 
 
 def test_strict_ends_with_1_on_warnings_too(folder: Path, cli: Callable[..., Any]) -> None:

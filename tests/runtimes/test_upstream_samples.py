@@ -51,9 +51,7 @@ SAMPLES = {
             "autogluon-titanic-407032 autogluon-ts-forecast-0f937d autogluon-ts-forecast-a29855"
         ),
         "command: python": ("aix-explainer-f7639a"),
-        "DeploymentModeNotSupported": (
-            "example-tensorflow-mnist-3dabff sklearn-driver-transformer-4cd83b"
-        ),
+        "DeploymentModeNotSupported": ("sklearn-driver-transformer-4cd83b"),
         "huggingface": (
             "embedding-model-4d205c embedding-model-e51779 huggingface-bert-0c8bb7 "
             "huggingface-bert-76dce2 huggingface-bert-87d2c9 huggingface-bert-c52d47 "
@@ -80,6 +78,7 @@ SAMPLES = {
         ),
         "mlserver": ("sklearn-irisv2-ba4092"),
         "MultiNodeNotSupported": ("huggingface-llama3-5ce4f4"),
+        "NoSupportingRuntime": ("example-tensorflow-mnist-3dabff"),
         "NoSuchVersion": ("german-credit-35bf81 mnist-sample-9c1be2"),
         "paddle": ("paddle-resnet50-0a449d paddle-resnet50-a531cf paddle-v2-resnet50-grpc-f11af5"),
         "pmml": ("pmml-iris-grpc-4abaad pmml-iris-grpc-6853d9 spark-iris-grpc-dc995d"),
