@@ -354,7 +354,7 @@ class LocalPlatform:
     def _held_devices(self, replica: str) -> dict[str, tuple[Reservation, ...]]:
         """Return what every other replica has reserved, those that are being started among them."""
         if not any(self._devices.values()):
-            return {}  # where there is nothing to reserve, a thousand replicas are not looked through
+            return {}  # nothing to reserve: a thousand replicas are not looked through
         known = {state.spec.replica: state.spec.devices for state in self._launcher.states()}
         return {n: own for n, own in (known | self._starting).items() if own and n != replica}
 
