@@ -153,13 +153,18 @@ class Reader:
         log = self.folder / "foreground.log"
         with log.open("w") as output:
             process = self.start(text, output)
+        try:
+            self.wait_for(process, log, wanted)
+        finally:
+            interrupt(process, signal.SIGINT)
+
+    def wait_for(self, process: subprocess.Popen[str], log: Path, wanted: str) -> None:
         deadline = time.monotonic() + PATIENCE
         while missing := first_missing(wanted, log.read_text()):
             ended = process.poll()
             assert ended is None, f"it ended with {ended}\n{log.read_text()}"
             assert time.monotonic() < deadline, f'still no "{missing}"\n{log.read_text()}'
             time.sleep(0.1)
-        interrupt(process, signal.SIGINT)
 
 
 def interrupt(process: subprocess.Popen[str], number: int) -> None:

@@ -142,12 +142,13 @@ def _short(body: bytes) -> str:
 
 def _answer(found: Inspection) -> tuple[int, bytes]:
     from sampan.router.answers import error_body
+    from sampan.router.body import text_of
     from sampan.router.steps import RouterError
 
     result = found.result
     if isinstance(result, RouterError):
         return result.status, error_body(result)
-    return result.status, result.body
+    return result.status, text_of(result.body)
 
 
 def _as_json(found: Inspection) -> JsonObject:
