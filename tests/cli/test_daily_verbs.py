@@ -386,23 +386,45 @@ def test_an_edit_that_cannot_be_is_kept_in_its_file(
     kept.unlink()
 
 
-def test_an_edit_of_what_has_changed_meanwhile_is_a_conflict_told_in_the_file(
-    here: Path, cli: Callable[..., Any], moss: str, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def meddled(here: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], Path]:
+    """An editor that sets 3 replicas, while somebody else applies the file with a change."""
+
+    def make(old: str, new: str) -> Path:
+        other, log, script = here / "other.yaml", here / "log", here / "editor.sh"
+        other.write_text((here / "moss.yaml").read_text().replace(old, new))
+        script.write_text(
+            f'#!/bin/sh\ncp "$1" {log}\n[ -e {here}/done ] && exit 0\ntouch {here}/done\n'
+            f"{Path(sys.executable).parent}/sampan apply -f {other} >/dev/null\n"
+            'sed -i s/minReplicas:.1/minReplicas:\\ 3/ "$1"\n'
+        )
+        script.chmod(0o755)
+        monkeypatch.setenv("SAMPAN_EDITOR", str(script))
+        return log
+
+    return make
+
+
+def test_an_edit_goes_beside_what_somebody_else_has_changed_meanwhile(
+    cli: Callable[..., Any], moss: str, meddled: Callable[[str, str], Path]
 ) -> None:
-    other = here / "other.yaml"
-    other.write_text((here / "moss.yaml").read_text().replace("claim/x", "claim/other"))
-    log = here / "log"
-    script = here / "editor.sh"
-    script.write_text(
-        f'#!/bin/sh\ncp "$1" {log}\n[ -e {here}/done ] && exit 0\ntouch {here}/done\n'
-        f"{Path(sys.executable).parent}/sampan apply -f {other} >/dev/null\n"
-        'sed -i s/minReplicas:.1/minReplicas:\\ 3/ "$1"\n'
-    )
-    script.chmod(0o755)
-    monkeypatch.setenv("SAMPAN_EDITOR", str(script))
+    meddled("claim/x", "claim/other")
+    assert cli("edit", moss).code == 0
+    stored = cli("get", "isvc", moss, "-o", "yaml").out
+    assert "pvc://claim/other" in stored
+    assert "minReplicas: 3" in stored
+
+
+def test_an_edit_of_a_field_that_has_changed_meanwhile_is_told_in_the_file(
+    cli: Callable[..., Any], moss: str, meddled: Callable[[str, str], Path]
+) -> None:
+    log = meddled("minReplicas: 1", "minReplicas: 2")
     done = cli("edit", moss)
     assert done.code == 1
-    assert "the object has been modified" in log.read_text()
+    assert (
+        "# spec.predictor.minReplicas was changed meanwhile to 2; leave it so, or edit it anew"
+        in log.read_text()
+    )
     Path(done.err.split()[-1]).unlink()
 
 

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from sampan.cli.apply import located
-from sampan.cli.client import ApiClient, ApiProblem, JsonObject
+from sampan.cli.client import Answer, ApiClient, ApiProblem, JsonObject
 from sampan.cli.daemon import connect
 from sampan.cli.output import USAGE, USER, CliError, say, warn
 from sampan.cli.targets import find_named, object_name
@@ -106,22 +106,50 @@ def _refusal(client: ApiClient, path: str, before: JsonObject, text: str) -> lis
     mistakes = _moved(before, obj)
     if mistakes:
         return mistakes
-    sent = {**obj, **({"status": before["status"]} if "status" in before else {})}
     try:
-        answer = client.request(
-            "PUT",
-            path,
-            body=json.dumps(sent).encode(),
-            query={"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"},
-        )
+        answer = _send(client, path, before, obj)
     except ApiProblem as problem:
         if problem.code != USER:
             raise
         lines = located(Loaded("", documents[0], obj), problem)
         return [line.partition(": ")[2] or line for line in lines]
+    if not isinstance(answer, Answer):
+        return answer
     for warning in answer.warnings:
         warn(warning)
     return []
+
+
+def _send(
+    client: ApiClient, path: str, before: JsonObject, after: JsonObject
+) -> Answer | list[str]:
+    """Store what was edited and no more; return what clashes with what is stored by now.
+
+    The version that was looked at goes along, so that nothing comes between; a write that does
+    (a status, mostly) has the next version looked at.
+    """
+    from sampan.cli.edit_clashes import find_clashes
+    from sampan.machinery.patch import make_merge_patch
+
+    patch = make_merge_patch({k: v for k, v in before.items() if k != "status"}, after)
+    latest = before
+    while True:
+        if clashes := find_clashes(patch, before, latest):
+            return clashes
+        version = {"resourceVersion": latest["metadata"]["resourceVersion"]}
+        sent = {**patch, "metadata": {**patch.get("metadata", {}), **version}}
+        try:
+            return client.request(
+                "PATCH",
+                path,
+                body=json.dumps(sent).encode(),
+                query={"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"},
+                content_type="application/merge-patch+json",
+            )
+        except ApiProblem as problem:
+            if problem.reason != "Conflict":
+                raise
+        latest = client.get(path)
 
 
 def _moved(before: JsonObject, after: JsonObject) -> list[str]:
