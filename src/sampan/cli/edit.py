@@ -47,8 +47,7 @@ def _edited(client: ApiClient, path: str, obj: JsonObject) -> bool:
     """Let the object be edited until the server takes it; False where nothing was changed."""
     from sampan.cli.get import formatted
 
-    shown = {k: v for k, v in obj.items() if k != "status"}
-    body, reasons = formatted(shown, "yaml") + "\n", list[str]()
+    body, reasons = formatted(_shown(obj), "yaml") + "\n", list[str]()
     handle, name = tempfile.mkstemp(
         prefix=f"sampan-edit-{obj['metadata']['name']}-", suffix=".yaml"
     )
@@ -68,6 +67,12 @@ def _edited(client: ApiClient, path: str, obj: JsonObject) -> bool:
         if not reasons:
             file.unlink()
             return True
+
+
+def _shown(obj: JsonObject) -> JsonObject:
+    """Return what the editor shows: not what the server keeps for itself."""
+    metadata = {k: v for k, v in obj["metadata"].items() if k != "managedFields"}
+    return {**{k: v for k, v in obj.items() if k != "status"}, "metadata": metadata}
 
 
 def _without_comments(text: str) -> str:
@@ -131,7 +136,7 @@ def _send(
     from sampan.cli.edit_clashes import find_clashes
     from sampan.machinery.patch import make_merge_patch
 
-    patch = make_merge_patch({k: v for k, v in before.items() if k != "status"}, after)
+    patch = make_merge_patch(_shown(before), after)
     latest = before
     while True:
         if clashes := find_clashes(patch, before, latest):
