@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import os
-import socket
 from dataclasses import dataclass
 from pathlib import Path
 
+from sampan.app.cluster_arguments import add_cluster, parse_cluster, port_or
 from sampan.platforms.kubernetes.serverless_slices import Doors
-
-NAMESPACE = "kserve"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +28,7 @@ class Options:
 
 def parse(argv: list[str]) -> Options:
     """Return the options; exits with 2 on a mistake, as `argparse` does."""
-    parsed = vars(make_parser().parse_args(argv))
-    parsed["identity"] = parsed["identity"] or _identity()
-    parsed["namespace"] = parsed["namespace"] or os.environ.get("POD_NAMESPACE") or NAMESPACE
+    parsed = parse_cluster(make_parser(), argv)
     return Options(**parsed)
 
 
@@ -41,11 +36,7 @@ def make_parser() -> argparse.ArgumentParser:
     """Return the parser: what is left out is filled in by `parse`."""
     parser = argparse.ArgumentParser("sampan activator", allow_abbrev=False, description=_ABOUT)
     add = parser.add_argument
-    add("--kubeconfig", type=Path, help="in a pod not needed: its ServiceAccount is used")
-    add("--context", default="", help="of the kubeconfig, instead of its current one")
-    add("--namespace", default="", help="its own; $POD_NAMESPACE, or kserve, where none is given")
-    add("--identity", default="", help="by which activators are told apart; $POD_NAME, or the host")
-    add("--host", default="127.0.0.1", help="the address to listen on; 0.0.0.0 in a pod")
+    add_cluster(parser, "activators")
     add("--health-port", type=_port, default=8081, help="/healthz, /readyz and /metrics")
     add("--front-port", type=_port, default=8090, help="a port on loopback that Envoy needs")
     text = "the ports to give out to services, one each, as FIRST-LAST"
@@ -60,15 +51,7 @@ def make_parser() -> argparse.ArgumentParser:
 _ABOUT = "Wake services of a cluster when they are asked, and let them sleep when they are not."
 
 
-def _identity() -> str:
-    return os.environ.get("POD_NAME") or f"{socket.gethostname()}-{os.getpid()}"
-
-
-def _port(text: str) -> int:
-    port = int(text)
-    if not 0 <= port < 65536:
-        raise argparse.ArgumentTypeError(f"{port} is no port; give 1 to 65535, or 0 for a free one")
-    return port
+_port = port_or("a free one")
 
 
 def _doors(text: str) -> Doors:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import os
-import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-NAMESPACE = "kserve"
+from sampan.app.cluster_arguments import add_cluster, parse_cluster, port_or
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +31,7 @@ class Options:
 
 def parse(argv: list[str]) -> Options:
     """Return the options; exits with 2 on a mistake, as `argparse` does."""
-    parsed = vars(make_parser().parse_args(argv))
-    parsed["identity"] = parsed["identity"] or _identity()
-    parsed["namespace"] = parsed["namespace"] or os.environ.get("POD_NAMESPACE") or NAMESPACE
+    parsed = parse_cluster(make_parser(), argv)
     watched = tuple(dict.fromkeys(parsed.pop("watch_namespace")))
     if watched:
         parsed["webhook_port"] = 0
@@ -46,11 +42,7 @@ def make_parser() -> argparse.ArgumentParser:
     """Return the parser: what is left out is filled in by `parse`."""
     parser = argparse.ArgumentParser("sampan operator", allow_abbrev=False, description=_ABOUT)
     add = parser.add_argument
-    add("--kubeconfig", type=Path, help="in a pod not needed: its ServiceAccount is used")
-    add("--context", default="", help="of the kubeconfig, instead of its current one")
-    add("--namespace", default="", help="its own; $POD_NAMESPACE, or kserve, where none is given")
-    add("--identity", default="", help="by which operators are told apart; $POD_NAME, or the host")
-    add("--host", default="127.0.0.1", help="the address to listen on; 0.0.0.0 in a pod")
+    add_cluster(parser, "operators")
     add("--webhook-port", type=_port, default=9443, help="0: none are served")
     add("--health-port", type=_port, default=8081, help="/healthz, /readyz and /metrics")
     add("--debug-port", type=_port, default=0, help="/debug/stacks, on loopback; 0: not served")
@@ -65,12 +57,4 @@ def make_parser() -> argparse.ArgumentParser:
 _ABOUT = "Make InferenceServices and InferenceGraphs of a cluster run, as they are described."
 
 
-def _identity() -> str:
-    return os.environ.get("POD_NAME") or f"{socket.gethostname()}-{os.getpid()}"
-
-
-def _port(text: str) -> int:
-    port = int(text)
-    if not 0 <= port < 65536:
-        raise argparse.ArgumentTypeError(f"{port} is no port; give 1 to 65535, or 0 for none")
-    return port
+_port = port_or("none")

@@ -32,7 +32,9 @@ def _not_meshed(sentence: str, *fine: object) -> Row:
 
 
 _OWN_PORTS = "is not read: the shared processes have ports of their own behind the gateway"
-_NO_OBJECTS = Warned("no objects are made of it on a cluster; KServe's own controller acts on it")
+_NO_OBJECTS = Warned(
+    "no objects are made of it on a cluster; KServe's own controller acts on it where it runs"
+)
 _ON_PODS = Row(Honoured("on replicas"), Honoured("on pods"))
 _WHOLE_NAMESPACE = Partly("every object counts", "who sets it is told so when applying")
 _WORKERS = Row(Warned("several nodes are not built; such a runtime is not selected"), YES)
