@@ -169,6 +169,33 @@ async def test_a_model_that_leaves_the_register_is_gone(stage: Stage):
     assert stage.repository.names() == ["b"]
 
 
+async def test_one_that_left_the_register_is_stopped_when_its_last_inference_has_ended(
+    stage: Stage,
+):
+    await started(stage, "a", "b")
+    await stage.ask("a")
+    counts = stage.metrics.of("a")
+    counts.begun += 1
+    stage.follow("b")
+    await asyncio.sleep(0.5)
+    assert not stage.made[0].stopped
+    counts.ended += 1
+    await stage.until(lambda: stage.made[0].stopped)
+
+
+async def test_one_that_leaves_and_comes_back_while_it_loads_has_a_place(stage: Stage):
+    stage.gate.clear()
+    await started(stage, "a")
+    asking = asyncio.ensure_future(stage.ask("a"))
+    await stage.until(lambda: stage.states()["a"] == "Loading")
+    stage.follow("b")
+    stage.follow("a", "b")
+    stage.gate.set()
+    assert (await asking).ready
+    await stage.until(lambda: sum(model.stopped for model in stage.made) == 1)
+    assert "a-1" in stage.repository.cache
+
+
 async def test_one_that_leaves_while_it_loads_is_not_served(stage: Stage):
     stage.gate.clear()
     await started(stage, "a", "b", capacity=1)

@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import sys
+import threading
 from base64 import b64encode
 from dataclasses import replace
 from pathlib import Path
@@ -259,6 +260,40 @@ root = Path(sys.argv[2])
 options = FetchOptions(root, root, allowed_private_hosts=("127.0.0.1",), reserve_bytes=0)
 print(asyncio.run(fetch(sys.argv[1], options)).path)
 """
+
+
+class SlowDisk:
+    """A disk that, asked for its room in the middle of a download, answers when it is let."""
+
+    def __init__(self) -> None:
+        self.asked, self.let, self.calls = threading.Event(), threading.Event(), 0
+
+    def free_bytes(self, _folder: Path) -> int:
+        self.calls += 1
+        if self.calls > 1:  # the first is before anything is written
+            self.asked.set()
+            self.let.wait(30)
+        return 1 << 60
+
+
+async def test_a_download_called_off_while_the_disk_writes_keeps_each_byte_once(
+    origin, bench, monkeypatch
+):
+    monkeypatch.setattr("sampan.storage.download.CHECK_BYTES", 1)
+    origin.body, disk = BODY, SlowDisk()
+    bench.world = replace(bench.world, free_bytes=disk.free_bytes)
+    fetching = asyncio.create_task(bench.fetch(f"{origin.root}/m.bin"))
+    await asyncio.to_thread(disk.asked.wait, 30)
+    fetching.cancel()
+    await asyncio.sleep(0.2)
+    assert not fetching.done()  # a thread still has the file
+    disk.let.set()
+    with pytest.raises(asyncio.CancelledError):
+        await fetching
+    (part,) = (bench.options.cache / "work").glob("*/body")
+    assert BODY.startswith(part.read_bytes())
+    fetched = await bench.fetch(f"{origin.root}/m.bin")
+    assert (fetched.path / "m.bin").read_bytes() == BODY
 
 
 async def start_child(uri: str, cache: Path) -> asyncio.subprocess.Process:

@@ -74,11 +74,12 @@ class MeshRepository(ModelRepository):
 
     def follow(self, register: Register) -> None:
         """Take a register: forget what is not in it, and load what is new."""
-        before, self._register = self._register, register
+        before = self._register
+        for model_id in self._known.keys() - {entry.id for entry in register.models}:
+            self._forget(model_id)  # while it is still known who was led to it
+        self._register = register
         if register.loading != before.loading:
             self._slots = asyncio.Semaphore(max(1, register.loading))
-        for model_id in self._known.keys() - {entry.id for entry in register.models}:
-            self._forget(model_id)
         added = [entry for entry in register.models if entry.id not in self._known]
         for entry in added:
             report = ModelReport(ModelState.STANDBY, since=self._clock())
@@ -183,7 +184,7 @@ class MeshRepository(ModelRepository):
                 self._cache.age(known.entry.id, self._clock() - AGE_ON_ADD)
         except Exception as error:  # noqa: BLE001  # becomes the model's state, whatever it is
             failure = describe_failure(error)
-            self._cache.drop(known.entry.id)
+            self._give_up_place(known)
             self._tell(known, ModelState.FAILED, failure.message)
             self.metrics.failures += 1
             logger.error('model "%s" does not load: %s', known.entry.id, failure.message)  # noqa: TRY400  # said whole
@@ -231,9 +232,9 @@ class MeshRepository(ModelRepository):
                 text = f"it did not load within {limit:g} s; raise modelLoadingTimeoutMillis"
                 raise ModelNotReady(entry.id, text) from None
             self.metrics.load_ms.observe((self._clock() - began) * 1000)
-        if self._known.get(entry.id) is not known:
-            model.stop()  # no longer registered
-            self._cache.drop(entry.id)
+        if not self._is_registered(known):
+            model.stop()
+            self._give_up_place(known)
             return
         known.served = Entry(model, asynchronous=False, own=OwnSteps.of(model))
         self._tell(known, ModelState.LOADED)
@@ -265,7 +266,8 @@ class MeshRepository(ModelRepository):
     def _stop_later(self, served: Entry, known: _Known) -> None:
         """Stop a model once the inferences that have it are done with it."""
         began = self._clock()
-        names = [name for name in self._register.names if self._id_of(name) == known.entry.id]
+        named = [name for name, led in self._register.names.items() if led == known.entry.id]
+        names = {*named, known.entry.id}
 
         async def stop() -> None:
             pause = LINGER_SECONDS
@@ -306,6 +308,14 @@ class MeshRepository(ModelRepository):
 
     def _being_loaded(self) -> set[str]:
         return {name for name, known in self._known.items() if known.loading is not None}
+
+    def _is_registered(self, known: _Known) -> bool:
+        return self._known.get(known.entry.id) is known
+
+    def _give_up_place(self, known: _Known) -> None:
+        """Give back a model's place in memory, unless its id was registered anew meanwhile."""
+        if known.entry.id not in self._known or self._is_registered(known):
+            self._cache.drop(known.entry.id)
 
     def _tell(self, known: _Known, state: ModelState, message: str = "") -> None:
         known.report = ModelReport(state, message, self._clock())

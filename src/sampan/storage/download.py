@@ -23,6 +23,7 @@ from sampan.storage.network import Answer, Arrived, open_answer
 from sampan.storage.reporter import Reporter
 from sampan.storage.source import Source
 from sampan.storage.space import CHECK_BYTES, require_space, show_bytes
+from sampan.storage.threads import run_blocking
 
 _BUFFER_BYTES = 512 * 1024
 """Written at once, on a thread: a hop costs 50 µs, and a slow disk must not stop the loop."""
@@ -181,7 +182,7 @@ async def _receive(
             await sink.write(chunk)
             reporter.tell("Downloading", sink.size, version.total)
     finally:
-        sink.close()
+        await sink.close()
     if version.total and sink.size != version.total:
         if sink.size > version.total:
             partial.drop()
@@ -210,10 +211,15 @@ class Sink:
         self.size += len(chunk)
         _require_size(self.size, self._job)
         if len(self._buffer) >= _BUFFER_BYTES:
-            await asyncio.to_thread(self._flush)
+            # Also a download that is called off waits for the thread: two who write the same
+            # buffer would leave a part that is longer than what came.
+            await run_blocking(lambda _: self._flush())
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Write what is left: also when the download broke, for the next try."""
+        await run_blocking(lambda _: self._finish())
+
+    def _finish(self) -> None:
         with self._file:
             self._flush()
             self._file.flush()
