@@ -13,6 +13,7 @@ from tests.migration.test_check import take_over
 from tests.migration.test_handover import specs
 from tests.operator.conftest import CONFIG, IRIS, RUNTIME, config_map
 from tests.operator.played_cluster import PlayedCluster, played_cluster, until
+from tests.operator.several_models import trained_model
 
 from sampan.cli.main import main
 from sampan.installation.bundle import make_definitions, make_operator
@@ -22,7 +23,8 @@ from sampan.machinery.errors import NotFound
 from sampan.machinery.store import Key
 from sampan.migration.removal import RIGHTS
 from sampan.operator.cluster import RESOURCES
-from sampan.operator.finalizing import FINALIZER
+from sampan.operator.finalizing import FINALIZER, TRAINED_MODELS
+from sampan.plan import trained_model as trained_model_rules
 from sampan.platforms.kubernetes.children import AUTOSCALER
 from sampan.webhooks.configurations import DEFINITIONS, MUTATING, VALIDATING
 
@@ -98,6 +100,18 @@ async def test_a_service_that_is_left_can_be_deleted_and_its_objects_go_with_it(
         return not await installed.children("ml")
 
     await until(gone, 60)
+
+
+@pytest.mark.slow
+async def test_a_model_that_is_left_can_be_deleted(installed, capsys):
+    model = trained_model("extra", "iris", finalizers=[trained_model_rules.FINALIZER])
+    model["metadata"]["namespace"] = "ml"
+    await installed.store.create(TRAINED_MODELS, model)
+    told = await remove(installed, capsys)
+    assert 'TrainedModel "ml/extra": can be deleted without an operator' in told
+    await installed.store.delete(Key(TRAINED_MODELS, "ml", "extra"))
+    with pytest.raises(NotFound):
+        await installed.store.get(Key(TRAINED_MODELS, "ml", "extra"))
 
 
 @pytest.mark.slow

@@ -21,10 +21,10 @@ from tests.platforms.kubernetes.recorded_differences import Difference, differen
 
 from sampan.machinery.errors import NotFound
 from sampan.operator.cluster import RESOURCES
+from sampan.operator.finalizing import TRAINED_MODELS
+from sampan.platforms.kubernetes.modelconfig import MODELS_KEY
 
 SET_UPS = ("standard-gateway", "standard-ingress", "knative")
-TRAINED_MODELS = ("28",)
-"""Stories about TrainedModels, which ModelMesh and multi-model servers are for."""
 GRAPHS = r"(27\S*|\S+-graph)"
 
 ON_ITS_WAY = (
@@ -120,8 +120,17 @@ LIVE: tuple[tuple[str, str, str], ...] = (
 
 
 def stories(folder: Path, set_up: str) -> list[Path]:
-    found = sorted((folder / "lifecycle" / set_up).glob("*.json"))
-    return [p for p in found if not p.stem.startswith(TRAINED_MODELS)]
+    return sorted((folder / "lifecycle" / set_up).glob("*.json"))
+
+
+def in_order(obj: dict[str, Any]) -> dict[str, Any]:
+    """An object as it is; KServe lists models in any order (a map's, in Go), here by name."""
+    listed = (obj.get("data") or {}).get(MODELS_KEY)
+    if listed is None:
+        return obj
+    entries = sorted(json.loads(listed), key=lambda entry: str(entry["modelName"]))
+    text = json.dumps(entries, separators=(",", ":"))
+    return {**obj, "data": {**obj["data"], MODELS_KEY: text}}
 
 
 class Picture:
@@ -132,7 +141,7 @@ class Picture:
 
     def take(self, step: dict[str, Any]) -> None:
         for obj in step.get("objects", ()):
-            self.there[obj["apiVersion"], obj["kind"], obj["metadata"]["name"]] = obj
+            self.there[obj["apiVersion"], obj["kind"], obj["metadata"]["name"]] = in_order(obj)
         for kind, name in step.get("gone", ()):
             for key in [k for k in self.there if k[1:] == (kind, name)]:
                 del self.there[key]
@@ -164,6 +173,8 @@ async def told_by(path: Path, data: dict[str, str], installed: list[Any]) -> lis
                 if kind == "InferenceService" and told.get("status"):
                     named = {"kind": kind, "metadata": {"name": name}}
                     left += await _status_differences(cluster, named, at, told["status"])
+                elif kind == "TrainedModel":
+                    left += await _model_differences(cluster, name, at, told)
         return left
 
 
@@ -196,6 +207,22 @@ async def _status_differences(
         for path, a, b in compare(ours, shown_status(theirs))
         if not any(re.fullmatch(p, path) and re.fullmatch(n, at) for p, n, _ in STATUS_RULES)
     ]
+
+
+async def _model_differences(cluster: Any, name: str, at: str, theirs: dict[str, Any]) -> list[str]:
+    """What is said of a TrainedModel, and the marks that it bears."""
+    try:
+        found = await cluster.get(RESOURCES.get(TRAINED_MODELS), NAMESPACE, name)
+    except NotFound:
+        return [] if theirs.get("gone") else [f'{at}: there is no TrainedModel "{name}"']
+    if theirs.get("gone"):
+        return [f'{at}: TrainedModel "{name}" has not gone']
+    marks = {k: found["metadata"].get(k) for k in ("labels", "finalizers") if k in theirs}
+    wrong = [
+        f"{at}: {k} of {name}: {v!r}, not {theirs[k]!r}" for k, v in marks.items() if v != theirs[k]
+    ]
+    named = {"kind": "TrainedModel", "metadata": {"name": name}}
+    return wrong + await _status_differences(cluster, named, at, theirs["status"])
 
 
 @pytest.mark.slow

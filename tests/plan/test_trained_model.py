@@ -11,8 +11,12 @@ import pytest
 from sampan.plan.trained_model import (
     ALLOCATED_LABEL,
     PARENT_LABEL,
+    Judgement,
     derive_judgement,
-    make_model_list,
+    derive_model_list,
+    derive_orphan,
+    judge_together,
+    merge_labels,
 )
 
 Json = dict[str, Any]
@@ -149,6 +153,83 @@ class TestAddresses:
         assert url == "http://m/v2/models/one/infer"
 
 
+LISTED_BEFORE = '[{"modelName":"gone","modelSpec":{"storageUri":"s3://b/gone"}}]'
+
+
+def entry(name: str, uri: str = "s3://b/m") -> Json:
+    return {
+        "modelName": name,
+        "modelSpec": {"storageUri": uri, "framework": "sklearn", "memory": "1Gi"},
+    }
+
+
+def said(served: bool) -> Judgement:
+    return Judgement({"conditions": []}, {}, served)
+
+
+class TestTheListOfTheAgent:
+    @pytest.mark.parametrize(
+        ("known", "judged", "listed"),
+        [
+            pytest.param([], [("one", True)], [entry("one")], id="one that is served comes in"),
+            pytest.param(
+                [], [("two", True), ("one", True)], [entry("one"), entry("two")], id="by name"
+            ),
+            pytest.param([], [("one", False)], [], id="one that is not served does not"),
+            pytest.param(
+                [entry("one", "s3://b/old")], [("one", False)], [entry("one", "s3://b/old")],
+                id="one that was served stays as it was: its service may be back soon",
+            ),
+            pytest.param(
+                [entry("one", "s3://b/old")], [("one", True)], [entry("one")], id="one that changed"
+            ),
+            pytest.param([entry("one")], [], [], id="one that is gone goes"),
+        ],
+    )  # fmt: skip
+    def test_what_it_says(
+        self, known: list[Json], judged: list[tuple[str, bool]], listed: list[Json]
+    ) -> None:
+        told = [(trained(name), said(served)) for name, served in judged]
+        assert json.loads(derive_model_list(json.dumps(known), told)) == listed
+
+    def test_what_says_the_same_already_stays_as_it_is_written(self) -> None:
+        known = json.dumps([entry("two"), entry("one")], indent=2)
+        told = [(trained(name), said(served=True)) for name in ("one", "two")]
+        assert derive_model_list(known, told) == known
+
+    @pytest.mark.parametrize("known", ["", "{", "7", '[{"modelName": "x"}]'])
+    def test_what_nobody_can_read_is_written_anew(self, known: str) -> None:
+        listed = derive_model_list(known, [(trained(), said(served=True))])
+        assert json.loads(listed) == [entry("one")]
+
+
+class TestAllModelsOfAService:
+    def test_memory_goes_to_who_has_it_then_to_the_oldest(self) -> None:
+        models = []
+        for name, created, share in (
+            ("young", "3", False),
+            ("old", "2", False),
+            ("has", "1", True),
+        ):
+            models.append(trained(name, share=share))
+            models[-1]["metadata"]["creationTimestamp"] = f"2026-01-0{created}T00:00:00Z"
+        found = {m["metadata"]["name"]: j.served for m, j in judge_together(models, parent(), NOW)}
+        assert found == {"has": True, "old": True, "young": False}
+
+    def test_labels_of_others_stay(self) -> None:
+        model = trained(share=True)
+        model["metadata"]["labels"]["team"] = "blue"
+        assert merge_labels(model, {PARENT_LABEL: "m"}) == {"team": "blue", PARENT_LABEL: "m"}
+
+    def test_one_without_its_service_says_which_is_missing(self) -> None:
+        found = derive_orphan(trained(), NOW)
+        told = {c["type"]: c for c in found.status["conditions"]}
+        assert conditions(found.status)["Ready"] == ("False", "InferenceServiceNotReady")
+        assert 'InferenceService "m" does not exist' in told["InferenceServiceReady"]["message"]
+        assert not found.served
+        assert found.labels == {}
+
+
 def without_times(status: Json) -> Json:
     told = [{k: v for k, v in c.items() if k not in ("lastTransitionTime", "severity")}
             for c in status["conditions"]]  # fmt: skip
@@ -190,14 +271,14 @@ def take(step: Json, services: dict[str, Json], models: dict[str, Json]) -> None
 
 def tell(step: Json, services: dict[str, Json], models: dict[str, Json], where: str) -> None:
     """Hold what is said of each model, and the agent's list, against what KServe said."""
-    served = []
+    judged = []
     for name, model in models.items():
         service = services.get(model["spec"]["inferenceService"])
         if service is None:
             continue  # it is going with its service
         found = derive_judgement(model, service, models.values(), NOW)
         model["metadata"]["labels"], model["status"] = dict(found.labels), found.status
-        served += [model] if found.served else []
+        judged.append((model, found))
         told = (step.get("also") or {}).get(f"TrainedModel/{name}")
         if told is not None:
             assert found.labels == told["labels"], where
@@ -206,4 +287,4 @@ def tell(step: Json, services: dict[str, Json], models: dict[str, Json], where: 
         if listed["kind"] == "ConfigMap" and MODELS_JSON in listed["data"] and services:
             recorded = json.loads(listed["data"][MODELS_JSON])  # in any order: a map's, in Go
             recorded.sort(key=lambda entry: str(entry["modelName"]))
-            assert json.loads(make_model_list(served)) == recorded, where
+            assert json.loads(derive_model_list(LISTED_BEFORE, judged)) == recorded, where

@@ -7,10 +7,9 @@ that holds, `Ready` is False with reason `NotBuiltYet`: nothing loads it into th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
-from sampan.api.condition_set import Condition, ConditionStatus, decode_conditions
-from sampan.api.trainedmodel.conditions import INFERENCE_SERVICE_READY, MODEL_CONDITIONS
+from sampan.api.condition_set import Condition, ConditionStatus
+from sampan.api.trainedmodel.conditions import MODEL_CONDITIONS
 from sampan.controllers.gather import SERVICES
 from sampan.controllers.unbuilt import MESSAGES, REASON_NOT_BUILT_YET
 from sampan.machinery.clock import Clock
@@ -19,15 +18,15 @@ from sampan.machinery.errors import Conflict, NotFound
 from sampan.machinery.registry import JsonObject
 from sampan.machinery.store import Key, Store
 from sampan.plan.trained_model import (
-    ALLOCATED_LABEL,
-    PARENT_LABEL,
     Judgement,
     derive_judgement,
-    keep_times,
+    derive_orphan,
+    derive_refusal,
+    merge_labels,
+    parent_of,
 )
 
 MODELS = "trainedmodels.serving.kserve.io"
-_OURS = (PARENT_LABEL, ALLOCATED_LABEL)
 
 
 class TrainedModels:
@@ -38,7 +37,7 @@ class TrainedModels:
 
     def note(self, model: JsonObject) -> list[Key]:
         """Remember a model; return the others of its service, which share its memory."""
-        key, parent = key_of(MODELS, model), _parent(model)
+        key, parent = key_of(MODELS, model), parent_of(model)
         self._seen[key] = parent
         return [other for other in self._of(key.namespace, parent) if other != key]
 
@@ -73,21 +72,20 @@ class TrainedModelController:
     async def _judge(self, key: Key, model: JsonObject) -> Judgement:
         now = self._clock.now()
         try:
-            service = await self._store.get(Key(SERVICES, key.namespace, _parent(model)))
+            service = await self._store.get(Key(SERVICES, key.namespace, parent_of(model)))
         except NotFound:
-            return Judgement(_told(model, {}, _missing(_parent(model)), now), {}, served=False)
+            return derive_orphan(model, now)
         others = (await self._store.list(MODELS, key.namespace)).items
         found = derive_judgement(model, service, others, now)
         if not found.served:
             return found
         text = MESSAGES[model["kind"]](model)
         ready = Condition(MODEL_CONDITIONS.top, ConditionStatus.FALSE, REASON_NOT_BUILT_YET, text)
-        return Judgement(_told(model, found.status, ready, now), found.labels, served=False)
+        return derive_refusal(model, ready, now, found)
 
     async def _label(self, model: JsonObject, labels: Mapping[str, str]) -> JsonObject:
-        before = model["metadata"].get("labels") or {}
-        after = {k: v for k, v in before.items() if k not in _OURS} | dict(labels)
-        if after == before:
+        after = merge_labels(model, labels)
+        if after == (model["metadata"].get("labels") or {}):
             return model
         return await self._store.update(
             MODELS, {**model, "metadata": {**model["metadata"], "labels": after}}
@@ -100,24 +98,3 @@ def make_model_controller(store: Store, clock: Clock) -> Controller:
     watches = (Watch(MODELS, models.note), Watch(SERVICES, models.of))
     reconcile = TrainedModelController(store, clock).reconcile
     return Controller(store, clock, MODELS, reconcile, watches=watches)
-
-
-def _parent(model: Mapping[str, Any]) -> str:
-    return str((model.get("spec") or {}).get("inferenceService", ""))
-
-
-def _missing(parent: str) -> Condition:
-    text = f'InferenceService "{parent}" does not exist; apply it, or name another one'
-    return Condition(
-        INFERENCE_SERVICE_READY, ConditionStatus.FALSE, "InferenceServiceNotReady", text
-    )
-
-
-def _told(
-    model: JsonObject, status: Mapping[str, Any], condition: Condition, now: float
-) -> JsonObject:
-    """Return the status with one condition more, without an address at which nobody answers."""
-    before = decode_conditions((model.get("status") or {}).get("conditions"))
-    found = decode_conditions(status.get("conditions")) or before
-    marked = keep_times(before, MODEL_CONDITIONS.mark(found, condition, now))
-    return {"conditions": [c.encode() for c in marked]}

@@ -79,8 +79,14 @@ RIGHTS: tuple[Right, ...] = (
     Right(
         SERVING,
         ("trainedmodels",),
-        (*READ, "delete"),
-        "models that share a server; they go with the service they belong to",
+        (*READ, "update", "delete"),
+        "models that share a server: labels, a finalizer; they go with the service they belong to",
+    ),
+    Right(
+        SERVING,
+        ("trainedmodels/status",),
+        ("update",),
+        "whether such a model is served, and where",
     ),
     Right(
         SERVING,

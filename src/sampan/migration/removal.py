@@ -20,14 +20,17 @@ from sampan.machinery.registry import JsonObject, Registry, Resource
 from sampan.machinery.store import Key, ListOptions
 from sampan.migration.leaving import Leaving
 from sampan.operator.cluster_store import ClusterStore
-from sampan.operator.finalizing import FINALIZER, SERVICES
+from sampan.operator.finalizing import FINALIZER, SERVICES, TRAINED_MODELS
 from sampan.operator.operator import LEASE
+from sampan.plan import trained_model
 from sampan.platforms.kubernetes.children import AUTOSCALER
 from sampan.platforms.kubernetes.kinds import DEPLOYMENTS, LEASES
 from sampan.webhooks.certificates import SECRET_NAME
 from sampan.webhooks.configurations import DEFINITIONS, MUTATING, VALIDATING
 
 SECRETS = "secrets"
+FINALIZERS = {TRAINED_MODELS: trained_model.FINALIZER, SERVICES: FINALIZER}
+"""By resource: what we put on its objects. Models first: services take them with them."""
 
 
 def _right(kind: str, *, namespaced: bool) -> Resource:
@@ -76,17 +79,18 @@ class Removal:
             yield f'Deployment "{ACTIVATOR}": stays, it wakes {kept} workloads that may sleep'
 
     async def _let_go(self) -> AsyncIterator[str]:
-        """Take our finalizer off every service: without an operator none could be deleted."""
-        with suppress(NotFound):
-            for service in (await self.store.list(SERVICES)).items:
-                metadata = service["metadata"]
-                if FINALIZER not in (metadata.get("finalizers") or ()):
-                    continue
-                if not self.dry:
-                    key = Key(SERVICES, metadata["namespace"], metadata["name"])
-                    await self.store.patch(key, make_release(service))
-                told = f'InferenceService "{metadata["namespace"]}/{metadata["name"]}"'
-                yield f"{told}: can be deleted without an operator"
+        """Take our finalizers off every service and model: else none could be deleted."""
+        for resource, finalizer in FINALIZERS.items():
+            with suppress(NotFound):
+                for obj in (await self.store.list(resource)).items:
+                    metadata = obj["metadata"]
+                    if finalizer not in (metadata.get("finalizers") or ()):
+                        continue
+                    if not self.dry:
+                        key = Key(resource, metadata["namespace"], metadata["name"])
+                        await self.store.patch(key, make_release(obj, finalizer))
+                    told = f'{obj["kind"]} "{metadata["namespace"]}/{metadata["name"]}"'
+                    yield f"{told}: can be deleted without an operator"
 
     async def _stop_converting(self) -> AsyncIterator[str]:
         """Let the API server convert by itself: a webhook that is gone would fail each read."""
@@ -126,10 +130,10 @@ class Removal:
         return key, f'{obj["kind"]} "{key.name}"'
 
 
-def make_release(service: Mapping[str, Any]) -> tuple[JsonObject, ...]:
-    """Return the JSON patch that takes our finalizer off a service as it was read. Pure."""
-    metadata = service["metadata"]
-    kept = [f for f in metadata["finalizers"] if f != FINALIZER]
+def make_release(obj: Mapping[str, Any], finalizer: str) -> tuple[JsonObject, ...]:
+    """Return the JSON patch that takes a finalizer off an object as it was read. Pure."""
+    metadata = obj["metadata"]
+    kept = [f for f in metadata["finalizers"] if f != finalizer]
     version = metadata["resourceVersion"]
     return (
         {"op": "replace", "path": "/metadata/resourceVersion", "value": version},

@@ -13,6 +13,7 @@ from sampan.machinery.store import Key
 from sampan.operator.cache import Cache, keep_of_child, make_trim
 from sampan.operator.cluster_store import ClusterStore
 from sampan.operator.following import Following
+from sampan.plan.trained_model import parent_of
 from sampan.platforms.kubernetes.children import ChildKey, child_key
 from sampan.platforms.kubernetes.kinds import (
     CHILD_KINDS,
@@ -54,6 +55,17 @@ def pod_index(pod: JsonObject) -> str:
     )
 
 
+def model_index(model: JsonObject) -> str:
+    """Return by what a TrainedModel is found: the service that it is for. Pure."""
+    return f"{model['metadata'].get('namespace', '')}/{parent_of(model)}"
+
+
+def _own_caches() -> dict[str, Cache]:
+    return {plural: Cache() for plural in OWN} | {
+        "trainedmodels": Cache(make_trim(index=model_index))
+    }
+
+
 def _child_caches() -> dict[str, Cache]:
     return {k.resource.id: Cache(make_trim(keep_of_child)) for k in CHILD_KINDS}
 
@@ -69,7 +81,7 @@ class Cluster:
     namespace: str = "kserve"
     children: dict[str, Cache] = field(default_factory=_child_caches)
     pods: Cache = field(default_factory=lambda: Cache(make_trim(keep_of_pod, pod_index)))
-    own: dict[str, Cache] = field(default_factory=lambda: {plural: Cache() for plural in OWN})
+    own: dict[str, Cache] = field(default_factory=_own_caches)
     config: Cache = field(default_factory=Cache)
     followings: dict[str, Following] = field(default_factory=dict)
 

@@ -135,9 +135,14 @@ class ClusterStore:
         """Change an object by a JSON patch (RFC 6902)."""
         return await self._connection.call("PATCH", self._path(key), None, operations, JSON_PATCH)
 
-    async def scale(self, key: Key, replicas: int, manager: str) -> None:
-        """Say how many replicas an object has, and nothing else of it (subresource `scale`)."""
-        body = {"spec": {"replicas": replicas}}
+    async def scale(self, key: Key, replicas: int, manager: str, version: str = "") -> None:
+        """Say how many replicas an object has, and nothing else of it (subresource `scale`).
+
+        With a `version` it raises Conflict where the object is of another one by now.
+        """
+        body: JsonObject = {"spec": {"replicas": replicas}}
+        if version:
+            body["metadata"] = {"resourceVersion": version}
         path = f"{self._path(key)}/scale"
         await self._connection.call("PATCH", path, {"fieldManager": manager}, body, MERGE_PATCH)
 

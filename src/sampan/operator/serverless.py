@@ -7,7 +7,7 @@ on while no operator runs.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from sampan.machinery.clock import Clock
 from sampan.machinery.registry import JsonObject
@@ -18,7 +18,13 @@ from sampan.operator.following import Followed, Following
 from sampan.plan.scaling import SAMPAN
 from sampan.platforms.kubernetes.children import AUTOSCALER
 from sampan.platforms.kubernetes.kinds import DEPLOYMENTS, ENDPOINT_SLICES
-from sampan.platforms.kubernetes.serverless_table import Served, keep_of_deployment, select_served
+from sampan.platforms.kubernetes.serverless import Terms
+from sampan.platforms.kubernetes.serverless_table import (
+    Served,
+    keep_of_deployment,
+    select_served,
+    select_terms,
+)
 
 MANAGER = "sampan-autoscaler"
 """Whose the number of replicas is, in `managedFields`."""
@@ -39,6 +45,9 @@ class ServerlessCluster:
         self.store = store
         self._deployments = Cache(make_trim(keep_of_deployment, _nobody))
         self._slices = Cache(make_trim(lambda one: one, _nobody))
+        self._terms: Mapping[str, Terms] = {}
+        self.unread: tuple[str, ...] = ()
+        """Workloads, by key, whose terms could not be read when they were looked at last."""
         caches = ((DEPLOYMENTS, self._deployments), (ENDPOINT_SLICES, self._slices))
         self._followings = [
             Following(store, clock, Followed(resource, cache, lambda _: changed()))
@@ -58,16 +67,21 @@ class ServerlessCluster:
 
     def served(self) -> tuple[Served, ...]:
         """Return the workloads that are to be looked after."""
-        return select_served(_all(self._deployments), self.slices())
+        deployments = list(_all(self._deployments))
+        self._terms, self.unread = select_terms(deployments, self._terms)
+        return select_served(deployments, self.slices(), self._terms)
 
     def slices(self) -> list[JsonObject]:
         """Return every slice that is known: of pods, of activators, and those written here."""
         return list(_all(self._slices))
 
-    async def write_scale(self, served: Served, replicas: int) -> None:
-        """Say how many replicas a workload has; raise ApiError."""
+    async def write_scale(self, served: Served, replicas: int, *, as_seen: bool) -> None:
+        """Say how many replicas a workload has; raise ApiError.
+
+        `as_seen`: only if nobody has changed its Deployment since (Conflict).
+        """
         key = Key(DEPLOYMENTS.id, served.namespace, served.name)
-        await self.store.scale(key, replicas, MANAGER)
+        await self.store.scale(key, replicas, MANAGER, served.version if as_seen else "")
 
     async def write_slice(self, one: JsonObject) -> None:
         """Make a slice what it should be; raise ApiError."""

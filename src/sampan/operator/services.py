@@ -20,6 +20,7 @@ from sampan.operator.applying import Applier
 from sampan.operator.cluster import Cluster
 from sampan.operator.finalizing import SERVICES, apply_farewell, apply_finalizer, has_finalizer
 from sampan.operator.gather import gather_snapshot, gather_source, observe
+from sampan.operator.models import ModelKeeper
 from sampan.operator.own_admission import judge, mutate_templates, refuse_mode
 from sampan.operator.settings import Settings, SettingsReader
 from sampan.plan.build import build_plan, nothing_unbuilt
@@ -43,6 +44,9 @@ from sampan.platforms.kubernetes.status.service import (
 NO_AUTO_UPDATE = "serving.kserve.io/disable-auto-update"
 MODEL_MESH = "ModelMesh"
 """Services of this mode are run, and their status written, by ModelMesh's own controller."""
+MODELS_OF_A_MESH = (
+    "a service of ModelMesh mode takes no TrainedModels; give each an InferenceService of its own"
+)
 RETRY_SECONDS = 15.0
 """Until an object that the API server refused is tried again, if nothing changes before."""
 
@@ -72,11 +76,13 @@ class ServiceReconciler:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._cluster = parts.cluster
+        self._models = ModelKeeper(parts.cluster, alone=parts.alone)
 
     async def reconcile(self, key: Key) -> Result:
         """Take the next steps; raises what a retry may mend."""
         service = self._cluster.own["inferenceservices"].get(key.namespace, key.name)
         if service is None:
+            await self._models.bereave(key, self._parts.clock.now())
             return Result()
         if service["metadata"].get("deletionTimestamp"):
             if has_finalizer(service):
@@ -97,6 +103,7 @@ class ServiceReconciler:
         mode = deployment_mode(service, settings.config.default_deployment_mode)
         if mode == MODEL_MESH:
             await self._hand_over(service, now)
+            await self._models.refuse(service, MODELS_OF_A_MESH, now)
             return Result()
         snapshot = gather_snapshot(self._cluster, settings, service, now)
         if self._parts.alone:
@@ -109,7 +116,8 @@ class ServiceReconciler:
             refused = source.plan.blocked is not None
             observed = replace(observe(self._cluster, service, mode), failures=failures)
         await self._write_status(Scene(source, observed, now), settings, taken_events)
-        again = observed.failures or refused
+        listed = await self._models.converge(service, self._parts.settings.data(), now)
+        again = observed.failures or refused or not listed
         return Result(now + RETRY_SECONDS if again else None)
 
     async def _hand_over(self, service: JsonObject, now: float) -> None:

@@ -22,6 +22,7 @@ from sampan.operator.graphs import GRAPHS
 from sampan.operator.spans import MakeSpan, no_span
 from sampan.plan.graph_build import service_names
 from sampan.plan.service import model
+from sampan.plan.trained_model import PARENT_LABEL, parent_of
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +69,9 @@ class Work:
         for plural, resource in (("inferenceservices", SERVICES), ("inferencegraphs", GRAPHS)):
             for place in self._cluster.own[plural].places():
                 self._add(Key(resource, *place))
+        models = self._cluster.own["trainedmodels"]
+        for place in models.places():  # some may be for services that are not there
+            self._add_parents(models.get(*place) or {})
 
     def add_service(self, trimmed: JsonObject) -> None:
         """Look at a service that changed, and at the graphs that name it."""
@@ -100,6 +104,16 @@ class Work:
         name = (metadata.get("labels") or {}).get(SERVICE_LABEL)
         if name:
             self._add(Key(SERVICES, str(metadata.get("namespace", "")), str(name)))
+
+    def add_model(self, trimmed: JsonObject) -> None:
+        """Look at the service of a model, and at that which it was for before."""
+        self._add_parents(unpacked(trimmed))
+
+    def _add_parents(self, model: JsonObject) -> None:
+        metadata = model.get("metadata") or {}
+        before = (metadata.get("labels") or {}).get(PARENT_LABEL)
+        for parent in {parent_of(model), before} - {None, ""}:
+            self._add(Key(SERVICES, str(metadata.get("namespace", "")), str(parent)))
 
     def add_users(self, trimmed: JsonObject) -> None:
         """Look at the services that run on a runtime, or may from now on, and at all graphs."""
@@ -165,6 +179,7 @@ def select_teller(work: Work, plural: str) -> Callable[[JsonObject], None]:
         "servingruntimes": work.add_users,
         "clusterservingruntimes": work.add_users,
         "clusterstoragecontainers": partial(work.add_all),
+        "trainedmodels": work.add_model,
     }
     return tellers[plural]
 
@@ -191,11 +206,12 @@ def _may_use(service: JsonObject, runtime: JsonObject) -> bool:
 
 
 def followed_plurals() -> Iterable[str]:
-    """Return KServe's kinds whose changes matter; TrainedModels are only asked for."""
+    """Return KServe's kinds whose changes matter."""
     return (
         "inferenceservices",
         "inferencegraphs",
         "servingruntimes",
         "clusterservingruntimes",
         "clusterstoragecontainers",
+        "trainedmodels",
     )

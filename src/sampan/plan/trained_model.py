@@ -29,6 +29,8 @@ from sampan.plan.service import predictor
 PARENT_LABEL = "inferenceservice"
 ALLOCATED_LABEL = "serving.kserve.io/trainedmodel-allocated"
 FINALIZER = "trainedmodel.finalizer"
+"""KServe's own name, so that either controller can finish what the other began."""
+_OURS = (PARENT_LABEL, ALLOCATED_LABEL)
 
 _PATHS = {"v1": "/v1/models/{}:predict", "v2": "/v2/models/{}/infer"}
 _NOT_READY = Condition(
@@ -93,13 +95,82 @@ def _kept(old: Condition | None, new: Condition) -> Condition:
     return old
 
 
-def make_model_list(models: Iterable[Mapping[str, Any]]) -> str:
-    """Return the list that the agent follows (`models.json`), as KServe writes it."""
-    entries = [
-        {"modelName": m["metadata"]["name"], "modelSpec": _entry(m["spec"]["model"])}
-        for m in sorted(models, key=lambda m: str(m["metadata"]["name"]))
-    ]
+def derive_refusal(
+    model: Mapping[str, Any], condition: Condition, now: float, found: Judgement | None = None
+) -> Judgement:
+    """Return what is known of a model that is not served for a reason besides those of `found`.
+
+    It has no address, for nobody answers there; its share of the memory it keeps.
+    """
+    before = decode_conditions((model.get("status") or {}).get("conditions"))
+    judged = decode_conditions(found.status["conditions"]) if found else before
+    told = keep_times(before, MODEL_CONDITIONS.mark(judged, condition, now))
+    status = {"conditions": [c.encode() for c in told]}
+    return Judgement(status, found.labels if found else {}, served=False)
+
+
+def derive_orphan(model: Mapping[str, Any], now: float) -> Judgement:
+    """Return what is known of a model whose service does not exist."""
+    text = f'InferenceService "{parent_of(model)}" does not exist; apply it, or name another one'
+    false = ConditionStatus.FALSE
+    missing = Condition(INFERENCE_SERVICE_READY, false, "InferenceServiceNotReady", text)
+    return derive_refusal(model, missing, now)
+
+
+def judge_together(
+    models: Iterable[JsonObject], service: Mapping[str, Any], now: float
+) -> tuple[tuple[JsonObject, Judgement], ...]:
+    """Judge all models of a service: who has a share of its memory keeps it, then the oldest comes.
+
+    Judged one by one they could be given the same memory twice.
+    """
+    seen = {str(m["metadata"]["name"]): m for m in sorted(models, key=_age)}
+    judged: list[tuple[JsonObject, Judgement]] = []
+    for name, model in tuple(seen.items()):
+        found = derive_judgement(model, service, seen.values(), now)
+        labels = merge_labels(model, found.labels)
+        seen[name] = {**model, "metadata": {**model["metadata"], "labels": labels}}
+        judged.append((model, found))
+    return tuple(judged)
+
+
+def merge_labels(model: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, str]:
+    """Return a model's labels with those that a judgement gives it, and no older ones of those."""
+    before = model["metadata"].get("labels") or {}
+    return {k: v for k, v in before.items() if k not in _OURS} | dict(given)
+
+
+def parent_of(model: Mapping[str, Any]) -> str:
+    """Return the name of the service that a model is for."""
+    return str((model.get("spec") or {}).get("inferenceService", ""))
+
+
+def derive_model_list(known: str, judged: Iterable[tuple[JsonObject, Judgement]]) -> str:
+    """Return the list that the agent follows (`models.json`), from what it says now.
+
+    A model that is not served any more, because its service is not ready for a while, stays as it
+    is listed (KServe): taken out it would be unloaded, and loaded again. One that is gone goes.
+    """
+    before = _read_entries(known)
+    wanted = {
+        str(model["metadata"]["name"]): _entry(model["spec"]["model"]) if found.served else None
+        for model, found in judged
+    }
+    after = {name: entry or before.get(name) for name, entry in wanted.items()}
+    listed = {name: entry for name, entry in after.items() if entry is not None}
+    if listed == before:
+        return known
+    entries = [{"modelName": name, "modelSpec": listed[name]} for name in sorted(listed)]
     return json.dumps(entries, separators=(",", ":"))
+
+
+def _read_entries(text: str) -> dict[str, JsonObject]:
+    """Return the entries of a list by name; what nobody can read is written anew."""
+    try:
+        found = json.loads(text or "[]")
+        return {str(e["modelName"]): dict(e["modelSpec"]) for e in found}
+    except (ValueError, TypeError, KeyError):
+        return {}
 
 
 def _entry(source: Mapping[str, Any]) -> JsonObject:
@@ -134,6 +205,11 @@ def _has_memory_left(
 def _has_share(model: Mapping[str, Any], service: str) -> bool:
     labels = model["metadata"].get("labels") or {}
     return bool(labels.get(ALLOCATED_LABEL) == service)
+
+
+def _age(model: Mapping[str, Any]) -> tuple[str, str]:
+    metadata = model["metadata"]
+    return str(metadata.get("creationTimestamp", "")), str(metadata["name"])
 
 
 def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
