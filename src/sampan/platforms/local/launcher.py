@@ -82,6 +82,7 @@ class Launcher:
         self._replicas: dict[str, Replica] = {}
         self._by_service: dict[ServiceKey, dict[str, Replica]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._uncut: set[str] = set()
         self._closed = False
 
     async def adopt(self) -> tuple[ProcessState, ...]:
@@ -192,6 +193,7 @@ class Launcher:
 
     async def _collect(self, replica: Replica) -> None:
         await replica.stopped()
+        self._uncut.discard(replica.spec.replica)
         if self._replicas.get(replica.spec.replica) is replica:
             del self._replicas[replica.spec.replica]
             siblings = self._by_service[replica.spec.service]
@@ -212,10 +214,18 @@ class Launcher:
             await asyncio.sleep(_HOUSEKEEPING_SECONDS)
             self._around.memory.tick()
             for state in self.states():
-                if self.logs.exceeds(state.spec.service, state.spec.replica):
-                    await asyncio.to_thread(
-                        self.logs.rotate, state.spec.service, state.spec.replica
-                    )
+                await self._rotate(state.spec)
+
+    async def _rotate(self, spec: ProcessSpec) -> None:
+        """Keep a log below its cap; where the disk does not let it, say so once and try again."""
+        try:
+            if self.logs.exceeds(spec.service, spec.replica):
+                await asyncio.to_thread(self.logs.rotate, spec.service, spec.replica)
+            self._uncut.discard(spec.replica)
+        except OSError as error:
+            if spec.replica not in self._uncut:
+                _LOG.warning("the log of %s is not cut: %s; see to the disk", spec.replica, error)
+            self._uncut.add(spec.replica)
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)

@@ -64,24 +64,37 @@ class Head:
 def copy_head(path: Path, max_bytes: int) -> Head | None:
     """Copy the first `max_bytes` (whole blocks) beside the file; None while it is not larger.
 
-    The answer must be given to `cut_head`, which closes its descriptor.
+    The answer must be given to `cut_head`, which closes its descriptor. Raises OSError where the
+    disk does not take the copy; nothing is left of it then.
     """
     if sys.platform != "linux" or not path.exists():
         return None
     descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    head = None
+    try:
+        head = _copied(path, descriptor, max_bytes)
+    finally:
+        if head is None:
+            os.close(descriptor)
+    return head
+
+
+def _copied(path: Path, descriptor: int, max_bytes: int) -> Head | None:
     block = os.fstatvfs(descriptor).f_frsize or 4096
     length = max(block, max_bytes - max_bytes % block)
     start = data_start(descriptor)
     if os.fstat(descriptor).st_size - start <= length:
-        os.close(descriptor)
         return None
     partial = partial_path(path)
     target = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    whole = False
     try:
-        _copy(descriptor, target, start, length)
+        whole = _copy(descriptor, target, start, length)
     finally:
         os.close(target)
-    return Head(descriptor, start, length, partial)
+        if not whole:
+            partial.unlink()
+    return Head(descriptor, start, length, partial) if whole else None
 
 
 def cut_head(path: Path, head: Head, max_files: int) -> int | None:
@@ -121,12 +134,15 @@ def _shift_parts(path: Path, max_files: int) -> None:
             part.replace(path.with_name(f"{path.name}.{number + 1}"))
 
 
-def _copy(source: int, target: int, start: int, length: int) -> None:
+def _copy(source: int, target: int, start: int, length: int) -> bool:
+    """Copy so many bytes; False where the file ends before: its writer has just emptied it."""
     done = 0
     while done < length:
         chunk = os.pread(source, min(1 << 20, length - done), start + done)
-        os.write(target, chunk)
-        done += len(chunk)
+        if not chunk:
+            return False
+        done += os.write(target, chunk)  # a disk that is nearly full takes a part of it
+    return True
 
 
 def _fallocate(descriptor: int, mode: int, start: int, length: int) -> bool:

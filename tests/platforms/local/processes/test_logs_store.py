@@ -160,11 +160,11 @@ def test_the_parts_are_the_stream_byte_for_byte(writes: list[int], wanted: int) 
 
 
 async def test_a_replica_writes_on_while_no_daemon_runs(
-    launch: Callable[..., Launcher], make: Any, settled: Any, python: tuple[str, ...]
+    launch: Callable[..., Launcher], make: Any, settled: Any, until: Any, python: tuple[str, ...]
 ) -> None:
     program = """
 import time
-for number in range(10_000):
+for number in range(100_000):
     print(number, flush=True)
     time.sleep(0.002)
 """
@@ -177,11 +177,53 @@ for number in range(10_000):
     await asyncio.sleep(0.3)
     second = launch(logs=limits)
     await second.adopt()
-    await asyncio.sleep(2.3)  # housekeeping has cut the file by now
+    await until(lambda: len(rotation.parts(second.logs.path(KEY, "a"))) > 1)  # it has been cut
     lines = [line async for line in second.logs.tail(make("a").service, "a")]
-    assert len(lines) > 200
     assert [int(line) for line in lines[:-1]] == list(range(len(lines) - 1))
-    assert len(rotation.parts(second.logs.path(KEY, "a"))) > 1
+
+
+def test_a_head_that_cannot_be_copied_leaves_nothing_open(folder: Path) -> None:
+    path = folder / "a.log"
+    append(path, b"z" * 10_000)
+    rotation.partial_path(path).mkdir()  # in the way of the copy, as a full disk is
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with pytest.raises(IsADirectoryError):
+        rotation.copy_head(path, 4096)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_a_file_that_is_emptied_while_it_is_copied_is_left_as_it_is(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, read = folder / "a.log", os.pread
+    append(path, b"z" * 10_000)
+
+    def read_emptied(descriptor: int, count: int, offset: int) -> bytes:
+        os.truncate(path, 0)  # as `: > a.log` does
+        return read(descriptor, count, offset)
+
+    monkeypatch.setattr(os, "pread", read_emptied)
+    assert rotation.copy_head(path, 4096) is None
+    assert [each.name for each in folder.iterdir()] == ["a.log"]
+
+
+async def test_housekeeping_outlives_a_disk_that_takes_nothing(
+    launch: Callable[..., Launcher],
+    make: Any,
+    until: Any,
+    python: tuple[str, ...],
+    monkeypatch: Any,
+) -> None:
+    monkeypatch.setattr("sampan.platforms.local.launcher._HOUSEKEEPING_SECONDS", 0.05)
+    launcher = launch(logs=LogLimits(max_bytes=4096))
+    path = launcher.logs.path(KEY, "a")
+    rotation.partial_path(path).mkdir()
+    await launcher.adopt()
+    await launcher.start(make("a", *python, "print('z' * 9000); import time; time.sleep(60)"))
+    await until(lambda: path.exists() and path.stat().st_size > 9000)
+    await asyncio.sleep(0.3)
+    rotation.partial_path(path).rmdir()
+    await until(lambda: len(rotation.parts(path)) > 1)
 
 
 def test_logs_are_for_their_owner_only(tmp_path: Path) -> None:
