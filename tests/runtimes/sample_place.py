@@ -1,0 +1,168 @@
+"""A Sampan in which samples of KServe run as they are: each in a namespace of its own."""
+
+from __future__ import annotations
+
+import copy
+import json
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+import yaml
+from tests.e2e.conftest import Sampan
+from tritonclient.grpc import service_pb2 as wire
+
+SHARED = Path(__file__).parents[3] / "shared"
+GROUP = "/apis/serving.kserve.io/v1beta1"
+INFER = "/inference.GRPCInferenceService/ModelInfer"
+
+
+def read(kind: str, pattern: str) -> dict[str, dict[str, Any]]:
+    """Return the objects of KServe's beside this repository, by the name of their file."""
+    paths = sorted((SHARED / kind).glob(pattern))
+    return {path.stem: yaml.safe_load(path.read_text()) for path in paths}
+
+
+def sample(name: str) -> dict[str, Any]:
+    """Return a sample's InferenceService as it is."""
+    service: dict[str, Any] = yaml.safe_load(
+        (SHARED / "samples" / f"inferenceservice-{name}.yaml").read_text()
+    )
+    return service
+
+
+def place_model(service: dict[str, Any], uri: str) -> dict[str, Any]:
+    """Return the same service with another `storageUri` of its predictor, and nothing else."""
+    made = copy.deepcopy(service)
+    predictor = made["spec"]["predictor"]
+    (model,) = [
+        part for part in predictor.values() if isinstance(part, dict) and "storageUri" in part
+    ]
+    model["storageUri"] = uri
+    return made
+
+
+@dataclass(frozen=True)
+class Service:
+    """A service that was applied, in its namespace."""
+
+    sampan: Sampan
+    namespace: str
+    name: str
+
+    @property
+    def path(self) -> str:
+        return f"{GROUP}/namespaces/{self.namespace}/inferenceservices/{self.name}"
+
+    def conditions(self) -> dict[str, dict[str, str]]:
+        """Return the conditions of its status by type."""
+        status = self.sampan.api(self.path).get("status") or {}
+        return {each["type"]: each for each in status.get("conditions", ())}
+
+    def wait(self, true: Callable[[dict[str, dict[str, str]]], bool], seconds: float) -> None:
+        """Wait until something is true of its conditions; fail with the last ones."""
+        deadline = time.monotonic() + seconds
+        while not true(found := self.conditions()):
+            assert time.monotonic() < deadline, json.dumps(found, indent=2)
+            time.sleep(0.1)
+
+    def wait_ready(self, seconds: float = 240) -> None:
+        """Wait until requests pass."""
+        self.wait(lambda found: found.get("Ready", {}).get("status") == "True", seconds)
+
+    def wait_told(self, words: str, seconds: float = 240) -> None:
+        """Wait until a condition that is not met says these words."""
+        self.wait(lambda found: words in told_of(found), seconds)
+
+    def ask(self, path: str, body: Any) -> Any:
+        """Return what it answers over REST, at the path of its service."""
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.sampan.port}/serving/{self.namespace}/{self.name}{path}",
+            data=json.dumps(body).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=120) as answer:
+                return json.loads(answer.read())
+        except urllib.error.HTTPError as error:
+            with error:
+                raise AssertionError(f"{path}: {error.code} {error.read()!r}") from None
+
+    def ask_grpc(self, model: str, rows: list[list[float]]) -> list[list[Any]]:
+        """Return the values of each output over gRPC, asked by Triton's own messages."""
+        request = wire.ModelInferRequest(model_name=model)
+        flat = [float(value) for row in rows for value in row]
+        tensor = request.inputs.add(
+            name="input-0", datatype="FP32", shape=[len(rows), len(rows[0])]
+        )
+        tensor.contents.fp32_contents.extend(flat)
+        options = [("grpc.default_authority", f"{self.name}.{self.namespace}.localhost")]
+        with grpc.insecure_channel(f"127.0.0.1:{self.sampan.port}", options) as channel:
+            sent = channel.unary_unary(INFER)(request.SerializeToString(), timeout=120)
+        answer = wire.ModelInferResponse.FromString(sent)
+        return [values_of(output.contents) for output in answer.outputs]
+
+    def delete(self) -> None:
+        """Delete it, and do not wait."""
+        send(self.sampan, "DELETE", self.path)
+
+
+def values_of(contents: Any) -> list[Any]:
+    """Return what a tensor of a message holds, whatever its datatype."""
+    ((_, values),) = contents.ListFields()
+    return [value.decode() if isinstance(value, bytes) else value for value in values]
+
+
+def told_of(conditions: dict[str, dict[str, str]]) -> str:
+    """Return what the conditions that are not met say: reasons and messages."""
+    return "\n".join(
+        f"{each.get('reason', '')} {each.get('message', '')}"
+        for each in conditions.values()
+        if each["status"] != "True"
+    )
+
+
+def apply(sampan: Sampan, service: dict[str, Any], namespace: str) -> Service:
+    """Create a service as it is in a namespace, which is made for it."""
+    send(sampan, "POST", "/api/v1/namespaces", {"metadata": {"name": namespace}})
+    kept = {**service, "metadata": {**service["metadata"], "namespace": namespace}}
+    send(sampan, "POST", f"{GROUP}/namespaces/{namespace}/inferenceservices", kept)
+    return Service(sampan, namespace, service["metadata"]["name"])
+
+
+def send(sampan: Sampan, method: str, path: str, body: Any = None) -> Any:
+    """Ask the API server, and return its answer; an AssertionError with its words where it will
+    not.
+    """
+    daemon = sampan.daemon
+    request = urllib.request.Request(
+        f"http://{daemon['host']}:{daemon['port']}{path}",
+        data=None if body is None else json.dumps(body).encode(),
+        headers={
+            "Authorization": f"Bearer {daemon['token']}",
+            "Content-Type": "application/json",
+        },
+        method=method,
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.loads(answer.read())
+    except urllib.error.HTTPError as error:
+        with error:
+            words = error.read().decode()
+        raise AssertionError(f"{method} {path}: {error.code} {words}") from None
+
+
+def put_runtime(sampan: Sampan, runtime: dict[str, Any]) -> None:
+    """Put a runtime in the place of the one of its name."""
+    path = "/apis/serving.kserve.io/v1alpha1/clusterservingruntimes"
+    name = runtime["metadata"]["name"]
+    there = {item["metadata"]["name"] for item in sampan.api(path)["items"]}
+    if name in there:
+        send(sampan, "DELETE", f"{path}/{name}")
+    send(sampan, "POST", path, runtime)

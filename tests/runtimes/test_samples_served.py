@@ -1,0 +1,122 @@
+"""KServe's samples of light engines, run for real: the YAML as it is but for `storageUri`, the
+shipped runtimes with their own arguments, the documented request, the documented numbers.
+
+What cannot run here ends in a condition that names what is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from tests.e2e.conftest import Sampan, processes_of
+from tests.runtimes import sample_place
+from tests.runtimes.sample_models import MAKERS, Sampled, flat, is_same
+from tests.runtimes.sample_place import Service
+from tests.runtimes.test_upstream_samples import NOT_INSTALLED, SAMPLES, SHIPPED, needs_shared
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), needs_shared]
+
+ENGINES = ("sklearn", "lightgbm", "xgboost", "pmml", "mlserver")
+MODELS = {
+    "aix-explainer-c10da0": "news",
+    "example-sklearn-isvc-3e7d16": "digits",
+    "example-sklearn-isvc-5cc19c": "digits",
+    "income-a001db": "income",
+    "housing-125806": "mixed",
+    "moviesentiment-793125": "reviews",
+    "sklearn-irisv2-ba4092": "regression",
+    "sklearn-mixedtype-3fa9df": "mixed",
+}
+"""Which model a sample names, where it is not its engine's usual one."""
+USUAL = {name: name for name in ENGINES} | {"sklearn": "iris", "mlserver": "regression"}
+MISSING = {
+    "housing-125806": "quay.io/trustyai/trustyai-kserve-explainer:latest",
+    "income-a001db": "kserve/alibi-explainer:v0.12.1",
+    "moviesentiment-793125": "kserve/alibi-explainer:v0.12.1",
+}
+"""What a sample's conditions name, because it is not here: the rest of it runs."""
+LIGHT = sorted(name for name, engine in SAMPLES.items() if engine in ENGINES)
+BATCH = 12
+"""So many are served at once."""
+
+
+@pytest.fixture(scope="module")
+def sampan(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sampan]:
+    """A Sampan with KServe's shipped runtimes in the place of its own."""
+    installation = Sampan(tmp_path_factory.mktemp("sampan"))
+    installation.up()
+    for name, runtime in SHIPPED.items():
+        if name not in NOT_INSTALLED:
+            sample_place.put_runtime(installation, runtime)
+    yield installation
+    installation.down()
+    assert processes_of(installation.home) == []
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Sampled]:
+    made = {}
+    for name, make in MAKERS.items():
+        folder = tmp_path_factory.mktemp(name)
+        made[name] = make(folder)
+    return made
+
+
+def model_of(name: str) -> str:
+    return MODELS.get(name, USUAL[SAMPLES[name]])
+
+
+def ask_documented(service: Service, spec: dict[str, Any], model: Sampled) -> None:
+    """Ask as the sample's page does: by the protocol, and over the ports, that it names."""
+    named = spec["predictor"].get("model", {})
+    if named.get("protocolVersion") != "v2":
+        answer = service.ask(f"/v1/models/{service.name}:predict", {"instances": model.instances})
+        assert is_same(answer["predictions"], model.predictions), answer
+        return
+    rows = model.instances
+    tensor = {"name": "input-0", "datatype": "FP32", "shape": [len(rows), len(rows[0])],
+              "data": rows}  # fmt: skip
+    answer = service.ask(f"/v2/models/{service.name}/infer", {"inputs": [tensor]})
+    told = [flat(output["data"]) for output in answer["outputs"]]
+    assert is_same(told, model.outputs), answer
+    if named.get("ports"):
+        assert is_same(service.ask_grpc(service.name, rows), model.outputs)
+
+
+@pytest.mark.parametrize("first", range(0, len(LIGHT), BATCH))
+def test_samples_of_light_engines_run_unmodified_but_for_the_place_of_their_model(
+    first: int, sampan: Sampan, models: dict[str, Sampled]
+) -> None:
+    served: dict[str, Service] = {}
+    for name in LIGHT[first : first + BATCH]:
+        service = sample_place.sample(name)
+        placed = sample_place.place_model(service, models[model_of(name)].uri)
+        served[name] = sample_place.apply(sampan, placed, f"n-{name}")
+    for name, service in served.items():
+        spec = sample_place.sample(name)["spec"]
+        if name in MISSING:
+            service.wait_told(MISSING[name])
+        else:
+            service.wait_ready()
+            ask_documented(service, spec, models[model_of(name)])
+    for service in served.values():
+        service.delete()
+
+
+REASONS = sorted(
+    name for name, found in SAMPLES.items() if found[0].isupper() and found != "NoSuchVersion"
+)
+
+
+def test_samples_that_cannot_run_say_what_is_missing(sampan: Sampan) -> None:
+    for name in REASONS:
+        service = sample_place.sample(name)
+        if SAMPLES[name] == "Invalid":
+            with pytest.raises(AssertionError, match=r"42[0-9]|40[03]"):
+                sample_place.apply(sampan, service, f"r-{name}")
+            continue
+        made = sample_place.apply(sampan, service, f"r-{name}")
+        made.wait_told(SAMPLES[name])
+        made.delete()
