@@ -93,17 +93,29 @@ class Scaled:
     written: list[tuple[str, int]] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     """What was refused for want of a right."""
+    away: set[str] = field(default_factory=set)
+    """Deployments whose scale is answered 503; with "" nothing is answered to activators."""
 
     async def handle(self, request: Request) -> Reply:
         found = _SCALE.fullmatch(request.path)
+        agent = request.headers.get("user-agent", "")
+        if ("" in self.away and agent == ACTIVATOR) or (found and found[2] in self.away):
+            return Reply(503, b'{"message": "etcdserver: request timed out"}')
         if found is None or request.method != "PATCH":
             reply = await self.server.handle(request)
             if reply.code in (401, 403):
                 self.refused.append(f"{request.method} {request.path}: {reply.body!r}")
             return reply
-        replicas = int(json.loads(request.body)["spec"]["replicas"])
+        body = json.loads(request.body)
+        replicas = int(body["spec"]["replicas"])
+        seen = (body.get("metadata") or {}).get("resourceVersion")
         while True:
-            obj = await self.store.get(Key(DEPLOYMENTS.id, found[1], found[2]))
+            try:
+                obj = await self.store.get(Key(DEPLOYMENTS.id, found[1], found[2]))
+            except NotFound as error:
+                return Reply(404, json.dumps(error.status()).encode())
+            if seen and seen != obj["metadata"]["resourceVersion"]:
+                return Reply(409, json.dumps(Conflict("changed since").status()).encode())
             obj["spec"]["replicas"] = replicas
             with contextlib.suppress(Conflict):
                 await self.store.update(DEPLOYMENTS.id, obj)

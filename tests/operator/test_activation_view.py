@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from sampan.app.activation_peers import Activity, decode_activity
+from sampan.app.activation_peers import Activity, Peers, decode_activity
 from sampan.app.activation_view import describe_wait, make_owner
 from sampan.autoscaler.signal import Traffic
 from sampan.gateway.table import Endpoint
 from sampan.plan.scaling import Scaling
 from sampan.platforms.kubernetes.serverless import Terms
+from sampan.platforms.kubernetes.serverless_slices import Whereabouts
 from sampan.platforms.kubernetes.serverless_table import Served
 
 NOT_AVAILABLE = {
@@ -82,9 +83,7 @@ class FixedClock:
 
 
 def test_the_others_count_and_one_that_is_silent_lets_nothing_sleep() -> None:
-    from sampan.app.activation_peers import Peers
-
-    peers = Peers(FixedClock(), "me", lambda: ())  # type: ignore[arg-type]  # it is asked for no more
+    peers = Peers(FixedClock(), "me", Whereabouts)  # type: ignore[arg-type]  # it is asked for no more
     own = {"ml/iris": Traffic(1, 10)}
     assert peers.traffic(own) == own
     assert peers.hold("ml/iris")

@@ -9,12 +9,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from sampan.activator.activator import Activator, World
+from sampan.activator.activator import Activator, Refusal, World
+from sampan.app.activation_events import ActivationEvents
 from sampan.app.activation_peers import Activity, Peers
+from sampan.app.activation_scales import ScaleWriter, Wanted
 from sampan.app.activation_signals import ClusterSignals
-from sampan.app.activation_view import ServedView, describe_wait, make_owner, make_plan
+from sampan.app.activation_view import ServedView, Starts, describe_wait, make_plan
+from sampan.app.activation_wakes import Wakes
+from sampan.app.cold_starts import ColdStarts
+from sampan.app.operator_tracing import make_tracing
 from sampan.controllers.autoscaling import Autoscaling, Tools
 from sampan.controllers.scaled_workload import ScaledWorkload
 from sampan.controllers.scaling_settings import gather_defaults
@@ -22,11 +28,10 @@ from sampan.gateway.errors import GatewayError
 from sampan.gateway.listener import Gateway
 from sampan.machinery.clock import Clock
 from sampan.machinery.errors import ApiError, NotFound
-from sampan.machinery.events import EventRecorder
 from sampan.operator.serverless import ServerlessCluster
-from sampan.plan.events import NORMAL, PlannedEvent
 from sampan.plan.observed import NOTHING
 from sampan.plan.types import ServiceKey
+from sampan.platforms.kubernetes.serverless import TERMS
 from sampan.platforms.kubernetes.serverless_slices import (
     Doors,
     choose_doors,
@@ -34,12 +39,10 @@ from sampan.platforms.kubernetes.serverless_slices import (
     make_slice,
     select_addresses,
 )
-from sampan.platforms.kubernetes.serverless_table import Served, make_table
+from sampan.platforms.kubernetes.serverless_table import Served, make_table, select_behind
 
 log = logging.getLogger(__name__)
 
-RESCALED = "SuccessfulRescale"
-"""Kubernetes's own reason for an event of an autoscaler."""
 MODE = "Standard"
 CONFIGURATION_SECONDS = 30.0
 """Between looks at `config-autoscaler`: it is one object of another namespace, read by its name."""
@@ -88,16 +91,25 @@ class ClusterActivation:
         self._served: Mapping[str, Served] = {}
         self._agreed: dict[str, int] = {}
         """How many replicas were both decided and asked for last, by workload."""
-        self._raising: set[asyncio.Task[None]] = set()
         self._leading = False
+        self._told_unread: tuple[str, ...] = ()
+        self.events = ActivationEvents()
+        self.writer = ScaleWriter(clock, self.events.failed)
         self.cluster: ServerlessCluster
-        self.recorder: EventRecorder
         self.ready = False
         """Whether the gateway has served once what the cluster says."""
-        self.scaled = 0
-        """How often a number of replicas was written."""
-        world = World(self._wake, gateway.active, self._reason)
+        self.cold_starts = ColdStarts(make_tracing())
+        self._starts = Starts(clock)
+        world = World(
+            self._wake,
+            gateway.active,
+            self._reason,
+            self._starts.find,
+            self.cold_starts.note,
+            self._refusal,
+        )
         self.activator = Activator(world)
+        self._wakes = Wakes(self.writer, self.find_sleeper)
         gateway.follower = self.activator
         holder = AllHolders(self.activator, peers)
         self._tools = Tools(signals, clock, self._note, self._announce, holder)
@@ -113,12 +125,14 @@ class ClusterActivation:
         while True:
             self._changed.clear()
             try:
-                await self._converge()
+                again = await self._converge()
             except (ApiError, GatewayError) as error:
                 log.warning("%s; it is tried again", error.message)
                 await self._clock.sleep(RETRY_SECONDS)
                 continue
-            await self._changed.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(again):
+                    await self._changed.wait()
 
     async def lead(self) -> None:
         """Decide how many replicas there are, and write it, until cancelled.
@@ -135,6 +149,7 @@ class ClusterActivation:
                 group.create_task(self._configure())
         finally:
             self._leading = False
+            self.changed()
 
     async def _configure(self) -> None:
         """Follow `config-autoscaler`; without it, or the right to read it, defaults hold."""
@@ -165,33 +180,46 @@ class ClusterActivation:
         """Return the workloads that are looked after now."""
         return tuple(self._served.values())
 
-    async def _converge(self) -> None:
+    async def _converge(self) -> float | None:
         """Take in what is there, serve it, and write what is decided: replicas, and the slices of
-        doors that are open by then.
+        doors that are open by then. Return in how many seconds to come again; None: when told.
         """
         found = self.cluster.served()
+        self._warn_of_unread()
         if self._leading:
-            doors = choose_doors(found, self._place.doors)
+            known = {key: one.door for key, one in self._served.items()}
+            doors = choose_doors(found, self._place.doors, known)
             self._warn_of_missing(found, doors)
             found = tuple(replace(one, door=doors.get(one.key, 0)) for one in found)
-        self._take_in(found)
+        gone = self._take_in(found)
         await self._gateway.apply(make_table(found, self._is_held))
         self.ready = True
-        if self._leading:
-            await self._write_scales(found)
-            await self._write_slices(found)
+        for key in gone:
+            self.activator.refuse(key)
+        if not self._leading:
+            self._wakes.look(self.cluster, self._waited_for())
+            return None
+        again = await self._write_scales(found)
+        await self._write_slices(found)
+        return again
 
-    def _take_in(self, found: Sequence[Served]) -> None:
-        gone = self._served.keys() - {one.key for one in found}
+    def _take_in(self, found: Sequence[Served]) -> frozenset[str]:
+        """Know these from now on; return the keys of those that are gone."""
+        gone = frozenset(self._served) - {one.key for one in found}
         for key in gone:
             plan = make_plan(self._served[key])
             self.autoscaling.note(replace(plan, workloads=()), NOTHING, MODE)
             self._view.forget(key)
+            self._starts.forget(key)
             self._agreed.pop(key, None)
+            self.writer.forget(key)
         self._served = {one.key: one for one in found}
+        for one in found:
+            self._starts.note(one)
         for one in found if self._leading else ():
             held = self.activator.is_held(one.key) or one.replicas == 0
             self.autoscaling.note(make_plan(one), self._view.observe(one, held=held), MODE)
+        return gone
 
     def _is_held(self, one: Served) -> bool:
         """What has no pod that is ready is held as well: its requests wait rather than fail."""
@@ -204,22 +232,24 @@ class ClusterActivation:
         scale = self.autoscaling.scales(make_plan(one).service).get(one.name)
         return (scale.replicas, scale.held) if scale else None
 
-    async def _write_scales(self, found: Sequence[Served]) -> None:
+    async def _write_scales(self, found: Sequence[Served]) -> float | None:
+        wanted = []
         for one in found:
             decided = self._decided(one)
             if decided is None:
                 continue
+            agreed = self._agreed.get(one.key)
             if decided[0] == one.replicas:
                 self._agreed[one.key] = one.replicas
-                continue
-            if decided[0] == 0 == self._agreed.get(one.key):
+                self.writer.forget(one.key)
+            elif decided[0] == 0 == agreed:
                 self.autoscaling.wake(one.key)  # somebody else woke it: not to be undone
-                continue
-            try:
-                await self.cluster.write_scale(one, decided[0])
-            except NotFound:
-                continue  # deleted meanwhile
-            self.scaled += 1
+            else:
+                wanted.append(Wanted(one, decided[0]))
+                if decided[0] == agreed:
+                    self._agreed.pop(one.key)
+                    await self.events.corrected(one, agreed)
+        return await self.writer.write(self.cluster, wanted, lambda: self._leading)
 
     async def _write_slices(self, found: Sequence[Served]) -> None:
         known = self.cluster.slices()
@@ -231,7 +261,7 @@ class ClusterActivation:
             for one in found
             if one.door
         ]
-        writes, gone = diff_slices(wanted, known)
+        writes, gone = diff_slices(wanted, known, self.cluster.unread)
         for one in writes:
             await self.cluster.write_slice(one)
         for one in gone:
@@ -245,35 +275,54 @@ class ClusterActivation:
         if missing:
             log.error('no port is left for "%s"; widen "--doors"', '", "'.join(missing))
 
-    def _wake(self, workload: str) -> None:
-        if self._leading:
-            self.autoscaling.wake(workload)
-            return
-        one = self._served.get(workload)
-        if one is not None and one.replicas == 0:
-            task = asyncio.create_task(self._raise(one))
-            self._raising.add(task)
-            task.add_done_callback(self._raising.discard)
+    def _warn_of_unread(self) -> None:
+        if self.cluster.unread and self.cluster.unread != self._told_unread:
+            log.error(
+                'the annotation "%s" of Deployments "%s" cannot be read, and what it said before '
+                "holds; take off what was edited, or install activators of the operator's version",
+                *(TERMS, '", "'.join(self.cluster.unread)),
+            )
+        self._told_unread = self.cluster.unread
 
-    async def _raise(self, one: Served) -> None:
-        """Wake what sleeps without being the one who decides: he will see it."""
-        try:
-            await self.cluster.write_scale(one, 1)
-        except ApiError as error:
-            log.warning('"%s" cannot be woken now: %s', one.key, error.message)
+    def _wake(self, workload: str) -> None:
+        """Wake a workload, and beside it those that it will ask."""
+        one = self._served.get(workload)
+        if one is None:
+            return  # it is looked at once it is known
+        asleep = [o for o in select_behind(one, self._served.values()) if o.replicas == 0]
+        if not self._leading:
+            self._wakes.look(self.cluster, (one.key, *(other.key for other in asleep)))
+            return
+        for each in (one, *asleep):
+            self.autoscaling.wake(each.key)
+
+    def _waited_for(self) -> list[str]:
+        return [key for key in self._served if self.activator.waiting(key)]
+
+    def find_sleeper(self, workload: str) -> Served | None:
+        """Return a workload that nobody has woken yet and that this one is to wake, which is not
+        the one who decides; None: there is nothing to do.
+        """
+        one = None if self._leading else self._served.get(workload)
+        return one if one is not None and one.replicas == 0 else None
+
+    def _refusal(self, workload: str) -> Refusal | None:
+        """Nobody waits for what is gone; until everything is known once, nothing is."""
+        if workload in self._served or not self.ready:
+            return None
+        text = "its service was deleted or stopped, or has another autoscaler class now"
+        return Refusal(text, 1.0)
 
     def _note(self, _: ServiceKey) -> None:
         self.changed()
 
     async def _reason(self, workload: str) -> str:
         one = self._served.get(workload)
-        return describe_wait(one) if one else "it is not looked after any more"
+        if one is None:
+            return "it is not looked after any more"
+        return describe_wait(one, self.writer.trouble(workload))
 
     async def _announce(self, workload: ScaledWorkload) -> None:
         one = self._served.get(workload.key)
-        owner = make_owner(one) if one else None
-        if owner is None:
-            return
-        scale = workload.scale
-        text = f'New size of "{workload.name}": {scale.replicas}; reason: {scale.reason}'
-        await self.recorder.record(owner, PlannedEvent(NORMAL, RESCALED, text))
+        if one is not None:
+            await self.events.rescaled(one, workload.scale)

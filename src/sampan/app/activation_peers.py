@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from sampan.gateway.ask import Address, ask
 from sampan.gateway.table import Endpoint
 from sampan.machinery.clock import Clock
 from sampan.machinery.registry import JsonObject
+from sampan.platforms.kubernetes.serverless_slices import Whereabouts
 
 log = logging.getLogger(__name__)
 
@@ -70,29 +71,37 @@ def decode_activity(body: bytes) -> Activity:
 
 
 class Peers:
-    """The other activators, as they last told. `where` gives the addresses of all."""
+    """The other activators, as they last told. `where` gives the addresses of all.
 
-    def __init__(
-        self, clock: Clock, identity: str, where: Callable[[], Iterable[Endpoint]]
-    ) -> None:
+    One that has told something is asked as long as it is there, also while it does not serve: its
+    Envoy may go on without it.
+    """
+
+    def __init__(self, clock: Clock, identity: str, where: Callable[[], Whereabouts]) -> None:
         self._clock = clock
         self._identity = identity
         self._where = where
         self._told: dict[Endpoint, Activity] = {}
         self._silent: set[Endpoint] = set()
+        self._asked: frozenset[Endpoint] = frozenset()
         self.changed: Callable[[], None] = lambda: None
 
     async def run(self) -> None:
         """Ask each for ever."""
         while True:
             before = self.to_hold()
-            addresses = set(self._where())
+            addresses = self._select()
             await asyncio.gather(*map(self._ask, addresses))
             self._told = {k: v for k, v in self._told.items() if k in addresses}
             self._silent &= addresses
+            self._asked = addresses
             if self.to_hold() != before:
                 self.changed()
             await self._clock.sleep(SECONDS)
+
+    def _select(self) -> frozenset[Endpoint]:
+        where = self._where()
+        return where.serving | (where.others & self._told.keys())
 
     async def _ask(self, at: Endpoint) -> None:
         try:
@@ -106,6 +115,16 @@ class Peers:
 
     def _others(self) -> list[Activity]:
         return [told for told in self._told.values() if told.identity != self._identity]
+
+    def complete(self) -> bool:
+        """Tell whether each that serves now has been asked: whoever has just started knows of
+        nobody, which is not the same as that nobody asks.
+        """
+        return self._where().serving <= self._asked
+
+    def silent(self) -> int:
+        """Return how many do not answer."""
+        return len(self._silent)
 
     def traffic(self, own: Mapping[str, Traffic]) -> Mapping[str, Traffic]:
         """Return the requests of all activators, by workload."""
@@ -125,7 +144,8 @@ class Peers:
 
         One that does not answer might pass them on.
         """
-        return not self._silent and all(workload in other.held for other in self._others())
+        known = self.complete() and not self._silent
+        return known and all(workload in other.held for other in self._others())
 
     def to_hold(self) -> frozenset[str]:
         """Return what the one who decides wants held."""

@@ -32,7 +32,7 @@ class ClusterSignals:
     async def traffic(self) -> Mapping[str, Traffic] | None:
         """Return the requests of each workload that was ever asked, here and at the others."""
         own = await self.read_own()
-        if own is None:
+        if own is None or not self._peers.complete():
             return None
         summed = self._peers.traffic(own)
         return {key: self._growing(key, traffic) for key, traffic in summed.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from sampan.activator.phases import Start
 from sampan.machinery.clock import Clock
 from sampan.machinery.registry import JsonObject
 from sampan.plan.observed import Link, LinkState, Observed, ObservedReplica, ObservedWorkload
@@ -42,8 +43,12 @@ def make_owner(one: Served) -> JsonObject | None:
     return None
 
 
-def describe_wait(one: Served) -> str:
-    """Return in a sentence why no pod of a workload is ready yet. Pure."""
+def describe_wait(one: Served, trouble: str = "") -> str:
+    """Return in a sentence why no pod of a workload is ready yet. `trouble`: why its number of
+    replicas cannot be written. Pure.
+    """
+    if trouble:
+        return f'the API server refuses another number of replicas of "{one.name}": {trouble}'
     conditions = (one.deployment.get("status") or {}).get("conditions") or ()
     told = [str(c.get("message") or "") for c in conditions if _speaks(c)]
     why = f": {told[0].rstrip('.')}" if told and told[0] else ""
@@ -85,6 +90,35 @@ class ServedView:
     def forget(self, key: str) -> None:
         """Forget a workload that is gone."""
         self._since.pop(key, None)
+
+
+class Starts:
+    """How the newest replica of each workload came up, as far as a cluster tells: when it was asked
+    for, and when it was ready.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._asked: dict[str, float] = {}
+        self._found: dict[str, Start] = {}
+
+    def note(self, one: Served) -> None:
+        """Take note of a workload as it is now."""
+        if one.rest or not one.replicas:
+            asked = self._asked.pop(one.key, None)
+            if one.rest and asked is not None:
+                self._found[one.key] = Start(asked, asked, 0.0, self._clock.now())
+        else:
+            self._asked.setdefault(one.key, self._clock.now())
+
+    def find(self, key: str) -> Start | None:
+        """Return the newest start of a workload; None: none was seen."""
+        return self._found.get(key)
+
+    def forget(self, key: str) -> None:
+        """Forget a workload that is gone."""
+        self._asked.pop(key, None)
+        self._found.pop(key, None)
 
 
 def _replicas(one: Served, since: float) -> Iterator[ObservedReplica]:

@@ -18,13 +18,13 @@ from sampan.app.activation_on_cluster import ClusterActivation, Place
 from sampan.app.activation_peers import PATH, Peers
 from sampan.app.activation_signals import ClusterSignals
 from sampan.app.activator_arguments import Options, parse
-from sampan.app.operator_health import Health, Labels, render_counter
+from sampan.app.activator_metrics import Counts, render_activation
+from sampan.app.operator_health import Health
 from sampan.app.serve_observation import make_log_formatter
 from sampan.app.serve_socket import Address, bind
 from sampan.gateway.errors import GatewayError
 from sampan.gateway.listener import Gateway
 from sampan.gateway.settings import GatewaySettings
-from sampan.gateway.table import Endpoint
 from sampan.gateway.traffic import TrafficReader
 from sampan.machinery.clock import SystemClock
 from sampan.machinery.events import EventRecorder
@@ -35,7 +35,7 @@ from sampan.operator.connection import ConfigurationError, Connection, connect
 from sampan.operator.election import Election
 from sampan.operator.serverless import SELECTORS, ServerlessCluster
 from sampan.platforms.kubernetes.kinds import LEASES
-from sampan.platforms.kubernetes.serverless_slices import select_peers
+from sampan.platforms.kubernetes.serverless_slices import Whereabouts, select_peers
 from sampan.platforms.kubernetes.serverless_table import ACTIVATOR
 from sampan.wire.listener import Listener
 from sampan.wire.message import Reply, Request, Response
@@ -62,14 +62,20 @@ def main(argv: list[str] | None = None) -> int:
 
 
 async def _run(process: ActivatorProcess, health: socket.socket) -> int:
-    stop = asyncio.Event()
+    """SIGTERM lets those who are there be answered; SIGINT, or a second signal, ends it now."""
+    leave, stop = asyncio.Event(), asyncio.Event()
+
+    def hear() -> None:
+        (stop if leave.is_set() else leave).set()
+
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGTERM, hear)
+    loop.add_signal_handler(signal.SIGINT, stop.set)
     working = asyncio.ensure_future(process.run(health))
+    leaving = asyncio.ensure_future(process.leave(leave))
     stopping = asyncio.ensure_future(stop.wait())
-    await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
-    for task in (working, stopping):
+    await asyncio.wait((working, leaving, stopping), return_when=asyncio.FIRST_COMPLETED)
+    for task in (working, leaving, stopping):
         task.cancel()
     try:
         await working
@@ -85,7 +91,7 @@ class ActivatorProcess:
     """One activator, its gateway and its doors."""
 
     def __init__(self, options: Options, connection: Connection) -> None:
-        clock = SystemClock()
+        self._clock = clock = SystemClock()
         settings = GatewaySettings(port=options.front_port, door_host=options.host)
         self._gateway = Gateway(options.folder, settings, beside=options.envoy_beside)
         store = ClusterStore(connection, RESOURCES, SELECTORS)
@@ -96,9 +102,10 @@ class ActivatorProcess:
         self.activation = ClusterActivation(self._gateway, signals, self._peers, clock, place)
         self._cluster = ServerlessCluster(store, clock, self.activation.changed)
         self.activation.cluster = self._cluster
-        self.activation.recorder = EventRecorder(store, clock, AUTOSCALER)
+        self.activation.events.recorder = EventRecorder(store, clock, AUTOSCALER)
         lease = Key(LEASES.id, options.namespace, ACTIVATOR)
         self._election = Election(store, clock, lease, options.identity)
+        self._electing: asyncio.Task[None] | None = None
         self._telling: set[asyncio.Task[None]] = set()
         self.health = Health(self._waits_for, self._measure)
 
@@ -111,15 +118,32 @@ class ActivatorProcess:
             stack.push_async_callback(self._cluster.store.close)
             stack.push_async_callback(listener.drain, 0)
             await self._gateway.start()
-            stack.push_async_callback(self._gateway.close)
+            beside = self._options.envoy_beside  # that one is ended by who runs it
+            stack.push_async_callback(self._gateway.detach if beside else self._gateway.close)
+            with contextlib.suppress(OSError, TimeoutError):  # one that starts sends nobody away
+                await self._gateway.send_away(away=False)
             holding = await serve(self.activation.activator, self._gateway.activator_socket)
             stack.push_async_callback(holding.drain, _DRAIN_SECONDS)
             stack.push_async_callback(self.activation.activator.close)
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._cluster.run())
                 group.create_task(self.activation.run())
-                group.create_task(self._lead())
+                self._electing = group.create_task(self._lead())
                 group.create_task(self._follow_peers())
+
+    async def leave(self, asked: asyncio.Event) -> None:
+        """Once it is asked for, have another decide and clients go elsewhere, and return when all
+        have had the time for it. Whoever waits here meanwhile is answered as ever.
+        """
+        await asked.wait()
+        logger.info("asked to end; those who are here have %g s", self._options.drain_seconds)
+        if self._electing is not None:
+            self._electing.cancel()
+        try:
+            await self._gateway.send_away()
+        except (OSError, TimeoutError) as error:
+            logger.warning("Envoy sends nobody away: %s", error)
+        await self._clock.sleep(self._options.drain_seconds)
 
     async def _lead(self) -> None:
         await self._cluster.synced()
@@ -129,7 +153,7 @@ class ActivatorProcess:
         await self._cluster.synced()
         await self._peers.run()
 
-    def _where(self) -> frozenset[Endpoint]:
+    def _where(self) -> Whereabouts:
         return select_peers(self._cluster.slices(), self._options.namespace)
 
     def _submit(self, request: Request, reply: Reply) -> None:
@@ -150,26 +174,8 @@ class ActivatorProcess:
         return "" if self.activation.ready else "the routes of the cluster's services"
 
     def _measure(self) -> Iterator[str]:
-        activation = self.activation
-        told: tuple[tuple[str, str, float], ...] = (
-            ("sampan_activator_leading", "1 for the activator that decides.",
-             self._election.leading),
-            ("sampan_activator_workloads", "Workloads that are looked after.",
-             len(activation.looked_after())),
-            ("sampan_activator_waiting", "Requests that wait for a replica.",
-             activation.holds()),
-        )  # fmt: skip
-        for name, text, value in told:
-            yield from render_counter(name, text, {(): float(value)}, "gauge")
-        counted: tuple[tuple[str, str, dict[Labels, float]], ...] = (
-            ("sampan_activator_scales_total", "Numbers of replicas that were written.",
-             {(): float(activation.scaled)}),
-            ("sampan_activator_envoy_restarts_total",
-             "Ends of Envoy: what it held and passed on then was lost.",
-             {(): float(self._gateway.restarts)}),
-        )  # fmt: skip
-        for name, text, values in counted:
-            yield from render_counter(name, text, values)
+        counts = Counts(self._election.leading, self._peers.silent(), self._gateway.restarts)
+        yield from render_activation(self.activation, counts)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ class Options:
     doors: Doors
     folder: Path
     envoy_beside: bool = False
+    drain_seconds: float = 0.0
 
 
 def parse(argv: list[str]) -> Options:
@@ -45,6 +46,8 @@ def make_parser() -> argparse.ArgumentParser:
     add("--folder", type=Path, default=Path("/gateway"), help=text)
     text = "Envoy runs in a container of its own, by `sampan activator-envoy`"
     add("--envoy-beside", action="store_true", help=text)
+    text = "when it is asked to end (SIGTERM), how long it goes on for those who are there"
+    add("--drain-seconds", type=_seconds, default=0.0, metavar="SECONDS", help=text)
     return parser
 
 
@@ -52,6 +55,16 @@ _ABOUT = "Wake services of a cluster when they are asked, and let them sleep whe
 
 
 _port = port_or("a free one")
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= 3600:
+        raise argparse.ArgumentTypeError(f'"{text}" is no number of seconds from 0 to 3600')
+    return seconds
 
 
 def _doors(text: str) -> Doors:

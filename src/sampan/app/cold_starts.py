@@ -41,7 +41,11 @@ class ColdStarts:
 
     def render(self) -> list[str]:
         """Return them and what the daemon uses, in lines of Prometheus's text format."""
-        return [*self._phases.render(), *render_process()]
+        return [*self.render_phases(), *render_process()]
+
+    def render_phases(self) -> list[str]:
+        """Return them alone."""
+        return self._phases.render()
 
 
 class ColdStartSpans:

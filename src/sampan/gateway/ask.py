@@ -1,4 +1,4 @@
-"""One HTTP/1.1 GET over a Unix socket or a port: all that the gateway ever asks.
+"""One HTTP/1.1 request without a body over a Unix socket or a port: all that the gateway ever asks.
 
 A client library would cost more at import than Envoy's start takes.
 """
@@ -49,13 +49,19 @@ class Answer:
         self.complete = True
 
 
-async def ask(address: Address, path: str, host: str, timeout: float) -> Answer:  # noqa: ASYNC109 (the whole exchange is one step here)
+async def ask(
+    address: Address,
+    path: str,
+    host: str,
+    timeout: float,  # noqa: ASYNC109 (the whole exchange is one step here)
+    method: str = "GET",
+) -> Answer:
     """Return the answer to `GET path` with that Host; raise OSError or TimeoutError."""
     async with asyncio.timeout(timeout):
-        return await _exchange(address, path, host)
+        return await _exchange(address, f"{method} {path}", host)
 
 
-async def _exchange(address: Address, path: str, host: str) -> Answer:
+async def _exchange(address: Address, line: str, host: str) -> Answer:
     if address.socket is not None:
         reader, writer = await asyncio.open_unix_connection(address.socket)
     else:
@@ -64,7 +70,7 @@ async def _exchange(address: Address, path: str, host: str) -> Answer:
             address.host, address.port, ssl=True if tls else None, server_hostname=tls
         )
     try:
-        request = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+        request = f"{line} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
         writer.write(request.encode("latin-1"))
         return await _read_answer(reader)
     finally:

@@ -87,6 +87,13 @@ class Delivery:
             raise ConnectionError(f"Envoy's admin interface answers {answer.status} to {path}")
         return bytes(answer.body)
 
+    async def command(self, path: str) -> None:
+        """Have Envoy's admin interface change something; raise OSError or TimeoutError."""
+        address = Address(socket=self.folder.root / ADMIN)
+        answer = await ask(address, path, "admin", _ADMIN_SECONDS, "POST")
+        if answer.status != 200:
+            raise ConnectionError(f"Envoy's admin interface answers {answer.status} to {path}")
+
     async def active(self, cluster: str) -> int:
         """Return the requests under way to a cluster and its gRPC one; OSError or TimeoutError."""
         name = rf"^cluster\.{re.escape(cluster)}(/grpc)?\.upstream_rq_active$"

@@ -230,6 +230,13 @@ class Gateway:
                 " being started again, try again in a second",
             ) from error
 
+    async def send_away(self, *, away: bool = True) -> None:
+        """Have Envoy ask each client, with its next answer, to come by another connection, which
+        may lead elsewhere; or not any more. What is under way is finished. Raise OSError or
+        TimeoutError.
+        """
+        await self._delivery.command(f"/healthcheck/{'fail' if away else 'ok'}")
+
     async def detach(self) -> None:
         """Stop watching; Envoy goes on serving for the next daemon to adopt."""
         keeper, self._keeper = self._keeper, None

@@ -27,8 +27,10 @@ from sampan.platforms.kubernetes.serverless_table import (
     Served,
     keep_of_deployment,
     make_table,
-    select_served,
+    select_behind,
+    select_terms,
 )
+from sampan.platforms.kubernetes.serverless_table import select_served as select_with_terms
 from sampan.platforms.kubernetes.status.serverless import derive_serverless, render_replicas
 
 KIND = "PredictorReady"
@@ -147,6 +149,10 @@ def test_terms_that_cannot_be_read_are_none(text: str) -> None:
     assert read_terms({TERMS: text}) is None
 
 
+def select_served(deployments: list[Any], slices: list[Any]) -> tuple[Served, ...]:
+    return select_with_terms(deployments, slices, select_terms(deployments, {})[0])
+
+
 def deployment(name: str = "iris-predictor", replicas: int = 1) -> dict[str, Any]:
     obj = rendered(service())["Deployment", "iris-predictor"]
     metadata = {**obj["metadata"], "name": name, "uid": name}
@@ -234,8 +240,10 @@ class TestSlices:
         found = pods_slice(("10.1.0.1", True), ("10.1.0.2", False), name="sampan-activator")
         found["endpoints"][1]["conditions"] |= {"serving": True, "terminating": True}
         assert select_addresses([found], "ml") == ["10.1.0.1"]
-        told = {Endpoint("10.1.0.1", 8080), Endpoint("10.1.0.2", 8080)}
-        assert select_peers([found], "ml") == told
+        found["endpoints"].append({"addresses": ["10.1.0.3"], "conditions": {"ready": False}})
+        where = select_peers([found], "ml")
+        assert where.serving == {Endpoint("10.1.0.1", 8080), Endpoint("10.1.0.2", 8080)}
+        assert where.others == {Endpoint("10.1.0.3", 8080)}
 
     def test_addresses_of_two_families_are_not_mixed(self) -> None:
         found = pods_slice(("10.1.0.1", True), ("fd00::1", True), name="sampan-activator")

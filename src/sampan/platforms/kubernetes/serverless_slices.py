@@ -36,17 +36,21 @@ class Doors:
     last: int = 32_000
 
 
-def choose_doors(served: Iterable[Served], doors: Doors) -> Mapping[str, int]:
+def choose_doors(
+    served: Iterable[Served], doors: Doors, known: Mapping[str, int] | None = None
+) -> Mapping[str, int]:
     """Return the door of each workload by key: the one that it has, else the lowest free one.
 
-    Two that have the same, as after a restored backup, do not keep it both. Those for which there
-    is none are left out.
+    Of two that say that they have the same, as after a restored backup, only one keeps it: the one
+    that is `known` to have it, so that nobody takes over requests of others by writing a slice. One
+    that is not among `doors` is not kept. Those for which there is none are left out.
     """
     found: dict[str, int] = {}
     taken: set[int] = set()
     waiting = []
-    for one in served:
-        if one.door and one.door not in taken:
+    known = known or {}
+    for one in sorted(served, key=lambda one: known.get(one.key) != one.door):
+        if doors.first <= one.door <= doors.last and one.door not in taken:
             found[one.key] = one.door
             taken.add(one.door)
         else:
@@ -80,13 +84,16 @@ def make_slice(one: Served, port: int, names: Iterable[str], addresses: list[str
 
 
 def diff_slices(
-    wanted: Iterable[JsonObject], there: Iterable[JsonObject]
+    wanted: Iterable[JsonObject], there: Iterable[JsonObject], unread: Iterable[str] = ()
 ) -> tuple[list[JsonObject], list[JsonObject]]:
-    """Return the slices to write, and those of ours to delete."""
+    """Return the slices to write, and those of ours to delete. Those of workloads (by key) whose
+    terms cannot be read now stay: with them would go what tells their doors.
+    """
     ours = {_place(one): one for one in there if is_ours(one)}
     desired = {_place(one): one for one in wanted}
+    kept = {(key.partition("/")[0], key.partition("/")[2] + SLICE_SUFFIX) for key in unread}
     writes = [one for place, one in desired.items() if not _same(one, ours.get(place))]
-    gone = [one for place, one in ours.items() if place not in desired]
+    gone = [one for place, one in ours.items() if place not in desired and place not in kept]
     return writes, gone
 
 
@@ -98,18 +105,30 @@ def select_addresses(
     return [address for address in found if _family([address]) == _family(found)]
 
 
+@dataclass(frozen=True, slots=True)
+class Whereabouts:
+    """Where activators tell of themselves: those that serve, also on their way out, and others that
+    are there. Beside one whose process has ended its Envoy may go on passing requests.
+    """
+
+    serving: frozenset[Endpoint] = frozenset()
+    others: frozenset[Endpoint] = frozenset()
+
+
 def select_peers(
     slices: Iterable[JsonObject], namespace: str, service: str = ACTIVATOR
-) -> frozenset[Endpoint]:
-    """Return where activators tell of themselves: also those that are on their way out."""
-    found = set()
+) -> Whereabouts:
+    """Return where activators are asked of what they see."""
+    serving, there = set(), set()
     for one in _slices_of(slices, namespace, service):
         port = door_of(one)
         for endpoint in one.get("endpoints") or () if port else ():
+            addresses = {Endpoint(str(address), port) for address in endpoint["addresses"]}
+            there |= addresses
             conditions = endpoint.get("conditions") or {}
             if conditions.get("serving", conditions.get("ready")) is not False:
-                found |= {Endpoint(str(address), port) for address in endpoint["addresses"]}
-    return frozenset(found)
+                serving |= addresses
+    return Whereabouts(frozenset(serving), frozenset(there - serving))
 
 
 def _addresses(slices: Iterable[JsonObject], namespace: str, service: str) -> Iterator[str]:
@@ -137,14 +156,22 @@ def _place(one: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _same(wanted: Mapping[str, Any], there: Mapping[str, Any] | None) -> bool:
-    if there is None or door_of(wanted) != door_of(there):
+    if there is None or door_of(wanted) != door_of(there) or _owner(wanted) != _owner(there):
         return False
     return all(_plain(wanted.get(k)) == _plain(there.get(k)) for k in ("endpoints", "ports"))
+
+
+def _owner(one: Mapping[str, Any]) -> str:
+    owners = one["metadata"].get("ownerReferences") or ()
+    return next((str(owner.get("uid") or "") for owner in owners), "")
 
 
 def _plain(items: Any) -> list[tuple[Any, ...]]:
     """What matters of endpoints and ports; a server adds fields of its own."""
     return sorted(
-        (tuple(item.get("addresses") or ()), str(item.get("name") or ""), item.get("port") or 0)
+        (
+            *(tuple(item.get("addresses") or ()), str(item.get("name") or "")),
+            *(item.get("port") or 0, (item.get("conditions") or {}).get("ready") is not False),
+        )
         for item in items or ()
     )

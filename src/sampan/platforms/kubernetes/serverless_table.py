@@ -10,6 +10,8 @@ from typing import Any
 
 from sampan.gateway.table import Cluster, Endpoint, RouteTable, Share, TableRoute
 from sampan.machinery.registry import JsonObject
+from sampan.plan.pod_metadata import COMPONENT_LABEL, SERVICE_LABEL
+from sampan.plan.types import Component
 from sampan.platforms.kubernetes.serverless import PODS_SUFFIX, Terms, read_terms
 
 SERVICE_NAME = "kubernetes.io/service-name"
@@ -45,15 +47,25 @@ class Served:
         """How many replicas its Deployment asks for."""
         return int(self.deployment["spec"].get("replicas", 1))
 
+    @property
+    def version(self) -> str:
+        """Which version of its Deployment this was read from."""
+        return str(self.deployment["metadata"].get("resourceVersion") or "")
+
+
+_KEPT = (
+    *("name", "namespace", "uid", "resourceVersion", "deletionTimestamp"),
+    *("labels", "annotations", "ownerReferences"),
+)
+
 
 def keep_of_deployment(obj: Mapping[str, Any]) -> JsonObject:
     """Return what of a Deployment is kept: of its pod template a hash, and its annotations."""
     metadata, spec = obj["metadata"], obj["spec"]
     template = spec.get("template") or {}
-    kept = ("name", "namespace", "uid", "labels", "annotations", "ownerReferences")
     text = json.dumps(template, sort_keys=True)
     return {
-        "metadata": {k: metadata[k] for k in kept if k in metadata},
+        "metadata": {k: metadata[k] for k in _KEPT if k in metadata},
         "spec": {
             "replicas": spec.get("replicas", 1),
             "hash": hashlib.sha256(text.encode()).hexdigest()[:10],
@@ -63,10 +75,32 @@ def keep_of_deployment(obj: Mapping[str, Any]) -> JsonObject:
     }
 
 
+def select_terms(
+    deployments: Iterable[JsonObject], known: Mapping[str, Terms]
+) -> tuple[Mapping[str, Terms], tuple[str, ...]]:
+    """Return the terms of each Deployment that is not on its way out, by key, and the keys of those
+    whose terms cannot be read. These keep the ones that are `known`: somebody edited them, or an
+    operator of another version wrote them, and neither is a reason to answer nobody.
+    """
+    found: dict[str, Terms] = {}
+    unread = []
+    for deployment in deployments:
+        metadata = deployment["metadata"]
+        if metadata.get("deletionTimestamp"):
+            continue
+        key = f"{metadata['namespace']}/{metadata['name']}"
+        terms = read_terms(metadata.get("annotations") or {})
+        if terms is None:
+            unread.append(key)
+        if (terms or known.get(key)) is not None:
+            found[key] = terms or known[key]
+    return found, tuple(unread)
+
+
 def select_served(
-    deployments: Iterable[JsonObject], slices: Iterable[JsonObject]
+    deployments: Iterable[JsonObject], slices: Iterable[JsonObject], terms: Mapping[str, Terms]
 ) -> tuple[Served, ...]:
-    """Return the workloads of Deployments with terms, by key, with what slices tell of them."""
+    """Return the workloads of Deployments that have terms, by key, and what slices tell of them."""
     by_service: dict[tuple[str, str], list[JsonObject]] = {}
     for one in slices:
         metadata = one["metadata"]
@@ -74,16 +108,40 @@ def select_served(
         by_service.setdefault((metadata["namespace"], name), []).append(one)
     found = []
     for deployment in deployments:
-        metadata = deployment["metadata"]
-        terms = read_terms(metadata.get("annotations") or {})
-        if terms is None:
+        namespace, name = deployment["metadata"]["namespace"], deployment["metadata"]["name"]
+        its = terms.get(f"{namespace}/{name}")
+        if its is None:
             continue
-        namespace, name = metadata["namespace"], metadata["name"]
         pods = by_service.get((namespace, name + PODS_SUFFIX), [])
-        rest, grpc = (tuple(sorted(_ready(pods, port))) for port in (terms.rest, terms.grpc))
+        rest, grpc = (tuple(sorted(set(_ready(pods, port)))) for port in (its.rest, its.grpc))
         door = next(map(door_of, filter(is_ours, by_service.get((namespace, name), []))), 0)
-        found.append(Served(namespace, name, terms, deployment, rest, grpc, door))
+        found.append(Served(namespace, name, its, deployment, rest, grpc, door))
     return tuple(sorted(found, key=lambda served: served.key))
+
+
+_BEHIND: Mapping[str, tuple[str, ...]] = {
+    Component.TRANSFORMER.value: (Component.PREDICTOR.value,),
+    Component.EXPLAINER.value: (Component.PREDICTOR.value, Component.TRANSFORMER.value),
+}
+"""Which components of a service a component asks."""
+
+
+def select_behind(one: Served, served: Iterable[Served]) -> tuple[Served, ...]:
+    """Return the workloads that a workload will ask: who wakes it wakes these, so that they start
+    beside it and not after it.
+    """
+    asked = _BEHIND.get(_label(one, COMPONENT_LABEL), ())
+    service = (one.namespace, _label(one, SERVICE_LABEL))
+    return tuple(
+        other
+        for other in served
+        if asked and (other.namespace, _label(other, SERVICE_LABEL)) == service
+        if _label(other, COMPONENT_LABEL) in asked
+    )
+
+
+def _label(one: Served, name: str) -> str:
+    return str((one.deployment["metadata"].get("labels") or {}).get(name) or "")
 
 
 def is_ours(one: Mapping[str, Any]) -> bool:
