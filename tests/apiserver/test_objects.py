@@ -215,6 +215,34 @@ async def test_another_uid_is_a_conflict(client):
     assert "Precondition failed: UID in precondition: other" in answer["message"]
 
 
+@pytest.mark.parametrize(
+    "size",
+    [
+        pytest.param(4, id="what keeps every rule"),
+        pytest.param("big", id="what the schema refuses"),
+        pytest.param(-1, id="what the rules refuse"),
+    ],
+)
+@pytest.mark.parametrize("path", ["late", "late/status"])
+async def test_who_is_late_reads_again_before_he_is_told_of_mistakes(client, path, size):
+    made = await client.ok("POST", WIDGETS, widget("late"))
+    patch = {"spec": {"size": 5}}
+    await client.ok("PATCH", f"{WIDGETS}/late", patch, headers=MERGE)
+    stale = {**made, "spec": {"size": size}, "status": {"note": "x"}}
+    answer = await client.json("PUT", f"{WIDGETS}/{path}", stale)
+    assert answer["code"] == 409
+    assert "the object has been modified" in answer["message"]
+    pinned = {"metadata": {"resourceVersion": made["metadata"]["resourceVersion"]}, **patch}
+    pinned["spec"]["size"] = size
+    answer = await client.json("PATCH", f"{WIDGETS}/{path}", pinned, headers=MERGE)
+    assert answer["code"] == 409
+
+
+async def test_an_update_of_what_is_not_there_is_not_found_whatever_it_lacks(client):
+    answer = await client.json("PUT", f"{WIDGETS}/nowhere", widget("nowhere"))
+    assert (answer["code"], answer["reason"]) == (404, "NotFound")
+
+
 async def test_status_is_written_through_its_subresource_only(client):
     made = await client.ok("POST", WIDGETS, {**widget("s"), "status": {"a": 1}})
     assert "status" not in made

@@ -248,6 +248,6 @@ def test_fifty_histories_end_as_desired() -> None:
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(7200)
 def test_a_thousand_histories_end_as_desired() -> None:
     play(histories=1000, steps=30, same=False)

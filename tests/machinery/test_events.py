@@ -89,6 +89,17 @@ async def test_different_events_are_told_apart_and_sort_by_time(
     assert found == [*(("Normal", m) for m in expected), ("Warning", "zulu")]
 
 
+async def test_while_the_clock_stands_still_no_two_events_have_one_name(
+    store: Store, clock: Any, boat: JsonObject
+) -> None:
+    for number in range(3):  # as a component that is started again, or two of them, in one moment
+        recorder = EventRecorder(store, clock, "harbour")
+        await recorder.record(boat, Happened(message=f"wave {number}"))
+        await recorder.record(boat, Happened(reason="Rocked", message=f"wave {number}"))
+    told = sorted((e["reason"], e["message"]) for e in await events(store))
+    assert told == [(r, f"wave {n}") for r in ("Launched", "Rocked") for n in range(3)]
+
+
 async def test_many_messages_of_one_reason_are_combined(
     store: Store, recorder: EventRecorder, boat: JsonObject, clock: Any
 ) -> None:

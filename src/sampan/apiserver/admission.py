@@ -1,6 +1,7 @@
 """What every write passes before it is stored: strict fields, names, defaults, rules.
 
-The order is upstream's: unknown fields (400), defaulting and validation by the resource's own
+The order is upstream's: unknown fields (400), the version that a change is made of (409: who is
+late reads again before he is told of mistakes), defaulting and validation by the resource's own
 `admit` (422 for the schema and the name, 403 for what its webhook refuses).
 """
 
@@ -18,6 +19,7 @@ from sampan.apiserver.names import validate_annotations, validate_name
 from sampan.apiserver.quotas import Quotas
 from sampan.apiserver.too_large import RequestTooLarge
 from sampan.machinery.errors import ApiError, BadRequest, FieldError, Forbidden, Invalid, Subject
+from sampan.machinery.object_meta import check_same
 from sampan.machinery.registry import AdmissionContext, Admitted, JsonObject, Resource
 
 ExtraWarnings: TypeAlias = Callable[[JsonObject], Awaitable[list[str]]]
@@ -73,6 +75,7 @@ class Admission:
         return Admitted(admitted.obj, tuple(told))
 
     async def _judged(self, resource: Resource, sent: Submitted) -> Admitted:
+        check_fresh(resource, sent)
         namespace = str(sent.obj["metadata"].get("namespace", ""))
         context = await self.gather(resource, namespace)
         admitted = resource.admit(sent.obj, sent.old, context) if resource.admit else None
@@ -81,6 +84,16 @@ class Admission:
         names += validate_annotations(sent.obj)
         check_verdict(resource, admitted, names)
         return admitted
+
+
+def check_fresh(resource: Resource, sent: Submitted) -> None:
+    """Raise Conflict for a change of another version than is stored, or of another object.
+
+    The store looks again as it writes; here it comes before the rules, which might well be kept by
+    what the sender has not seen (Kubernetes, `registry/generic/registry`, Update).
+    """
+    if sent.old is not None:
+        check_same(resource, sent.old, sent.obj)
 
 
 def check_fields(resource: Resource, sent: Submitted) -> tuple[str, ...]:

@@ -69,9 +69,9 @@ class Writer:
         options = parse_write_options(request.query, call.agent)
         sent = decode_object(request.header("content-type"), request.body)
         obj = make_received(call, sent)
+        old = await self._store.get(call.key)
         if call.resource.group and not obj["metadata"].get("resourceVersion"):
             raise _version_required(call)
-        old = await self._store.get(call.key)
         new = make_tracked(call.resource, old, obj, self.writer_of(call, options))
         return await self.store_changed(call, old, new, options)
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, TypeVar
 
 from sampan.machinery.clock import Clock
-from sampan.machinery.errors import ApiError, Expired, NotFound
+from sampan.machinery.errors import AlreadyExists, ApiError, Expired, NotFound
 from sampan.machinery.registry import JsonObject
 from sampan.machinery.store import Key, ListOptions, Store
 from sampan.machinery.timestamps import rfc3339, seconds
@@ -27,6 +27,9 @@ TTL = 3600.0
 """Seconds that an event is kept after it was last seen: kube-apiserver's `--event-ttl`."""
 _SWEPT_AT_ONCE = 200
 """Events that are read for a sweep before others have their turn."""
+
+_NAME_TRIES = 100
+"""How many names are tried, a nanosecond apart: as many events of one object in one moment."""
 
 COMBINED = "(combined from similar events): "
 LONGEST_MESSAGE = 1024
@@ -118,20 +121,33 @@ class EventRecorder:
         message, series = self._combined(involved, occurrence, now)
         event = self._make(involved, occurrence, message, now)
         what = (*_identity(involved), occurrence.type, occurrence.reason, series)
-        is_new = not self._names.get(what, "")
-        event["metadata"]["name"] = self._name(what, now)
-        key = Key(EVENTS, event["metadata"]["namespace"], event["metadata"]["name"])
         try:
-            if is_new:
-                await self._store.create(EVENTS, event)
-            else:
-                await self._write_again(key, event)
+            await self._write(what, event, now)
         except ApiError as error:
             log.warning("event %s of %s is not recorded: %s", occurrence.reason, involved, error)
 
     async def sweep(self) -> int:
         """Delete the events last seen over an hour ago; return how many. Call it each minute."""
         return await apply_sweep(self._store, self._clock.now())
+
+    async def _write(self, series: tuple[str, ...], event: JsonObject, now: float) -> None:
+        """Count a series on, or begin it under a name that nobody has."""
+        name = self._names.get(series, "")
+        if name:
+            self._names.put(series, name)
+            event["metadata"]["name"] = name
+            await self._write_again(Key(EVENTS, event["metadata"]["namespace"], name), event)
+            return
+        for _ in range(_NAME_TRIES):
+            name = self._make_name(series[3], now)
+            event["metadata"]["name"] = name
+            self._names.put(series, name)  # before anybody else may begin the same series
+            try:
+                await self._store.create(EVENTS, event)
+            except AlreadyExists:  # made in the same moment, by another or before a restart
+                continue
+            return
+        raise AlreadyExists(f'event names up to "{name}" are taken; wait a moment')
 
     async def _write_again(self, key: Key, event: JsonObject) -> None:
         try:
@@ -167,15 +183,14 @@ class EventRecorder:
             "count": 1,
         }
 
-    def _name(self, series: tuple[str, ...], now: float) -> str:
-        """Return the name of a series of events: `{object}.{time in hex}`, so that they sort."""
-        name = self._names.get(series, "")
-        if not name:
-            self._last_nano = max(self._last_nano + 1, int(now * 1e9))
-            # 253 characters is the longest name; the time and its dot take 17.
-            name = f"{series[3][:236]}.{self._last_nano:x}"
-        self._names.put(series, name)
-        return name
+    def _make_name(self, about: str, now: float) -> str:
+        """Return a name for events about an object: `{object}.{time in hex}`, so that they sort.
+
+        No two are the same, though the clock stands still or is set back.
+        """
+        self._last_nano = max(self._last_nano + 1, int(now * 1e9))
+        # 253 characters is the longest name; the time and its dot take 17.
+        return f"{about[:236]}.{self._last_nano:x}"
 
     def _admits(self, involved: JsonObject, now: float) -> bool:
         """Take a place in the object's bucket, if there is one."""

@@ -29,7 +29,13 @@ AWAY = (OSError, http.client.HTTPException, ValueError, KeyError)
 """What a client sees of a daemon that has been killed."""
 NAMES = 10
 """Objects a writer has: few, so that each is created, changed and deleted many times."""
-UP_SECONDS = 60.0
+UP_SECONDS = 240.0
+"""How long a start may take on a machine that is busy with other things."""
+LAST = "the-last"
+"""Written when nobody else writes any more: who has been told of it has been told of everything."""
+
+OURS = ("w", LAST)
+"""How names begin that are written here; the daemon has objects of its own."""
 
 Content = str | None
 """What an object holds; None: it is not there."""
@@ -171,7 +177,7 @@ def working(*clients: Any) -> Iterator[list[str]]:
     finally:
         over.set()
         for thread in threads:
-            thread.join(60)
+            thread.join(UP_SECONDS)
         assert not any(thread.is_alive() for thread in threads), "a client hangs"
 
 
@@ -193,8 +199,8 @@ def start(sampan: Any, api: Any) -> subprocess.Popen[bytes]:
 @pytest.mark.parametrize(
     "kills",
     [
-        pytest.param(10, marks=[pytest.mark.slow, pytest.mark.timeout(240)]),
-        pytest.param(200, marks=[pytest.mark.soak, pytest.mark.timeout(1800)]),
+        pytest.param(10, marks=[pytest.mark.slow, pytest.mark.timeout(1200)]),
+        pytest.param(200, marks=[pytest.mark.soak, pytest.mark.timeout(7200)]),
     ],
 )
 def test_a_killed_daemon_loses_no_acknowledged_write_reuses_no_version_and_resumes_watches(
@@ -218,18 +224,19 @@ def test_a_killed_daemon_loses_no_acknowledged_write_reuses_no_version_and_resum
             assert problems == []
         time.sleep(1.0)
     assert problems == []
-    final = api.ask("GET", MAPS)[1]
+    last = api.ask("POST", MAPS, {"metadata": {"name": LAST}, "data": {"text": "over"}})[1]
     for watcher in watchers:  # what was written last has been told, too
-        catch_up(watcher, int(final["metadata"]["resourceVersion"]))
+        catch_up(watcher, int(last["metadata"]["resourceVersion"]))
+    final = api.ask("GET", MAPS)[1]
     objects = {i["metadata"]["name"]: i["data"]["text"] for i in final["items"]}
     for writer in writers:
         for name in writer.possible:
             writer.settle(name)
     check_versions(writers, watchers)
     for watcher in watchers:
-        assert watcher.objects() == {k: v for k, v in objects.items() if k.startswith("w")}
+        assert watcher.objects() == {k: v for k, v in objects.items() if k.startswith(OURS)}
     daemon.send_signal(signal.SIGTERM)
-    assert daemon.wait(60) == 0
+    assert daemon.wait(UP_SECONDS) == 0
     written = sum(len(w.acknowledged) for w in writers)
     resumed = sum(w.resumed for w in watchers)
     sys.stdout.write(f"{kills} kills, {written} acknowledged writes, {resumed} watches resumed\n")
@@ -238,17 +245,16 @@ def test_a_killed_daemon_loses_no_acknowledged_write_reuses_no_version_and_resum
 
 
 def catch_up(watcher: Watcher, version: int) -> None:
-    """Watch until everything up to a version has been told: the last event may be of another."""
+    """Watch until a version has been told."""
     over = threading.Event()
     thread = threading.Thread(target=watcher.work, args=(over,), daemon=True)
     thread.start()
-    last, deadline = watcher.version, time.monotonic() + 1.0
+    deadline = time.monotonic() + UP_SECONDS
     while time.monotonic() < deadline and watcher.version < version:
-        if watcher.version != last:
-            last, deadline = watcher.version, time.monotonic() + 1.0
         time.sleep(0.05)
     over.set()
-    thread.join(30)
+    thread.join(UP_SECONDS)
+    assert watcher.version >= version, f"told up to {watcher.version} of {version}"
 
 
 def check_versions(writers: list[Writer], watchers: list[Watcher]) -> None:
