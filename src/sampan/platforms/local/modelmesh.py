@@ -108,8 +108,7 @@ class MeshModels:
         """Bring a model here, in the background, and have the processes load it."""
         host = self._host(model.host)
         if host.settings != model.settings:
-            host.settings = model.settings
-            self._write(host)
+            self._keep(host, host.placements, model.settings)
         wanted = self._wanted.get(service)
         if wanted is None or wanted.model.id != model.id or wanted.model.host != model.host:
             if wanted is not None and wanted.task is not None:
@@ -131,8 +130,8 @@ class MeshModels:
         """Let the name of a service lead to its newest model; the old one goes."""
         host = self._host_of(service)
         if host is not None:
-            host.placements[service.name] = host.placements[service.name].activated()
-            self._write(host)
+            active = host.placements[service.name].activated()
+            self._keep(host, {**host.placements, service.name: active})
             self._notify(service)
 
     async def remove(self, service: ServiceKey) -> None:
@@ -142,8 +141,7 @@ class MeshModels:
             wanted.task.cancel()
             await asyncio.gather(wanted.task, return_exceptions=True)
         for host in self._hosts_of(service):
-            del host.placements[service.name]
-            self._write(host)
+            self._take_out(host, service)
         self._notify(service)
 
     # -- what is seen ------------------------------------------------------------------------
@@ -187,14 +185,18 @@ class MeshModels:
             fetched = await self._fetch(
                 model.uri, self._options, lambda progress: _progress(wanted, progress)
             )
-            weight = make_weight(fetched.size or observe_size(fetched.path))
+            size = fetched.size or await asyncio.to_thread(observe_size, fetched.path)
+            path, weight = str(fetched.path), make_weight(size)
+            self._place(
+                service, model.host, ModelEntry(model.id, model.format, path, weight, model.trusted)
+            )
         except StorageError as error:
             self._fail(wanted, error.reason, error.message, retryable=error.retryable)
         except OSError as error:
             self._fail(wanted, "LocalIOError", f"{error}; see to the disk and its rights")
+        except Exception as error:  # noqa: BLE001 - a bug must show as a failed link, not as silence
+            self._fail(wanted, "InternalError", f"{type(error).__name__}: {error}")
         else:
-            entry = ModelEntry(model.id, model.format, str(fetched.path), weight, model.trusted)
-            self._place(service, model.host, entry)
             wanted.download = Link(LinkState.DONE, message=fetched.note, since=now())
         self._notify(service)
 
@@ -207,14 +209,15 @@ class MeshModels:
     def _place(self, service: ServiceKey, key: ServiceKey, entry: ModelEntry) -> None:
         for other in self._hosts_of(service):
             if other.key != key:
-                del other.placements[service.name]
-                self._write(other)
+                self._take_out(other, service)
         host = self._host(key)
         before = host.placements.get(service.name)
-        host.placements[service.name] = (
-            before.placed(entry) if before else Placement(service.name, entry)
-        )
-        self._write(host)
+        placed = before.placed(entry) if before else Placement(service.name, entry)
+        self._keep(host, {**host.placements, service.name: placed})
+
+    def _take_out(self, host: _Host, service: ServiceKey) -> None:
+        others = {name: one for name, one in host.placements.items() if name != service.name}
+        self._keep(host, others)
 
     def _is_placed(self, service: ServiceKey, model: MeshModel) -> bool:
         """Return whether a model is in the register, and its files are still there."""
@@ -224,18 +227,26 @@ class MeshModels:
             return False
         return Path(placement.target.path).exists()
 
-    def _write(self, host: _Host) -> None:
-        folder = self._layout.mesh(host.key)
+    def _keep(
+        self, host: _Host, placements: dict[str, Placement], settings: MeshSettings | None = None
+    ) -> None:
+        """Write what a host should hold, then take it for true; raise OSError.
+
+        What the disk has not taken has not happened, so that it is tried again. The record comes
+        last: a daemon that dies in between does once more what the register tells already.
+        """
+        settings = settings or host.settings
+        folder, placed = self._layout.mesh(host.key), placements.values()
         make_private_folder(folder / REPORTS_FOLDER)
-        placed = host.placements.values()
-        settings = {
-            "capacity": host.settings.capacity,
-            "loading": host.settings.loading,
-            "timeout_seconds": host.settings.timeout_seconds,
-        }
+        register = make_register(
+            placed,
+            capacity=settings.capacity,
+            loading=settings.loading,
+            timeout_seconds=settings.timeout_seconds,
+        )
+        write_private_file(folder / REGISTER_FILE, encode_register(register))
         write_private_file(folder / RECORD_FILE, encode_placements(placed))
-        register = encode_register(make_register(placed, **settings))
-        write_private_file(folder / REGISTER_FILE, register)
+        host.placements, host.settings = placements, settings
 
     # -- reports -----------------------------------------------------------------------------
 

@@ -33,6 +33,7 @@ class Follower:
         self._repository = repository
         self._stamp: tuple[int, int] = (0, 0)
         self._changed = asyncio.Event()
+        self._told = ""
         self._report = folder / REPORTS_FOLDER / f"{os.getpid()}.json"
         repository.on_change = self._changed.set
 
@@ -44,16 +45,21 @@ class Follower:
             stamp = (stat.st_mtime_ns, stat.st_ino)
             if stamp == self._stamp:
                 return
-            register = decode_register(path.read_bytes())
+            text = path.read_bytes()
         except FileNotFoundError:
-            register, stamp = Register(), (0, 0)
+            text, stamp = b"", (0, 0)
             if self._stamp == stamp:
                 return
-        except (OSError, ValueError) as error:
-            logger.warning('"%s": %s', path, error)
+        except OSError as error:
+            self._tell(f"{error}; what is loaded stays")
             return
         self._stamp = stamp
-        self._repository.follow(register)
+        try:
+            register = decode_register(text) if text else Register()
+        except ValueError as error:
+            self._tell(f'"{path}": {error}; what is loaded stays')
+        else:
+            self._repository.follow(register)
 
     async def run(self, workers: Workers) -> None:
         """Load, follow and report until cancelled; the report goes with the process."""
@@ -61,15 +67,19 @@ class Follower:
         try:
             while True:
                 self.read()
-                if self._changed.is_set():
-                    self._changed.clear()
-                    self._write()
+                if not self._write():
+                    await asyncio.sleep(LOOK_SECONDS)
+                    continue
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._changed.wait(), LOOK_SECONDS)
         finally:
-            self._report.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                self._report.unlink()
 
-    def _write(self) -> None:
+    def _write(self) -> bool:
+        """Leave a report where something has changed; False where the disk does not take it."""
+        if not self._changed.is_set():
+            return True
         repository = self._repository
         report = Report(
             pid=os.getpid(),
@@ -85,5 +95,14 @@ class Follower:
             fresh.write_bytes(encode_report(report))
             fresh.replace(self._report)
         except OSError as error:
-            self._changed.set()  # again at the next look
-            logger.warning("the report of models cannot be written: %s", error)
+            self._tell(f"the report of models cannot be written: {error}; see to the disk")
+            return False
+        self._changed.clear()
+        self._told = ""
+        return True
+
+    def _tell(self, message: str) -> None:
+        """Say what a look met; once, however often it meets it."""
+        if message != self._told:
+            logger.warning("%s", message)
+        self._told = message
