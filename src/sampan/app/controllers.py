@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import AsyncExitStack, suppress
+from typing import TypeAlias
 
 from sampan.api.scheme import REGISTRY
 from sampan.controllers.autoscaling import Autoscaling
@@ -39,6 +40,9 @@ and published together, so that a thousand services at a start cost a few tables
 COMPONENT = "sampan-controller"
 
 
+_Runtimes: TypeAlias = tuple[bool, frozenset[str]]
+
+
 class Services:
     """The InferenceServices seen so far, to tell which of them another resource touches.
 
@@ -46,17 +50,18 @@ class Services:
     """
 
     def __init__(self) -> None:
-        self._seen: dict[Key, JsonObject] = {}
+        self._seen: dict[Key, _Runtimes] = {}
+        """No service itself: a thousand of them are large."""
 
     def note(self, obj: JsonObject) -> list[Key]:
         """Remember a service as it is; no other is touched by it."""
-        self._seen[key_of(SERVICES, obj)] = obj
+        self._seen[key_of(SERVICES, obj)] = _runtimes_of(obj)
         return []
 
     def using(self, runtime: JsonObject) -> list[Key]:
         """Return the services that run on a runtime, and those that have found none."""
         name = runtime["metadata"]["name"]
-        return [key for key, obj in self._seen.items() if _uses(obj, name)]
+        return [key for key, (found, names) in self._seen.items() if not found or name in names]
 
     def every(self, _: JsonObject) -> list[Key]:
         """Return every service: any of them may be touched."""
@@ -67,11 +72,12 @@ class Services:
         return list(self._seen) if config_map["metadata"]["name"] == CONFIG.name else []
 
 
-def _uses(service: JsonObject, runtime: str) -> bool:
+def _runtimes_of(service: JsonObject) -> _Runtimes:
+    """Return whether a service has found a runtime, and the names of those it has or asks for."""
     status = service.get("status") or {}
-    named = {status.get("servingRuntimeName"), status.get("clusterServingRuntimeName")}
+    found = (status.get("servingRuntimeName"), status.get("clusterServingRuntimeName"))
     wanted = (service["spec"].get("predictor", {}).get("model") or {}).get("runtime")
-    return runtime in named | {wanted} or not named - {None, ""}
+    return any(found), frozenset(str(name) for name in (*found, wanted) if name)
 
 
 async def run_controllers(

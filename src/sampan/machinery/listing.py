@@ -83,15 +83,17 @@ def make_page(
     locations = sorted(objects)
     locations = locations[bisect_right(locations, after) :]
     items: list[JsonObject] = []
+    data: list[bytes] = []
     last = after
     for index, (location, obj) in enumerate(_selected(selection, objects, locations)):
         if limit and index == limit:
             token = _make_token(version, last)
             left = _count(selection, locations) - limit if selection.everything else None
-            return Page(items, str(version), token, left)
+            return Page(items, str(version), token, left, tuple(data))
         items.append(obj)
+        data.append(objects[location])
         last = location
-    return Page(items, str(version))
+    return Page(items, str(version), data=tuple(data))
 
 
 def _selected(

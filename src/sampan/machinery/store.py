@@ -75,12 +75,17 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A list answer: items, the version the list is of, and where to go on (empty: the end)."""
+    """A list answer: items, the version the list is of, and where to go on (empty: the end).
+
+    `data` are the items as JSON where that is at hand (else empty): the store's own bytes, for who
+    keeps them.
+    """
 
     items: list[JsonObject]
     resource_version: str
     continue_token: str = ""
     remaining: int | None = None
+    data: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
