@@ -99,6 +99,14 @@ spec: {predictor: {model: {modelFormat: {name: sklearn}, storageUri: /nonexisten
 """
 
 
+def asked_until(ask: Callable[[], Any], holds: Callable[[Any], bool]) -> Any:
+    """The first answer that holds, else the last one: what is applied becomes true a moment later."""
+    limit = time.monotonic() + 30
+    while not holds(answer := ask()) and time.monotonic() < limit:
+        time.sleep(0.1)
+    return answer
+
+
 def test_a_service_without_a_replica_has_no_logs_and_no_answers_and_both_say_where_to_look(
     here: Path, cli: Callable[..., Any]
 ) -> None:
@@ -110,11 +118,13 @@ def test_a_service_without_a_replica_has_no_logs_and_no_answers_and_both_say_whe
         assert logs.err == (
             'error: "stuck" has no replica yet; see `sampan why stuck -n default`\n'
         )
-        predict = cli("predict", "stuck", "-d", '{"instances": [[1]]}')
+        predict = asked_until(
+            lambda: cli("predict", "stuck", "-d", '{"instances": [[1]]}'), lambda a: a.code == 3
+        )
         assert predict.code == 3
         assert predict.lines[0].startswith("503 ")
         assert "see `sampan why stuck -n default`" in predict.err
-        why = cli("why", "stuck")
+        why = asked_until(lambda: cli("why", "stuck"), lambda a: "/nonexistent" in a.out)
         assert why.code == 1
         assert "/nonexistent" in why.out
     finally:
