@@ -100,7 +100,7 @@ spec: {predictor: {model: {modelFormat: {name: sklearn}, storageUri: /nonexisten
 
 
 def asked_until(ask: Callable[[], Any], holds: Callable[[Any], bool]) -> Any:
-    """The first answer that holds, else the last one: what is applied becomes true a moment later."""
+    """The first answer that holds, else the last: what is applied becomes true a moment later."""
     limit = time.monotonic() + 30
     while not holds(answer := ask()) and time.monotonic() < limit:
         time.sleep(0.1)
