@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from tests.operator.conftest import CONFIG, IRIS, RUNTIME, config_map
 from tests.operator.history import pictured, told_status
+from tests.operator.several_models import make_many, trained_model
 from tests.operator.virtual_cluster import VirtualCluster, Wire, virtual_cluster
 from tests.operator.virtual_time import run_virtually
 
@@ -22,6 +23,7 @@ from sampan.apiserver.messages import Request
 from sampan.machinery.registry import JsonObject
 from sampan.machinery.store import Key
 from sampan.operator.cluster import RESOURCES
+from sampan.operator.finalizing import TRAINED_MODELS
 
 SERVICES = RESOURCES.get("inferenceservices.serving.kserve.io")
 IRIS_KEY = Key(SERVICES.id, "ml", "iris")
@@ -53,11 +55,25 @@ async def delete(cluster: VirtualCluster) -> None:
     await cluster.store.delete(IRIS_KEY)
 
 
+async def create_many(cluster: VirtualCluster) -> None:
+    await cluster.create(make_many(), trained_model("stays"))
+
+
+async def add_model(cluster: VirtualCluster) -> None:
+    await cluster.create(trained_model("comes"))
+
+
+async def delete_model(cluster: VirtualCluster) -> None:
+    await cluster.store.delete(Key(TRAINED_MODELS, "ml", "stays"))
+
+
 STORIES: dict[str, tuple[Happens | None, Happens]] = {
     "a service is created": (None, create),
     "a service is changed": (create, change),
     "a service is stopped": (create, stop),
     "a service is deleted": (create, delete),
+    "a model comes to a service of several": (create_many, add_model),
+    "a model of several is deleted": (create_many, delete_model),
 }
 
 
@@ -113,6 +129,7 @@ async def picture(cluster: VirtualCluster) -> tuple[Any, ...]:
     names = [(o["kind"], o["metadata"]["name"]) for o in children]
     assert len(names) == len(set(names))
     services: list[JsonObject] = (await cluster.store.list(SERVICES.id, "ml")).items
+    services += (await cluster.store.list(TRAINED_MODELS, "ml")).items
     deployments = [o for o in children if o["kind"] == "Deployment"]
     generations = [o["metadata"]["generation"] for o in deployments]
     return pictured(children), [told_status(s) for s in services], generations

@@ -14,6 +14,7 @@ from tests.operator.played_cluster import (
     until,
     write_kubeconfig,
 )
+from tests.operator.several_models import make_many, trained_model
 from tests.operator.test_standard import SERVICES
 
 from sampan.apiserver.messages import Reply, Request
@@ -21,9 +22,11 @@ from sampan.installation.options import OPERATOR, Options
 from sampan.installation.rights import make_roles
 from sampan.machinery.errors import AlreadyExists
 from sampan.machinery.registry import JsonObject
+from sampan.machinery.store import Key
 from sampan.operator.cluster import RESOURCES
 
 GRAPHS = RESOURCES.get("inferencegraphs.serving.kserve.io")
+MODELS = RESOURCES.get("trainedmodels.serving.kserve.io")
 TOKEN_PATH = "/api/v1/namespaces/kserve/serviceaccounts/{}/token"
 PLURALS = {
     "Role": "roles",
@@ -110,9 +113,17 @@ async def test_its_rights_are_enough_for_services_and_graphs(
     }
     await cluster.create(graph)
     await become_ready(cluster, GRAPHS, graph)
+    await cluster.create(make_many(), trained_model("extra"))
+    await become_ready(cluster, MODELS, trained_model("extra"))
+    await cluster.store.delete(Key(MODELS.id, "ml", "extra"))
     await cluster.send("DELETE", SERVICES, knative)
     await until(lambda: gone(cluster, "on-knative"))
+    await until(lambda: no_models(cluster))
     assert refusals == []
+
+
+async def no_models(cluster: PlayedCluster) -> bool:
+    return not (await cluster.store.list(MODELS.id, "ml")).items
 
 
 async def gone(cluster: PlayedCluster, name: str) -> bool:

@@ -178,6 +178,12 @@ def find_concerns(survey: Survey) -> Iterator[str]:
             f"{len(survey.llm_services)} LLMInferenceServices are kept and not run by Sampan; "
             "leave KServe's llmisvc controller as it is"
         )
+    if survey.model_caches:
+        yield (
+            f"{len(survey.model_caches)} caches of models (LocalModelCache and of a namespace) are "
+            "kept and not filled by Sampan; leave KServe's localmodel controller and agents as "
+            "they are, or remove the caches: services then fetch for themselves"
+        )
     if not survey.cluster.config.get(namespace, CONFIG_MAP):
         yield (
             f'namespace "{namespace}" has no ConfigMap "{CONFIG_MAP}", so that defaults would be '

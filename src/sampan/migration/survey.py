@@ -18,6 +18,10 @@ from sampan.platforms.kubernetes.kinds import CHILD_KINDS, CONFIG_MAPS, DEPLOYME
 CONTROLLERS = ("kserve-controller-manager",)
 """KServe's Deployments that act on the same objects."""
 LLM = "llminferenceservices.serving.kserve.io"
+CACHES = (
+    "localmodelcaches.serving.kserve.io",
+    "localmodelnamespacecaches.serving.kserve.io",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,7 @@ class Survey:
     services: tuple[JsonObject, ...]
     graphs: tuple[JsonObject, ...]
     llm_services: tuple[JsonObject, ...]
+    model_caches: tuple[JsonObject, ...]
     controllers: tuple[JsonObject, ...]
 
 
@@ -53,6 +58,7 @@ async def gather_survey(store: ClusterStore, namespace: str) -> Survey:
         _all(cluster.own["inferenceservices"]),
         _all(cluster.own["inferencegraphs"]),
         await _list(store, LLM),
+        tuple([cache for kind in CACHES for cache in await _list(store, kind)]),
         await _gather_controllers(store, namespace),
     )
 

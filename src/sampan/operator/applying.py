@@ -154,7 +154,7 @@ def describe_missing(kind: ChildKind) -> str:
 def describe_refusal(obj: Mapping[str, Any], error: ApiError) -> str:
     """Return the message about an object that the API server refuses, in its words. Pure."""
     name = f'{obj["kind"]} "{obj["metadata"]["name"]}"'
-    if error.code == 403:
+    if error.code == 403 and "denied the request" not in error.message:  # a webhook's words
         return f"{name}: {error.message}; the operator's role must allow that"
     return f"{name}: {error.message}"
 

@@ -61,7 +61,7 @@ class ModelKeeper:
             return True
         staying = [m for m in models if not _is_leaving(m)]
         judged = [
-            (await self._mark(model, found), found)
+            await self._try_mark(model, found, now)
             for model, found in self._judge(staying, service, data, now)
         ]
         refusal = await self._list(name, service, judged) if name else ""
@@ -83,7 +83,7 @@ class ModelKeeper:
                 await self._let_go(model)
             else:
                 judgement = derive_refusal(model, condition, now)
-                await self._tell(await self._mark(model, judgement), judgement)
+                await self._tell(*await self._try_mark(model, judgement, now))
 
     async def bereave(self, key: Key, now: float) -> None:
         """See to the models of a service that does not exist: they wait for it, or may go."""
@@ -92,7 +92,7 @@ class ModelKeeper:
                 await self._let_go(model)
             else:
                 judgement = derive_orphan(model, now)
-                await self._tell(await self._mark(model, judgement), judgement)
+                await self._tell(*await self._try_mark(model, judgement, now))
 
     def _of(self, namespace: str, service: str) -> list[JsonObject]:
         return list(self._cluster.own["trainedmodels"].indexed(f"{namespace}/{service}"))
@@ -123,6 +123,15 @@ class ModelKeeper:
         except ApiError as error:
             return describe_refusal(_named(name), error)
         return ""
+
+    async def _try_mark(self, model: JsonObject, found: Judgement, now: float) -> Judged:
+        """Mark a model; one that may not be written is not listed, and says why."""
+        try:
+            return await self._mark(model, found), found
+        except (Unavailable, Unauthorized, Conflict):
+            raise
+        except ApiError as error:
+            return model, _refuse(model, describe_refusal(model, error), now, found)
 
     async def _mark(self, model: JsonObject, judgement: Judgement) -> JsonObject:
         """Write a model's labels, and our finalizer: it does not go before its entry in the list.

@@ -92,7 +92,10 @@ GRAPH: Mapping[str, Row] = {
 
 TRAINED_MODEL: Mapping[str, Row] = {
     **_STATUS,
-    "spec": Row(Honoured("loaded into the server of its service"), _NO_OBJECTS),
+    "spec": Row(
+        Honoured("loaded into the server of its service"),
+        Honoured("listed for the agent beside the server of its service"),
+    ),
 }
 
 STORAGE_CONTAINER: Mapping[str, Row] = {
