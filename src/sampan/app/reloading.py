@@ -64,6 +64,9 @@ class Reloader:
                     await self._reload(target)
 
     async def _reload(self, target: Target) -> None:
+        if self._repository.find(target.name) is None:
+            logger.info('model "%s" was unloaded: its edits are left alone', target.name)
+            return
         look = Look(self._seen[target], time.time_ns())
         try:
             model = await self._workers.run(_maker(target))
@@ -79,9 +82,12 @@ class Reloader:
         logger.info('model "%s" is reloaded from %s', target.name, target.path.name)
 
     def _replace(self, target: Target, model: Model) -> None:
-        old = self._repository.get(target.name).model
+        old = self._repository.find(target.name)
+        if old is None:  # unloaded while its new version was loaded
+            _stop(model)
+            return
         self._repository.update(model, target.name)
-        asyncio.get_running_loop().call_later(STOP_SECONDS, _stop, old)
+        asyncio.get_running_loop().call_later(STOP_SECONDS, _stop, old.model)
 
 
 def observe_target(target: Target) -> Look:

@@ -216,16 +216,30 @@ def _start_beside(
 ) -> list[asyncio.Task[None]]:
     """Start what goes on beside requests: looking at certificates, and a worker's duties."""
     watch = HealthWatch(dataplane.repository, dataplane.workers)
-    tasks = [asyncio.ensure_future(watch.run())]
+    tasks = [_keep(watch.run())]
     if certificate is not None:
-        tasks.append(asyncio.ensure_future(certificate.watch()))
+        tasks.append(_keep(certificate.watch()))
     if worker is not None:
         place, folder = worker
         shared = WorkerMetrics(folder, place.index, place.count, dataplane.metrics)
         dataplane.other_states = shared.others
         asyncio.get_running_loop().add_reader(place.parent, stop.set)
-        tasks.append(asyncio.ensure_future(_work(place, shared)))
+        tasks.append(_keep(_work(place, shared)))
     return tasks
+
+
+def _keep(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """Run what goes on as long as the server does; an end that nobody expected is told."""
+    task = asyncio.ensure_future(work)
+    task.add_done_callback(_tell_end)
+    return task
+
+
+def _tell_end(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and task.exception() is not None:
+        logger.error(
+            "what goes on beside requests ended; start the server anew", exc_info=task.exception()
+        )
 
 
 async def _work(place: Place, shared: WorkerMetrics) -> None:
@@ -248,7 +262,7 @@ def _watching(
 
 async def _until(stop: asyncio.Event, watching: Iterable[Coroutine[Any, Any, None]]) -> None:
     """Wait for the signal; what changes is put in place meanwhile."""
-    tasks = [asyncio.ensure_future(one) for one in watching]
+    tasks = [_keep(one) for one in watching]
     await stop.wait()
     for task in tasks:
         task.cancel()

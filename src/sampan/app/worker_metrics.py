@@ -8,6 +8,7 @@ takes its place goes on from the file.
 from __future__ import annotations
 
 import contextlib
+import logging
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -15,8 +16,9 @@ import orjson
 
 from sampan.server.metrics import Metrics
 
-State: TypeAlias = dict[str, Any]
+logger = logging.getLogger("sampan.serve")
 
+State: TypeAlias = dict[str, Any]
 
 _LOADS = "loads.json"
 """What was loaded before there were workers: counted once, by none of them."""
@@ -37,6 +39,7 @@ class WorkerMetrics:
         self._metrics = metrics
         self._past = [{**state, "gauges": {}} for state in _read(self._file(index))]
         self._written = b""
+        self._failing = False
 
     def others(self) -> list[State]:
         """Return the states beside this process's own, after writing its own."""
@@ -48,12 +51,21 @@ class WorkerMetrics:
         return found
 
     def write(self) -> None:
-        """Leave this process's state for the others, where it has changed."""
+        """Leave this process's state for the others, where it has changed.
+
+        A disk that does not take it is told once: the worker itself goes on.
+        """
         text = orjson.dumps([self._metrics.state(), *self._past])
         if text == self._written:
             return
-        _write(self._file(self._index), text)
-        self._written = text
+        try:
+            _write(self._file(self._index), text)
+        except OSError as error:
+            if not self._failing:
+                logger.warning("metrics of worker %s are not shared: %s", self._index, error)
+            self._failing = True
+            return
+        self._failing, self._written = False, text
 
     def _file(self, index: int) -> Path:
         return self._folder / f"{index}.json"
