@@ -27,6 +27,7 @@ from sampan.app.operator_settings import OperatorSettings, read_operator_setting
 from sampan.app.replica_usage import ReplicaUsage
 from sampan.app.replicas import Replicas
 from sampan.app.signals import make_signals
+from sampan.app.turns import short_turns
 from sampan.controllers.gather import SERVICES, Sources
 from sampan.controllers.guarding import Guard
 from sampan.controllers.history import Histories
@@ -87,6 +88,7 @@ async def started(settings: Settings, zygotes: ZygotePool) -> AsyncIterator[Daem
     operator = read_operator_settings(paths.settings_file, settings.environ)
     async with AsyncExitStack() as stack:
         stack.enter_context(short_collections())
+        stack.enter_context(short_turns())
         paths.daemon_file.unlink(missing_ok=True)
         sock = stack.enter_context(_listen(settings.api_port))
         store = SqliteStore(paths.state / "store.db", REGISTRY, clock)

@@ -37,6 +37,9 @@ SCHEMA_VERSION = 1
 APPLICATION_ID = 0x53414D50
 """`SAMP`: tells our files from other SQLite files (`PRAGMA application_id`)."""
 
+_CLEARED_EACH = 64
+"""Changes after which those that are no longer kept go: a statement less in most writes."""
+
 SCHEMA = (
     """CREATE TABLE objects (
   resource TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL, data BLOB NOT NULL,
@@ -83,6 +86,7 @@ class SqliteJournal:
     def __init__(self, path: Path, keep: int) -> None:
         self._path = path
         self._keep = max(keep, 1)
+        self._cleared_at = 0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
         self.fault = ""
         self._connection = self._guarded(lambda: _open(path))
@@ -141,9 +145,10 @@ class SqliteJournal:
                     "INSERT INTO changes VALUES (?, ?, ?, ?, ?, ?, ?)",
                     (change.version, change.type.value, *where, change.data, change.previous),
                 )
-            connection.execute(
-                "DELETE FROM changes WHERE version <= ?", (changes[-1].version - self._keep,)
-            )
+            last = changes[-1].version
+            if last >= self._cleared_at + _CLEARED_EACH:
+                connection.execute("DELETE FROM changes WHERE version <= ?", (last - self._keep,))
+                self._cleared_at = last
 
     def _guarded(self, work: Callable[[], Result]) -> Result:
         try:
