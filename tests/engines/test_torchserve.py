@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import json
 import sys
@@ -13,16 +14,12 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.engines.torchserve_served import serving, write_handler
 
 from sampan.runtimes.serving import Order
 from sampan.runtimes.torchserve.archive import MANIFEST
 from sampan.runtimes.torchserve.runtime import make_offer
-from sampan.server.dataplane import DataPlane
-from sampan.server.grpc import Grpc
 from sampan.server.load_failure import LoadFailure
-from sampan.server.rest import Rest
-from sampan.server.workers import Workers
-from sampan.wire.listener import Listener
 
 torch = pytest.importorskip("torch", reason="torch is not installed: make test-engines")
 pytest.importorskip("ts", reason="torchserve is not installed: make test-engines")
@@ -84,18 +81,9 @@ def write_archive(store: Path, handler: str = "rows.py", code: str = HANDLER) ->
 async def served(tmp_path, request) -> AsyncIterator[tuple[str, list[float]]]:
     """Serve a store of one archive; `open` lets models come and go."""
     wanted = write_archive(tmp_path)["wanted"]
-    options = {"enable-model-api": "true"} if getattr(request, "param", "") == "open" else {}
-    offer = make_offer(Order("model", tmp_path, trust=True, options=options))
-    offer.repository.get("lin").model.load()
-    dataplane = DataPlane(offer.repository, Workers(4))
-    dataplane.started = True
-    rest = Rest(dataplane, None, None, offer.api)
-    listener = Listener(rest.submit, None, Grpc(dataplane, api=offer.api))
-    await listener.listen("127.0.0.1", 0)
-    yield f"http://127.0.0.1:{listener.address[1]}", wanted  # type: ignore[misc]  # a list
-    await listener.drain(0)
-    for name in offer.repository.names():
-        offer.repository.get(name).model.stop()
+    options = {"enable_model_api": "true"} if getattr(request, "param", "") == "open" else {}
+    async with serving(tmp_path, **options) as url:
+        yield url, wanted  # type: ignore[misc]  # a list
 
 
 async def test_torchserves_inference_api(served):
@@ -258,3 +246,180 @@ async def test_models_neither_come_nor_go_where_nobody_allowed_it(served, stubs,
             assert answer.status_code == 405
             assert "--enable-model-api" in answer.json()["message"]
         assert (await ask.post("/predictions/lin", json=[1, 2, 3, 4])).status_code == 200
+
+
+# -- what a handler says of its answers: status, headers, parts; batches; versions ----------------
+
+
+SAYS = """
+import json
+
+from ts.handler_utils.utils import send_intermediate_predict_response
+from ts.utils.util import PredictionException
+
+class Said:
+    def initialize(self, context):
+        self.batches = []
+
+    def handle(self, data, context):
+        self.batches.append(len(data))
+        return [self.say(index, row, context, len(data)) for index, row in enumerate(data)]
+
+    def say(self, index, row, context, size):
+        word = row.get("body") or row.get("data") if isinstance(row, dict) else row
+        word = word.decode() if isinstance(word, (bytes, bytearray)) else word
+        if word == "teapot":
+            context.set_response_status(code=418, phrase="teapot", idx=index)
+            context.set_response_content_type(index, "text/x-tea")
+            context.set_response_header(index, "X-Leaf", "green")
+            return "short and stout"
+        if word == "broken":
+            context.set_response_header(index, "X-Split", "a\\r\\nb: c")
+            return b"bytes"
+        if word == "busy":
+            raise PredictionException("ask later", 429)
+        if word == "full":
+            raise MemoryError
+        if word == "parts":
+            context.set_response_content_type(index, "text/plain")
+            for number in range(3):
+                send_intermediate_predict_response(
+                    [f"{number} "], context.request_ids, "Prediction success", 200, context
+                )
+            return "end"
+        return {"word": word, "size": size, "version": VERSION}
+"""
+
+
+def say(version: str = "1.0") -> str:
+    return f"VERSION = {version!r}\n{SAYS}"
+
+
+@pytest.fixture
+async def said(tmp_path: Path) -> AsyncIterator[str]:
+    write_handler(tmp_path, "one.mar", say())
+    async with serving(tmp_path, enable_model_api="true") as url:
+        yield url
+
+
+def text(word: str) -> dict[str, Any]:
+    return {"content": word, "headers": {"content-type": "text/plain"}}
+
+
+async def test_a_handlers_own_status_and_headers_are_those_of_its_answer(said):
+    async with httpx.AsyncClient(base_url=said) as ask:
+        answer = await ask.post("/predictions/said", **text("teapot"))
+        assert (answer.status_code, answer.text) == (418, "short and stout")
+        assert answer.headers["content-type"] == "text/x-tea"
+        assert answer.headers["x-leaf"] == "green"
+        usual = await ask.post("/predictions/said", **text("hello"))
+        assert usual.json() == {"word": "hello", "size": 1, "version": "1.0"}
+        split = await ask.post("/predictions/said", **text("broken"))
+        assert (split.status_code, split.content, "b" in split.headers) == (200, b"bytes", False)
+
+
+async def test_a_handlers_own_status_is_told_over_v1_too(said):
+    async with httpx.AsyncClient(base_url=said) as ask:
+        answer = await ask.post("/v1/models/said:predict", json={"instances": ["teapot"]})
+        assert (answer.status_code, answer.json()) == (418, {"predictions": ["short and stout"]})
+        usual = await ask.post("/v1/models/said:predict", json={"instances": ["hello"]})
+        assert usual.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("word", "status", "words"), [("busy", 429, "ask later"), ("full", 507, "Out of resources")]
+)
+async def test_what_a_handler_raises_has_its_status(word, status, words, said):
+    async with httpx.AsyncClient(base_url=said) as ask:
+        for path, body in (
+            ("/predictions/said", text(word)),
+            ("/v1/models/said:predict", {"json": {"instances": [word]}}),
+        ):
+            answer = await ask.post(path, **body)
+            assert (answer.status_code, words in answer.text) == (status, True)
+
+
+async def test_an_answer_in_parts_is_streamed_over_rest(said):
+    async with httpx.AsyncClient(base_url=said) as ask:
+        async with ask.stream("POST", "/predictions/said", **text("parts")) as answer:
+            assert answer.headers["content-type"] == "text/plain"
+            assert "ts_stream_next" not in answer.headers
+            assert "".join([part async for part in answer.aiter_text()]) == "0 1 2 end"
+        refused = await ask.post("/v1/models/said:predict", json={"instances": ["parts"]})
+        assert (refused.status_code, "StreamPredictions" in refused.text) == (400, True)
+
+
+async def test_its_stock_stubs_stream(said, stubs):
+    grpc = importlib.import_module("grpc")
+    request = stubs.inference_pb2.PredictionsRequest(model_name="said", input={"data": b"parts"})
+    async with grpc.aio.insecure_channel(said.removeprefix("http://")) as channel:
+        asked = stubs.inference_pb2_grpc.InferenceAPIsServiceStub(channel)
+        parts = [part.prediction async for part in asked.StreamPredictions(request)]
+        assert parts == [b"0 ", b"1 ", b"2 ", b"end"]
+        once = stubs.inference_pb2.PredictionsRequest(model_name="said", input={"data": b"hello"})
+        (whole,) = [part.prediction async for part in asked.StreamPredictions(once)]
+        assert json.loads(whole)["word"] == "hello"
+        with pytest.raises(grpc.RpcError, match="StreamPredictions"):
+            await asked.Predictions(request)
+        unknown = stubs.inference_pb2.PredictionsRequest(model_name="x", input={"data": b"1"})
+        with pytest.raises(grpc.RpcError) as caught:
+            _ = [part async for part in asked.StreamPredictions(unknown)]
+        assert caught.value.code().name == "NOT_FOUND"
+
+
+async def test_a_handler_gets_real_batches_and_each_request_its_answer(tmp_path):
+    write_handler(tmp_path, "one.mar", say(), "batchSize: 4\nmaxBatchDelay: 30000\n")
+    async with serving(tmp_path) as url, httpx.AsyncClient(base_url=url, timeout=60) as ask:
+        answers = await asyncio.gather(
+            *(ask.post("/predictions/said", **text(f"w{number}")) for number in range(8))
+        )
+        told = [answer.json() for answer in answers]
+        assert [(one["word"], one["size"]) for one in told] == [(f"w{n}", 4) for n in range(8)]
+        (row,) = (await ask.get("/models/said")).json()
+        assert (row["batchSize"], row["maxBatchDelay"]) == (4, 30000)
+
+
+async def test_a_registration_says_the_size_of_its_batches(said):
+    async with httpx.AsyncClient(base_url=said, timeout=60) as ask:
+        wanted = {"url": "one.mar", "model_name": "many", "batch_size": 2, "max_batch_delay": 30000}
+        assert (await ask.post("/models", params=wanted)).status_code == 200
+        answers = await asyncio.gather(
+            *(ask.post("/predictions/many", **text(word)) for word in ("a", "b"))
+        )
+        assert [answer.json()["size"] for answer in answers] == [2, 2]
+        wrong = await ask.post("/models", params={**wanted, "batch_size": 0})
+        assert wrong.status_code == 400
+        assert "batchSize of the registration is 0" in wrong.text
+
+
+async def test_versions_are_asked_by_their_path_and_the_default_is_chosen(said, tmp_path, stubs):
+    write_handler(tmp_path, "two.mar", say("2.0"), modelVersion="2.0")
+    async with httpx.AsyncClient(base_url=said) as ask:
+
+        async def version(path: str) -> str:
+            return str((await ask.post(f"/predictions/said{path}", **text("x"))).json()["version"])
+
+        added = await ask.post("/models", params={"url": "two.mar"})
+        assert added.json()["status"].startswith('Model "said" Version: 2.0 registered')
+        assert [await version(path) for path in ("", "/1.0", "/2.0")] == ["1.0", "1.0", "2.0"]
+        assert (await ask.post("/predictions/said/3", **text("x"))).status_code == 404
+        kept = await ask.delete("/models/said/1.0")
+        assert (kept.status_code, kept.json()["type"]) == (403, "InvalidModelVersionException")
+        changed = await ask.put("/models/said/2.0/set-default")
+        assert changed.json()["status"].startswith("Default version successfully updated")
+        assert await version("") == "2.0"
+        instances = {"instances": ["x"]}
+        told = (await ask.post("/v1/models/said:predict", json=instances)).json()
+        assert told["predictions"][0]["version"] == "2.0"
+        rows = (await ask.get("/models/said/all")).json()
+        assert [(row["modelVersion"], row["defaultVersion"]) for row in rows] == [
+            ("1.0", False), ("2.0", True),
+        ]  # fmt: skip
+        grpc = importlib.import_module("grpc")
+        async with grpc.aio.insecure_channel(said.removeprefix("http://")) as channel:
+            asked = stubs.management_pb2_grpc.ManagementAPIsServiceStub(channel)
+            back = stubs.management_pb2.SetDefaultRequest(model_name="said", model_version="1.0")
+            assert "updated for model" in (await asked.SetDefault(back)).msg
+        assert await version("") == "1.0"
+        assert (await ask.delete("/models/said/2.0")).status_code == 200
+        assert (await ask.post("/predictions/said/2.0", **text("x"))).status_code == 404

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import stat
+import struct
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +15,29 @@ import pytest
 
 from sampan.protocol.errors import InvalidInput, ModelNotFound, ModelNotReady
 from sampan.runtimes.serving import Order
+from sampan.runtimes.torchserve.answers import Answer, read_message
 from sampan.runtimes.torchserve.archive import MANIFEST, read_manifest, unpack, validate_names
 from sampan.runtimes.torchserve.arguments import translate
-from sampan.runtimes.torchserve.model import ArchiveModel
-from sampan.runtimes.torchserve.registry import Conflict, NotAllowed, Registry, Store
+from sampan.runtimes.torchserve.batches import Batch
+from sampan.runtimes.torchserve.handler import Handler
+from sampan.runtimes.torchserve.registry import (
+    Conflict,
+    DefaultVersion,
+    NotAllowed,
+    Registration,
+    Registry,
+    Store,
+)
 from sampan.runtimes.torchserve.routes import make_row
 from sampan.runtimes.torchserve.runtime import make_offer
 from sampan.runtimes.torchserve.settings import (
     is_open,
     make_warnings,
     parse_properties,
+    read_batches,
     select_archives,
 )
+from sampan.runtimes.torchserve.turns import Asked, Turn, Turns
 from sampan.server.load_failure import LoadFailure
 from sampan.server.repository import ModelRepository
 from sampan.server.workers import Workers
@@ -131,7 +145,9 @@ SNAPSHOT = (
 @pytest.mark.parametrize(
     ("properties", "models", "wanted"),
     [
-        pytest.param(SNAPSHOT, "", [("mnist", "lin.mar")], id="the snapshot's default version"),
+        pytest.param(
+            SNAPSHOT, "", [("mnist", "old.mar"), ("mnist", "lin.mar")], id="a snapshot's versions"
+        ),
         pytest.param("load_models=a=lin.mar", "", [("a", "lin.mar")], id="a list"),
         pytest.param("load_models=all", "", [("", "lin.mar")], id="all there are"),
         pytest.param("", "", [("", "lin.mar")], id="nothing said is all"),
@@ -171,10 +187,196 @@ def test_properties_and_what_has_no_effect():
     ]
 
 
-def test_a_batch_size_has_no_effect_and_is_named():
-    text = 'model_snapshot={"models":{"m":{"1.0":{"marName":"a.mar","batchSize": 8}}}}'
-    (said,) = make_warnings(parse_properties(text))
-    assert '"batchSize" 8 of model_snapshot is not honoured' in said
+def test_a_snapshot_tells_the_default_version_and_the_batches():
+    text = (
+        'model_snapshot={"models":{"m":{"1.0":{"marName":"a.mar","batchSize":8,"maxBatchDelay":50},'
+        '"2.0":{"marName":"b.mar","defaultVersion":true}}}}'
+    )
+    one, two = select_archives(Path("/store"), parse_properties(text))
+    assert (one.batch, one.default) == (Batch(8, 0.05), False)
+    assert (two.batch, two.default) == (None, True)
+
+
+def test_the_models_of_config_properties_tell_their_batches():
+    text = 'models={"lin":{"1.0":{"batchSize":4},"2.0":{"minWorkers":1}}}'
+    assert read_batches(parse_properties(text)) == {("lin", "1.0"): Batch(4, 0.1)}
+    assert make_warnings(parse_properties(text)) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"lin":{"1.0":{"batchSize":0}}}', 'batchSize of model "lin" of models is 0; give a'),
+        ('{"lin":{"1.0":{"maxBatchDelay":"soon"}}}', "maxBatchDelay .* is 'soon'; give a whole"),
+        ('{"lin":[]}', "models of config.properties cannot be read"),
+        ('{"lin":', "models of config.properties cannot be read"),
+    ],
+)
+def test_batches_that_cannot_be_read_are_told_with_their_place(text, words):
+    with pytest.raises(LoadFailure, match=words):
+        read_batches({"models": text})
+
+
+def configured(folder: Path, text: str) -> Path:
+    model = {**MODEL, "configFile": "model-config.yaml"}
+    return archive(folder, model=model, **{"model-config.yaml": text})
+
+
+def test_an_archive_brings_the_size_of_its_batches(tmp_path):
+    path = configured(tmp_path, "batchSize: 4\nmaxBatchDelay: 20\nhandler: {threshold: 1}\n")
+    manifest = read_manifest(path)
+    assert (manifest.batch, manifest.warnings) == (Batch(4, 0.02), ())
+
+
+def test_what_its_settings_ask_for_in_vain_is_named(tmp_path):
+    path = configured(tmp_path, "minWorkers: 2\nparallelType: tp\ncontinuousBatching: true\n")
+    manifest = read_manifest(path)
+    assert manifest.batch is None
+    assert [warning.split('"')[1] for warning in manifest.warnings] == [
+        "parallelType", "continuousBatching",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            "batchSize: many",
+            'batchSize of "model-config.yaml" of model archive "lin.mar" is \'many\'',
+        ),
+        ("a: [", "is no YAML"),
+        ("just words", "give an object"),
+    ],
+)
+def test_settings_that_cannot_be_read(tmp_path, text, words):
+    assert words in failure(configured(tmp_path, text)).message
+
+
+def test_settings_that_are_not_in_their_archive(tmp_path):
+    told = failure(archive(tmp_path, model={**MODEL, "configFile": "../out.yaml"}))
+    assert "../out.yaml" in told.message
+    folder = tmp_path / "open"
+    (folder / "MAR-INF").mkdir(parents=True)
+    (tmp_path / "out.yaml").write_text("batchSize: 9")
+    (folder / MANIFEST).write_text(json.dumps({"model": {**MODEL, "configFile": "../out.yaml"}}))
+    assert "is not in it" in failure(folder).message
+
+
+def test_two_archives_of_one_version_are_told(tmp_path):
+    archive(tmp_path, "a.mar")
+    archive(tmp_path, "b.mar")
+    with pytest.raises(LoadFailure, match=r'two archives are version "1\.5" of model "lin"'):
+        make_offer(Order("m", tmp_path))
+
+
+def test_versions_of_a_model_are_behind_one_name(tmp_path):
+    archive(tmp_path, "a.mar")
+    archive(tmp_path, "b.mar", {**MODEL, "modelVersion": "2"})
+    offer = make_offer(Order("m", tmp_path))
+    assert offer.repository.names() == ["lin"]
+    model: Any = offer.repository.get("lin").model
+    assert (list(model.versions), model.default) == (["1.5", "2"], "1.5")
+    with pytest.raises(ModelNotFound, match="lin with version 3"):
+        model.select("3")
+
+
+def part(value: bytes, status: int = 200, **headers: str) -> bytes:
+    """Return a part as a worker of TorchServe writes it, of the request "r1"."""
+
+    def text(word: str) -> bytes:
+        return struct.pack("!i", len(word)) + word.encode()
+
+    said = b"".join(text(name) + text(word) for name, word in headers.items())
+    return b"".join(
+        (
+            struct.pack("!i", 200), text("Prediction success"), text("r1"),
+            text("text/event-stream"), struct.pack("!i", status), text(""),
+            struct.pack("!i", len(headers)), said,
+            struct.pack("!i", len(value)), value, struct.pack("!i", -1),
+        )
+    )  # fmt: skip
+
+
+def test_a_part_is_read_off_the_workers_message():
+    message = part(b"\x00hello", 201, ts_stream_next="true", tone="A")
+    ((request_id, answer),) = read_message(message)
+    assert (request_id, answer.body(), answer.status) == ("r1", b"\x00hello", 201)
+    assert answer.headers == {"content-type": "text/event-stream", "tone": "A"}
+
+
+class Rows:
+    """A handler that notes its batches; "fail" fails its batch, "parts" are told as parts."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[str]] = []
+
+    def run(self, turns: Sequence[Turn]) -> list[Answer]:
+        rows = [turn.asked.row["body"] for turn in turns]
+        self.batches.append(rows)
+        if "fail" in rows:
+            raise InvalidInput("no")
+        for turn in turns:
+            if turn.asked.row["body"] == "parts":
+                turn.part(Answer("one"))
+                turn.part(Answer("two"))
+        return [Answer(row) for row in rows]
+
+
+def ask(turns: Turns, *rows: str, envelope: str = "") -> Any:
+    asked = (turns.ask(Asked({"body": row}, {}, envelope)) for row in rows)
+    return asyncio.gather(*asked, return_exceptions=True)
+
+
+async def test_requests_that_come_in_time_are_one_batch_and_each_has_its_answer():
+    rows = Rows()
+    turns = Turns(rows.run, Batch(3, 30.0))
+    answers = await ask(turns, "a", "b", "c", "d", "e", "f")
+    assert [answer.value for answer in answers] == ["a", "b", "c", "d", "e", "f"]
+    assert rows.batches == [["a", "b", "c"], ["d", "e", "f"]]
+    turns.stop()
+
+
+async def test_a_batch_that_is_not_full_is_taken_when_its_time_is_over():
+    rows = Rows()
+    turns = Turns(rows.run, Batch(100, 0.05))
+    (answer,) = await ask(turns, "a")
+    assert (answer.value, rows.batches) == ("a", [["a"]])
+    turns.stop()
+
+
+async def test_what_a_handler_raises_is_told_to_its_batch_and_the_next_is_answered():
+    rows = Rows()
+    turns = Turns(rows.run, Batch(2, 30.0))
+    answers = await ask(turns, "a", "fail", "b", "c")
+    assert [isinstance(answer, InvalidInput) for answer in answers] == [True, True, False, False]
+    turns.stop()
+
+
+async def test_what_comes_through_an_envelope_is_asked_alone():
+    rows = Rows()
+    turns = Turns(rows.run, Batch(4, 0.05))
+    await asyncio.gather(ask(turns, "a"), ask(turns, "v", envelope="v1"), ask(turns, "b"))
+    assert rows.batches == [["a"], ["v"], ["b"]]
+    turns.stop()
+
+
+async def test_parts_come_before_the_handler_has_ended_and_the_last_is_what_it_returns():
+    turns = Turns(Rows().run, Batch(1))
+    (answer,) = await ask(turns, "parts")
+    assert [each.value async for each in answer] == ["one", "two", "parts"]
+    turns.stop()
+
+
+async def test_a_stopped_handler_answers_what_waits_and_its_thread_ends():
+    rows = Rows()
+    turns = Turns(rows.run, Batch(4, 30.0))
+    waiting = ask(turns, "a")
+    await asyncio.sleep(0)
+    turns.stop()
+    assert (await waiting)[0].value == "a"
+    thread: Any = turns._thread
+    thread.join(30)
+    assert not thread.is_alive()
 
 
 def test_torchserves_arguments_become_ours():
@@ -228,20 +430,32 @@ def test_its_argument_for_that_is_an_option_of_ours():
 
 async def test_registering_is_refused_with_its_mend(tmp_path):
     archive(tmp_path)
-    manifest = read_manifest(tmp_path / "lin.mar")
-    repository = ModelRepository()
-    repository.update(ArchiveModel("lin", tmp_path / "lin.mar", manifest, trust=False))
-    closed, opened = (Registry(repository, Store(tmp_path, open=way)) for way in (False, True))
+    archive(tmp_path, "next.mar", {**MODEL, "modelVersion": "2"})
+    closed, opened = (
+        Registry(ModelRepository(), Store(tmp_path, open=way)) for way in (False, True)
+    )
+    for registry in (closed, opened):
+        for name in ("lin.mar", "next.mar"):
+            path = tmp_path / name
+            registry.register_at_start(Handler("lin", path, read_manifest(path), None))
     with pytest.raises(NotAllowed, match="start with --enable-model-api"):
-        await closed.register("lin.mar", "", Workers(1))
+        await closed.register(Registration("lin.mar"), Workers(1))
+    with pytest.raises(NotAllowed):
+        closed.set_default("lin", "2")
     with pytest.raises(InvalidInput, match="name an archive of the model store"):
-        await opened.register("", "", Workers(1))
+        await opened.register(Registration(""), Workers(1))
     with pytest.raises(InvalidInput, match=r'archive "/etc/x\.mar" is not in the model store'):
-        await opened.register("/etc/x.mar", "", Workers(1))
-    with pytest.raises(Conflict, match='"lin" is registered already'):
-        await opened.register("lin.mar", "", Workers(1))
+        await opened.register(Registration("/etc/x.mar"), Workers(1))
+    with pytest.raises(Conflict, match=r'version "1\.5" of model "lin" is registered already'):
+        await opened.register(Registration("lin.mar"), Workers(1))
     with pytest.raises(ModelNotReady, match=r"serving\.sampan\.dev/trust"):
-        await opened.register("lin.mar", "second", Workers(1))
-    assert opened.unregister("lin") == 'Model "lin" unregistered'
+        await opened.register(Registration("lin.mar", "second"), Workers(1))
+    with pytest.raises(DefaultVersion, match="make another one the default"):
+        opened.unregister("lin")
+    told = opened.set_default("lin", "2")
+    assert told == 'Default version successfully updated for model "lin" to "2"'
+    assert [row["defaultVersion"] for row in opened.describe("lin", "all")] == [False, True]
+    for version in ("1.5", ""):
+        assert opened.unregister("lin", version) == 'Model "lin" unregistered'
     with pytest.raises(ModelNotFound):
         opened.find("lin")

@@ -53,7 +53,11 @@ its model, and what its `encode` returns is the answer."""
 
 
 class Api(Protocol):
-    """Another server's interface, beside KServe's and before it where both have a method."""
+    """Another server's interface, beside KServe's and before it where both have a method.
+
+    It may have `streams(dataplane)`, too: its streaming methods by path, as what makes a
+    `Conversation` of a call's headers.
+    """
 
     def methods(self, dataplane: DataPlane) -> Mapping[bytes, Method]:
         """Return its methods by path."""
@@ -111,6 +115,9 @@ class Grpc:
             ),
         }
 
+        own = getattr(api, "streams", None)
+        if own is not None:
+            self._streams |= own(dataplane)
         self.streaming = frozenset(self._streams)
 
     # -- what the wire asks ------------------------------------------------------------------

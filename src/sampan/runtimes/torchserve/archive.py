@@ -11,10 +11,12 @@ import shutil
 import stat
 import tempfile
 import zipfile
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from sampan.machinery.registry import JsonObject
+from sampan.runtimes.torchserve.batches import Batch, read_config
 from sampan.server.load_failure import LoadFailure
 
 MANIFEST = "MAR-INF/MANIFEST.json"
@@ -31,6 +33,11 @@ class Manifest:
     version: str
     handler: str
     requirements: str
+    config: str = ""
+    """The file of the archive with the model's settings, `model-config.yaml`."""
+    batch: Batch | None = None
+    warnings: tuple[str, ...] = ()
+    """What its settings say that has no effect."""
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -39,11 +46,11 @@ def read_manifest(path: Path) -> Manifest:
         file = path / MANIFEST
         if not file.is_file():
             raise _no_archive(path, f'a folder without "{MANIFEST}"')
-        return make_manifest(file.read_bytes(), path)
+        return _configured(make_manifest(file.read_bytes(), path), path, _files_of(path))
     try:
         with zipfile.ZipFile(path) as archive:
             validate_names(archive, path)
-            return make_manifest(archive.read(MANIFEST), path)
+            return _configured(make_manifest(archive.read(MANIFEST), path), path, archive.read)
     except KeyError:
         raise _no_archive(path, f'a zip without "{MANIFEST}"') from None
     except FileNotFoundError:
@@ -52,6 +59,33 @@ def read_manifest(path: Path) -> Manifest:
         ) from None
     except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError) as error:
         raise _no_archive(path, f"no zip ({error})") from None
+
+
+def _files_of(folder: Path) -> Callable[[str], bytes]:
+    """Return what reads a file of an unpacked archive; KeyError for one that is not in it."""
+
+    def read(name: str) -> bytes:
+        file = folder / name
+        if not file.is_file() or not file.resolve().is_relative_to(folder.resolve()):
+            raise KeyError(name)
+        return file.read_bytes()
+
+    return read
+
+
+def _configured(manifest: Manifest, path: Path, read: Callable[[str], bytes]) -> Manifest:
+    """Return the manifest with what the archive's settings say of batches."""
+    if not manifest.config:
+        return manifest
+    place = f'"{manifest.config}" of model archive "{path.name}"'
+    try:
+        text = read(manifest.config).decode("utf-8", "replace")
+    except KeyError:
+        raise LoadFailure(
+            "ModelCorrupt", f"{place} is not in it; make it with torch-model-archiver"
+        ) from None
+    batch, warnings = read_config(text, place)
+    return replace(manifest, batch=batch, warnings=warnings)
 
 
 def make_manifest(content: bytes, path: Path) -> Manifest:
@@ -67,6 +101,7 @@ def make_manifest(content: bytes, path: Path) -> Manifest:
             str(model.get("modelVersion") or "1.0"),
             handler,
             str(model.get("requirementsFile") or ""),
+            str(model.get("configFile") or ""),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise _no_archive(path, f"a manifest that cannot be read ({error!r})") from None

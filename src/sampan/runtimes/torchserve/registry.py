@@ -6,12 +6,16 @@ it (`--enable-model-api`, or `enable_model_api=true` of config.properties).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from sampan.machinery.registry import JsonObject
 from sampan.protocol.errors import InvalidInput, ModelNotFound, ModelNotReady, ServingError
 from sampan.runtimes.torchserve.archive import read_manifest
+from sampan.runtimes.torchserve.batches import Batch
+from sampan.runtimes.torchserve.handler import Handler
 from sampan.runtimes.torchserve.model import ArchiveModel
 from sampan.runtimes.torchserve.settings import find_archive
 from sampan.server.load_failure import LoadFailure, describe_failure
@@ -35,12 +39,26 @@ class NotAllowed(ServingError):
 
 
 class Conflict(ServingError):
-    """A model of this name is registered (TorchServe: 409)."""
+    """This version of a model is registered (TorchServe: 409)."""
 
     status = 409
 
-    def __init__(self, name: str) -> None:
-        super().__init__(f'model "{name}" is registered already; unregister it first')
+    def __init__(self, name: str, version: str) -> None:
+        super().__init__(
+            f'version "{version}" of model "{name}" is registered already; unregister it first'
+        )
+
+
+class DefaultVersion(ServingError):
+    """The default version is not taken away while there are others (TorchServe: 403)."""
+
+    status = 403
+
+    def __init__(self, name: str, version: str) -> None:
+        super().__init__(
+            f'version "{version}" of model "{name}" is its default; make another one the default '
+            f"first (PUT /models/{name}/VERSION/set-default)"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +68,17 @@ class Store:
     folder: Path
     trust: bool = False
     open: bool = False
+    batches: Mapping[tuple[str, str], Batch] = field(default_factory=dict)
+    """What config.properties says of batches, by model and version."""
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """What is asked to be registered; an empty name is the archive's own."""
+
+    url: str
+    name: str = ""
+    batch: Batch | None = None
 
 
 class Registry:
@@ -64,27 +93,40 @@ class Registry:
         models = [self.repository.get(name).model for name in self.repository.names()]
         return [model for model in models if isinstance(model, ArchiveModel)]
 
-    def find(self, name: str, version: str = "") -> ArchiveModel:
-        """Return a model by name, and version where one is asked for; ModelNotFound."""
+    def find(self, name: str) -> ArchiveModel:
+        """Return a model by name; ModelNotFound."""
         for model in self.archives():
-            if model.name == name and version in {"", model.manifest.version}:
+            if model.name == name:
                 return model
-        raise ModelNotFound(f"{name} with version {version}" if version else name)
+        raise ModelNotFound(name)
+
+    def register_at_start(self, handler: Handler, *, default: bool = False) -> None:
+        """Take in a version that is loaded with its model; LoadFailure where it is there twice."""
+        self._settle_batch(handler)
+        name, version = handler.name, handler.manifest.version
+        if name not in self.repository.names():
+            self.repository.update(ArchiveModel(handler, trust=self._store.trust))
+        model = self.find(name)
+        if model.versions.get(version, handler) is not handler:
+            raise LoadFailure(
+                "ModelAmbiguous",
+                f'two archives are version "{version}" of model "{name}"; rename one with '
+                "--models, or give it another version",
+            )
+        model.add(handler)
+        if default:
+            model.default = version
+
+    def _settle_batch(self, handler: Handler) -> None:
+        said = self._store.batches.get((handler.name, handler.manifest.version))
+        if said is not None and handler.manifest.batch is None:
+            handler.set_batch(said)
 
     def describe(self, name: str, version: str = "") -> list[JsonObject]:
-        """Return what is told of a model (TorchServe, "Describe model")."""
-        model = self.find(name, "" if version == "all" else version)
-        worker = {"id": "0", "status": "READY" if model.ready else "UNLOADING"}
-        return [
-            {
-                "modelName": model.name,
-                "modelVersion": model.manifest.version,
-                "modelUrl": model.archive.name,
-                "runtime": "python",
-                "batchSize": 1,
-                "workers": [worker],
-            }
-        ]
+        """Return what is told of a version, the default or "all" (TorchServe, "Describe model")."""
+        model = self.find(name)
+        handlers = list(model.versions.values()) if version == "all" else [model.select(version)]
+        return [_described(handler, default=model.default) for handler in handlers]
 
     def list(self, limit: int = 0, token: int = 0) -> JsonObject:
         """Return a page of the models (TorchServe, "List models")."""
@@ -94,36 +136,79 @@ class Registry:
             )
         end = token + (limit or PAGE)
         rows = [
-            {"modelName": model.name, "modelUrl": model.archive.name} for model in self.archives()
+            {"modelName": model.name, "modelUrl": model.select().archive.name}
+            for model in self.archives()
         ]
         more = {"nextPageToken": str(end)} if end < len(rows) else {}
         return {**more, "models": rows[token:end]}
 
-    async def register(self, url: str, name: str, workers: Workers) -> str:
+    async def register(self, wanted: Registration, workers: Workers) -> str:
         """Load an archive of the store and serve it; return TorchServe's words for that."""
-        if not self._store.open:
-            raise NotAllowed
-        if not url:
+        self._validate_open()
+        if not wanted.url:
             raise InvalidInput("the url is empty; name an archive of the model store")
         try:
-            path = find_archive(self._store.folder, url)
+            path = find_archive(self._store.folder, wanted.url)
             manifest = read_manifest(path)
-            model = ArchiveModel(name or manifest.name, path, manifest, trust=self._store.trust)
         except LoadFailure as failure:
             raise InvalidInput(str(failure)) from failure
-        if model.name in self.repository.names():
-            raise Conflict(model.name)
+        handler = Handler(wanted.name or manifest.name, path, manifest, wanted.batch)
+        self._settle_batch(handler)
+        name, version = handler.name, manifest.version
+        self._validate_new(name, version)
         try:
-            await workers.run(model.load)
+            await workers.run(partial(handler.load, trust=self._store.trust))
         except Exception as error:
-            raise ModelNotReady(model.name, describe_failure(error).message) from error
-        self.repository.update(model)
-        return f'Model "{model.name}" Version: {manifest.version} registered with 1 initial workers'
+            raise ModelNotReady(name, describe_failure(error).message) from error
+        self._validate_new(name, version)  # somebody may have been quicker
+        if name in self.repository.names():
+            self.find(name).add(handler)
+        else:
+            model = ArchiveModel(handler, trust=self._store.trust)
+            model.load()
+            self.repository.update(model)
+        return f'Model "{name}" Version: {version} registered with 1 initial workers'
 
-    def unregister(self, name: str, version: str = "") -> str:
-        """Stop and forget a model; return TorchServe's words for that."""
+    def _validate_open(self) -> None:
         if not self._store.open:
             raise NotAllowed
-        model = self.find(name, version)
-        self.repository.unload(model.name)
-        return f'Model "{model.name}" unregistered'
+
+    def _validate_new(self, name: str, version: str) -> None:
+        if name in self.repository.names() and version in self.find(name).versions:
+            raise Conflict(name, version)
+
+    def set_default(self, name: str, version: str) -> str:
+        """Ask another version where none is named; return TorchServe's words for that."""
+        self._validate_open()
+        model = self.find(name)
+        model.default = model.select(version).manifest.version
+        return f'Default version successfully updated for model "{name}" to "{version}"'
+
+    def unregister(self, name: str, version: str = "") -> str:
+        """Stop and forget a version, the default where none is named, with the last its model.
+
+        Returns TorchServe's words for that.
+        """
+        self._validate_open()
+        model = self.find(name)
+        chosen = model.select(version).manifest.version
+        if len(model.versions) == 1:
+            self.repository.unload(name)
+        elif chosen == model.default:
+            raise DefaultVersion(name, chosen)
+        else:
+            model.drop(chosen)
+        return f'Model "{name}" unregistered'
+
+
+def _described(handler: Handler, *, default: str) -> JsonObject:
+    return {
+        "modelName": handler.name,
+        "modelVersion": handler.manifest.version,
+        "modelUrl": handler.archive.name,
+        "runtime": "python",
+        "defaultVersion": handler.manifest.version == default,
+        "batchSize": handler.batch.size,
+        "maxBatchDelay": round(handler.batch.delay * 1000),
+        "workers": [{"id": "0", "status": "READY" if handler.ready else "UNLOADING"}],
+    }

@@ -5,33 +5,41 @@ from __future__ import annotations
 import asyncio
 import email.parser
 import email.policy
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl
 
 import orjson
 
-from sampan.protocol import json_out
+from sampan.protocol import media
 from sampan.protocol.errors import InvalidInput, ModelNotReady, ServingError
+from sampan.runtimes.torchserve.answers import Answer
+from sampan.runtimes.torchserve.batches import Batch, make_batch
 from sampan.runtimes.torchserve.model import RawRequest
-from sampan.runtimes.torchserve.registry import Registry
+from sampan.runtimes.torchserve.registry import Registration, Registry
 from sampan.runtimes.torchserve.services import TorchServeServices
+from sampan.runtimes.torchserve.turns import Parts
 from sampan.server.dataplane import DataPlane
 from sampan.server.exchange import Exchange
 from sampan.server.job import Inference
+from sampan.server.load_failure import LoadFailure
 from sampan.server.rest import Handler, Rest, Route
 from sampan.server.routes import Route as Pattern
-from sampan.server.streaming import start
+from sampan.server.streaming import Streaming, start
 from sampan.wire.message import Request, Response
 
 _TYPES = {
     400: "BadRequestException",
+    403: "InvalidModelVersionException",
     404: "ModelNotFoundException",
     405: "MethodNotAllowedException",
     409: "ConflictStatusException",
     503: "ServiceUnavailableException",
 }
+_RESERVED = frozenset({"content-type", "content-length", "transfer-encoding", "connection"})
+_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
 
 class TorchServeApi:
@@ -49,10 +57,12 @@ class TorchServeApi:
             ("POST", one, partial(self._predict, rest)),
             ("PUT", one, partial(self._predict, rest)),
             ("POST", version, partial(self._predict, rest)),
+            ("PUT", version, partial(self._predict, rest)),
             ("GET", "/models", self._models),
             ("POST", "/models", partial(self._register, rest)),
             ("GET", "/models/{name}", self._describe),
             ("GET", "/models/{name}/{version}", self._describe),
+            ("PUT", "/models/{name}/{version}/set-default", self._set_default),
             ("DELETE", "/models/{name}", self._unregister),
             ("DELETE", "/models/{name}/{version}", self._unregister),
         ]
@@ -62,6 +72,10 @@ class TorchServeApi:
     def methods(self, dataplane: DataPlane) -> Mapping[bytes, Any]:
         """Return TorchServe's methods beside KServe's V2 (`server.grpc.Api`)."""
         return TorchServeServices(self._registry).make(dataplane)
+
+    def streams(self, dataplane: DataPlane) -> Mapping[bytes, Any]:
+        """Return TorchServe's streaming methods (`server.grpc.Api`)."""
+        return TorchServeServices(self._registry).make_streams(dataplane)
 
     def _ping(self, rest: Rest, request: Request, reply: Exchange, route: Route) -> None:
         del request, route
@@ -95,9 +109,10 @@ class TorchServeApi:
 
         async def register() -> None:
             try:
-                told = await self._registry.register(
-                    query.get("url", ""), query.get("model_name", ""), rest.dataplane.workers
+                wanted = Registration(
+                    query.get("url", ""), query.get("model_name", ""), _batch(query)
                 )
+                told = await self._registry.register(wanted, rest.dataplane.workers)
             except ServingError as error:
                 reply(_failed(error))
             else:
@@ -107,33 +122,50 @@ class TorchServeApi:
 
     def _unregister(self, request: Request, reply: Exchange, route: Route) -> None:
         del request
-        try:
-            told = self._registry.unregister(*_named(route))
-        except ServingError as error:
-            reply(_failed(error))
-            return
-        reply(Response(200, orjson.dumps({"status": told})))
+        _tell(reply, partial(self._registry.unregister, *_named(route)))
+
+    def _set_default(self, request: Request, reply: Exchange, route: Route) -> None:
+        del request
+        _tell(reply, partial(self._registry.set_default, *_named(route)))
 
     def _predict(self, rest: Rest, request: Request, reply: Exchange, route: Route) -> None:
-        name = route.parameters["name"]
-        try:
-            model = self._registry.find(*_named(route))
-            if not model.ready:
-                raise ModelNotReady(name)
-        except ServingError as error:
-            reply(_failed(error))
-            return
+        name, version = _named(route)
         headers = request.texts()
 
         def decode() -> Any:
-            return RawRequest(make_row(request.body, headers.get("content-type", "")))
+            payload = RawRequest(make_row(request.body, headers.get("content-type", "")))
+            payload.version = version
+            return payload
 
-        def done(outcome: Any) -> None:
-            reply(outcome if isinstance(outcome, Response) else _failed(outcome))
+        try:
+            model = self._registry.find(name)
+            model.select(version)
+            if not model.ready:
+                raise ModelNotReady(name)
+            rest.begin(Inference(name, headers, len(request.body), decode, _encode), reply, _failed)
+        except ServingError as error:
+            reply(_failed(error))
 
-        inference = Inference(name, headers, len(request.body), decode, _encode)
-        reply.inference = inference
-        rest.dataplane.infer(inference, done)
+
+def _tell(reply: Exchange, act: Callable[[], str]) -> None:
+    """Answer with the words of something that is done at once, or with why it is not."""
+    try:
+        reply(Response(200, orjson.dumps({"status": act()})))
+    except ServingError as error:
+        reply(_failed(error))
+
+
+def _batch(query: Mapping[str, str]) -> Batch | None:
+    """Return what a registration asks for; InvalidInput names a number that is none."""
+    document = {
+        key: _number(query[parameter])
+        for parameter, key in (("batch_size", "batchSize"), ("max_batch_delay", "maxBatchDelay"))
+        if parameter in query
+    }
+    try:
+        return make_batch(document, "the registration")
+    except LoadFailure as failure:
+        raise InvalidInput(failure.message) from None
 
 
 def _named(route: Route) -> tuple[str, str]:
@@ -172,14 +204,37 @@ def make_row(body: bytes, content_type: str) -> dict[str, Any]:
     return {"body": bytearray(body)}
 
 
-def _encode(result: Any, headers: Any) -> Response:
-    """Return a handler's answer: bytes and text as they are, anything else as JSON."""
+def _encode(result: Answer | Parts, headers: Any) -> Response | Streaming:
+    """Return a handler's answer, or its parts, with the status and headers that it set."""
     del headers
-    if isinstance(result, (bytes, bytearray)):
-        return Response(200, bytes(result), b"application/octet-stream")
-    if isinstance(result, str):
-        return Response(200, result.encode(), b"text/plain; charset=utf-8")
-    return Response(200, json_out.dumps(result))
+    if isinstance(result, Parts):
+        first = result.first
+        kind = ((b"content-type", _content_type(first)),)
+        return Streaming(result, Answer.body, headers=(*kind, *_extra(first)))
+    return Response(result.status, result.body(), _content_type(result), _extra(result))
+
+
+def _content_type(answer: Answer) -> bytes:
+    """Return the content type that a handler set, or the usual one of what it returned."""
+    for name, value in answer.headers.items():
+        if name.lower() == "content-type":
+            return value.encode("latin-1", "replace")
+    if isinstance(answer.value, (bytes, bytearray)):
+        return b"application/octet-stream"
+    return b"text/plain; charset=utf-8" if isinstance(answer.value, str) else media.JSON
+
+
+def _extra(answer: Answer) -> tuple[tuple[bytes, bytes], ...]:
+    """Return the other headers that a handler set, less what is the wire's."""
+    return tuple(
+        (name.lower().encode("latin-1"), value.encode("latin-1"))
+        for name, value in answer.headers.items()
+        if name.lower() not in _RESERVED and _TOKEN.fullmatch(name) and _is_safe(value)
+    )
+
+
+def _is_safe(value: str) -> bool:
+    return value.isprintable() and value.isascii()
 
 
 def _failed(error: Any) -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 from sampan.runtimes.declaration import (
@@ -13,17 +14,17 @@ from sampan.runtimes.declaration import (
     Runtime,
 )
 from sampan.runtimes.serving import Offer, Order
-from sampan.runtimes.torchserve.archive import read_manifest
-from sampan.runtimes.torchserve.model import ArchiveModel
+from sampan.runtimes.torchserve.archive import Manifest, read_manifest
+from sampan.runtimes.torchserve.handler import Handler
 from sampan.runtimes.torchserve.registry import Registry, Store
 from sampan.runtimes.torchserve.routes import TorchServeApi
 from sampan.runtimes.torchserve.settings import (
     is_open,
     make_warnings,
     parse_properties,
+    read_batches,
     select_archives,
 )
-from sampan.server.load_failure import LoadFailure
 from sampan.server.repository import ModelRepository
 
 logger = logging.getLogger("sampan.runtimes.torchserve")
@@ -70,24 +71,33 @@ def make_offer(order: Order) -> Offer:
     properties = _read_properties(order.options.get("ts-config", ""))
     for warning in make_warnings(properties):
         logger.warning("%s", warning)
-    repository = ModelRepository()
+    registry = Registry(
+        ModelRepository(),
+        Store(
+            order.folder,
+            order.trust,
+            is_open(properties, order.options.get("enable-model-api", "")),
+            read_batches(properties),
+        ),
+    )
     for wanted in select_archives(order.folder, properties, order.options.get("models", "")):
         manifest = read_manifest(wanted.archive)
         name = wanted.name or manifest.name
-        if name in repository.names():
-            raise LoadFailure(
-                "ModelAmbiguous", f'two archives are named "{name}"; rename one with --models'
-            )
-        if manifest.requirements:
-            logger.warning(
-                '"%s" of model "%s" is not installed: packages are those of the environment',
-                manifest.requirements,
-                name,
-            )
-        repository.update(ArchiveModel(name, wanted.archive, manifest, trust=order.trust))
-    may_change = is_open(properties, order.options.get("enable-model-api", ""))
-    registry = Registry(repository, Store(order.folder, order.trust, may_change))
-    return Offer(repository, TorchServeApi(registry))
+        for warning in _warnings(name, manifest):
+            logger.warning("%s", warning)
+        handler = Handler(name, wanted.archive, manifest, wanted.batch)
+        registry.register_at_start(handler, default=wanted.default)
+    return Offer(registry.repository, TorchServeApi(registry))
+
+
+def _warnings(name: str, manifest: Manifest) -> Iterator[str]:
+    """Yield a sentence for each thing that an archive asks for and does not get."""
+    if manifest.requirements:
+        yield (
+            f'"{manifest.requirements}" of model "{name}" is not installed: packages are those of '
+            "the environment"
+        )
+    yield from manifest.warnings
 
 
 def _read_properties(path: str) -> dict[str, str]:

@@ -28,9 +28,11 @@ TABLES: dict[str, tuple[Field, ...]] = {
         Field("batch_size", 1, INT32),
         Field("handler", 2, STRING),
         Field("initial_workers", 3, INT32),
+        Field("max_batch_delay", 4, INT32),
         Field("model_name", 5, STRING),
         Field("url", 9, STRING),
     ),
+    "SetDefaultRequest": (Field("model_name", 1, STRING), Field("model_version", 2, STRING)),
     "UnregisterModelRequest": (Field("model_name", 1, STRING), Field("model_version", 2, STRING)),
 }
 """A map is a list of entries of `key` and `value`."""

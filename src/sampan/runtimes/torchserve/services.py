@@ -1,20 +1,26 @@
-"""TorchServe's gRPC: InferenceAPIsService and ManagementAPIsService, but for its streams."""
+"""TorchServe's gRPC: InferenceAPIsService and ManagementAPIsService.
+
+Its answers have no place for a status or headers: what a handler sets of them is told over REST.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 import orjson
 
 from sampan.machinery.registry import JsonObject
-from sampan.protocol import json_out
 from sampan.protocol.errors import InvalidInput, ModelNotReady
 from sampan.protocol.grpc import messages
+from sampan.runtimes.torchserve.answers import Answer
+from sampan.runtimes.torchserve.batches import make_batch
 from sampan.runtimes.torchserve.model import RawRequest
-from sampan.runtimes.torchserve.registry import Registry
+from sampan.runtimes.torchserve.prediction_stream import PredictionStream, encode_part
+from sampan.runtimes.torchserve.registry import Registration, Registry
 from sampan.runtimes.torchserve.schema import TABLES
+from sampan.runtimes.torchserve.turns import Parts
 from sampan.server.dataplane import DataPlane
 from sampan.server.grpc import Method
 from sampan.server.grpc_answers import answer
@@ -40,7 +46,16 @@ class TorchServeServices:
             _MANAGEMENT + b"DescribeModel": self._describe,
             _MANAGEMENT + b"ListModels": self._list,
             _MANAGEMENT + b"RegisterModel": partial(self._register, dataplane),
+            _MANAGEMENT + b"SetDefault": self._set_default,
             _MANAGEMENT + b"UnregisterModel": self._unregister,
+        }
+
+    def make_streams(
+        self, dataplane: DataPlane
+    ) -> Mapping[bytes, Callable[[Headers], PredictionStream]]:
+        """Return the methods that answer with several messages."""
+        return {
+            _INFERENCE + b"StreamPredictions": partial(PredictionStream, dataplane, self._predict)
         }
 
     def _ping(self, dataplane: DataPlane, data: bytes) -> bytes:
@@ -53,13 +68,20 @@ class TorchServeServices:
     def _predict(self, data: bytes) -> Inference:
         """Ask a handler: what is under each name of the input, as bytes, as it came."""
         request = _decode("PredictionsRequest", data)
-        model = self._registry.find(request["model_name"], request["model_version"])
+        model = self._registry.find(request["model_name"])
+        model.select(request["model_version"])
         if not model.ready:
             raise ModelNotReady(model.name)
         row = {entry["key"]: bytearray(entry["value"]) for entry in request["input"]}
         if not row:
             raise InvalidInput('the input is empty; send a value, as under "data"')
-        return Inference(model.name, {}, len(data), lambda: RawRequest(row), _encode)
+
+        def decode() -> RawRequest:
+            payload = RawRequest(row)
+            payload.version = request["model_version"]
+            return payload
+
+        return Inference(model.name, {}, len(data), decode, partial(_encode, model.name))
 
     def _describe(self, data: bytes) -> bytes:
         request = _decode("DescribeModelRequest", data)
@@ -71,8 +93,19 @@ class TorchServeServices:
 
     async def _register(self, dataplane: DataPlane, data: bytes) -> bytes:
         request = _decode("RegisterModelRequest", data)
-        name, url = request["model_name"], request["url"]
-        return _told({"status": await self._registry.register(url, name, dataplane.workers)})
+        document = {
+            key: request[name]
+            for name, key in (("batch_size", "batchSize"), ("max_batch_delay", "maxBatchDelay"))
+            if request[name]  # zero is not sent (proto3)
+        }
+        batch = make_batch(document, "the registration")
+        wanted = Registration(request["url"], request["model_name"], batch)
+        return _told({"status": await self._registry.register(wanted, dataplane.workers)})
+
+    def _set_default(self, data: bytes) -> bytes:
+        request = _decode("SetDefaultRequest", data)
+        told = self._registry.set_default(request["model_name"], request["model_version"])
+        return _told({"status": told})
 
     def _unregister(self, data: bytes) -> bytes:
         request = _decode("UnregisterModelRequest", data)
@@ -91,11 +124,9 @@ def _told(value: Any) -> bytes:
     return messages.encode("ManagementResponse", {"msg": text}, TABLES)
 
 
-def _encode(result: Any, headers: Headers) -> Response:
-    """Return a PredictionResponse: bytes and text as they are, anything else as JSON."""
+def _encode(name: str, result: Answer | Parts, headers: Headers) -> Response:
+    """Return a PredictionResponse."""
     del headers
-    if isinstance(result, (bytes, bytearray)):
-        content = bytes(result)
-    else:
-        content = result.encode() if isinstance(result, str) else json_out.dumps(result)
-    return answer(messages.encode("PredictionResponse", {"prediction": content}, TABLES))
+    if isinstance(result, Parts):
+        raise InvalidInput(f'model "{name}" answers in several parts; ask it by StreamPredictions')
+    return answer(encode_part(result))

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from sampan.machinery.registry import JsonObject
 from sampan.machinery.suggest import did_you_mean
 from sampan.runtimes.torchserve.archive import EXTENSION, MANIFEST
+from sampan.runtimes.torchserve.batches import Batch, make_batch
 from sampan.server.load_failure import LoadFailure
 
 _SILENT = {
@@ -19,9 +20,6 @@ _SILENT = {
     "default_workers_per_model": "--workers sets the processes",
     "private_key_file": "--ssl_keyfile names the key",
     "certificate_file": "--ssl_certfile names the certificate",
-    "models": "a model runs one request at a time",
-    "batch_size": "a handler gets one request at a time",
-    "max_batch_delay": "a handler gets one request at a time",
     "job_queue_size": "--max_queue bounds what waits",
     "max_request_size": "--max_body_bytes bounds a body",
     "default_response_timeout": "--worker_timeout bounds an answer",
@@ -31,7 +29,9 @@ _SILENT = {
     "number_of_gpu": "a handler takes the device that is there",
     "service_envelope": "V1 and V2 have their envelopes, /predictions has none",
 }
-_HONOURED = frozenset({"model_snapshot", "load_models", "enable_model_api", "model_store"})
+_HONOURED = frozenset(
+    {"model_snapshot", "load_models", "enable_model_api", "model_store", "models"}
+)
 _NOT_ASKED = frozenset(
     {
         "inference_address", "management_address", "metrics_address", "grpc_inference_port",
@@ -47,15 +47,17 @@ _NOT_ASKED = frozenset(
 )  # fmt: skip
 """Where it listens, its threads and logs: what a server of another make has its own way for."""
 
-_BATCH_SIZE = re.compile(r'"batchSize"\s*:\s*(\d+)')
-
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """An archive to load; an empty name is the archive's own."""
+    """An archive to load; an empty name is the archive's own. `default`: its version is asked
+    where none is named.
+    """
 
     name: str
     archive: Path
+    default: bool = False
+    batch: Batch | None = None
 
 
 def parse_properties(text: str) -> dict[str, str]:
@@ -97,12 +99,6 @@ def make_warnings(properties: Mapping[str, str]) -> list[str]:
         for key in properties
         if key not in known
     ]
-    sizes = [int(size) for size in _BATCH_SIZE.findall(properties.get("model_snapshot", ""))]
-    if any(size > 1 for size in sizes):
-        named.append(
-            f'"batchSize" {max(sizes)} of model_snapshot is not honoured: a handler gets one '
-            "request at a time"
-        )
     return named
 
 
@@ -132,22 +128,66 @@ def _from_list(store: Path, text: str) -> tuple[Wanted, ...]:
 
 
 def _from_snapshot(store: Path, text: str) -> tuple[Wanted, ...]:
-    """Return the default version of each model of a snapshot (TorchServe, "Snapshot")."""
+    """Return each version of each model of a snapshot (TorchServe, "Snapshot")."""
+    return tuple(
+        Wanted(
+            name,
+            find_archive(store, _mar_name(found, name)),
+            bool(found.get("defaultVersion")),
+            make_batch(found, f'model "{name}" of model_snapshot'),
+        )
+        for name, versions in _read_models(text, "model_snapshot", "models").items()
+        for found in versions.values()
+    )
+
+
+def _mar_name(found: JsonObject, name: str) -> str:
+    if not isinstance(found.get("marName"), str):
+        raise _unreadable("model_snapshot", f'model "{name}" has no marName')
+    mar: str = found["marName"]
+    return mar
+
+
+def read_batches(properties: Mapping[str, str]) -> dict[tuple[str, str], Batch]:
+    """Return what `models` of config.properties says of batches, by model and version."""
+    text = properties.get("models", "")
+    if not text:
+        return {}
+    return {
+        (name, version): batch
+        for name, versions in _read_models(text, "models").items()
+        for version, found in versions.items()
+        if (batch := make_batch(found, f'model "{name}" of models')) is not None
+    }
+
+
+def _read_models(text: str, key: str, *within: str) -> dict[str, dict[str, JsonObject]]:
+    """Return models and versions of a key's JSON; LoadFailure says what is wrong with it."""
     try:
-        models: JsonObject = json.loads(text)["models"]
-        wanted = []
-        for name, versions in models.items():
-            chosen = next((v for v in versions.values() if v.get("defaultVersion")), None) or next(
-                iter(versions.values())
-            )
-            wanted.append(Wanted(name, find_archive(store, chosen["marName"])))
-    except (ValueError, KeyError, TypeError, AttributeError, StopIteration) as error:
-        raise LoadFailure(
-            "ModelIncompatible",
-            f"model_snapshot of config.properties cannot be read ({error!r}); write "
-            '{"models": {"NAME": {"VERSION": {"marName": "FILE.mar"}}}}',
-        ) from None
-    return tuple(wanted)
+        models: Any = json.loads(text)
+        for name in within:
+            models = models[name]
+    except (ValueError, KeyError, TypeError) as error:
+        raise _unreadable(key, repr(error)) from None
+    shaped = isinstance(models, dict) and all(
+        isinstance(versions, dict)
+        and versions
+        and all(isinstance(found, dict) for found in versions.values())
+        for versions in models.values()
+    )
+    if not shaped:
+        raise _unreadable(key, "no versions of models")
+    found: dict[str, dict[str, JsonObject]] = models
+    return found
+
+
+def _unreadable(key: str, why: str) -> LoadFailure:
+    form = '{"NAME": {"VERSION": {"marName": "FILE.mar"}}}'
+    whole = form if key == "models" else f'{{"models": {form}}}'
+    return LoadFailure(
+        "ModelIncompatible",
+        f"{key} of config.properties cannot be read ({why}); write {whole}",
+    )
 
 
 def find_archive(store: Path, name: str) -> Path:
