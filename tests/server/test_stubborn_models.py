@@ -65,6 +65,45 @@ class Ticks(Ready):
 class Leaves(Ready):
     def predict(self, payload, headers=None):
         raise SystemExit(3)
+
+
+class LeavesLater(Ready):
+    async def predict(self, payload, headers=None):
+        raise SystemExit(3)
+
+
+class WaitsForWhatIsCancelled(Ready):
+    async def predict(self, payload, headers=None):
+        waited = asyncio.ensure_future(asyncio.sleep(3600))
+        asyncio.get_running_loop().call_later(0.05, waited.cancel)
+        await waited
+
+
+class LeavesInItems(Ready):
+    def predict(self, payload, headers=None):
+        def items():
+            raise SystemExit(3)
+            yield
+
+        return items()
+
+
+class LeavesInLaterItems(Ready):
+    async def predict(self, payload, headers=None):
+        async def items():
+            raise asyncio.CancelledError
+            yield
+
+        return items()
+
+
+class LeavesBetweenItems(Ready):
+    async def predict(self, payload, headers=None):
+        async def items():
+            yield "one"
+            raise SystemExit(3)
+
+        return items()
 """
 
 
@@ -186,10 +225,17 @@ def test_a_stuck_predict_is_answered_504_after_the_time_that_was_set(start):
     assert "0.3 s" in body["error"]
 
 
+LEAVING = ("Leaves", "LeavesLater", "WaitsForWhatIsCancelled", "LeavesInItems",
+           "LeavesInLaterItems")  # fmt: skip
+
+
 def test_a_predict_that_leaves_the_process_is_answered_and_the_process_stays(start):
-    server = start(("Quick", "Leaves"))
-    status, body = server.ask("leaves")
-    assert (status, "SystemExit" in body["error"]) == (500, True)
+    server = start(("Quick", *LEAVING, "LeavesBetweenItems"))
+    for name in LEAVING:
+        status, body = server.ask(name.lower())
+        assert (status, "raised by the model" in body["error"]) == (500, True), name
+    with pytest.raises(http.client.IncompleteRead):
+        server.ask("leavesbetweenitems")
     assert server.ask("quick")[0] == 200
 
 

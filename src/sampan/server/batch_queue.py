@@ -19,6 +19,7 @@ from sampan.protocol.tensors import InferRequest
 from sampan.server.batch_run import BatchModel, run_jobs
 from sampan.server.batching import BatchLimits
 from sampan.server.job import Job
+from sampan.server.model_exits import make_exit_error
 from sampan.server.pace import Pace, charge
 from sampan.server.workers import Workers
 
@@ -145,7 +146,7 @@ class BatchQueue:
         """Answer what is still open after something broke that is no error of a request."""
         for job in jobs:
             if not job.settled:
-                job.outcome = RuntimeError(f"{type(error).__name__} raised by the model")
+                job.outcome = make_exit_error(error)
                 self._settle(job)
 
     def _left(self, job: Job) -> bool:

@@ -29,6 +29,7 @@ from sampan.server.batching import BatchLimits
 from sampan.server.job import Done, Inference, Job
 from sampan.server.metrics import Metrics
 from sampan.server.model import InferenceVerb
+from sampan.server.model_exits import EXITS, is_called_off, make_exit_error
 from sampan.server.pace import INLINE_BYTES, SLOW_SECONDS, charge
 from sampan.server.repository import Entry, ModelRepository
 from sampan.server.steps import run, run_async
@@ -155,12 +156,16 @@ class DataPlane:
             job.outcome = inference.encode(ran.result, ran.response_headers)
         except Exception as error:  # noqa: BLE001  # becomes the answer
             job.outcome = error
+        except EXITS as error:
+            if is_called_off():
+                raise
+            job.outcome = make_exit_error(error)
         self._settle(job)
 
     def _answered(self, entry: Entry, job: Job, outcome: Any) -> None:
         """Take what `_answer` returned, or what its thread raised."""
         if isinstance(outcome, BaseException):  # only what is no Exception: SystemExit in predict
-            job.outcome = RuntimeError(f"{type(outcome).__name__} raised by the model")
+            job.outcome = make_exit_error(outcome)
         elif entry.model.quick and job.inference.size <= INLINE_BYTES:
             entry.pace.observe(outcome)
         self._settle(job)

@@ -18,6 +18,7 @@ from typing import Any
 from sampan.protocol import json_out, sse
 from sampan.protocol.errors import describe
 from sampan.protocol.tensors import InferResponse
+from sampan.server.model_exits import EXITS, is_called_off, make_exit_error
 from sampan.server.workers import Workers
 from sampan.wire.message import Reply, Response
 
@@ -81,6 +82,12 @@ async def answer(
         await _close(source)
         reply(failure(error))
         return
+    except EXITS as error:
+        if is_called_off():
+            raise
+        await _close(source)
+        reply(failure(make_exit_error(error)))
+        return
     content_type = sse.CONTENT_TYPE if streaming.events else b""
     headers = streaming.headers
     if streaming.events:
@@ -108,11 +115,20 @@ async def _pieces(streaming: Streaming, head: bytes, source: Any) -> AsyncIterat
     try:
         async for item in source:
             yield _written(streaming, item)
-    except Exception as error:
-        if not streaming.events:
+    except EXITS as error:
+        if is_called_off():
             raise
-        logger.exception("a stream broke off")
-        yield sse.event(describe(error)[1])
+        yield _broken(streaming, make_exit_error(error))
+    except Exception as error:  # noqa: BLE001  # told, or raised again
+        yield _broken(streaming, error)
+
+
+def _broken(streaming: Streaming, error: Exception) -> bytes:
+    """Return what tells of a stream that broke off; raise the error where it cannot be told."""
+    if not streaming.events:
+        raise error
+    logger.error("a stream broke off", exc_info=error)
+    return sse.event(describe(error)[1])
 
 
 class _Closing:
