@@ -44,6 +44,14 @@ def routes_of(table: RouteTable, *, starting: bool = False) -> dict[str, list[di
     return {name: host["routes"] for name, host in hosts_of(table, starting=starting).items()}
 
 
+def retries_of(endpoints: int) -> dict:
+    """The retry policy of a cluster with so many endpoints."""
+    addresses = tuple(Endpoint("127.0.0.1", 9000 + n) for n in range(endpoints))
+    cluster = make_cluster(replace(CLUSTER, endpoints=addresses), GatewaySettings())
+    (options,) = cluster["typed_extension_protocol_options"].values()
+    return dict(options["retry_policy"])
+
+
 class TestHolding:
     HELD = replace(ROUTE, shares=(Share(CLUSTER.name, 100, "default/iris"),))
 
@@ -112,11 +120,6 @@ class TestRoutes:
         action = routes_of(table)["default/iris"][0]["route"]
         assert (action["timeout"], action["idle_timeout"]) == ("0s", rendered)
 
-    def test_only_what_was_not_sent_is_sent_again(self) -> None:
-        for name in ("default/iris", "by-path"):
-            policy = hosts_of(TABLE)[name]["retry_policy"]
-            assert policy["retry_on"] == "connect-failure,refused-stream,reset-before-request"
-
     def test_a_route_without_shares_answers_503_with_its_reason(self) -> None:
         table = RouteTable((replace(ROUTE, shares=(), unavailable="the model loads"),))
         answer = routes_of(table)["default/iris"][0]
@@ -142,6 +145,16 @@ class TestRoutes:
 
 
 class TestClusters:
+    def test_only_what_was_not_sent_is_sent_again(self) -> None:
+        policy = retries_of(1)
+        assert policy["retry_on"] == "connect-failure,refused-stream,reset-before-request"
+        assert "retry_host_predicate" not in policy
+
+    def test_it_is_sent_to_another_endpoint_where_there_is_one(self) -> None:
+        (predicate,) = retries_of(2)["retry_host_predicate"]
+        assert predicate["name"] == "envoy.retry_host_predicates.previous_hosts"
+        assert retries_of(2)["retry_on"] == retries_of(1)["retry_on"]
+
     def test_health_is_asked_twice_a_second_with_or_without_traffic(self) -> None:
         check = make_cluster(CLUSTER, SETTINGS)["health_checks"][0]
         assert check["interval"] == check["no_traffic_interval"] == "0.5s"

@@ -8,6 +8,7 @@ once more; whoever writes the slash pays nothing.
 from __future__ import annotations
 
 from sampan.gateway.messages_clusters import CLUSTER_TYPE
+from sampan.gateway.retries import make_retries
 from sampan.gateway.settings import GatewaySettings
 from sampan.machinery.registry import JsonObject
 
@@ -16,6 +17,7 @@ CLUSTER = "front"
 
 _BARE = "/serving/[^/]+/[^/]+"
 _NO_LIMIT = 1_000_000
+_HTTP = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
 def make_bare_route() -> JsonObject:
@@ -51,4 +53,11 @@ def make_front_cluster(settings: GatewaySettings) -> JsonObject:
         },
         "connect_timeout": "1s",
         "circuit_breakers": {"thresholds": [thresholds]},
+        "typed_extension_protocol_options": {
+            _HTTP: {
+                "@type": f"type.googleapis.com/{_HTTP}",
+                "explicit_http_config": {"http_protocol_options": {}},
+                "retry_policy": make_retries(1),
+            }
+        },
     }

@@ -8,6 +8,7 @@ that changes is warmed beside its predecessor, whose requests on their way are f
 from __future__ import annotations
 
 from sampan.gateway.messages_clusters import CLUSTER_TYPE
+from sampan.gateway.retries import make_retries
 from sampan.gateway.settings import GatewaySettings
 from sampan.gateway.table import Cluster, Endpoint
 from sampan.machinery.registry import JsonObject
@@ -55,6 +56,7 @@ def make_cluster(cluster: Cluster, settings: GatewaySettings) -> JsonObject:
                 "@type": _HTTP_TYPE,
                 "common_http_protocol_options": {"idle_timeout": _IDLE},
                 "explicit_http_config": _protocol(cluster),
+                "retry_policy": make_retries(len(endpoints)),
             }
         },
     }

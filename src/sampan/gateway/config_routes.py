@@ -35,24 +35,6 @@ _BODY_LIMIT = 16 * 1024
 _NAMES_SHOWN = 20
 _EXPLAIN = r"/v1/models/[\w-]+:explain"
 
-# Only what was never sent is sent again: a prediction may have effects, and a body that went out
-# may have been worked on.
-_RETRY: JsonObject = {
-    "retry_on": "connect-failure,refused-stream,reset-before-request",
-    "num_retries": 3,
-    "retry_host_predicate": [
-        {
-            "name": "envoy.retry_host_predicates.previous_hosts",
-            "typed_config": {
-                "@type": "type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3"
-                ".PreviousHostsPredicate"
-            },
-        }
-    ],
-    "host_selection_retry_max_attempts": 5,
-    "retry_back_off": {"base_interval": "0.010s", "max_interval": "0.100s"},
-}
-
 
 def make_routes(table: RouteTable, settings: GatewaySettings, *, starting: bool) -> JsonObject:
     """Return the RouteConfiguration of a valid table.
@@ -80,7 +62,6 @@ def make_frame(
         "name": "by-path",
         "domains": sorted(RESERVED_HOSTS),
         "routes": [*paths, make_bare_route(), last],
-        "retry_policy": _RETRY,
     }
     return {
         "@type": ROUTES_TYPE,
@@ -107,7 +88,7 @@ def make_hosts(route: TableRoute, settings: GatewaySettings) -> list[JsonObject]
     if route.door:
         entries = list(_to_service(route, {"prefix": "/"}, {}, settings))
         name = make_door_name(route)
-        return [{"name": name, "domains": [name], "routes": entries, "retry_policy": _RETRY}]
+        return [{"name": name, "domains": [name], "routes": entries}]
     if route.hosts:
         entries = list(_to_service(route, {"prefix": "/"}, {}, settings))
         made.append(_make_host(route, route.name, route.hosts, entries))
@@ -176,7 +157,6 @@ def _make_host(
         "domains": list(dict.fromkeys(host.lower() for host in domains)),
         "routes": routes,
         "request_headers_to_add": _make_identity(route),
-        "retry_policy": _RETRY,
     }
 
 

@@ -1,6 +1,6 @@
 """The fields of Envoy's clusters that are used here, by their numbers. Data.
 
-Source: Envoy's API v3, `envoy/config/cluster/v3`, `endpoint/v3`, `core/v3` and
+Source: Envoy's API v3, `envoy/config/cluster/v3`, `endpoint/v3`, `core/v3`, `route/v3` and
 `envoy/extensions/upstreams/http/v3`. A field that a cluster is given has a row here; tests have
 Envoy read both forms and compare.
 """
@@ -21,12 +21,14 @@ from sampan.gateway.binary import (
     make_map,
     make_message,
 )
+from sampan.gateway.retries import PREVIOUS_HOSTS
 
 _TYPES = "type.googleapis.com/envoy"
 CLUSTER_TYPE = f"{_TYPES}.config.cluster.v3.Cluster"
 
 CLUSTER_MESSAGES: dict[str, Kind] = {}
 """The resource, and what stands in it where any message may, by type URL."""
+_ANY = make_any(CLUSTER_MESSAGES)
 
 _ADDRESS = make_message(
     "Address",
@@ -111,9 +113,28 @@ CLUSTER_MESSAGES[CLUSTER_TYPE] = make_message(
         ),
         "common_lb_config": (27, _COMMON_LB),
         "load_assignment": (33, _ASSIGNMENT),
-        "typed_extension_protocol_options": (36, make_map(make_any(CLUSTER_MESSAGES))),
+        "typed_extension_protocol_options": (36, make_map(_ANY)),
     },
 )
+_RETRY = make_message(
+    "RetryPolicy",
+    {
+        "retry_on": (1, TEXT),
+        "num_retries": (2, OPTIONAL_NUMBER),
+        "retry_host_predicate": (
+            5,
+            make_message("RetryHostPredicate", {"name": (1, TEXT), "typed_config": (3, _ANY)}),
+        ),
+        "host_selection_retry_max_attempts": (6, NUMBER),
+        "retry_back_off": (
+            8,
+            make_message(
+                "RetryBackOff", {"base_interval": (1, DURATION), "max_interval": (2, DURATION)}
+            ),
+        ),
+    },
+)
+CLUSTER_MESSAGES[PREVIOUS_HOSTS] = EMPTY
 CLUSTER_MESSAGES[f"{_TYPES}.extensions.upstreams.http.v3.HttpProtocolOptions"] = make_message(
     "HttpProtocolOptions",
     {
@@ -122,5 +143,6 @@ CLUSTER_MESSAGES[f"{_TYPES}.extensions.upstreams.http.v3.HttpProtocolOptions"] =
             make_message("CommonHttpProtocolOptions", {"idle_timeout": (1, DURATION)}),
         ),
         "explicit_http_config": (3, _EXPLICIT),
+        "retry_policy": (11, _RETRY),
     },
 )

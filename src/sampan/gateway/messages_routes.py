@@ -109,25 +109,6 @@ _WEIGHTED_CLUSTERS = make_message(
         "use_hash_policy": (5, OPTIONAL_FLAG),
     },
 )
-_RETRY = make_message(
-    "RetryPolicy",
-    {
-        "retry_on": (1, TEXT),
-        "num_retries": (2, OPTIONAL_NUMBER),
-        "per_try_timeout": (3, DURATION),
-        "retry_host_predicate": (
-            5,
-            make_message("RetryHostPredicate", {"name": (1, TEXT), "typed_config": (3, _ANY)}),
-        ),
-        "host_selection_retry_max_attempts": (6, NUMBER),
-        "retry_back_off": (
-            8,
-            make_message(
-                "RetryBackOff", {"base_interval": (1, DURATION), "max_interval": (2, DURATION)}
-            ),
-        ),
-    },
-)
 _MIRROR = make_message(
     "RequestMirrorPolicy",
     {
@@ -156,7 +137,6 @@ _ACTION = make_message(
         "prefix_rewrite": (5, TEXT),
         "host_rewrite_literal": (6, TEXT),
         "timeout": (8, DURATION),
-        "retry_policy": (9, _RETRY),
         "hash_policy": (15, _HASH),
         "idle_timeout": (24, DURATION),
         "request_mirror_policies": (30, _MIRROR),
@@ -202,7 +182,6 @@ _VIRTUAL_HOST = make_message(
         "routes": ROUTES_FIELD,
         "request_headers_to_add": (7, _HEADER_OPTION),
         "response_headers_to_add": (10, _HEADER_OPTION),
-        "retry_policy": (16, _RETRY),
     },
 )
 HOSTS_FIELD = (2, _VIRTUAL_HOST)
@@ -218,7 +197,6 @@ ROUTE_MESSAGES[ROUTES_TYPE] = make_message(
         "vhost_header": (18, TEXT),
     },
 )
-ROUTE_MESSAGES[f"{_TYPES}.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"] = EMPTY
 ROUTE_MESSAGES[f"{_TYPES}.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute"] = make_message(
     "ExtAuthzPerRoute",
     {
