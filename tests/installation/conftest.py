@@ -34,3 +34,22 @@ def operator_metrics() -> str:
         Request(b"GET", b"/metrics", [], b""), lambda response: answers.append(response.body)
     )
     return answers[0].decode()
+
+
+@pytest.fixture(scope="session")
+def activator_metrics(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What `/metrics` of an activator says after a cold start."""
+    from sampan.app.activator import ActivatorProcess
+    from sampan.app.activator_arguments import parse
+    from sampan.operator.connection import Connection
+    from sampan.wire.message import Request
+
+    connection = Connection(None)  # type: ignore[arg-type]  # nobody is asked
+    folder = tmp_path_factory.mktemp("gw")
+    process = ActivatorProcess(parse([f"--folder={folder}"]), connection)
+    process.activation.cold_starts.note("ml/iris-predictor", (0.1,) * 5)
+    answers: list[bytes] = []
+    process.health.submit(
+        Request(b"GET", b"/metrics", [], b""), lambda response: answers.append(response.body)
+    )
+    return answers[0].decode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
@@ -80,7 +81,30 @@ def test_both_containers_run_what_there_is_over_one_folder(pod: dict[str, Any]) 
     mounts = [{m["mountPath"] for m in c["volumeMounts"]} for c in (activator, envoy)]
     assert all(FOLDER in found for found in mounts)
     assert pod["shareProcessNamespace"] is True
-    assert pod["terminationGracePeriodSeconds"] > LEAVING_SECONDS
+
+
+def test_a_pod_that_ends_has_the_time_for_who_is_there_and_its_envoy_ends_last(
+    pod: dict[str, Any],
+) -> None:
+    activator, envoy = pod["containers"]
+    leaving = parse(activator["args"][1:]).drain_seconds
+    stays = envoy["lifecycle"]["preStop"]["sleep"]["seconds"]
+    assert leaving == LEAVING_SECONDS < stays < pod["terminationGracePeriodSeconds"]
+    assert "lifecycle" not in activator  # it is to know at once
+
+
+def test_who_may_ask_for_its_numbers_can_be_bounded_and_its_doors_stay_open() -> None:
+    assert not of_kind(list(make_activator(OPTIONS)), "NetworkPolicy")
+    bounded = replace(OPTIONS, metrics_from=("monitoring",))
+    [policy] = of_kind(list(make_activator(bounded)), "NetworkPolicy")
+    doors, health = policy["spec"]["ingress"]
+    options = parse([])
+    [ports] = doors["ports"]
+    assert (ports["port"], ports["endPort"]) == (options.doors.first, options.doors.last)
+    assert "from" not in doors
+    assert [p["port"] for p in health["ports"]] == [bounded.health_port]
+    places = [next(iter(f["namespaceSelector"]["matchLabels"].values())) for f in health["from"]]
+    assert places == ["kserve", "monitoring"]
 
 
 def test_the_activator_finds_its_own_addresses_by_its_service(

@@ -397,7 +397,7 @@ async def serverless_cluster(folder: Path) -> AsyncIterator[ServerlessCluster]:
         await played.create(config_map(CONFIG), RUNTIME)
         await played.ensure_namespace("kserve")
         await _install(played, folder / "account")
-        made = ServerlessCluster(played, kubelet, scaled, folder, _free_range())
+        made = ServerlessCluster(played, kubelet, scaled, folder, free_range())
         try:
             yield made
         finally:
@@ -415,7 +415,7 @@ async def _install(played: PlayedCluster, kubeconfig: Path) -> None:
     write_kubeconfig(kubeconfig, url, await token(played, ACTIVATOR))
 
 
-def _free_range() -> int:
+def free_range() -> int:
     """A port after which some more are free, below those that the system gives out."""
     import random
 

@@ -140,6 +140,7 @@ _CLUSTER = {
     "NameOccupied": "an object of that name is there and belongs to somebody else; it stays",
     "ParentStatusNotAvailable": "the gateway has not said yet whether it takes the route",
     "ReconcileFailed": "the API server refuses an object of the service; the message has its words",
+    "FailedRescale": "event: another number of replicas cannot be written",
 }
 _UNDER_WAY = {
     "ChildCorrected": "event: a field of an object of the service was changed by hand, and is "

@@ -21,6 +21,7 @@ from sampan.app.activation_view import ServedView, Starts, describe_wait, make_p
 from sampan.app.activation_wakes import Wakes
 from sampan.app.cold_starts import ColdStarts
 from sampan.app.operator_tracing import make_tracing
+from sampan.autoscaler.signal import Traffic
 from sampan.controllers.autoscaling import Autoscaling, Tools
 from sampan.controllers.scaled_workload import ScaledWorkload
 from sampan.controllers.scaling_settings import gather_defaults
@@ -167,6 +168,10 @@ class ClusterActivation:
     def holds(self) -> int:
         """Return how many requests wait."""
         return sum(self.activator.waiting(key) for key in self._served)
+
+    def own_traffic(self) -> Sequence[Traffic]:
+        """Return what was last read of this one's own Envoy, by workload."""
+        return tuple(self._signals.own.values())
 
     async def activity(self, identity: str) -> Activity:
         """Return what the other activators must know of this one."""

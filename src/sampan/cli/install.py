@@ -31,6 +31,13 @@ def install(
         int,
         typer.Option(help="what wakes services that scale to zero without Knative; 0: nothing"),
     ] = 0,
+    metrics_from: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="with --activators: only pods of this namespace and of their own may ask their "
+            "port of health and numbers; repeated"
+        ),
+    ] = None,
     operator_only: Annotated[
         bool,
         typer.Option(help="without what KServe has brought: definitions, configuration, runtimes"),
@@ -73,7 +80,14 @@ def install(
         namespace = watched[0]
     if watched and form == "helm":
         raise CliError("--format helm is for the whole cluster; write yaml or kustomize", USAGE)
-    options = Options(namespace, image, replicas, watched=watched, activators=activators)
+    if metrics_from and not activators:
+        raise CliError("--metrics-from is about activators; give --activators 2 beside it", USAGE)
+    options = Options(
+        *(namespace, image, replicas),
+        watched=watched,
+        activators=activators,
+        metrics_from=tuple(dict.fromkeys(metrics_from or ())),
+    )
     if form in {"yaml", "prometheus", "grafana"}:
         if output is not None:
             raise CliError('-o is for --format kustomize or helm; write "> FILE" instead', USAGE)

@@ -12,13 +12,18 @@ from sampan.installation.options import ACTIVATOR, Options
 from sampan.installation.rights import make_cluster_roles
 from sampan.installation.workload import NOBODY, make_field, make_spread
 from sampan.machinery.registry import JsonObject
+from sampan.platforms.kubernetes.serverless_slices import Doors
 
 SELECTED = {"app.kubernetes.io/name": "sampan", "app.kubernetes.io/component": "activator"}
 FOLLOWED = {"serving.sampan.dev/autoscaler": "sampan"}
 """The label by which the activator finds its own addresses."""
 FOLDER = "/gateway"
 LEAVING_SECONDS = 30
-"""Between the end of a pod's being asked and its end: what is under way is finished meanwhile."""
+"""From when a pod is to end until its activator does: others are led elsewhere, and what waits and
+what is under way is finished meanwhile. Its Envoy stays `AFTER_SECONDS` longer, to pass on what
+those who wait still are told.
+"""
+AFTER_SECONDS = 5
 
 
 def make_activator(options: Options) -> tuple[JsonObject, ...]:
@@ -31,7 +36,29 @@ def make_activator(options: Options) -> tuple[JsonObject, ...]:
         _object("v1", "Service", options, {"spec": _service(options)}, FOLLOWED),
         _object("apps/v1", "Deployment", options, {"spec": _deployment(options)}),
         _object("policy/v1", "PodDisruptionBudget", options, {"spec": _budget()}),
+        *_policies(options),
     )
+
+
+def _policies(options: Options) -> tuple[JsonObject, ...]:
+    """Whoever may ask a service may ask its door; the port of health tells what all are asked."""
+    if not options.metrics_from:
+        return ()
+    places = dict.fromkeys((options.namespace, *options.metrics_from))
+    pods = [
+        {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": place}}}
+        for place in places
+    ]
+    doors = Doors()
+    spec = {
+        "podSelector": {"matchLabels": dict(SELECTED)},
+        "policyTypes": ["Ingress"],
+        "ingress": [
+            {"ports": [{"port": doors.first, "endPort": doors.last, "protocol": "TCP"}]},
+            {"ports": [{"port": options.health_port, "protocol": "TCP"}], "from": pods},
+        ],
+    }
+    return (_object("networking.k8s.io/v1", "NetworkPolicy", options, {"spec": spec}),)
 
 
 def _object(
@@ -85,7 +112,7 @@ def _pod(options: Options) -> JsonObject:
             {"name": "gateway", "emptyDir": {"sizeLimit": "64Mi"}},
             {"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}},
         ],
-        "terminationGracePeriodSeconds": LEAVING_SECONDS + 15,
+        "terminationGracePeriodSeconds": LEAVING_SECONDS + AFTER_SECONDS + 10,
         "topologySpreadConstraints": [make_spread(SELECTED)],
     }
 
@@ -114,6 +141,7 @@ def _envoy(options: Options) -> JsonObject:
         **_container("envoy", options),
         "args": ["activator-envoy", f"--folder={FOLDER}"],
         "ports": [],
+        "lifecycle": {"preStop": {"sleep": {"seconds": LEAVING_SECONDS + AFTER_SECONDS}}},
         "resources": {
             "requests": {"cpu": "250m", "memory": "128Mi"},
             "limits": {"memory": "1Gi"},
@@ -125,7 +153,6 @@ def _container(name: str, options: Options) -> JsonObject:
     return {
         "name": name,
         "image": options.image,
-        "lifecycle": {"preStop": {"sleep": {"seconds": LEAVING_SECONDS}}},
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "capabilities": {"drop": ["ALL"]},
@@ -146,5 +173,6 @@ def make_arguments(options: Options) -> list[str]:
         f"--health-port={options.health_port}",
         f"--folder={FOLDER}",
         "--envoy-beside",
+        f"--drain-seconds={LEAVING_SECONDS}",
         "--host=0.0.0.0",  # a pod's own address
     ]

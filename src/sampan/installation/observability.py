@@ -1,29 +1,21 @@
-"""What Prometheus and Grafana are told of the operator: where its numbers are, and what they mean.
+"""What Prometheus and Grafana are told of operator and activators: where their numbers are, and
+what they mean.
 
 Pure. Of the Prometheus operator's kinds; nothing of it is needed to run Sampan.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 
-from sampan.installation.options import OPERATOR, Options
+from sampan.installation import activator_observability
+from sampan.installation.activator import SELECTED as ACTIVATORS
+from sampan.installation.alert import Alert
+from sampan.installation.options import ACTIVATOR, OPERATOR, Options
 from sampan.installation.workload import SELECTED
 from sampan.machinery.registry import JsonObject
 
 MONITORING = "monitoring.coreos.com/v1"
-
-
-@dataclass(frozen=True, slots=True)
-class Alert:
-    """A rule: what is wrong (`text`), when (`expression` for so long), and what to do (`mend`)."""
-
-    name: str
-    expression: str
-    wait: str
-    severity: str
-    text: str
-    mend: str
 
 
 ALERTS = (
@@ -100,35 +92,39 @@ PANELS = (
     ("Memory", "process_resident_memory_bytes", "bytes"),
     ("CPU", "rate(process_cpu_seconds_total[5m])", "percentunit"),
 )
-"""Title, question and unit of each panel of the board."""
+"""Title, question and unit of each of the operator's panels."""
+ALL_PANELS = PANELS + activator_observability.PANELS
 
 
 def make_monitoring(options: Options) -> list[JsonObject]:
-    """Return the PodMonitor and the PrometheusRule. Every operator is asked, also who stands by."""
-    metadata = {"name": OPERATOR, "namespace": options.namespace, "labels": dict(SELECTED)}
+    """Return a PodMonitor and a PrometheusRule of the operator, and of the activators where there
+    are any. Each is asked, also who stands by.
+    """
+    made = _make_two(OPERATOR, options, SELECTED, ALERTS)
+    if options.activators:
+        made += _make_two(ACTIVATOR, options, ACTIVATORS, activator_observability.ALERTS)
+    return made
+
+
+def _make_two(
+    name: str, options: Options, selected: Mapping[str, str], alerts: tuple[Alert, ...]
+) -> list[JsonObject]:
+    metadata = {"name": name, "namespace": options.namespace, "labels": dict(selected)}
     monitor = {
-        "selector": {"matchLabels": dict(SELECTED)},
+        "selector": {"matchLabels": dict(selected)},
         "podMetricsEndpoints": [{"port": "health", "path": "/metrics"}],
     }
-    rules = {"groups": [{"name": "sampan-operator", "rules": [_rule(a) for a in ALERTS]}]}
+    rules = {"groups": [{"name": name, "rules": [alert.render() for alert in alerts]}]}
     return [
         {"apiVersion": MONITORING, "kind": "PodMonitor", "metadata": metadata, "spec": monitor},
         {"apiVersion": MONITORING, "kind": "PrometheusRule", "metadata": metadata, "spec": rules},
     ]
 
 
-def _rule(alert: Alert) -> JsonObject:
-    return {
-        "alert": alert.name,
-        "expr": alert.expression,
-        "for": alert.wait,
-        "labels": {"severity": alert.severity},
-        "annotations": {"summary": alert.text, "description": f"To mend it: {alert.mend}."},
-    }
-
-
 def make_board() -> JsonObject:
-    """Return the Grafana board; its data source is chosen when it is imported."""
+    """Return the Grafana board, the activators' rows last; its data source is chosen when it is
+    imported.
+    """
     source = {"type": "prometheus", "uid": "${datasource}"}
     variable = {"name": "datasource", "type": "datasource", "query": "prometheus"}
     return {
@@ -137,12 +133,12 @@ def make_board() -> JsonObject:
         "schemaVersion": 39,
         "time": {"from": "now-1h", "to": "now"},
         "templating": {"list": [variable]},
-        "panels": [_panel(number, source) for number in range(len(PANELS))],
+        "panels": [_panel(number, source) for number in range(len(ALL_PANELS))],
     }
 
 
 def _panel(number: int, source: JsonObject) -> JsonObject:
-    title, question, unit = PANELS[number]
+    title, question, unit = ALL_PANELS[number]
     row, column = divmod(number, 2)
     return {
         "id": number + 1,

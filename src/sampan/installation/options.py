@@ -18,7 +18,8 @@ class Options:
     """`image` is the operator's and the activators'. `replicas` operators stand by, one acts.
     `watched`: the only namespaces that it looks after and has rights in; none: the whole cluster.
     `activators` of them wake services that scale to zero without Knative; 0: nobody does, and no
-    right is given for it.
+    right is given for it. `metrics_from`: the namespaces whose pods may ask the activators' port of
+    health and numbers, besides their own; none: no NetworkPolicy is made of it.
     """
 
     namespace: str = "kserve"
@@ -28,3 +29,4 @@ class Options:
     health_port: int = 8081
     watched: tuple[str, ...] = ()
     activators: int = 0
+    metrics_from: tuple[str, ...] = ()

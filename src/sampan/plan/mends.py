@@ -148,6 +148,8 @@ _CLUSTER = {
     "NameOccupied": "delete the object that the message names, or give the service another name",
     "ParentStatusNotAvailable": "see that the Gateway of inferenceservice-config exists and that "
     "its controller runs",
+    "FailedRescale": "see what the API server says: a quota, an admission webhook, or the rights "
+    "of sampan-activator; it is tried again by itself",
     "ReconcileFailed": "change the field that the API server names; what it forbids, a "
     "cluster role of the operator must allow",
 }

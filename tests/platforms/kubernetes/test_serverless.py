@@ -13,7 +13,13 @@ from sampan.app.offline import render_offline
 from sampan.gateway.table import Endpoint
 from sampan.machinery.registry import AdmissionContext
 from sampan.plan.scaling import Scaling
-from sampan.platforms.kubernetes.children import ApplyChild, DeleteChild, child_key, diff_children
+from sampan.platforms.kubernetes.children import (
+    ApplyChild,
+    DeleteChild,
+    child_key,
+    diff_children,
+    settle,
+)
 from sampan.platforms.kubernetes.serverless import TERMS, Terms, encode_terms, read_terms
 from sampan.platforms.kubernetes.serverless_slices import (
     Doors,
@@ -27,7 +33,6 @@ from sampan.platforms.kubernetes.serverless_table import (
     Served,
     keep_of_deployment,
     make_table,
-    select_behind,
     select_terms,
 )
 from sampan.platforms.kubernetes.serverless_table import select_served as select_with_terms
@@ -103,6 +108,18 @@ class TestObjects:
             assert isinstance(step, DeleteChild)
         [step] = diff_children([after], {child_key(after): live(after)}, owner)
         assert isinstance(step, ApplyChild)
+
+    def test_one_that_sleeps_when_it_leaves_the_class_is_woken_for_no_other_autoscaler_would(
+        self,
+    ) -> None:
+        asleep = rendered(service())["Deployment", "iris-predictor"]
+        asleep = {**asleep, "spec": {**asleep["spec"], "replicas": 0}}
+        other = rendered(service("hpa"))["Deployment", "iris-predictor"]
+        assert settle(other, asleep)["spec"]["replicas"] == 1
+        awake = {**asleep, "spec": {**asleep["spec"], "replicas": 3}}
+        assert "replicas" not in settle(other, awake)["spec"]
+        still = rendered(service())["Deployment", "iris-predictor"]
+        assert "replicas" not in settle(still, asleep)["spec"]
 
 
 @pytest.mark.parametrize(

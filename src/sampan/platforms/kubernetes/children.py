@@ -124,11 +124,22 @@ def settle(desired: JsonObject, live: Mapping[str, Any]) -> JsonObject:
     if kind.kind == "Service" and "clusterIP" in spec:
         address = (live.get("spec") or {}).get("clusterIP")
         return {**desired, "spec": {**spec, "clusterIP": address or spec["clusterIP"]}}
+    if kind.kind == "Deployment" and "replicas" not in spec and _leaves_asleep(desired, live):
+        return {**desired, "spec": {**spec, "replicas": 1}}
     if kind.kind == "Deployment" and "replicas" not in spec and _is_ours_alone(live, _REPLICAS):
         count = live["spec"]["replicas"]
         if count > 1:  # of none an autoscaler would never make one
             return {**desired, "spec": {**spec, "replicas": count}}
     return desired
+
+
+def _leaves_asleep(desired: Mapping[str, Any], live: Mapping[str, Any]) -> bool:
+    """Return whether a Deployment that sleeps is not the activator's any more: no other autoscaler
+    makes one of none (Kubernetes, HorizontalPodAutoscaler, "Implicit maintenance-mode
+    deactivation").
+    """
+    marks = [AUTOSCALER in (obj["metadata"].get("labels") or {}) for obj in (desired, live)]
+    return marks == [False, True] and (live.get("spec") or {}).get("replicas") == 0
 
 
 def _is_ours_alone(live: Mapping[str, Any], fields: FieldSet) -> bool:
