@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 
 import pytest
+from tests.operator.conftest import CONFIG, IRIS, RUNTIME, config_map
 from tests.operator.played_cluster import PlayedCluster, is_ready, rested, until
+from tests.operator.virtual_cluster import virtual_cluster
+from tests.operator.virtual_time import run_virtually
 
 from sampan.machinery.store import Key
 from sampan.operator.cluster import RESOURCES
@@ -40,6 +44,41 @@ async def test_a_new_service_costs_a_write_for_each_object_and_few_for_its_statu
     assert len(applied) == len(set(applied)) == 5
     finalizer = "PUT /apis/serving.kserve.io/v1beta1/namespaces/ml/inferenceservices/iris"
     assert cluster.door.writes[finalizer] == 1
+
+
+def test_a_service_that_is_ready_at_once_has_its_status_written_once():
+    async def story() -> Counter[str]:
+        async with virtual_cluster() as cluster:
+            await cluster.create(config_map(CONFIG), RUNTIME)
+            await cluster.start_operator()
+            await cluster.settle()
+            cluster.door.forget()
+            await cluster.create(IRIS)
+            await cluster.settle()
+            assert is_ready(await cluster.get(SERVICES, "ml", "iris"))
+            return cluster.door.writes
+
+    writes = run_virtually(story())
+    service = "/apis/serving.kserve.io/v1beta1/namespaces/ml/inferenceservices/iris"
+    assert writes[f"PUT {service}/status"] == 1
+    assert writes[f"PUT {service}"] == 1, "the finalizer"
+    assert writes["POST /api/v1/namespaces/ml/events"] == 1
+    assert sum(writes.values()) == 5 + 3, "and a write for each object"
+
+
+def test_a_status_is_written_though_nobody_says_anything_about_its_objects():
+    async def story() -> None:
+        async with virtual_cluster() as cluster:
+            await cluster.create(config_map(CONFIG), RUNTIME)
+            await cluster.players.stop()
+            await cluster.start_operator()
+            await cluster.create(IRIS)
+            await cluster.settle()
+            found = await cluster.get(SERVICES, "ml", "iris")
+            assert found["status"]["observedGeneration"] == 1
+            assert not is_ready(found)
+
+    run_virtually(story())
 
 
 async def test_looking_again_at_what_rests_makes_no_call(cluster, make_service):

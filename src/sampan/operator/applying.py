@@ -48,6 +48,9 @@ class Taken:
     events: tuple[PlannedEvent, ...] = ()
 
 
+NOTHING_TAKEN = Taken({})
+
+
 class Applier:
     """Takes steps, and remembers those whose object is not as was asked: they are not repeated.
 

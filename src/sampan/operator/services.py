@@ -16,7 +16,7 @@ from sampan.machinery.errors import Forbidden, NotFound
 from sampan.machinery.events import EventRecorder
 from sampan.machinery.registry import JsonObject
 from sampan.machinery.store import Key
-from sampan.operator.applying import Applier
+from sampan.operator.applying import NOTHING_TAKEN, Applier, Taken
 from sampan.operator.cluster import Cluster
 from sampan.operator.finalizing import SERVICES, apply_farewell, apply_finalizer, has_finalizer
 from sampan.operator.gather import gather_snapshot, gather_source, observe
@@ -29,17 +29,18 @@ from sampan.plan.events import WARNING, PlannedEvent, derive_events
 from sampan.plan.observed import NOTHING
 from sampan.plan.service import annotations_of, deployment_mode
 from sampan.plan.types import Blocked, Plan, ServiceKey, Snapshot
-from sampan.platforms.kubernetes.children import ChildKey, diff_children
+from sampan.platforms.kubernetes.children import diff_children
 from sampan.platforms.kubernetes.render import render
 from sampan.platforms.kubernetes.serverless import refuse_serverless
 from sampan.platforms.kubernetes.settings import ClusterSettings
 from sampan.platforms.kubernetes.source import Source
-from sampan.platforms.kubernetes.status.observed import ClusterObserved, Failure
+from sampan.platforms.kubernetes.status.observed import ClusterObserved
 from sampan.platforms.kubernetes.status.service import (
     Scene,
     derive_service_status,
     make_first_status,
 )
+from sampan.platforms.kubernetes.status.unheard import wait_for_word
 
 NO_AUTO_UPDATE = "serving.kserve.io/disable-auto-update"
 MODEL_MESH = "ModelMesh"
@@ -109,13 +110,17 @@ class ServiceReconciler:
         if self._parts.alone:
             refusal = refusal or refuse_mode(mode)
         source, observed = await self._plan(settings, snapshot, refusal)
-        taken_events: tuple[PlannedEvent, ...] = ()
+        taken = NOTHING_TAKEN
         refused = False  # by what is not followed: a Secret that is missing may come
         if not (source.plan.blocked or _is_left_alone(service)):
-            source, failures, taken_events = await self._step(source, observed)
+            source, taken = await self._step(source, observed)
             refused = source.plan.blocked is not None
-            observed = replace(observe(self._cluster, service, mode), failures=failures)
-        await self._write_status(Scene(source, observed, now), settings, taken_events)
+            observed = replace(observe(self._cluster, service, mode), failures=taken.failures)
+        quiet = not (source.plan.blocked or taken.failures or taken.events)
+        word = wait_for_word(observed.children.values(), now) if quiet else 0.0
+        if word:
+            return Result(word)
+        await self._write_status(Scene(source, observed, now), settings, taken.events)
         listed = await self._models.converge(service, self._parts.settings.data(), now)
         again = observed.failures or refused or not listed
         return Result(now + RETRY_SECONDS if again else None)
@@ -147,9 +152,7 @@ class ServiceReconciler:
         )
         return source, observed
 
-    async def _step(
-        self, source: Source, observed: ClusterObserved
-    ) -> tuple[Source, Mapping[ChildKey, Failure], tuple[PlannedEvent, ...]]:
+    async def _step(self, source: Source, observed: ClusterObserved) -> tuple[Source, Taken]:
         """Render, diff and apply. What cannot be rendered is a block, in the refusal's words."""
         try:
             if not self._parts.activator:
@@ -159,10 +162,10 @@ class ServiceReconciler:
                 desired = mutate_templates(desired, source.around)
         except Forbidden as refused:
             blocked = Blocked("ReconcileFailed", refused.message)
-            return replace(source, plan=replace(source.plan, blocked=blocked)), {}, ()
+            return replace(source, plan=replace(source.plan, blocked=blocked)), NOTHING_TAKEN
         live = await self._cluster.with_named(observed.children, desired)
-        taken = await self._parts.applier.take(diff_children(desired, live, source.service), live)
-        return source, taken.failures, taken.events
+        steps = diff_children(desired, live, source.service)
+        return source, await self._parts.applier.take(steps, live)
 
     async def _write_status(
         self, scene: Scene, settings: Settings, events: tuple[PlannedEvent, ...]
