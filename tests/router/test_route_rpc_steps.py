@@ -248,6 +248,10 @@ FAULTS = {
         b"\x00\x00\x00\x04\x00\x00\x00\x00\x00" + b"\x00\x00\x01\x01\x05\x00\x00\x00\x01\xff",
         "did not answer in HTTP/2 (header block",
     ),
+    "ends without a status": (
+        SETTINGS + b"\x00\x00\x0f\x01\x05\x00\x00\x00\x01" + b"\x00\x0bgrpc-status\x010",
+        "did not answer in HTTP/2 (an answer without a status)",
+    ),
     "goes away": (
         SETTINGS + b"\x00\x00\x08\x07\x00\x00\x00\x00\x00" + b"\x00" * 8,
         "takes no more calls on this connection",
@@ -273,6 +277,52 @@ async def test_a_step_that(town: Town, client: httpx.AsyncClient, fault: str) ->
     assert answer.status_code == 500
     assert words in answer.json()["cause"]
     assert answer.json()["step"] == "0"
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        pytest.param((("x-tenant", "a"),), id="a header that goes on"),
+        pytest.param((("x-other", "a"),), id="a header that does not"),
+        pytest.param((), id="no header"),
+    ],
+)
+async def test_calls_with_the_same_head_are_answered_the_same(
+    town: Town, models: tuple[Models, str], metadata: Any
+) -> None:
+    """A head is known from the second call on, or the third, where HPACK has it in its table."""
+    handler, base = models
+    nodes = {"root": node("Sequence", step(base, "echo"), step(base, "echo"))}
+    url = await town.graph(nodes, headers="X-Tenant")
+    request = service_pb2.ModelInferRequest(model_name="graph")
+    request.inputs.add(name="x", datatype="UINT8", shape=[1])
+    request.raw_input_contents.append(b"\x07")
+    told = []
+    async with grpc.aio.insecure_channel(url.removeprefix("http://")) as channel:
+        packed = {"compression": grpc.Compression.Gzip}
+        call = channel.unary_unary(METHOD, type(request).SerializeToString, Answer.FromString)
+        for options in ({}, {}, {}, {}, {"timeout": 30}, {"timeout": 30}, packed, packed, {}):
+            answer = await call(request, metadata=metadata, **options)
+            told.append(answer.raw_output_contents[0])
+    assert told == [b"\x07"] * 9
+    sent = {headers.get("x-tenant") for _, headers in handler.asked}
+    assert sent == {dict(metadata).get("x-tenant")}
+    assert len(handler.asked) == 18
+
+
+async def test_a_deadline_is_kept_whatever_calls_came_before(
+    town: Town, models: tuple[Models, str]
+) -> None:
+    handler, base = models
+    url = await town.graph({"root": node("Sequence", step(base, "slow"))})
+    async with grpc.aio.insecure_channel(url.removeprefix("http://")) as channel:
+        call = channel.unary_unary(METHOD)
+        for _ in range(3):
+            handler.left.clear()
+            with pytest.raises(grpc.RpcError) as raised:
+                await call(b"", timeout=0.2)
+            assert raised.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+            await asyncio.wait_for(handler.left.wait(), 20)
 
 
 @pytest.mark.parametrize("looks", [False, True], ids=["passed on unread", "by way of JSON"])

@@ -95,13 +95,15 @@ class Caller:
         if isinstance(asked, LocalTarget):
             return asked.call(headers, body, seconds, told, streams=ends)
         body = text_of(body)
-        self._wait.asked()
         if isinstance(asked, RpcStreamTarget):
-            return asked.call(headers, body, seconds, told, streams=ends)
-        if isinstance(asked, RpcTarget):
-            return asked.call(headers, body, seconds, told)
-        head = b"%b%bcontent-length: %d\r\n\r\n" % (first, fields, len(body))
-        return asked.call(head, body, seconds, told, streams=ends)
+            cancel = asked.call(headers, body, seconds, told, streams=ends)
+        elif isinstance(asked, RpcTarget):
+            cancel = asked.call(headers, body, seconds, told)
+        else:
+            head = b"%b%bcontent-length: %d\r\n\r\n" % (first, fields, len(body))
+            cancel = asked.call(head, body, seconds, told, streams=ends)
+        self._wait.asked()  # after the call: what it writes when the loop turns goes before
+        return cancel
 
     def _make_gathered(
         self, step: Step, local: LocalTarget, metrics: StepMetrics

@@ -19,6 +19,7 @@ from sampan.router.headers import Header, Pattern, make_selection
 from sampan.router.steps import RouterError, Walk
 from sampan.router.walk import Cancel, Done, Hands, Result, Run
 from sampan.server.graph_calls import Caller, make_later
+from sampan.server.graph_rpc import PLAIN
 from sampan.server.metrics import CONTENT_TYPE
 from sampan.wire.message import Reply, Request, Response
 
@@ -53,7 +54,9 @@ class GraphFront:
         self._metrics = caller.metrics
         self._metrics.dropped = lambda: self._walk.gate.refused
         self._select = make_selection(patterns)
-        self._plain = Hands(caller.make_ask(()), self._later)  # of requests that pass on no header
+        # Of requests that pass on no header:
+        self._plain = Hands(caller.make_ask(()), self._later)
+        self._plain_rpc = Hands(caller.make_ask(PLAIN), self._later)
         self._tracing = tracing
         self.stopping = False
 
@@ -106,17 +109,30 @@ class GraphFront:
         called off by what is returned. It is whole, unless it `streams` as it comes.
         """
 
-        def settle(result: Result) -> None:
-            self._metrics.count(result.status)
-            if isinstance(result, RouterError):
-                logger.warning("%s", result.cause)
-            done(result)
-
-        selected = [(name, value) for name, value in self._select(headers) if name != _TYPE]
+        selected = self._select_beside_type(headers)
         selected.append((_TYPE, kind))
         traced = None if self._tracing is None else self._trace(RPC_SPAN, headers)
         walk = self._walk if streams else self._walk.middle
-        return self._start(walk, selected, body, settle, traced) or _nothing
+        return self._start(walk, selected, body, partial(self._count, done), traced) or _nothing
+
+    def passes(self, headers: Sequence[Header]) -> bool:
+        """Tell whether anything but a gRPC message goes on of a request with these headers."""
+        return self._tracing is not None or bool(self._select_beside_type(headers))
+
+    def take_plain(self, message: bytes, done: Done) -> Cancel | None:
+        """Send a gRPC message through the graph with which nothing goes on, as `take` does."""
+        run = Run(execute(self._walk.middle, message), self._plain_rpc, partial(self._count, done))
+        run.start()
+        return None if run.over else run.cancel
+
+    def _count(self, done: Done, result: Result) -> None:
+        self._metrics.count(result.status)
+        if isinstance(result, RouterError):
+            logger.warning("%s", result.cause)
+        done(result)
+
+    def _select_beside_type(self, headers: Sequence[Header]) -> list[Header]:
+        return [(name, value) for name, value in self._select(headers) if name != _TYPE]
 
     def _start(
         self,

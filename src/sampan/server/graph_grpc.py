@@ -8,10 +8,10 @@ messages are passed on as they came.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from functools import partial
 from types import MappingProxyType
-from typing import Any
 
 from sampan.machinery.registry import JsonObject
 from sampan.protocol import json_out
@@ -28,25 +28,42 @@ from sampan.server.graph_front import GraphFront
 from sampan.server.graph_stream import GraphStream, RoomyCall
 from sampan.server.graph_tensors import as_response
 from sampan.server.grpc_answers import CONTENT_TYPE, answer, answer_inference, fail
-from sampan.server.grpc_call import Call
 from sampan.wire.calls import Cancel, Channel, Handler
 from sampan.wire.message import Reply, Request, Response
 
 _SERVICE = b"/inference.GRPCInferenceService/"
+_PLAIN = object()
+"""Noted of a head: its message is not packed, it has no deadline, and nothing of it goes on."""
 
 
-class _Call(Call):
-    """A call that calls its steps off when it is over: answered, late, or left by its client."""
+class _Call:
+    """A call with a deadline: answered once, and its steps are called off where that is late."""
 
-    __slots__ = ("stop",)
+    __slots__ = ("_reply", "_timer", "over", "stop")
 
-    def __init__(self, exchange: Exchange) -> None:
-        super().__init__(exchange)
+    def __init__(self, reply: Reply, seconds: float) -> None:
+        self._reply = reply
+        self.over = False
         self.stop: Cancel | None = None
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._expire)
 
-    def settle(self, outcome: Any) -> None:
+    def __call__(self, response: Response) -> None:
         """Answer, and let nobody work for it any more."""
-        super().settle(outcome)
+        if not self.over:
+            self._end()
+            self._reply(response)
+
+    def cancel(self) -> None:
+        """Nobody waits any more."""
+        if not self.over:
+            self._end()
+
+    def _expire(self) -> None:
+        self(fail(RpcError(Status.DEADLINE_EXCEEDED, "Deadline Exceeded")))
+
+    def _end(self) -> None:
+        self.over = True
+        self._timer.cancel()
         stop, self.stop = self.stop, None
         if stop is not None:
             stop()
@@ -76,12 +93,11 @@ class GraphGrpc:
         if small is not None:
             reply(small())
             return None
-        call = _Call(Exchange(request, reply, None))
         try:
-            call.stop = self._begin(request, call)
+            return self._begin(request, reply)
         except Exception as error:  # noqa: BLE001  # becomes the answer
-            call.settle(error)
-        return None if call.over else call.cancel
+            reply(fail(error))
+            return None
 
     def open(self, request: Request, channel: Channel) -> Handler | None:
         """Return the handler of a streaming method, None for a unary one."""
@@ -103,19 +119,40 @@ class GraphGrpc:
         """Return the answer to a call that the wire refuses for an HTTP status."""
         return fail(RpcError(from_http(status), text))
 
-    def _begin(self, request: Request, call: Call) -> Cancel:
+    def _begin(self, request: Request, reply: Reply) -> Cancel | None:
+        """Let a call go through the graph; return what calls it off, None where it is over."""
         if request.target != _SERVICE + b"ModelInfer":
             text = "a graph answers ModelInfer and ModelStreamInfer; ask its steps"
             raise RpcError(Status.UNIMPLEMENTED, text)
+        plain = request.note is not None and request.note.value is _PLAIN
+        encoding, timeout = (b"", "") if plain else self._look_at(request)
+        message = framing.unpack_one(request.body, encoding, self._most)
+        if not timeout:
+            return self._send(request, message, reply)
+        call = _Call(reply, parse_timeout(timeout))
+        call.stop = self._send(request, message, call)
+        return None if call.over else call.cancel
+
+    def _look_at(self, request: Request) -> tuple[bytes, str]:
+        """Return how a call's message is packed, and its deadline ("": none).
+
+        What is noted of a head is for its very bytes (`http2_head`): no value in it may vary.
+        """
         headers = request.texts()
-        message = framing.unpack_one(request.body, _encoding(headers), self._most)
-        if "grpc-timeout" in headers:
-            call.expire_in(parse_timeout(headers["grpc-timeout"]))
+        encoding, timeout = _encoding(headers), headers.get("grpc-timeout", "")
+        if request.note is not None and not (encoding or timeout):
+            request.note.value = None if self._front.passes(request.headers) else _PLAIN
+        return encoding, timeout
+
+    def _send(self, request: Request, message: bytes, reply: Reply) -> Cancel | None:
         if self._blind:
-            return self._front.take(request.headers, message, CONTENT_TYPE, partial(_pass, call))
+            done = partial(_pass, reply)
+            if request.note is not None and request.note.value is _PLAIN:
+                return self._front.take_plain(message, done)
+            return self._front.take(request.headers, message, CONTENT_TYPE, done)
         received = Received(message)
         body = json_out.dumps(request_dict(received.fill()))
-        settle = partial(_settle, call, raw=received.is_raw, most=self._most)
+        settle = partial(_settle, reply, raw=received.is_raw, most=self._most)
         return self._front.take(request.headers, body, JSON, settle)
 
     def _ready(self, form: str) -> Response:
@@ -126,19 +163,20 @@ class GraphGrpc:
         return answer(messages.encode("grpc.health.v1.HealthCheckResponse", {"status": status}))
 
 
-def _pass(call: Call, result: Result) -> None:
+def _pass(reply: Reply, result: Result) -> None:
     """Answer with what the last step did, unread."""
     if isinstance(result, Outcome) and result.content_type == CONTENT_TYPE:
-        call.settle(answer(text_of(result.body)))
+        reply(answer(text_of(result.body)))
     else:
-        _settle(call, result, raw=True, most=0)  # a failure: nothing is encoded
+        _settle(reply, result, raw=True, most=0)  # a failure: nothing is encoded
 
 
-def _settle(call: Call, result: Result, *, raw: bool, most: int) -> None:
+def _settle(reply: Reply, result: Result, *, raw: bool, most: int) -> None:
     try:
-        call.settle(answer_inference(as_response(result), {}, raw=raw, most=most))
+        response = answer_inference(as_response(result), {}, raw=raw, most=most)
     except Exception as error:  # noqa: BLE001  # becomes the answer
-        call.settle(error)
+        response = fail(error)
+    reply(response)
 
 
 def _encoding(headers: Mapping[str, str]) -> bytes:

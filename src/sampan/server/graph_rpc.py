@@ -31,6 +31,8 @@ from sampan.wire.upstream_http2_pool import Http2Pool
 _METHOD = b"/inference.GRPCInferenceService/"
 _JSON, _RPC = b"application/json", b"application/grpc"
 _OUTPUTS = b'"outputs"'
+PLAIN: Sequence[Header] = ((b"content-type", _RPC),)
+"""The headers of a request that is a message already, and of which nothing else goes on."""
 _OWN = frozenset({b"content-type", b"grpc-timeout", b"te", b"user-agent"})
 _HTTP = {
     Status.INVALID_ARGUMENT: 400,
@@ -61,13 +63,18 @@ class RpcTarget:
         scheme = address.origin.scheme.encode()
         method = (b"/" + before if before else b"") + _METHOD + self.method
         self._head = encode_post(scheme, address.authority, method, own)
+        self._good: Sequence[Header] | None = None
+        """What an answer ended with that was good and not packed: nearly all share it."""
 
     def call(
         self, headers: Sequence[Header], body: bytes, seconds: float | None, done: CallDone
     ) -> Cancel:
         """Ask, and tell what came of it as V2's REST does; what is returned calls it off."""
-        if (b"content-type", _RPC) in headers:  # a message already, whose last name counts
-            return self._send(headers, body + self._named, seconds, partial(self._passed, done))
+        passed = partial(self._passed, done)
+        if headers is PLAIN:  # a message already, whose last name counts
+            return self._pool.call(self._head, framing.pack(body + self._named), seconds, passed)
+        if (b"content-type", _RPC) in headers:
+            return self._send(headers, body + self._named, seconds, passed)
         message = self.encode(body)
         if isinstance(message, Answer):
             done(message)
@@ -126,12 +133,15 @@ class RpcTarget:
 
     def _read(self, answer: Answer) -> Answer | CallFailed:
         """Return a message, or the HTTP answer that stands for a status."""
-        end = self.read_end(answer.fields, answer.status)
-        if end is not None:
-            return end
-        told = dict(answer.fields)
+        encoding = b""
+        if answer.fields is not self._good:
+            end = self.read_end(answer.fields, answer.status)
+            if end is not None:
+                return end
+            encoding = dict(answer.fields).get(b"grpc-encoding", b"")
+            self._good = None if encoding else answer.fields
         try:
-            message = framing.unpack_one(answer.body, told.get(b"grpc-encoding", b""), self._most)
+            message = framing.unpack_one(answer.body, encoding, self._most)
         except RpcError as error:
             return self.strange(error)
         return Answer(200, message, _RPC)

@@ -7,21 +7,15 @@ Writing uses no compression state at all: literals cost a few bytes and save a t
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
-import hpack
-from hpack.exceptions import OversizedHeaderListError
-from hpack.hpack import Decoder
-
-from sampan.wire.http2_frames import Code, ConnectionFault, StreamFault
+from sampan.wire.http2_blocks import BlockDecoder
+from sampan.wire.http2_frames import Code, StreamFault
 from sampan.wire.limits import Limits
 from sampan.wire.message import HeaderList, Note, Request
-
-logging.getLogger("hpack").setLevel(logging.WARNING)  # it would format every field at DEBUG
 
 _REMEMBERED = 64  # header blocks a connection; one client sends a handful
 _GRPC = b"application/grpc"
@@ -52,14 +46,8 @@ class Head:
 
     def request(self, body: bytes) -> Request:
         """Return the request that begins with it."""
-        texts = self.texts
         return Request(
-            self.method,
-            self.target,
-            self.headers.copy(),
-            body,
-            note=self.note,
-            texts=None if texts is None else texts.copy(),
+            self.method, self.target, self.headers.copy(), body, note=self.note, texts=self.texts
         )
 
 
@@ -67,8 +55,7 @@ class HeadReader:
     """Decodes the header blocks of one connection, in their order."""
 
     def __init__(self, limits: Limits) -> None:
-        self._decoder = Decoder(limits.header_bytes)
-        self._limits = limits
+        self._blocks = BlockDecoder(limits.header_bytes, "request")
         self._remembered: dict[bytes, Head] = {}
 
     def read(self, block: bytes, *, ends: bool) -> Head:
@@ -90,31 +77,11 @@ class HeadReader:
         self._decode(block)
 
     def _decode(self, block: bytes) -> tuple[HeaderList, bool]:
-        """Return the fields, and whether the table is the same as before.
-
-        Inserts come first and evictions last, so a table of the same length and limit that begins
-        with the same entry has the same entries. (Kept alive here, an entry's identity is its own.)
-        """
-        table = self._decoder.header_table
-        entries = table.dynamic_entries
-        first, size, limit = entries[0] if entries else None, len(entries), table.maxsize
-        try:
-            fields = self._decoder.decode(block, raw=True)
-        except OversizedHeaderListError:
-            raise ConnectionFault(
-                Code.ENHANCE_YOUR_CALM,
-                f"request headers are larger than {self._limits.header_bytes} bytes; send less",
-            ) from None
-        except (hpack.HPACKError, IndexError, ValueError) as error:
-            raise ConnectionFault(Code.COMPRESSION_ERROR, f"header block: {error}") from None
-        same = (
-            (entries[0] if entries else None) is first
-            and len(entries) == size
-            and table.maxsize == limit
-        )
+        """Return the fields, and whether they mean the same at any time: else all is forgotten."""
+        fields, same = self._blocks.decode(block)
         if not same:
             self._remembered.clear()
-        return fields, same  # type: ignore[return-value]  # raw fields are pairs of bytes
+        return fields, same
 
 
 def make_head(fields: HeaderList) -> Head:

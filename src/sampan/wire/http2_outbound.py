@@ -36,6 +36,21 @@ class Outbound:
         """Queue frames as they are."""
         self._out.append(frames)
 
+    def ask(self, number: int, head: bytes, body: bytes) -> bool:
+        """Send a whole request on a new stream; False, and nothing sent, where windows or a full
+        transport would hold some of it.
+        """
+        size = len(body)
+        if self._held or not 0 < size <= min(self.window, self.peer_window, self.peer_frame):
+            return False
+        self.window -= size
+        self._out += (
+            header_frames(number, head, end=False, limit=self.peer_frame),
+            HEAD.pack(size >> 16, size & 0xFFFF, 0, END_STREAM, number),  # DATA
+            body,
+        )
+        return True
+
     def respond(self, stream: Stream, head: bytes, body: bytes, trailers: bytes = b"") -> None:
         """Send a whole response: header block, body, and the trailer block if any."""
         if stream.local_closed:

@@ -77,8 +77,8 @@ class KnownHead:
         if len(data) != self._whole:
             return None
         body = data[len(self._raw) :]
-        headers, texts = list(self._headers), self._texts.copy()
-        return Request(self._method, self._target, headers, body, True, self._note, texts)
+        headers = list(self._headers)
+        return Request(self._method, self._target, headers, body, True, self._note, self._texts)
 
     def _read_varied(self, data: bytes) -> Request | None:
         end = data.find(b"\r\n\r\n")

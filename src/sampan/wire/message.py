@@ -28,10 +28,10 @@ class Request:
     """A complete request: its body has arrived. (Plain slots: the cheapest value to make.)
 
     `target` is the request target as sent, query included. `note` is there where the head is one
-    that the connection knows.
+    that the connection knows; `texts` are then its headers as text, which many requests share.
     """
 
-    __slots__ = ("_texts", "body", "headers", "keep_alive", "method", "note", "target")
+    __slots__ = ("_shared", "_texts", "body", "headers", "keep_alive", "method", "note", "target")
 
     def __init__(  # noqa: PLR0913, PLR0917  # the parts of a request
         self,
@@ -49,7 +49,8 @@ class Request:
         self.body = body
         self.keep_alive = keep_alive
         self.note = note
-        self._texts = texts
+        self._shared = texts
+        self._texts: dict[str, str] | None = None
 
     def header(self, name: bytes) -> bytes | None:
         """Return the first header of this (lower-case) name, or None."""
@@ -60,15 +61,19 @@ class Request:
 
     def add(self, name: bytes, value: bytes) -> None:
         """Add a header, as if it had been sent."""
+        texts = self.texts() if self._shared is not None else self._texts
         self.headers.append((name, value))
-        if self._texts is not None:
-            self._texts[name.decode("latin-1")] = value.decode("latin-1")
+        if texts is not None:
+            texts[name.decode("latin-1")] = value.decode("latin-1")
 
     def texts(self) -> dict[str, str]:
         """Return the headers as text: one dict for all who ask, of a repeated one the last."""
         if self._texts is None:
-            pairs = self.headers
-            self._texts = {k.decode("latin-1"): v.decode("latin-1") for k, v in pairs}
+            if self._shared is not None:  # copied when it is asked for: not every request is
+                self._texts = self._shared.copy()
+            else:
+                pairs = self.headers
+                self._texts = {k.decode("latin-1"): v.decode("latin-1") for k, v in pairs}
         return self._texts
 
     def __repr__(self) -> str:

@@ -12,8 +12,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
-import hpack
-
 from sampan.wire.http2_events import Stream
 from sampan.wire.http2_frames import (
     ACK,
@@ -39,14 +37,15 @@ from sampan.wire.http2_frames import (
     window_update,
 )
 from sampan.wire.http2_outbound import Outbound
-from sampan.wire.upstream_answer import Answer, CallDone, CallFailed, UpstreamLimits
+from sampan.wire.upstream_answer import CallDone, CallFailed, UpstreamLimits
 from sampan.wire.upstream_http2_call import StreamCall
+from sampan.wire.upstream_http2_head import BlockReader
 
+_DATA, _HEADERS, _CONTINUATION = int(Kind.DATA), int(Kind.HEADERS), int(Kind.CONTINUATION)
 _WINDOW = 1024 * 1024  # of a stream: a message of a megabyte comes without waiting for us
 _CONNECTION_WINDOW = 16 * _WINDOW
 _MOST_STREAMS = 100  # until the peer says: what RFC 9113 (section 6.5.2) asks it to allow
-_MOST_KNOWN = 64  # header blocks of a connection: heads and trailers repeat themselves
-_SIZE_UPDATE = 0x20  # RFC 7541, section 6.3
+_OK = 200
 _LAST_STREAM = MAX_WINDOW - 1
 
 
@@ -60,21 +59,24 @@ class Owner(Protocol):
 class Http2Upstream(asyncio.Protocol):
     """A connection. `name` is the server's, for messages."""
 
-    def __init__(self, owner: Owner, name: str, limits: UpstreamLimits) -> None:
+    def __init__(
+        self, owner: Owner, name: str, limits: UpstreamLimits, loop: asyncio.AbstractEventLoop
+    ) -> None:
         self._owner = owner
         self._name = name
         self._limits = limits
+        self._loop = loop
         self._transport: asyncio.Transport | None = None
         self._outbound = Outbound(_ended)
-        self._decoder = hpack.Decoder(limits.header_bytes)
-        self._known: dict[bytes, list[tuple[bytes, bytes]]] = {}
+        self._blocks = BlockReader(limits.header_bytes)
         self._calls: dict[int, StreamCall] = {}
         self._next = 1
         self._rest = b""
         self._block = (0, False, list[bytes]())  # stream, whether it ends there, pieces
         self._unread = 0  # of the connection's window
         self._most = _MOST_STREAMS
-        self._busy = False
+        self._busy = False  # in `data_received`, which writes once at its end
+        self._scheduled = False  # a write is due when the loop turns
         self._leaving = False  # the peer takes no new calls
 
     @property
@@ -95,11 +97,14 @@ class Http2Upstream(asyncio.Protocol):
         """Send a request (`head` is its header block); what is returned calls it off."""
         number = self._next
         self._next += 2
-        stream = Stream(number, self._outbound.peer_window, _WINDOW, -1)
-        self._calls[number] = StreamCall(stream, done, streams=streams)
-        self._outbound.respond(stream, head, body)
-        self._flush()
-        return lambda: self._cancel(number)
+        call = self._calls[number] = StreamCall(done, streams)
+        if not self._outbound.ask(number, head, body):
+            call.stream = Stream(number, self._outbound.peer_window, _WINDOW, -1)
+            self._outbound.respond(call.stream, head, body)
+        if not (self._busy or self._scheduled):  # calls of one turn go out in one write
+            self._scheduled = True
+            self._loop.call_soon(self._flush_scheduled)
+        return partial(self._cancel, number)
 
     def close(self) -> None:
         """End it; calls under way fail."""
@@ -158,6 +163,10 @@ class Http2Upstream(asyncio.Protocol):
             if out:
                 self._transport.write(out)
 
+    def _flush_scheduled(self) -> None:
+        self._scheduled = False
+        self._flush()
+
     # -- reading -----------------------------------------------------------------------------
 
     def _read(self, data: bytes) -> bytes:
@@ -172,17 +181,20 @@ class Http2Upstream(asyncio.Protocol):
                 break
             payload = data[at + HEAD_BYTES : stop]
             at = stop
-            self._take(kind, flags, number & MAX_WINDOW, payload)
+            number &= MAX_WINDOW  # the reserved bit is ignored
+            block_of = self._block[0]
+            if block_of and (kind != _CONTINUATION or number != block_of):
+                raise ConnectionFault(Code.PROTOCOL_ERROR, "another frame inside a header block")
+            if kind == _DATA:
+                self._data(flags, number, payload)
+            elif kind == _HEADERS:
+                self._headers(flags, number, payload)
+            else:
+                self._rare_frame(kind, flags, number, payload)
         return data[at:]
 
-    def _take(self, kind: int, flags: int, number: int, payload: bytes) -> None:
-        if self._block[0] and (kind != Kind.CONTINUATION or number != self._block[0]):
-            raise ConnectionFault(Code.PROTOCOL_ERROR, "another frame inside a header block")
-        if kind == Kind.DATA:
-            self._data(flags, number, payload)
-        elif kind == Kind.HEADERS:
-            self._headers(flags, number, payload)
-        elif kind == Kind.CONTINUATION:
+    def _rare_frame(self, kind: int, flags: int, number: int, payload: bytes) -> None:
+        if kind == _CONTINUATION:
             self._continuation(flags, number, payload)
         elif kind == Kind.WINDOW_UPDATE:
             self._window_update(number, payload)
@@ -223,32 +235,17 @@ class Http2Upstream(asyncio.Protocol):
             self._block = (0, False, [])
             self._complete(number, b"".join(pieces), ends=ends)
 
-    def _complete(self, number: int, block: bytes, *, ends: bool) -> None:
-        fields = self._known.get(block) or self._decode(block)
+    def _complete(self, number: int, payload: bytes, *, ends: bool) -> None:
+        block = self._blocks.read(payload)
         call = self._calls.get(number)
         if call is None:
             return  # called off meanwhile
-        call.fields += fields
+        call.head = head = block if call.head is None else call.head.then(block)
         if ends:
             self._finish(number, call)
-        elif call.is_begun_by:
-            call.begin(partial(self._give, number, call), partial(self._cancel, number))
-
-    def _decode(self, block: bytes) -> list[tuple[bytes, bytes]]:
-        """Return the fields of a block, and remember it if it means the same at any time.
-
-        It does while the table is empty and stays so, unless it tells the table's size.
-        """
-        try:
-            read = self._decoder.decode(block, raw=True)
-        except (hpack.HPACKError, IndexError, ValueError) as error:
-            raise ConnectionFault(Code.COMPRESSION_ERROR, f"header block: {error}") from None
-        fields = [(bytes(name), bytes(value)) for name, value in read]
-        if self._decoder.header_table.dynamic_entries:
-            self._known.clear()
-        elif len(self._known) < _MOST_KNOWN and block and block[0] & 0xE0 != _SIZE_UPDATE:
-            self._known[block] = fields
-        return fields
+        elif call.streams and call.body is None and head.status == _OK:
+            give, leave = partial(self._give, number, call), partial(self._cancel, number)
+            call.begin(head, give, leave)
 
     def _data(self, flags: int, number: int, payload: bytes) -> None:
         size = len(payload)
@@ -294,7 +291,7 @@ class Http2Upstream(asyncio.Protocol):
         call = self._calls.get(number)
         if not number:
             self._outbound.window += size
-        elif call is not None:
+        elif call is not None and call.stream is not None:
             call.stream.send_window += size
         if self._outbound.window > MAX_WINDOW or not size:
             raise ConnectionFault(Code.FLOW_CONTROL_ERROR, f"WINDOW_UPDATE of {size}")
@@ -310,7 +307,8 @@ class Http2Upstream(asyncio.Protocol):
                 difference = value - self._outbound.peer_window
                 self._outbound.peer_window = value
                 for call in self._calls.values():
-                    call.stream.send_window += difference
+                    if call.stream is not None:
+                        call.stream.send_window += difference
             elif number == Setting.MAX_FRAME_SIZE and FRAME_BYTES <= value < 2**24:
                 self._outbound.peer_frame = value
             elif number == Setting.MAX_CONCURRENT_STREAMS:
@@ -330,25 +328,16 @@ class Http2Upstream(asyncio.Protocol):
     # -- ends --------------------------------------------------------------------------------
 
     def _finish(self, number: int, call: StreamCall) -> None:
-        self._forget(number)
-        if not call.stream.local_closed:  # answered before it was told all: it wants no more
-            self._outbound.put(reset(number, Code.NO_ERROR))
-        if call.body is not None:
-            call.body.end(None, tuple(call.fields))
-        else:
-            self._tell(call)
-        self._owner.changed(self)
-        self._close_if_done()
-
-    @staticmethod
-    def _tell(call: StreamCall) -> None:
-        told = dict(call.fields)
-        status = told.get(b":status", b"")
-        if not status.isdigit():
+        head = call.head
+        if call.body is None and (head is None or head.status < 0):
             raise ConnectionFault(Code.PROTOCOL_ERROR, "an answer without a status")
-        body = b"".join(call.pieces)
-        fields = tuple(pair for pair in call.fields if not pair[0].startswith(b":"))
-        call.done(Answer(int(status), body, told.get(b"content-type", b""), None, fields))
+        self._forget(number)
+        if call.stream is not None and not call.stream.local_closed:
+            self._outbound.put(reset(number, Code.NO_ERROR))  # it wants no more of the request
+        call.end()
+        self._owner.changed(self)
+        if self._leaving:
+            self._close_if_done()
 
     def _fail(self, numbers: list[int], failure: CallFailed) -> None:
         for number in numbers:
@@ -360,7 +349,7 @@ class Http2Upstream(asyncio.Protocol):
 
     def _forget(self, number: int) -> StreamCall | None:
         call = self._calls.pop(number, None)
-        if call is not None:
+        if call is not None and call.stream is not None:
             self._outbound.waiting.pop(number, None)
         return call
 

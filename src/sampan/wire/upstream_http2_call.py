@@ -6,22 +6,25 @@ from collections.abc import Callable
 
 from sampan.wire.http2_events import Stream
 from sampan.wire.upstream_answer import Answer, CallDone, CallFailed
+from sampan.wire.upstream_http2_head import Block
 from sampan.wire.upstream_stream import StreamedBody
-
-Fields = list[tuple[bytes, bytes]]
 
 
 class StreamCall:
-    """A call. Where it `streams`, an answer of 200 is told with its head, its body as it comes."""
+    """A call. Where it `streams`, an answer of 200 is told with its head, its body as it comes.
 
-    __slots__ = ("_give", "_leave", "_paused", "body", "done", "fields", "pieces", "size",
+    `stream` is what is still to be sent of it; None where the windows let all of it pass at once.
+    `head` is what its blocks have told so far.
+    """
+
+    __slots__ = ("_give", "_leave", "_paused", "body", "done", "head", "pieces", "size",
                  "stream", "streams", "unread")  # fmt: skip
 
-    def __init__(self, stream: Stream, done: CallDone, *, streams: bool = False) -> None:
-        self.stream = stream
+    def __init__(self, done: CallDone, streams: bool) -> None:
+        self.stream: Stream | None = None
         self.done = done
         self.streams = streams
-        self.fields: Fields = []
+        self.head: Block | None = None
         self.pieces: list[bytes] = []
         self.size = 0
         self.unread = 0
@@ -30,19 +33,12 @@ class StreamCall:
         self._give: Callable[[], None] | None = None
         self._leave: Callable[[], None] | None = None
 
-    def begin(self, give: Callable[[], None], leave: Callable[[], None]) -> None:
+    def begin(self, head: Block, give: Callable[[], None], leave: Callable[[], None]) -> None:
         """Tell the head. `give` lets the peer send on, `leave` tells it that nobody wants more."""
-        told, self.fields = self.fields, []
+        self.head = None  # what comes now are trailers
         self._give, self._leave = give, leave
         self.body = StreamedBody(self)
-        fields = tuple(pair for pair in told if not pair[0].startswith(b":"))
-        content_type = dict(told).get(b"content-type", b"")
-        self.done(Answer(200, b"", content_type, self.body, fields))
-
-    @property
-    def is_begun_by(self) -> bool:
-        """Whether the fields that have come begin an answer that is passed on."""
-        return self.streams and self.body is None and (b":status", b"200") in self.fields
+        self.done(Answer(200, b"", head.content_type, self.body, head.fields))
 
     def add(self, piece: bytes, size: int) -> None:
         """Take a piece of a body that is passed on; `size` bytes of the window went for it."""
@@ -51,6 +47,16 @@ class StreamCall:
             self.body.add(piece)  # may pause
         if not self._paused and self._give is not None:
             self._give()
+
+    def end(self) -> None:
+        """Tell the answer, which is whole; or of one that is passed on, that nothing follows."""
+        head = self.head
+        if self.body is not None:
+            self.body.end(None, () if head is None else head.fields)
+        elif head is not None:
+            pieces = self.pieces
+            body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            self.done(Answer(head.status, body, head.content_type, None, head.fields))
 
     def fail(self, failure: CallFailed) -> None:
         """Tell that no answer comes, or no more of it."""

@@ -92,11 +92,15 @@ class Http2Pool:
 
         Where it `streams`, an answer of 200 is told as soon as it begins, its body as `chunks`.
         """
+        connection = self._connection
+        if connection is not None and (self._waiting or not connection.has_room):
+            connection = None
+        if connection is not None and seconds is None:
+            return connection.send(head, body, done, streams=streams)
         call = PendingRpc(head, body, done, streams=streams)
         if seconds is not None:
             call.limit(self._loop, seconds, self._opener.name)
-        connection = self._connection
-        if connection is not None and connection.has_room and not self._waiting:
+        if connection is not None:
             call.take(connection)
         else:
             self._waiting.append(call)
@@ -135,7 +139,7 @@ class Http2Pool:
         name = self._opener.name
         try:
             self._connection = await self._opener.open(
-                partial(Http2Upstream, self, name, self._limits)
+                partial(Http2Upstream, self, name, self._limits, self._loop)
             )
         except CallFailed as failure:
             self._opening = None
