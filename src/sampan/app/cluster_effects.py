@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sampan.api.config import Config
+from sampan.app.cluster_scaling import sampan_silences
 from sampan.machinery.registry import JsonObject
 from sampan.plan.fields.cluster_silences import cluster_silences
 from sampan.plan.fields.table import make_field_warnings
@@ -28,3 +29,4 @@ def cluster_warnings(
         yield f'metadata.annotations["{AUTOSCALER_CLASS}"]', text
     if kind == SERVICE:
         yield from cluster_silences(obj, mode, gateway_api=settings.ingress.gateway_api)
+        yield from dict.fromkeys(sampan_silences(obj, mode))  # two components may share one
