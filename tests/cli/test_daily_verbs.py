@@ -366,6 +366,7 @@ def test_a_mistake_comes_back_in_the_file_and_can_be_mended_there(
         ),
         pytest.param(("  name: moss", "  name: other"), 'metadata.name was "', id="name"),
         pytest.param(("spec:\n", "---\na: b\n---\nspec:\n"), "the file has ", id="two objects"),
+        pytest.param(("  uid: ", "  uid: 0"), "uid", id="another uid"),
     ],
 )
 def test_an_edit_that_cannot_be_is_kept_in_its_file(
@@ -426,6 +427,18 @@ def test_an_edit_of_a_field_that_has_changed_meanwhile_is_told_in_the_file(
         in log.read_text()
     )
     Path(done.err.split()[-1]).unlink()
+
+
+def test_an_edit_that_was_not_saved_as_text_is_told(
+    here: Path, cli: Callable[..., Any], moss: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = here / "editor.sh"
+    script.write_text('printf "\\377" > "$1"\n')
+    monkeypatch.setenv("SAMPAN_EDITOR", f"sh {script}")
+    done = cli("edit", moss)
+    assert done.code == 1
+    assert "cannot be read" in done.err
+    assert "save it as UTF-8" in done.err
 
 
 def test_nothing_changed_is_said_and_an_editor_that_is_not_there_is_named(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 import inspect
 import subprocess
 import sys
@@ -243,6 +244,20 @@ def test_events_are_the_same_however_the_bytes_are_cut(events, end, data):
         found += reader.feed(text[at : at + step])
         at += step
     assert found == events
+
+
+@pytest.mark.parametrize("line", [b"data: ", b"data: 1234567\n"], ids=["one line", "many lines"])
+def test_an_event_that_never_ends_is_refused(monkeypatch, line):
+    monkeypatch.setattr("sampan.client.events.MAX_EVENT_BYTES", 1000)
+    reader = EventReader()
+    with pytest.raises(InferenceError, match="larger than 1000 bytes"):
+        collections.deque(map(reader.feed, [line] * 1000), maxlen=0)
+
+
+def test_events_that_end_may_be_any_number(monkeypatch):
+    monkeypatch.setattr("sampan.client.events.MAX_EVENT_BYTES", 100)
+    reader = EventReader()
+    assert sum(len(reader.feed(b"data: 1234567\n\n")) for _ in range(1000)) == 1000
 
 
 def test_the_client_imports_nothing_of_the_server_and_nothing_heavy():

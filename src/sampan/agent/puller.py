@@ -79,7 +79,7 @@ class Puller:
             seen = (found.st_ino, found.st_mtime_ns, found.st_size)
             if seen == self._seen:
                 return None
-            text = self._list.read_text()
+            text = self._list.read_text(errors="replace")  # what is no text is no JSON either
         except OSError as error:
             if self._seen is not None or not isinstance(error, FileNotFoundError):
                 logger.warning('the list "%s" cannot be read: %s', self._list, error.strerror)

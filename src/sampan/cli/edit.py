@@ -57,13 +57,16 @@ def _edited(client: ApiClient, path: str, obj: JsonObject) -> bool:
         text = HEADER + "".join(f"# {line}\n" for line in reasons) + body
         file.write_text(text, encoding="utf-8")
         _open_editor(file)
-        after = _without_comments(file.read_text(encoding="utf-8"))
+        after = _without_comments(_read(file))
         if not after.strip() or after == original or (reasons and after == body):
             if reasons:
                 raise CliError(f"no valid changes were saved; your edit is kept in {file}")
             file.unlink()
             return False
-        body, reasons = after, _refusal(client, path, obj, after)
+        try:
+            body, reasons = after, _refusal(client, path, obj, after)
+        except CliError as error:  # no server any more, or one that failed
+            raise CliError(f"{error.message}; your edit is kept in {file}", error.code) from None
         if not reasons:
             file.unlink()
             return True
@@ -73,6 +76,13 @@ def _shown(obj: JsonObject) -> JsonObject:
     """Return what the editor shows: not what the server keeps for itself."""
     metadata = {k: v for k, v in obj["metadata"].items() if k != "managedFields"}
     return {**{k: v for k, v in obj.items() if k != "status"}, "metadata": metadata}
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CliError(f'your edit in "{file}" cannot be read: {error}; save it as UTF-8') from None
 
 
 def _without_comments(text: str) -> str:
@@ -154,7 +164,9 @@ def _send(
         except ApiProblem as problem:
             if problem.reason != "Conflict":
                 raise
-        latest = client.get(path)
+            before_it, latest = latest, client.get(path)
+            if before_it["metadata"]["resourceVersion"] == latest["metadata"]["resourceVersion"]:
+                raise  # nobody wrote: it is the edit itself, of a uid for example
 
 
 def _moved(before: JsonObject, after: JsonObject) -> list[str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from sampan.client import calls
@@ -67,7 +68,7 @@ class AsyncClient:
         """Send a V2 request, or arrays by input name; return the response."""
         return await self.send(calls.infer(model, inputs, binary=binary, outputs=outputs), headers)
 
-    async def stream(self, path: str, payload: Any) -> AsyncIterator[bytes]:
+    async def stream(self, path: str, payload: Any) -> AsyncGenerator[bytes, None]:
         """Post a payload to a path; yield the pieces of the answer's body as they come."""
         import httpx
 
@@ -86,14 +87,15 @@ class AsyncClient:
         except httpx.TransportError as error:
             raise NoAnswer(url, _why(error), sent=sent or not _is_unsent(error)) from error
 
-    async def events(self, path: str, payload: Any) -> AsyncIterator[str]:
+    async def events(self, path: str, payload: Any) -> AsyncGenerator[str, None]:
         """Post a payload to a path that answers in server-sent events; yield each one's data."""
         reader = EventReader()
-        async for piece in self.stream(path, payload):
-            for data in reader.feed(piece):
-                if data == DONE:
-                    return
-                yield data
+        async with aclosing(self.stream(path, payload)) as pieces:
+            async for piece in pieces:
+                for data in reader.feed(piece):
+                    if data == DONE:
+                        return
+                    yield data
 
     # -- the server and its models -----------------------------------------------------------
 

@@ -13,24 +13,32 @@ class EventReader:
     """Collects pieces; `feed` gives the data of each event that is complete."""
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._line: list[bytes] = []  # what is here of a line that has not ended
         self._data: list[str] = []
+        self._size = 0  # bytes of the event so far
 
     def feed(self, piece: bytes) -> list[str]:
-        """Return the data of the events that this piece completes."""
-        self._rest += piece
-        if len(self._rest) > MAX_EVENT_BYTES:
+        """Return the data of the events that this piece completes; InferenceError: too large."""
+        complete: list[str] = []
+        for number, part in enumerate(piece.split(b"\n")):
+            if number:
+                line = b"".join(self._line).removesuffix(b"\r")
+                self._take(line.decode(errors="replace"), complete)
+                self._line = []
+            self._add(part)
+        return complete
+
+    def _add(self, part: bytes) -> None:
+        self._line.append(part)
+        self._size += len(part)
+        if self._size > MAX_EVENT_BYTES:
             raise InferenceError(
                 f"an event of the stream is larger than {MAX_EVENT_BYTES} bytes; ask for less"
             )
-        *lines, self._rest = self._rest.split(b"\n")
-        complete: list[str] = []
-        for line in lines:
-            self._take(line.removesuffix(b"\r").decode(errors="replace"), complete)
-        return complete
 
     def _take(self, line: str, complete: list[str]) -> None:
         if not line:
+            self._size = 0
             if self._data:
                 complete.append("\n".join(self._data))
             self._data = []

@@ -21,7 +21,7 @@ def require_space(
             "DiskFull",
             f'the model needs {show_bytes(needed)} more in "{folder}", where {show_bytes(free)} '
             f"are free and {show_bytes(reserve)} must stay free; free some disk space "
-            "(old models are removed by pruning the cache)",
+            "(with Sampan down, its cache may be removed: what is needed comes again)",
             retryable=True,
         )
 

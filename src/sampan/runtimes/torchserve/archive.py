@@ -122,15 +122,25 @@ def validate_names(archive: zipfile.ZipFile, path: Path, most: int = _MOST_BYTES
 
 
 def unpack(path: Path) -> Path:
-    """Return a new private folder with an archive's files. Whoever asks removes it."""
+    """Return a new private folder with an archive's files. Whoever asks removes it; where it
+    cannot be filled, nothing is left of it.
+    """
     folder = Path(tempfile.mkdtemp(prefix="sampan-mar-"))  # mode 0700
+    try:
+        _fill(folder, path)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return folder
+
+
+def _fill(folder: Path, path: Path) -> None:
     if path.is_dir():
         shutil.copytree(path, folder, dirs_exist_ok=True)
-        return folder
+        return
     with zipfile.ZipFile(path) as archive:
         validate_names(archive, path)
         archive.extractall(folder)
-    return folder
 
 
 def _untrusted(path: Path, what: str) -> LoadFailure:
