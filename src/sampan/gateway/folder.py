@@ -59,11 +59,28 @@ class Folder:
             file.write(body)
         fresh.replace(target)
 
-    def write_changed(self, file: ConfigFile) -> bool:
-        """Write a file unless it stands there already; return whether it was written."""
+    def hand(self, path: str, body: bytes) -> None:
+        """Put a watched file into place; Envoy sees the old one or the new one.
+
+        A link to it is moved, not the file itself: what is moved over another file is written to
+        the disk first (ext4), while Envoy waits. An Envoy that still reads an older one keeps it.
+        """
+        target = self.root / path
+        link = target.with_name(f".{target.name}.link")
+        first, second = (target.with_name(f".{target.name}.{number}") for number in "12")
+        fresh = second if target.is_symlink() and target.readlink().name == first.name else first
+        for old in (fresh, link):
+            old.unlink(missing_ok=True)
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(body)
+        link.symlink_to(fresh.name)
+        link.replace(target)
+
+    def hand_changed(self, file: ConfigFile) -> bool:
+        """Put a file into place unless it stands there already; return whether it was written."""
         if self.read(file.path) == file.body:
             return False
-        self.write(file.path, file.body)
+        self.hand(file.path, file.body)
         return True
 
     def clusters(self) -> Mapping[str, Field]:

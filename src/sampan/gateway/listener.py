@@ -18,6 +18,7 @@ from sampan.gateway.binary import Field
 from sampan.gateway.config import (
     BOOTSTRAP,
     LISTENERS_FILE,
+    ConfigFile,
     Doors,
     make_component_listeners,
     make_door_listeners,
@@ -112,6 +113,8 @@ class Gateway:
         self._validation = Validation()
         self._clusters: Mapping[str, Field] | None = None
         """Those that Envoy was last given, by name; None where only the folder knows."""
+        self._clusters_file: ConfigFile | None = None
+        """The file of those."""
         self._command: tuple[str, ...] = ()
         self._twins: tuple[str, ...] = ()
         self._bootstrap = render_bootstrap(str(self._folder.root))
@@ -266,7 +269,7 @@ class Gateway:
         routes = self._rendering.routes(RouteTable(), starting=True)
         clusters = make_clusters_file({})
         for file in (listeners, routes, clusters):
-            self._folder.write_changed(file)
+            self._folder.hand_changed(file)
         mark = self._envoy.log_size()
         self._envoy.start(self._command, self._bootstrap)
         taken = asyncio.create_task(self._delivery.deliver([clusters, listeners, routes]))
@@ -290,10 +293,10 @@ class Gateway:
         """
         before, self._clusters = self._clusters, None
         clusters = self._rendering.clusters(table)
-        keep = self._folder.clusters() if before is None else before
+        both, alone = self._make_clusters_files(clusters, before)
         if self.follower:
             await self._clock.sleep(self.follower.leaving(table))
-        await self._delivery.deliver([make_clusters_file(clusters, keep)])
+        await self._delivery.deliver([both])
         if self.follower:
             self.follower.reached(table)
         folder = str(self._folder.root)
@@ -301,10 +304,21 @@ class Gateway:
         made += make_door_listeners(table, self.settings, folder)
         listeners = render_listeners(self.settings, folder, Doors(self._twins, made))
         await self._delivery.deliver([self._rendering.routes(table), listeners])
-        await self._delivery.deliver([make_clusters_file(clusters)])
-        self._clusters = clusters
+        await self._delivery.deliver([alone])
+        self._clusters, self._clusters_file = clusters, alone
         known = before or {}
         self._reader.forget(n for n, field in clusters.items() if known.get(n) != field)
+
+    def _make_clusters_files(
+        self, clusters: Mapping[str, Field], before: Mapping[str, Field] | None
+    ) -> tuple[ConfigFile, ConfigFile]:
+        """Return the clusters beside those of the table before, and alone."""
+        if before == clusters and self._clusters_file is not None:
+            return self._clusters_file, self._clusters_file
+        keep = self._folder.clusters() if before is None else before
+        alone = make_clusters_file(clusters)
+        both = alone if keep.keys() <= clusters.keys() else make_clusters_file(clusters, keep)
+        return both, alone
 
     async def _keep(self) -> None:
         """Start Envoy again whenever it ends; it finds its last configuration on disk."""

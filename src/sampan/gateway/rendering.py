@@ -5,15 +5,18 @@ A table of a thousand services of which one has changed is rendered by what that
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sampan.gateway import bare
 from sampan.gateway.binary import (
     Field,
     encode_field,
+    encode_resource,
     encode_response_resource,
     encode_version,
+    wrap,
+    wrap_response_resource,
 )
 from sampan.gateway.config import CLUSTERS_FILE, ROUTES_FILE, ConfigFile, make_version
 from sampan.gateway.config_clusters import make_cluster
@@ -21,9 +24,15 @@ from sampan.gateway.config_listener import STAT_PREFIX
 from sampan.gateway.config_routes import ROUTES, make_frame, make_hosts, make_last, make_paths
 from sampan.gateway.kept import Kept
 from sampan.gateway.messages_clusters import CLUSTER_MESSAGES
-from sampan.gateway.messages_routes import HOSTS_FIELD, ROUTE_MESSAGES, ROUTES_FIELD
+from sampan.gateway.messages_routes import (
+    HOSTS_FIELD,
+    ROUTE_MESSAGES,
+    ROUTES_FIELD,
+    ROUTES_TYPE,
+)
 from sampan.gateway.settings import GatewaySettings
 from sampan.gateway.table import Cluster, RouteTable, TableRoute
+from sampan.machinery.registry import JsonObject
 
 _ROUTES_STAT = f"http.{STAT_PREFIX}.rds.{ROUTES}.version_text"
 _CLUSTERS_STAT = "cluster_manager.cds.version_text"
@@ -55,13 +64,9 @@ class Rendering:
     def routes(self, table: RouteTable, *, starting: bool = False) -> ConfigFile:
         """Return the RDS file. `starting`: answer 503, not 404, where no route matches."""
         parts = self._routes.of(table.routes)
-        frame = make_frame(
-            [Field(b"".join([part.hosts for part in parts]))],
-            [Field(b"".join([part.paths for part in parts]))],
-            make_last(table.routes, starting=starting),
-            doors=self._doors,
-        )
-        body = encode_response_resource(frame, ROUTE_MESSAGES)
+        last = make_last(table.routes, starting=starting)
+        pieces = _join_frame(make_frame((), (), last, doors=self._doors), parts)
+        body = b"".join(wrap_response_resource(ROUTES_TYPE, pieces))
         return _make_file(ROUTES_FILE, _ROUTES_STAT, body)
 
     def clusters(self, table: RouteTable) -> Mapping[str, Field]:
@@ -80,6 +85,17 @@ def make_clusters_file(
     """
     kept = (field for name, field in (keep or {}).items() if name not in clusters)
     return _make_file(CLUSTERS_FILE, _CLUSTERS_STAT, b"".join((*clusters.values(), *kept)))
+
+
+def _join_frame(frame: JsonObject, parts: Sequence[_Part]) -> list[bytes]:
+    """Return the pieces of a RouteConfiguration: its frame and what each service has of it."""
+    by_path, *others = frame.pop("virtual_hosts")
+    behind = encode_field(*ROUTES_FIELD, by_path.pop("routes"))
+    number, host = HOSTS_FIELD
+    paths = [host.encode(by_path), *(part.paths for part in parts), behind]
+    hosts = [part.hosts for part in parts]
+    after = encode_field(number, host, others)
+    return [encode_resource(frame, ROUTE_MESSAGES), *hosts, *wrap(number, paths), after]
 
 
 def _encode_route(route: TableRoute, settings: GatewaySettings) -> _Part:

@@ -1,7 +1,7 @@
 """What is sent again when a server could not be reached. Pure.
 
-It stands at the clusters, of which one that has not changed is only read: at the hosts of a thousand
-routes it was a quarter of the time that Envoy needs for a change of any of them.
+It stands at the clusters, of which one that has not changed is only read: at the hosts of a
+thousand routes it was a quarter of the time that Envoy needs for a change of any of them.
 """
 
 from __future__ import annotations

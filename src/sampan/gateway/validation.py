@@ -114,7 +114,8 @@ def select_ports(
     refusals: list[Refusal] = []
     routes = []
     for route in table.routes:
-        taken = {c.port for c in route.components if c.port and not is_free(c.port)}
+        parts = route.components
+        taken = {c.port for c in parts if c.port and not is_free(c.port)} if parts else None
         if not taken:
             routes.append(route)
             continue
@@ -126,7 +127,7 @@ def select_ports(
             )
             for port in sorted(taken)
         ]
-        kept = tuple(replace(c, port=0) if c.port in taken else c for c in route.components)
+        kept = tuple(replace(c, port=0) if c.port in taken else c for c in parts)
         routes.append(replace(route, components=kept))
     return replace(table, routes=tuple(routes)), tuple(refusals)
 
