@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,7 @@ from pathlib import Path
 from sampan.gateway.process import observe_command
 
 _LISTEN = "0A"
+_SHOWN = 120  # letters of a command: enough to know it by
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +53,14 @@ def observe_port_holder(port: int) -> PortHolder | None:
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal() and inodes & set(_socket_inodes(entry)):
             pid = int(entry.name)
-            return PortHolder(pid, " ".join(observe_command(pid))[:200])
+            return PortHolder(pid, show_command(observe_command(pid)))
     return None
+
+
+def show_command(words: Iterable[str]) -> str:
+    """Return a command for the line of a message: short, and whatever is in it printed plainly."""
+    line = " ".join(" ".join(words).split())
+    return "".join(letter if letter.isprintable() else "?" for letter in line)[:_SHOWN]
 
 
 def _listening_inodes(port: int) -> Iterator[str]:
