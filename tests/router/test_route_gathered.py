@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import random
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from time import perf_counter, thread_time
 from typing import Any
 
 import joblib
@@ -19,6 +22,7 @@ from tests.router.graph_cases import node
 
 from sampan.app.route_fused import load_models
 from sampan.router.graph import Graph, make_graph
+from sampan.server import batch_queue, dataplane, graph_agenda, graph_gathered
 from sampan.server.graph_gathered import Gathered
 from sampan.server.graph_models import LocalModels
 from sampan.wire.message import Request, Response
@@ -47,7 +51,7 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
     made.close()
 
 
-numbers = st.integers(-(2**63), 2**64) | st.floats(allow_nan=False) | st.booleans()
+numbers = st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False) | st.booleans()
 values = numbers | st.none() | st.text(max_size=3)
 rows = st.lists(numbers, min_size=4, max_size=4) | st.lists(values, max_size=5)
 bodies = st.one_of(
@@ -63,9 +67,41 @@ bodies = st.one_of(
 def test_gathered_calls_are_answered_and_counted_as_requests_are(
     graph: Graph, folder: Path, loop: asyncio.AbstractEventLoop
 ) -> None:
+    assert_alike(graph, folder, loop, examples=60)
+
+
+def test_they_are_on_a_machine_that_halts_now_and_then(
+    folder: Path, loop: asyncio.AbstractEventLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Models lose the loop to a thread and earn it again: requests fall into other batches."""
+    halts = Halts()
+    for module in (batch_queue, dataplane, graph_agenda, graph_gathered):
+        for name, read in (("perf_counter", perf_counter), ("thread_time", thread_time)):
+            if hasattr(module, name):
+                monkeypatch.setattr(module, name, partial(halts.read, read))
+    assert_alike(GRAPH, folder, loop, examples=40)
+    assert halts.seconds > 1
+
+
+class Halts:
+    """A clock that jumps by 20 ms at one look in twenty."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._draw = random.Random(7)  # no secret
+
+    def read(self, clock: Callable[[], float]) -> float:
+        if self._draw.random() < 0.05:
+            self.seconds += 0.02
+        return clock() + self.seconds
+
+
+def assert_alike(
+    graph: Graph, folder: Path, loop: asyncio.AbstractEventLoop, *, examples: int
+) -> None:
     gathered, requests = loop.run_until_complete(make_sides(graph, folder))
 
-    @settings(max_examples=60)
+    @settings(max_examples=examples)
     @given(st.lists(bodies, min_size=1, max_size=6))
     def law(asked: list[bytes]) -> None:
         told, expected = (loop.run_until_complete(s.ask(*asked)) for s in (gathered, requests))
