@@ -85,6 +85,23 @@ def test_a_json_patch_that_does_not_fit_names_operation_and_path(
         json_patch({"replicas": 1, "l": [1, 2], "o": {}}, operations)
 
 
+def test_copies_that_double_a_document_are_refused_before_they_fill_the_memory() -> None:
+    doubling = [{"op": "copy", "from": "/o", "path": f"/o/{n}"} for n in range(60)]
+    with pytest.raises(Invalid, match="all copies together take over 3145728 bytes"):
+        json_patch({"o": {"a": "x" * 1000}}, doubling)
+
+
+def test_copies_that_are_small_may_be_many() -> None:
+    copies = [{"op": "copy", "from": "/a", "path": f"/o/{n}"} for n in range(1000)]
+    assert len(json_patch({"a": "x" * 1000, "o": {}}, copies)["o"]) == 1000
+
+
+def test_a_value_that_copies_nest_too_deeply_is_refused() -> None:
+    nesting = [{"op": "copy", "from": "/o", "path": f"/o{'/a' * 2**n}"} for n in range(12)]
+    with pytest.raises(BadRequest, match="nests too deeply"):
+        json_patch({"o": {}}, nesting)
+
+
 @given(
     objects,
     st.lists(

@@ -14,6 +14,10 @@ from sampan.machinery.suggest import did_you_mean
 MAX_OPERATIONS = 10_000
 """As Kubernetes: a longer patch is more likely a mistake or an attack."""
 
+MAX_COPIED = 3 * 1024**2
+"""As Kubernetes (its AccumulatedCopySizeLimit): bytes that all "copy" of a patch may take. Each may
+double a document, so that sixty small ones would take all memory."""
+
 _OPERATIONS = ("add", "remove", "replace", "move", "copy", "test")
 _INDEX = re.compile(r"0|[1-9]\d{0,9}", re.ASCII)
 
@@ -35,9 +39,14 @@ def json_patch(target: Any, operations: Any, subject: Subject | None = None) -> 
     for index, operation in enumerate(operations):
         _check_shape(index, operation)
     document = {"": copy.deepcopy(target)}
+    copied = 0
     for index, operation in enumerate(operations):
         try:
+            if operation["op"] == "copy":
+                copied += _measure_copy(document, operation["from"], MAX_COPIED - copied)
             _operate(document, operation)
+        except RecursionError:
+            raise BadRequest(f"operation {index}: the value nests too deeply; flatten it") from None
         except _Wrong as wrong:
             where = f'operation {index} ({operation["op"]} "{operation["path"]}")'
             error = FieldError("patch", f"{where}: {wrong}")
@@ -85,6 +94,21 @@ def _operate(document: dict[str, Any], operation: Mapping[str, Any]) -> None:
             if path != source:
                 _remove(document, source)
                 _add(document, path, value)
+
+
+def _measure_copy(document: dict[str, Any], source: str, left: int) -> int:
+    """Return about how many bytes a copy takes; refuse one that takes more than are left."""
+    size, waiting = 0, [_get(document, _tokens(source))]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += [*value, *value.values()]
+        elif isinstance(value, list):
+            waiting += value
+        size += len(value) + 2 if isinstance(value, str) else 8
+        if size > left:
+            raise _Wrong(f"all copies together take over {MAX_COPIED} bytes; send fewer of them")
+    return size
 
 
 def _tokens(pointer: str) -> list[str]:
