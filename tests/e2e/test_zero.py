@@ -22,37 +22,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.counting_model import MODEL
 from tests.server.test_tracing import CALLER, TRACE, Receiver
 
 from sampan.client.grpc import InferenceGRPCClient
 from sampan.protocol.tensors import InferInput, InferRequest
 
 pytestmark = pytest.mark.slow
-
-MODEL = '''
-"""Answers with the number that it is asked, and counts: one line of a file a prediction."""
-import os
-
-from sampan.sdk import InferOutput, InferRequest, InferResponse, Model
-
-
-class Counting(Model):
-    def predict(self, payload, headers=None):
-        if not isinstance(payload, InferRequest):
-            return {"predictions": [note(n) for n in payload["instances"]]}
-        (given,) = payload.inputs
-        number = note(int(given.data[0]))
-        if given.name == "parts":
-            return (f"{number}/{part}" for part in range(3))
-        answer = InferOutput("number", [1], "INT64", [number])
-        return InferResponse("1", self.name, [answer])
-
-
-def note(number):
-    with open(os.environ["COUNT_FILE"], "a") as counted:
-        counted.write(f"{number}\\n")
-    return number
-'''
 
 COUNTING = """
 apiVersion: serving.kserve.io/v1beta1

@@ -15,12 +15,14 @@ import re
 import signal
 import socket
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
+from tests.counting_model import MODEL
 from tests.operator.conftest import CONFIG, RUNTIME, config_map
 from tests.operator.played_cluster import (
     PlayedCluster,
@@ -50,32 +52,6 @@ from sampan.platforms.kubernetes.serverless_table import ACTIVATOR, SERVICE_NAME
 HOME = "127.0.0.1"
 _ROLES = frozenset({"Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"})
 _SCALE = re.compile(r"/apis/apps/v1/namespaces/([^/]+)/deployments/([^/]+)/scale")
-MODEL = '''
-"""Answers with the number that it is asked, and counts: one line of a file a prediction."""
-import os
-import time
-
-from sampan.sdk import InferOutput, InferRequest, InferResponse, Model
-
-
-class Counting(Model):
-    def predict(self, payload, headers=None):
-        if not isinstance(payload, InferRequest):
-            return {"predictions": [note(n) for n in payload["instances"]]}
-        (given,) = payload.inputs
-        number = note(int(given.data[0]))
-        if given.name == "parts":
-            return (f"{number}/{part}" for part in range(3))
-        answer = InferOutput("number", [1], "INT64", [number])
-        return InferResponse("1", self.name, [answer])
-
-
-def note(number):
-    time.sleep(float(os.environ.get("TAKES", "0")))
-    with open(os.environ["COUNT_FILE"], "a") as counted:
-        counted.write(f"{number}\\n")
-    return number
-'''
 
 
 def free_port() -> int:
@@ -142,9 +118,12 @@ class Kubelet(Players):
     folder: Path = Path()
     slow: float = 0.0
     broken: bool = False
-    takes: float = 0.0
+    takes: dict[str, float] = field(default_factory=dict)
+    """Seconds of a prediction, by Deployment."""
     started: int = 0
     pods: dict[str, list[Pod]] = field(default_factory=dict)
+    begun: Counter[str] = field(default_factory=Counter)
+    """How many were started, by Deployment."""
     _playing: dict[str, asyncio.Lock] = field(default_factory=dict)
     _readying: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -166,7 +145,8 @@ class Kubelet(Players):
             while len(pods) > wanted:
                 await self._end(obj, pods.pop())
             while len(pods) < wanted and not self.broken:
-                pods.append(await self._begin())
+                self.begun[key] += 1
+                pods.append(await self._begin(metadata["name"]))
                 task = asyncio.create_task(self._make_ready(obj, pods[-1]))
                 self._readying.add(task)
                 task.add_done_callback(self._readying.discard)
@@ -182,7 +162,7 @@ class Kubelet(Players):
         counts = {"replicas": wanted, "readyReplicas": ready, "availableReplicas": ready}
         await self._write(DEPLOYMENTS, obj, status | {k: v for k, v in counts.items() if v})
 
-    async def _begin(self) -> Pod:
+    async def _begin(self, name: str) -> Pod:
         self.started += 1
         port = free_port()
         command = [str(Path(sys.executable).parent / "sampan"), "serve"]
@@ -193,7 +173,11 @@ class Kubelet(Players):
         log = (self.folder / "servers.log").open("ab")
         process = await asyncio.create_subprocess_exec(
             *command,
-            env=os.environ | {"COUNT_FILE": str(self.folder / "counted"), "TAKES": str(self.takes)},
+            env={
+                **os.environ,
+                "COUNT_FILE": str(self.folder / "counted"),
+                "TAKES": str(self.takes.get(name, 0)),
+            },
             stdout=log,
             stderr=log,
         )
@@ -256,6 +240,36 @@ class Running:
 
 
 @dataclass
+class ActivatorPod:
+    """A pod of the activator: two containers over one folder, at an address of its own."""
+
+    host: str
+    folder: Path
+    health: int
+    front: int
+    running: Running | None = None
+    envoy: asyncio.subprocess.Process | None = None
+    envoys: int = 0
+    """How many there were."""
+    keeping: asyncio.Task[None] | None = None
+
+    async def kill(self) -> None:
+        """End the container of the activator as a lack of memory does."""
+        assert self.running is not None
+        self.running.process.kill()
+        await self.running.process.wait()
+
+    async def stop_envoy(self) -> None:
+        if self.keeping is not None:
+            self.keeping.cancel()
+            await asyncio.gather(self.keeping, return_exceptions=True)
+        if self.envoy is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self.envoy.terminate()
+            await self.envoy.wait()
+
+
+@dataclass
 class ServerlessCluster:
     """The whole of it."""
 
@@ -264,44 +278,45 @@ class ServerlessCluster:
     scaled: Scaled
     folder: Path
     doors: int
-    health: dict[str, int] = field(default_factory=dict)
-    running: list[Running] = field(default_factory=list)
-    envoys: list[asyncio.subprocess.Process] = field(default_factory=list)
+    activators: dict[str, ActivatorPod] = field(default_factory=dict)
+    ended: list[Running] = field(default_factory=list)
+    """Activators that ran before, for what they said."""
     _reading: list[asyncio.Task[None]] = field(default_factory=list)
-    _keeping: list[asyncio.Task[None]] = field(default_factory=list)
 
-    async def keep_envoy(self, host: str) -> None:
+    async def keep_envoy(self, pod: ActivatorPod) -> None:
         """Run Envoy as a container beside: started again whenever it ends."""
-        folder = self.gateway(host)
-        command = (sys.executable, "-m", "sampan.app.activator_envoy", f"--folder={folder}")
+        command = (sys.executable, "-m", "sampan.app.activator_envoy", f"--folder={pod.folder}")
         while True:
-            process = await asyncio.create_subprocess_exec(*command)
-            self.envoys.append(process)
-            await process.wait()
+            pod.envoy = await asyncio.create_subprocess_exec(*command)
+            pod.envoys += 1
+            await pod.envoy.wait()
 
-    def gateway(self, host: str) -> Path:
-        return self.folder / host.rpartition(".")[2]
-
-    async def start_activator(self, host: str = HOME) -> Running:
-        """Start an activator; one per address of loopback, each with its Envoy."""
-        if host not in self.health:
-            self.health[host] = free_port()
-            self._keeping.append(asyncio.create_task(self.keep_envoy(host)))
+    async def start_activator(self, host: str = HOME, drain: float = 0) -> ActivatorPod:
+        """Start an activator; one per address of loopback, each with its Envoy. One that is there
+        is a container that ended and is started again.
+        """
+        pod = self.activators.get(host)
+        if pod is None:
+            folder = self.folder / f"{host.rpartition('.')[2]}-{len(self.ended)}"
+            pod = ActivatorPod(host, folder, free_port(), free_port())
+            self.activators[host] = pod
+            pod.keeping = asyncio.create_task(self.keep_envoy(pod))
         command = (sys.executable, "-m", "sampan.app.activator", "--envoy-beside")
         command += ("--kubeconfig", str(self.folder / "account"), f"--host={host}")
-        command += (f"--front-port={free_port()}", f"--folder={self.gateway(host)}")
-        command += (f"--health-port={self.health[host]}", f"--identity=activator-{host}")
-        command += (f"--doors={self.doors}-{self.doors + 20}",)
+        command += (f"--front-port={pod.front}", f"--folder={pod.folder}")
+        command += (f"--health-port={pod.health}", f"--identity=activator-{host}")
+        command += (f"--doors={self.doors}-{self.doors + 20}", f"--drain-seconds={drain}")
         process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
-        running = Running(process, [])
-        self.running.append(running)
-        self._reading.append(asyncio.create_task(_read(running)))
-        await self._show(host)
-        return running
+        if pod.running is not None:
+            self.ended.append(pod.running)
+        pod.running = Running(process, [])
+        self._reading.append(asyncio.create_task(_read(pod.running)))
+        await self._show(pod)
+        return pod
 
-    async def _show(self, host: str) -> None:
+    async def _show(self, pod: ActivatorPod) -> None:
         """Tell where a pod of the activator is, once it is ready, as its Service does."""
-        port = self.health[host]
+        host, port = pod.host, pod.health
 
         async def is_ready() -> bool:
             with contextlib.suppress(httpx.HTTPError):
@@ -318,26 +333,30 @@ class ServerlessCluster:
         await self.kubelet.show(own, f"{ACTIVATOR}-{host}", "health", port, host)
 
     async def end_activator(self, host: str) -> None:
-        """End a pod of the activator, as Kubernetes does."""
+        """End a pod of the activator, as Kubernetes does: it is known to end, its activator is told
+        at once, and its Envoy some seconds after that has ended.
+        """
+        pod = self.activators.pop(host)
         key = Key(ENDPOINT_SLICES.id, "kserve", f"{ACTIVATOR}-{host}")
+        own = await self.played.store.get(key)
+        own["endpoints"][0]["conditions"] = {"ready": False, "serving": True, "terminating": True}
+        await self.played.store.update(ENDPOINT_SLICES.id, own)
+        assert pod.running is not None
+        pod.running.process.send_signal(signal.SIGTERM)
+        assert await asyncio.wait_for(pod.running.process.wait(), 120) == 0
         await self.played.store.delete(key)
-        [process] = [r.process for r, h in zip(self.running, self.health, strict=True) if h == host]
-        process.send_signal(signal.SIGTERM)
-        assert await asyncio.wait_for(process.wait(), 60) == 0
+        await asyncio.sleep(0.5)
+        await pod.stop_envoy()
+        self.ended.append(pod.running)
 
     async def stop_activators(self) -> None:
-        for task in self._keeping:
-            task.cancel()
-        await asyncio.gather(*self._keeping, return_exceptions=True)
-        for running in self.running:
-            with contextlib.suppress(ProcessLookupError):
-                running.process.send_signal(signal.SIGTERM)
-            await asyncio.wait_for(running.process.wait(), 60)
+        for pod in self.activators.values():
+            if pod.running is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    pod.running.process.send_signal(signal.SIGINT)
+                await asyncio.wait_for(pod.running.process.wait(), 60)
+            await pod.stop_envoy()
         await asyncio.gather(*self._reading, return_exceptions=True)
-        for process in self.envoys:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
 
     async def address(self, name: str) -> str:
         """Where a Service leads, as kube-proxy finds it."""
@@ -355,8 +374,11 @@ class ServerlessCluster:
 
         return list(await until(led, 60, self.tell))
 
+    async def deployment(self, name: str, namespace: str = "ml") -> JsonObject:
+        return await self.played.get(DEPLOYMENTS, namespace, name)
+
     async def replicas(self, name: str, namespace: str = "ml") -> int:
-        deployment = await self.played.get(DEPLOYMENTS, namespace, name)
+        deployment = await self.deployment(name, namespace)
         return int(deployment["spec"].get("replicas", 1))
 
     async def wait_replicas(self, name: str, wanted: int, seconds: float = 90) -> None:
@@ -375,7 +397,8 @@ class ServerlessCluster:
         return sorted(map(int, path.read_text().split())) if path.exists() else []
 
     def tell(self) -> str:
-        return "\n".join(running.said() for running in self.running)
+        there = [pod.running for pod in self.activators.values() if pod.running]
+        return "\n".join(running.said() for running in (*self.ended, *there))
 
 
 async def _read(running: Running) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Callable
@@ -251,10 +252,33 @@ async def test_pods_that_end_are_not_asked_and_requests_wait_for_the_next(here: 
     await here.show(name, ready=False, serving=True, terminating=True)
 
     async def known() -> bool:
-        return here.activation.activator.is_held(f"{SPACE}/{name}")
+        reach = here.activation.activator._reach[f"{SPACE}/{name}"]
+        return not reach.endpoints and here.activation.activator.is_held(f"{SPACE}/{name}")
 
     await until(known, 60)
     asked = here.ask(door)
     await here.waiting(name)
     await here.show(name)
     assert (await asked).status_code == 200
+
+
+async def test_no_request_comes_between_the_last_pod_and_the_wait_for_the_next(
+    here: Stage,
+) -> None:
+    name = await here.deploy("changing", replicas=1, minReplicas=1)
+    door = await here.door(name)
+    await here.show(name)
+    stop = asyncio.Event()
+
+    async def keep_asking() -> list[int]:
+        found = []
+        while not stop.is_set():
+            found.append((await here.ask(door)).status_code)
+        return found
+
+    asking = [asyncio.create_task(keep_asking()) for _ in range(3)]
+    for ready in (False, True) * 4:
+        await asyncio.sleep(0.2)
+        await here.show(name, ready=ready, serving=True, terminating=not ready)
+    stop.set()
+    assert {code for codes in await asyncio.gather(*asking) for code in codes} == {200}

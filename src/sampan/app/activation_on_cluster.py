@@ -196,7 +196,9 @@ class ClusterActivation:
             doors = choose_doors(found, self._place.doors, known)
             self._warn_of_missing(found, doors)
             found = tuple(replace(one, door=doors.get(one.key, 0)) for one in found)
+        before = self._served
         gone = self._take_in(found)
+        await self._hold_first(before, found)
         await self._gateway.apply(make_table(found, self._is_held))
         self.ready = True
         for key in gone:
@@ -207,6 +209,21 @@ class ClusterActivation:
         again = await self._write_scales(found)
         await self._write_slices(found)
         return again
+
+    async def _hold_first(self, before: Mapping[str, Served], found: Sequence[Served]) -> None:
+        """Have Envoy hold what has just lost its last pod before it loses the address of that: a
+        pod that ends answers for a while, and no request may come between.
+        """
+        kept = {
+            one.key: replace(one, rest=last.rest, grpc=last.grpc)
+            for one in found
+            if not one.rest and (last := before.get(one.key)) is not None and last.rest
+            if not self.activator.is_held(one.key)
+        }
+        if kept:
+            served = [kept.get(one.key, one) for one in found]
+            table = make_table(served, lambda one: one.key in kept or self._is_held(one))
+            await self._gateway.apply(table)
 
     def _take_in(self, found: Sequence[Served]) -> frozenset[str]:
         """Know these from now on; return the keys of those that are gone."""
