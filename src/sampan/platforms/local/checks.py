@@ -66,10 +66,14 @@ def describe(action: Action, target: Target) -> str:
 
 
 def _local(port: int, target: Target) -> int:
-    """Return the loopback port of a container port.
+    """Return the loopback port of a container port; of none, the first that is declared.
 
-    One that is not declared fails: taken literally it might be anybody's, the gateway's say.
+    A probe without a port is sent where requests are (Knative, "Configure probes"); KServe's own
+    sample of probes has none. One that is not declared fails: taken literally it might be
+    anybody's, the gateway's say.
     """
+    if not port and target.ports:
+        return next(iter(target.ports.values()))
     try:
         return target.ports[port]
     except KeyError:

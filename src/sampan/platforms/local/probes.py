@@ -105,7 +105,7 @@ def _make_action(spec: Mapping[str, Any]) -> Action:
 
 
 def _port(action: Mapping[str, Any]) -> int:
-    port = action.get("port")
+    port = action.get("port") or 0
     try:
         return int(str(port))
     except ValueError:

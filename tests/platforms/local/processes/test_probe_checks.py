@@ -15,7 +15,7 @@ import pytest
 from sampan.platforms.local import grpc_health
 from sampan.platforms.local.checks import Target, check
 from sampan.platforms.local.launcher import Launcher
-from sampan.platforms.local.probes import Exec, Grpc, HttpGet, TcpSocket
+from sampan.platforms.local.probes import Exec, Grpc, HttpGet, TcpSocket, make_probe
 
 Make = Callable[..., Any]
 Answer = Callable[[bytes], bytes | None]
@@ -68,6 +68,13 @@ async def test_http_sends_what_was_asked() -> None:
         assert await check(HttpGet(8080, "/a?b=c", headers=(("X-A", "1"),)), target, 1) == ""
     assert seen[0].startswith(b"GET /a?b=c HTTP/1.1\r\n")
     assert b"\r\nX-A: 1\r\n" in seen[0]
+
+
+async def test_a_probe_without_a_port_is_sent_where_requests_are() -> None:
+    async with serving(lambda _: b"HTTP/1.1 200 OK\r\n\r\n") as target:
+        probe = make_probe({"httpGet": {"path": "/v1/models/flowers"}})
+        assert await check(probe.action, target, 2) == ""
+        assert await check(make_probe({"httpGet": {"port": 0}}).action, target, 2) == ""
 
 
 async def test_https_is_asked_without_knowing_its_certificate(tmp_path: Path) -> None:
