@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from sampan.gateway.health import EndpointHealth, Health
+from sampan.gateway.kept import Kept
 from sampan.gateway.listener import Gateway, Verdict
-from sampan.gateway.table import RouteTable, TableRoute
+from sampan.gateway.table import Cluster, RouteTable, TableRoute
 from sampan.gateway.validation import Refusal
 from sampan.machinery.clock import Clock
 from sampan.plan.observed import Link, LinkState
@@ -112,6 +113,11 @@ class OpenGateway(Gateway):
 
     table = RouteTable()
 
+    def __init__(self, *parts: Any, **settings: Any) -> None:
+        super().__init__(*parts, **settings)
+        # As Envoy's view is read: by what differs.
+        self._found: Kept[Cluster, tuple[EndpointHealth, ...]] = Kept(_find_healthy)
+
     async def start(self) -> None:
         """Start nothing; only its folder is there, for who listens in it."""
         self._folder.prepare()
@@ -146,11 +152,14 @@ class OpenGateway(Gateway):
 
     async def health(self) -> Health:
         """Find everyone healthy; the same value until there is another table."""
-        self._health = self._health or {
-            c.name: tuple(EndpointHealth(e, healthy=True) for e in c.endpoints)
-            for c in self.table.clusters
-        }
+        if not self._health:
+            names = (c.name for c in self.table.clusters)
+            self._health = dict(zip(names, self._found.of(self.table.clusters), strict=True))
         return self._health
+
+
+def _find_healthy(cluster: Cluster) -> tuple[EndpointHealth, ...]:
+    return tuple(EndpointHealth(e, healthy=True) for e in cluster.endpoints)
 
 
 class NoEnvironments:

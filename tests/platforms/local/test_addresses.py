@@ -198,20 +198,27 @@ def test_the_record_of_routes_keeps_the_components(tmp_path):
     route = TableRoute("default/iris", (), "/serving/default/iris", components=(component,))
     kept = {SERVICE: (route, (Cluster("c", (Endpoint("127.0.0.1", 1),)),))}
     layout = Layout(tmp_path, tmp_path)
-    record = RouteRecord(layout)
-    record.write(kept)
+    record, written = RouteRecord(layout), {}
+
+    def write(now):
+        changed = {s: now.get(s) for s in now.keys() | written.keys()}
+        record.write(changed, lambda: now)
+        written.clear()
+        written.update(now)
+
+    write(kept)
     assert read_routes(layout) == kept
     moved = (route, (Cluster("c", (Endpoint("127.0.0.1", 2),)),))
     for now in ({**kept, ServiceKey("default", "b"): moved}, {SERVICE: moved}, kept, {}):
-        record.write(now)
+        write(now)
         assert read_routes(layout) == now, "what changed is written, and what went is gone"
-    record.write(kept)
+    write(kept)
     with layout.routes.open("ab") as file:
         file.write(b'{"namespace": "default", "na')
     assert read_routes(layout) == kept, "a change that was cut short did not happen"
     for port in range(300):
         kept = {SERVICE: (route, (Cluster("c", (Endpoint("127.0.0.1", port),)),))}
-        record.write(kept)
+        write(kept)
     assert read_routes(layout) == kept
     assert len(layout.routes.read_bytes().splitlines()) <= 110, "what is past is dropped"
     assert select_served_ports(kept) == {18_000}

@@ -8,8 +8,11 @@ to time, goes on passing.
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_left, insort
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
+from itertools import chain
+from operator import attrgetter
 from typing import Protocol
 
 from sampan.gateway.errors import GatewayError
@@ -61,6 +64,7 @@ _FIRST_CHECK_SECONDS = 1.5
 class _Entry:
     """What is published for one service, and what is known of its way in."""
 
+    service: ServiceKey
     route: TableRoute | None
     clusters: tuple[Cluster, ...]
     link: Link = Link()
@@ -71,6 +75,11 @@ class _Entry:
     changed_at: float = 0.0
     verifying: asyncio.Task[None] | None = field(default=None, compare=False)
 
+    @property
+    def place(self) -> tuple[str, str]:
+        """Where it stands in the table."""
+        return self.service.namespace, self.service.name
+
     def endpoints(self) -> frozenset[Endpoint]:
         return frozenset(e for c in self.clusters for e in c.endpoints)
 
@@ -78,6 +87,9 @@ class _Entry:
         """The clusters that answer for the service's own names."""
         names = {share.cluster for share in self.route.shares} if self.route else set()
         return tuple(c for c in self.clusters if c.name in names)
+
+
+_place = attrgetter("place")
 
 
 class Publisher:
@@ -92,6 +104,9 @@ class Publisher:
         self._clock = clock
         self._notify = notify
         self._entries: dict[ServiceKey, _Entry] = {}
+        self._ordered: list[_Entry] = []
+        """The same in the order of the table: to sort a thousand for one is most of a change."""
+        self._unrecorded: set[ServiceKey] = set()
         self._not_taken: dict[ServiceKey, GatewayError] = {}
         self._lock = asyncio.Lock()
         self._entered = self._served = 0
@@ -108,7 +123,7 @@ class Publisher:
             living = tuple(
                 replace(c, endpoints=tuple(e for e in c.endpoints if e in alive)) for c in clusters
             )
-            self._entries[service] = _Entry(route, living)
+            self._enter(_Entry(service, route, living))
         if self._entries:
             await self._apply()
         for service in self._entries:
@@ -174,11 +189,12 @@ class Publisher:
             )
             step = Publish(entry.route, clusters)
         if step.route is None:
-            self._entries.pop(service, None)
+            self._leave(service)
         elif entry is None:
-            self._entries[service] = _Entry(step.route, step.clusters)
+            self._enter(_Entry(service, step.route, step.clusters))
         else:
             entry.route, entry.clusters = step.route, step.clusters
+            self._unrecorded.add(service)
         try:
             refusals = await self._apply()
         except GatewayError as error:
@@ -215,6 +231,17 @@ class Publisher:
             self._set(service, entry, LinkState.WAITING, "NotVerified", "no request has passed yet")
         self._verify(service)
 
+    def _enter(self, entry: _Entry) -> None:
+        self._entries[entry.service] = entry
+        insort(self._ordered, entry, key=_place)
+        self._unrecorded.add(entry.service)
+
+    def _leave(self, service: ServiceKey) -> None:
+        gone = self._entries.pop(service, None)
+        if gone is not None:
+            del self._ordered[bisect_left(self._ordered, gone.place, key=_place)]
+            self._unrecorded.add(service)
+
     async def _apply(self) -> tuple[Refusal, ...]:
         # Whoever waits for the lock takes all that was entered meanwhile along, and who finds that
         # another has taken its own along is done: of a thousand at once few make a table.
@@ -224,15 +251,23 @@ class Publisher:
             if self._served >= mine:
                 return self._left_out
             covered = self._entered
-            entries = sorted(self._entries.items(), key=lambda item: _order(item[0]))
+            entries = self._ordered
             table = RouteTable(
-                tuple(e.route for _, e in entries if e.route),
-                tuple(c for _, e in entries for c in e.clusters),
+                tuple([e.route for e in entries if e.route]),
+                tuple(chain.from_iterable([e.clusters for e in entries])),
             )
-            self._record.write({s: (e.route, e.clusters) for s, e in entries})
+            self._write_record()
             self._left_out = await self._door.apply(table)
             self._served = covered
             return self._left_out
+
+    def _write_record(self) -> None:
+        unrecorded, self._unrecorded = self._unrecorded, set()
+        entries = {service: self._entries.get(service) for service in unrecorded}
+        changed = {s: (e.route, e.clusters) if e else None for s, e in entries.items()}
+        self._record.write(
+            changed, lambda: {e.service: (e.route, e.clusters) for e in self._ordered}
+        )
 
     async def _watch(self) -> None:
         while True:
@@ -259,8 +294,8 @@ class Publisher:
             news = changed and not changed.isdisjoint(c.name for c in entry.clusters)
             if health is not None and (news or now - entry.changed_at < _YOUNG_SECONDS):
                 self._take_health(service, entry, health)
-            passing = entry.link.state is LinkState.DONE
-            if entry.endpoints() and not (passing and now - entry.verified_at <= again):
+            passing = entry.link.state is LinkState.DONE and now - entry.verified_at <= again
+            if not passing and entry.endpoints():
                 self._verify(service, in_turn=True)
 
     def _fail_all(self, reason: str, message: str) -> None:
@@ -385,7 +420,3 @@ def select_unhealthy(clusters: Collection[Cluster], health: Health) -> tuple[str
         for c in clusters
         if c.endpoints and not healthy.intersection(c.endpoints) and known.intersection(c.endpoints)
     )
-
-
-def _order(service: ServiceKey) -> tuple[str, str]:
-    return service.namespace, service.name

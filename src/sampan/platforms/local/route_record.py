@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -38,28 +38,27 @@ class RouteRecord:
 
     def __init__(self, layout: Layout) -> None:
         self._path = layout.routes
-        self._known: dict[ServiceKey, Published] | None = None
-        self._lines = 0
+        self._is_true = False
+        self._lines = self._services = 0
 
-    def write(self, routes: Mapping[ServiceKey, Published]) -> None:
-        """Record what is published for each service."""
-        known, self._known = self._known, None  # unknown again if the disk fails half-way
-        if known is None or self._lines > 2 * len(routes) + _SPARE_LINES:
+    def write(
+        self,
+        changed: Mapping[ServiceKey, Published | None],
+        everything: Callable[[], Mapping[ServiceKey, Published]],
+    ) -> None:
+        """Record what changed, None of what is gone; `everything` tells all that is published."""
+        is_true, self._is_true = self._is_true, False  # unknown again if the disk fails half-way
+        if not is_true or self._lines > 2 * self._services + _SPARE_LINES:
+            routes = everything()
             lines = [_encode(service, published) for service, published in routes.items()]
             write_private_file(self._path, b"".join(lines))
-            self._lines = 0
+            self._lines, self._services = 0, len(routes)
         else:
-            lines = [_encode(s, p) for s, p in routes.items() if not _is_same(p, known.get(s))]
-            lines += [_encode(service, None) for service in known.keys() - routes.keys()]
+            lines = [_encode(service, published) for service, published in changed.items()]
             if lines:
                 _append(self._path, b"".join(lines))
         self._lines += len(lines)
-        self._known = dict(routes)
-
-
-def _is_same(published: Published, known: Published | None) -> bool:
-    """Tell whether it is the very value that was written; to compare costs what writing does."""
-    return known is not None and known[0] is published[0] and known[1] is published[1]
+        self._is_true = True
 
 
 def _encode(service: ServiceKey, published: Published | None) -> bytes:
