@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -48,11 +48,13 @@ from sampan.platforms.local.changes import Changes
 from sampan.platforms.local.counted_door import CountedDoor
 from sampan.platforms.local.environments import EnvironmentCache, current_interpreter
 from sampan.platforms.local.image_table import read_image_table
+from sampan.platforms.local.images import ImageTable
 from sampan.platforms.local.launcher import Launcher
 from sampan.platforms.local.layout import Layout
 from sampan.platforms.local.outcomes import LocalOutcomes
 from sampan.platforms.local.platform import LocalPlatform, LocalSettings, Parts
 from sampan.platforms.local.references import StoreReferences
+from sampan.platforms.local.traces import add_tracing, is_traced
 from sampan.platforms.local.zygote import ZygotePool
 from sampan.storage.fetch import fetch
 
@@ -150,6 +152,12 @@ def _make_guard(settings: Settings, clock: SystemClock, changes: Changes) -> Gua
     return Guard(outcomes, clock, changes.notify)
 
 
+def _read_images(settings: Settings) -> Callable[[], ImageTable]:
+    """Return what gives the image table; where traces are asked for, servers can send them."""
+    read = read_image_table(settings.paths.images_file)
+    return (lambda: add_tracing(read())) if is_traced(settings.environ) else read
+
+
 async def _start_platform(
     stack: AsyncExitStack,
     settings: Settings,
@@ -166,7 +174,7 @@ async def _start_platform(
         LocalSettings(
             layout=layout,
             environ=settings.environ,
-            images=read_image_table(paths.images_file),
+            images=_read_images(settings),
             options=operator.fetch_options(layout.models, layout.volumes),
         ),
         Parts(

@@ -15,6 +15,7 @@ from decimal import Decimal
 from typing import Any, TypeAlias
 
 from sampan.machinery.quantity import QuantityError, parse_quantity
+from sampan.platforms.local.traces import select_traces
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ _KEPT = (
     "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
 )  # fmt: skip
 """What a process needs of its user's environment to run and reach the network. Nothing else is
-handed on: a shell's tokens and cloud credentials are not a model's business."""
+handed on but where traces go: a shell's tokens and cloud credentials are not a model's business."""
 
 
 _OWN_HOSTS = "127.0.0.1,localhost"
@@ -68,7 +69,8 @@ class Pod:
 
 def select_inherited(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the part of a user's environment that replicas get."""
-    return {name: environ[name] for name in _KEPT if name in environ}
+    kept = {name: environ[name] for name in _KEPT if name in environ}
+    return kept | select_traces(environ)
 
 
 def select_no_proxy(env: Mapping[str, str]) -> dict[str, str]:

@@ -32,6 +32,7 @@ from sampan.platforms.local.desired import DesiredWorkload
 from sampan.platforms.local.layout import Layout
 from sampan.platforms.local.main_container import KSERVE_CONTAINER, main_container
 from sampan.platforms.local.process import ProcessSpec, Zygote
+from sampan.platforms.local.traces import make_names
 
 _ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 """Kubernetes's alphabet of generated suffixes: no vowels, so that no words appear."""
@@ -167,6 +168,7 @@ def _make_pod(workload: DesiredWorkload, replica: str) -> Pod:
 def _base_entries(container: Mapping[str, Any], spec: ProcessSpec, here: Machine) -> list[Entry]:
     env = dict(here.inherited)
     env["HOSTNAME"] = spec.replica
+    env |= make_names(env, spec.service.namespace, spec.workload, spec.replica)
     env["PYTHONUNBUFFERED"] = "1"  # a log line is there when it is written, not 8 KiB later
     env |= select_no_proxy(env)
     env["PYTHONNOUSERSITE"] = "1"  # the environment is all that there is, as in an image

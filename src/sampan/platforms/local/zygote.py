@@ -37,7 +37,7 @@ from sampan.platforms.local.zygote_connection import (
 _OWN_TO_A_REPLICA = frozenset(
     (
         "HOSTNAME", "INFERENCE_SERVICE_NAME", "POD_NAME", "POD_IP", "POD_UID", "POD_NAMESPACE",
-        "MODEL_NAME", "MODEL_DIR",
+        "MODEL_NAME", "MODEL_DIR", "OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES",
     )
 )  # fmt: skip
 """Variables that name the replica or its model: a server reads them when it runs, not when it is
