@@ -20,6 +20,7 @@ from sampan.machinery.errors import AlreadyExists, NotFound
 from sampan.plan.types import ServiceKey
 from sampan.platforms.local import adoption
 from sampan.platforms.local.backoff import BackOff
+from sampan.platforms.local.expansion import ExpansionTooLarge
 from sampan.platforms.local.logs import LogLimits, LogStore
 from sampan.platforms.local.memory import OomWatch
 from sampan.platforms.local.ports import PortPool
@@ -205,7 +206,7 @@ class Launcher:
     async def _warm(self, spec: ProcessSpec) -> None:
         try:
             await self._around.zygotes.get(spec.zygote, spec.env)
-        except ZygoteFailed as error:
+        except (ZygoteFailed, ExpansionTooLarge) as error:
             _LOG.info("%s: not warmed: %s", spec.replica, error)
 
     async def _keep_house(self) -> None:

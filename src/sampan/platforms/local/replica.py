@@ -22,7 +22,7 @@ from sampan.plan.types import ServiceKey
 from sampan.platforms.local import exits, identity, ready_word, zygote_child
 from sampan.platforms.local.backoff import BackOff
 from sampan.platforms.local.checks import Target
-from sampan.platforms.local.expansion import expand_command
+from sampan.platforms.local.expansion import ExpansionTooLarge, expand_command
 from sampan.platforms.local.identity import Identity
 from sampan.platforms.local.logs import LogStore
 from sampan.platforms.local.memory import OomWatch
@@ -225,7 +225,7 @@ class Replica:
             pid, ticks = await connection.fork(fork)
         except ZygoteFailed as error:
             return _start_failed(error.reason, error.message, now, error.lines)
-        except (Refused, NoFreePort, BadProbe, OSError) as error:
+        except (Refused, NoFreePort, BadProbe, ExpansionTooLarge, OSError) as error:
             return _start_failed("StartError", str(error), now)
         self._parent = connection
         started = self._around.clock.now()

@@ -58,6 +58,16 @@ async def test_an_unknown_command_is_told_with_the_path_searched(
     assert '"no-such-server" is not found on PATH "/usr/bin"' in state.last_exit.message
 
 
+async def test_variables_that_double_each_other_are_told_and_take_no_memory(
+    launcher: Launcher, make: Make, settled: Any
+) -> None:
+    env = {"A0": "0123456789"} | {f"A{n}": f"$(A{n - 1})$(A{n - 1})" for n in range(1, 60)}
+    await launcher.start(make("a", *SLEEP, env=env))
+    state = await settled(launcher, "a", lambda s: s.last_exit)
+    assert (state.last_exit.code, state.last_exit.reason) == (128, "StartError")
+    assert 'the references of "$(A13)$(A13)" make over 131072 letters' in state.last_exit.message
+
+
 async def test_a_missing_working_folder_is_named(
     launcher: Launcher, make: Make, settled: Any
 ) -> None:

@@ -13,7 +13,12 @@ from sampan.plan.observed import Exit, Link, LinkState
 from sampan.plan.types import ServiceKey
 from sampan.platforms.local.backoff import BackOff
 from sampan.platforms.local.exits import Ending, make_exit
-from sampan.platforms.local.expansion import expand, expand_command, expand_env
+from sampan.platforms.local.expansion import (
+    ExpansionTooLarge,
+    expand,
+    expand_command,
+    expand_env,
+)
 from sampan.platforms.local.memory import OomWatch, parse_oom_kills
 from sampan.platforms.local.ports import NoFreePort, PortPool, is_free
 from sampan.platforms.local.process import ProcessSpec, ProcessState, Zygote
@@ -59,6 +64,23 @@ class TestReferences:
     @given(text=st.text())
     def test_escaping_every_dollar_gives_the_text_back(self, text: str) -> None:
         assert expand(text.replace("$", "$$"), {"A": "1"}) == text
+
+    @pytest.mark.parametrize(
+        "env",
+        [
+            pytest.param({"A": "x" * 1000, "B": "$(A)" * 200}, id="one that names many"),
+            pytest.param(
+                {"A": "x" * 100_000, **{f"B{n}": "$(A)" for n in range(30)}},
+                id="many that name one",
+            ),
+        ],
+    )
+    def test_no_environment_grows_beyond_what_a_process_takes(self, env: dict[str, str]) -> None:
+        with pytest.raises(ExpansionTooLarge, match="name less"):
+            expand_env(env, {})
+
+    def test_a_long_value_without_references_stays(self) -> None:
+        assert expand_env({"A": "x" * 500_000}, {})["A"] == "x" * 500_000
 
     @given(text=st.text(alphabet="$()AB x"))
     def test_text_without_doubled_dollars_is_its_own_expansion_without_variables(
