@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -41,6 +42,7 @@ from sampan.platforms.kubernetes.status.service import (
     make_first_status,
 )
 from sampan.platforms.kubernetes.status.unheard import wait_for_word
+from sampan.platforms.kubernetes.status.workloads import select_ready
 
 NO_AUTO_UPDATE = "serving.kserve.io/disable-auto-update"
 MODEL_MESH = "ModelMesh"
@@ -89,20 +91,19 @@ class ServiceReconciler:
             if has_finalizer(service):
                 await apply_farewell(self._cluster, service)
             return Result()
-        if not has_finalizer(service):
-            try:
-                service = await apply_finalizer(self._cluster, service)
-            except NotFound:
-                return Result()  # deleted meanwhile: that change is looked at next
-        return await self._converge(service)
+        try:
+            return await self._converge(service)
+        except _DeletedMeanwhileError:
+            return Result()  # that change is looked at next
 
     async def _converge(self, service: JsonObject) -> Result:
         settings, now = self._parts.settings.read(), self._parts.clock.now()
-        refusal = ""
+        stored, refusal = service, ""
         if self._parts.alone:
             service, refusal = judge(service, self._parts.settings.data())
         mode = deployment_mode(service, settings.config.default_deployment_mode)
         if mode == MODEL_MESH:
+            service = await self._hold(service)
             await self._hand_over(service, now)
             await self._models.refuse(service, MODELS_OF_A_MESH, now)
             return Result()
@@ -112,18 +113,49 @@ class ServiceReconciler:
         source, observed = await self._plan(settings, snapshot, refusal)
         taken = NOTHING_TAKEN
         refused = False  # by what is not followed: a Secret that is missing may come
-        if not (source.plan.blocked or _is_left_alone(service)):
-            source, taken = await self._step(source, observed)
+        if source.plan.blocked or _is_left_alone(service):
+            stored = await self._hold(stored)
+        else:
+            stored, source, taken = await self._hold_and_step(stored, source, observed)
             refused = source.plan.blocked is not None
             observed = replace(observe(self._cluster, service, mode), failures=taken.failures)
-        quiet = not (source.plan.blocked or taken.failures or taken.events)
-        word = wait_for_word(observed.children.values(), now) if quiet else 0.0
-        if word:
-            return Result(word)
+        service = {**service, "metadata": stored["metadata"]}
+        source = replace(source, service=service)
+        if not (source.plan.blocked or taken.failures or taken.events):
+            later = _worth_waiting(source, observed, now)
+            if later:
+                return Result(later)
         await self._write_status(Scene(source, observed, now), settings, taken.events)
         listed = await self._models.converge(service, self._parts.settings.data(), now)
         again = observed.failures or refused or not listed
         return Result(now + RETRY_SECONDS if again else None)
+
+    async def _hold(self, service: JsonObject) -> JsonObject:
+        """Put the finalizer on a service that has none; return the service as it is then."""
+        if has_finalizer(service):
+            return service
+        try:
+            return await apply_finalizer(self._cluster, service)
+        except NotFound:
+            raise _DeletedMeanwhileError from None
+
+    async def _hold_and_step(
+        self, service: JsonObject, source: Source, observed: ClusterObserved
+    ) -> tuple[JsonObject, Source, Taken]:
+        """Take the steps, and hold a new service meanwhile: neither waits for the other.
+
+        Should the service be deleted at this moment, what was made goes with its owner's uid.
+        """
+        if has_finalizer(service):
+            return service, *await self._step(source, observed)
+        held, stepped = await asyncio.gather(
+            self._hold(service), self._step(source, observed), return_exceptions=True
+        )
+        if isinstance(held, BaseException):
+            raise held
+        if isinstance(stepped, BaseException):
+            raise stepped
+        return held, *stepped
 
     async def _hand_over(self, service: JsonObject, now: float) -> None:
         """Say once that another controller runs it; from then on the status is that one's."""
@@ -179,6 +211,22 @@ class ServiceReconciler:
         failed = _failure_events(before, after, scene.observed)
         for event in (*planned, *events, *failed):
             await self._parts.recorder.record(service, event)
+
+
+class _DeletedMeanwhileError(Exception):
+    """The service that is looked at is not there any more."""
+
+
+def _worth_waiting(source: Source, observed: ClusterObserved, now: float) -> float:
+    """Return when to look again before a status is written; 0.0 where it is written now.
+
+    What became ready while steps were taken has further steps, which the status would be
+    behind of.
+    """
+    mode = deployment_mode(source.service, source.config.default_deployment_mode)
+    if select_ready(source.plan, observed, mode) - source.ready:
+        return now
+    return wait_for_word(observed.children.values(), now)
 
 
 def _is_left_alone(service: JsonObject) -> bool:
