@@ -137,6 +137,12 @@ def test_deep_nesting_is_refused(text: str) -> None:
     assert problem(text)
 
 
+@pytest.mark.parametrize("opening", ["[", "{a: ", "- ", "? "])
+def test_nesting_without_end_is_refused_before_it_ends_the_process(opening: str) -> None:
+    with pytest.raises(YamlError, match="nested deeper than 100 levels"):
+        parse_documents(opening * 200_000)
+
+
 def test_json_that_yaml_cannot_read_is_read() -> None:
     (document,) = parse_documents('{\n\t"a": "\\ud83d\\ude00"}')
     assert document.obj == {"a": "\N{GRINNING FACE}"}

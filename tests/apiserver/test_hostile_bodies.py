@@ -53,7 +53,7 @@ DEEP = 50_000
         pytest.param("", named("[" * DEEP + "]" * DEEP), 400, id="lists nested 50,000 deep"),
         pytest.param("", named('{"a":' + '{"b":' * 300 + "1" + "}" * 300 + "}"), 422,
                      id="nested where a text belongs"),
-        pytest.param(YAML, b"metadata: {name: x}\ndata: " + b"[" * 5000, 400,
+        pytest.param(YAML, b"metadata: {name: x}\ndata: " + b"[" * DEEP, 400,
                      id="YAML brackets that never end"),
         pytest.param(YAML, b"metadata: {name: x}\ndata: " + b"[" * 5000 + b"]" * 5000, 400,
                      id="YAML nested 5,000 deep"),

@@ -23,6 +23,8 @@ MAX_NODES = 100_000
 MAX_DEPTH = 100
 """Deepest nesting; the deepest field of a pod lies at about 20."""
 
+_TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels; an anchor may contain itself"
+
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -86,6 +88,9 @@ def read_documents(text: str, source: str = "") -> tuple[list[Document], list[Pr
     """Return every object of a text that can be read, and every problem found in it."""
     documents: list[Document] = []
     problems: list[Problem] = []
+    bottomless = _find_bottomless(text, source)
+    if bottomless is not None:
+        return documents, [bottomless]
     try:
         for node in yaml.compose_all(text, Loader=_Loader):
             documents += _document(node, source, problems)
@@ -94,6 +99,27 @@ def read_documents(text: str, source: str = "") -> tuple[list[Document], list[Pr
         if not (documents or problems):
             problems.append(_syntax_problem(broken, text, source))
     return documents, problems
+
+
+def _find_bottomless(text: str, source: str) -> Problem | None:
+    """Return where a text nests deeper than any object does, None where it does not.
+
+    Looked for before nodes are made of it: libyaml makes them by recursion, so that forty thousand
+    brackets would end the process, and takes ever longer for each.
+    """
+    depth = 0
+    try:
+        for event in yaml.parse(text, Loader=_Loader):
+            if isinstance(event, yaml.CollectionStartEvent):
+                depth += 1
+            elif isinstance(event, yaml.CollectionEndEvent):
+                depth -= 1
+            if depth > MAX_DEPTH + 1:
+                mark = event.start_mark
+                return Problem(source, mark.line + 1, mark.column + 1, _TOO_DEEP)
+    except yaml.YAMLError:
+        return None  # told by who reads it
+    return None
 
 
 def _document(node: yaml.Node | None, source: str, problems: list[Problem]) -> Iterator[Document]:
@@ -175,7 +201,7 @@ class _Reading:
         if self.nodes > MAX_NODES:
             text = f"more than {MAX_NODES} values, anchors expanded; split the document"
         elif depth > MAX_DEPTH:
-            text = f"nested deeper than {MAX_DEPTH} levels; an anchor may contain itself"
+            text = _TOO_DEEP
         else:
             return False
         self._problem(node, text)
