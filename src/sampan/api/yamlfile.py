@@ -114,8 +114,8 @@ def _find_bottomless(text: str, source: str) -> Problem | None:
                 depth += 1
             elif isinstance(event, yaml.CollectionEndEvent):
                 depth -= 1
-            if depth > MAX_DEPTH + 1:
-                mark = event.start_mark
+            mark = event.start_mark
+            if depth > MAX_DEPTH + 1 and mark is not None:
                 return Problem(source, mark.line + 1, mark.column + 1, _TOO_DEEP)
     except yaml.YAMLError:
         return None  # told by who reads it
