@@ -147,7 +147,7 @@ class Story:
     "times",
     [
         pytest.param(4, id="a few", marks=pytest.mark.timeout(400)),
-        pytest.param(50, id="fifty", marks=[pytest.mark.soak, pytest.mark.timeout(3600)]),
+        pytest.param(100, id="a hundred", marks=[pytest.mark.soak, pytest.mark.timeout(3600)]),
     ],
 )
 def test_shares_change_under_load_and_nothing_is_lost(
