@@ -108,6 +108,13 @@ def test_an_explanation_that_takes_too_long_ends(predictor):
         assert 0 < len(predictor.asked) < 1000
 
 
+def test_one_that_waits_for_a_single_answer_too_long_ends_too(predictor):
+    predictor.answer = lambda rows: time.sleep(3) or {"predictions": [0.0] * len(rows)}
+    with predictor.asking(explain_seconds=0.2) as asking:
+        with pytest.raises(RequestTimeout, match=r"no answer within 0\.2 s"):
+            asking(np.zeros((1, 1)))
+
+
 WRONG: dict[str, tuple[Answer, str]] = {
     "words": (lambda rows: {"predictions": ["setosa"] * len(rows)}, "setosa.*answers numbers"),
     "too few rows": (lambda _: {"predictions": [1.0]}, "1 rows to 2"),
@@ -216,8 +223,8 @@ def test_a_background_that_is_none_is_told_when_it_loads(tmp_path, case):
 
 
 def test_each_file_of_an_explainer_is_in_the_table():
-    beside = {"__init__", "declaration", "asking", "background", "scores", "bins", "segments",
-              "anchor_search", "lime_fit", "lime_settings", "shap_model"}  # fmt: skip
+    beside = {"__init__", "declaration", "asking", "asking_model", "background", "scores", "bins",
+              "segments", "anchor_search", "lime_fit", "lime_settings", "shap_model"}  # fmt: skip
     assert {path.stem for path in FOLDER.glob("*.py")} - beside == set(EXPLAINERS)
 
 

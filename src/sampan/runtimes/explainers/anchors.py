@@ -15,10 +15,11 @@ from sampan.protocol.errors import InvalidInput
 from sampan.runtimes.declaration import SERVER_REQUIREMENTS
 from sampan.runtimes.explainers.anchor_search import Rule, Search, find_anchor
 from sampan.runtimes.explainers.asking import Asking
+from sampan.runtimes.explainers.asking_model import AskingModel
 from sampan.runtimes.explainers.background import load_background, read_rows
 from sampan.runtimes.explainers.bins import Bins
 from sampan.runtimes.explainers.declaration import Asked, Explainer
-from sampan.server.model import Headers, Model
+from sampan.server.model import Headers
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,13 +28,11 @@ if TYPE_CHECKING:
     Floats = NDArray[np.floating[Any]]
 
 
-class AnchorsExplainer(Model):
+class AnchorsExplainer(AskingModel):
     """Explains one row at a time, by a model that answers a class or a score for each."""
 
     def __init__(self, name: str, asked: Asked, settings: Namespace) -> None:
-        super().__init__(name)
-        self._asked = asked
-        self._settings = settings
+        super().__init__(name, asked, settings)
         self._bins: Bins | None = None
 
     def load(self) -> bool:
@@ -41,11 +40,6 @@ class AnchorsExplainer(Model):
         names, background = load_background(Path(self._settings.model_dir))
         self._bins = Bins(names, background)
         return super().load()
-
-    def predict(self, payload: Any, headers: Headers | None = None) -> Any:
-        """Hand the request on to the predictor (KServe: an explainer's `:predict`)."""
-        with Asking(self._asked, self.name, headers) as asking:
-            return asking.predict(payload)
 
     def explain(self, payload: Any, headers: Headers | None = None) -> dict[str, Any]:
         """Return `names` (the conditions), `precision`, `coverage` and `raw` (Alibi's form)."""
@@ -55,7 +49,7 @@ class AnchorsExplainer(Model):
         rows = read_rows(payload, len(bins.names))
         if len(rows) != 1:
             raise InvalidInput(f'"instances" holds {len(rows)} rows; send the one to explain')
-        with Asking(self._asked, self.name, headers) as asking:
+        with self._asking(headers) as asking:
             return {"explanations": self._explain(rows[0], bins, asking)}
 
     def _explain(self, row: Floats, bins: Bins, asking: Asking) -> dict[str, Any]:

@@ -7,16 +7,16 @@ nothing of a model but its answers are here, for the predictor gives no more.
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
-from threading import Lock
+from argparse import ArgumentParser
 from typing import TYPE_CHECKING, Any
 
 from sampan.protocol.errors import InferenceError, InvalidInput
 from sampan.runtimes.declaration import SERVER_REQUIREMENTS
 from sampan.runtimes.explainers.asking import Asking
-from sampan.runtimes.explainers.declaration import Asked, Explainer
+from sampan.runtimes.explainers.asking_model import AskingModel, drawing
+from sampan.runtimes.explainers.declaration import Explainer
 from sampan.runtimes.explainers.scores import one_hot
-from sampan.server.model import Headers, Model
+from sampan.server.model import Headers
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,17 +40,9 @@ ATTACKS = {
 nothing where the model tells classes and no scores. Left out are those of the library that need
 gradients, a module that it does not bring (ThresholdAttack), or a larger image (GeoDA)."""
 
-_DRAWING = Lock()
-"""The library draws from one random state, so explanations are made one after the other."""
 
-
-class ArtExplainer(Model):
+class ArtExplainer(AskingModel):
     """Attacks the predictor with one image at a time."""
-
-    def __init__(self, name: str, asked: Asked, settings: Namespace) -> None:
-        super().__init__(name)
-        self._asked = asked
-        self._settings = settings
 
     def load(self) -> bool:
         """Import the library, which takes seconds."""
@@ -59,18 +51,12 @@ class ArtExplainer(Model):
 
         return super().load()
 
-    def predict(self, payload: Any, headers: Headers | None = None) -> Any:
-        """Hand the request on to the predictor (KServe: an explainer's `:predict`)."""
-        with Asking(self._asked, self.name, headers) as asking:
-            return asking.predict(payload)
-
     def explain(self, payload: Any, headers: Headers | None = None) -> dict[str, Any]:
         """Return `adversarial_example`, `L2 error`, `adversarial_prediction` and `prediction`."""
         import numpy as np
 
         image, label = read_instances(payload, self._settings.nb_classes)
-        with _DRAWING, Asking(self._asked, self.name, headers) as asking:
-            np.random.seed(self._settings.seed)  # what the library draws from
+        with drawing(self._settings.seed), self._asking(headers) as asking:
             found, said, first = self._attack(asking, image, label)
         return {
             "explanations": {

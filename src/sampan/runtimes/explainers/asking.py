@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, Self
 
 from sampan.client import Client
@@ -33,8 +34,9 @@ class Asking:
     """The calls of one explanation. Call it with rows, get what the predictor says of them."""
 
     def __init__(self, asked: Asked, model: str, headers: Mapping[str, str] | None) -> None:
-        base = f"{asked.scheme}://{asked.host}"
-        self._client = Client(base, timeout=asked.call_seconds)
+        self._base = f"{asked.scheme}://{asked.host}"
+        # No call outlasts an explanation: its thread would be held long after its client was told.
+        self._client = Client(self._base, timeout=min(asked.call_seconds, asked.explain_seconds))
         self._asked = asked
         self._model = model
         self._headers = select_headers(headers)
@@ -64,7 +66,8 @@ class Asking:
     def predict(self, payload: Any) -> Any:
         """Hand a client's own V1 request to the predictor."""
         try:
-            return _decoded(self._client.predict(self._model, payload, self._headers))
+            with closing(Client(self._base, timeout=self._asked.call_seconds)) as client:
+                return _decoded(client.predict(self._model, payload, self._headers))
         except (RequestFailed, NoAnswer) as error:
             raise InferenceError(str(error)) from error
 
@@ -73,6 +76,7 @@ class Asking:
         try:
             found = self._infer(rows) if self._asked.protocol == "v2" else self._predict(rows)
         except (RequestFailed, NoAnswer) as error:
+            self._check_time()
             raise InferenceError(f"the predictor cannot be asked: {error}") from error
         answers = _numbers(found)
         if answers is None:

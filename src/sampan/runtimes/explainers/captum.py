@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 from sampan.protocol.errors import InferenceError, InvalidInput
 from sampan.runtimes.declaration import SERVER_REQUIREMENTS
 from sampan.runtimes.explainers.asking import Asking
+from sampan.runtimes.explainers.asking_model import AskingModel
 from sampan.runtimes.explainers.declaration import Asked, Explainer
 from sampan.runtimes.explainers.scores import make_scores
 from sampan.runtimes.model_files import select_model_file
 from sampan.runtimes.pytorch_session import PytorchSession
-from sampan.server.model import Headers, Model
+from sampan.server.model import Headers
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,13 +31,11 @@ ASKING = ("FeatureAblation", "ShapleyValueSampling", "Occlusion")
 EXTENSIONS = (".pt", ".pth", ".ts")
 
 
-class CaptumExplainer(Model):
+class CaptumExplainer(AskingModel):
     """Attributes what is said of each instance to the numbers that it is made of."""
 
     def __init__(self, name: str, asked: Asked, settings: Namespace) -> None:
-        super().__init__(name)
-        self._asked = asked
-        self._settings = settings
+        super().__init__(name, asked, settings)
         self._program: Any = None
 
     def load(self) -> bool:
@@ -48,11 +47,6 @@ class CaptumExplainer(Model):
             self._program = PytorchSession(path, trust=False).program
         return super().load()
 
-    def predict(self, payload: Any, headers: Headers | None = None) -> Any:
-        """Hand the request on to the predictor (KServe: an explainer's `:predict`)."""
-        with Asking(self._asked, self.name, headers) as asking:
-            return asking.predict(payload)
-
     def explain(self, payload: Any, headers: Headers | None = None) -> dict[str, Any]:
         """Return `attributions` (of the instances' own shape), `targets` and `predictions`.
 
@@ -60,7 +54,7 @@ class CaptumExplainer(Model):
         says one number of each instance.
         """
         rows = read_instances(payload)
-        with Asking(self._asked, self.name, headers) as asking:
+        with self._asking(headers) as asking:
             scores = make_scores(asking(rows), self._settings.nb_classes)
             targets = scores.argmax(axis=1).tolist() if scores.shape[1] > 1 else None
             found = self._attribute(asking, rows, targets)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from sampan.protocol.errors import InvalidInput
 from sampan.runtimes.declaration import SERVER_REQUIREMENTS
-from sampan.runtimes.explainers.asking import Asking
+from sampan.runtimes.explainers.asking_model import AskingModel
 from sampan.runtimes.explainers.background import read_rows
 from sampan.runtimes.explainers.declaration import Asked, Explainer
 from sampan.server.model import Headers, Model
@@ -31,18 +31,8 @@ NEIGHBOURS = 5
 _AT_ONCE = 512  # rows whose distances from all others are in memory
 
 
-class FairnessExplainer(Model):
+class FairnessExplainer(AskingModel):
     """Measures the predictor, or predictions that are given, on the rows of a request."""
-
-    def __init__(self, name: str, asked: Asked, settings: Namespace) -> None:
-        super().__init__(name)
-        self._asked = asked
-        self._settings = settings
-
-    def predict(self, payload: Any, headers: Headers | None = None) -> Any:
-        """Hand the request on to the predictor (KServe: an explainer's `:predict`)."""
-        with Asking(self._asked, self.name, headers) as asking:
-            return asking.predict(payload)
 
     def explain(self, payload: Any, headers: Headers | None = None) -> dict[str, Any]:
         """Return `predictions` and `metrics` (KServe's names). Raises InvalidInput."""
@@ -50,7 +40,7 @@ class FairnessExplainer(Model):
         rows = read_rows(payload, len(settings.feature_names))
         predictions = read_outputs(payload, len(rows))
         if predictions is None:
-            with Asking(self._asked, self.name, headers) as asking:
+            with self._asking(headers) as asking:
                 predictions = asking(rows).reshape(len(rows), -1)[:, 0]
         favourable = select_favourable(predictions, settings)
         names = settings.feature_names

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from sampan.protocol.errors import InvalidInput
 from sampan.runtimes.declaration import SERVER_REQUIREMENTS
 from sampan.runtimes.explainers.asking import Asking
+from sampan.runtimes.explainers.asking_model import AskingModel
 from sampan.runtimes.explainers.background import load_background, read_rows
 from sampan.runtimes.explainers.declaration import Asked, Explainer
 from sampan.runtimes.explainers.lime_fit import (
@@ -26,7 +27,7 @@ from sampan.runtimes.explainers.lime_fit import (
 from sampan.runtimes.explainers.lime_settings import Settings, add_arguments, read_settings
 from sampan.runtimes.explainers.scores import make_scores
 from sampan.runtimes.explainers.segments import find_segments, prepare_segmentation
-from sampan.server.model import Headers, Model
+from sampan.server.model import Headers
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,13 +41,11 @@ _FEATURES = 10  # of an image's parts, the most that a mask shows (AIX360)
 _WORD = re.compile(r"\w+")
 
 
-class LimeExplainer(Model):
+class LimeExplainer(AskingModel):
     """Explains images, texts or rows, by what the predictor says when something is changed."""
 
     def __init__(self, name: str, asked: Asked, settings: Namespace) -> None:
-        super().__init__(name)
-        self._asked = asked
-        self._settings = settings
+        super().__init__(name, asked, settings)
         self._names: list[str] = []
         self._background: Floats | None = None
 
@@ -59,18 +58,13 @@ class LimeExplainer(Model):
 
         return super().load()
 
-    def predict(self, payload: Any, headers: Headers | None = None) -> Any:
-        """Hand the request on to the predictor (KServe: an explainer's `:predict`)."""
-        with Asking(self._asked, self.name, headers) as asking:
-            return asking.predict(payload)
-
     def explain(self, payload: Any, headers: Headers | None = None) -> dict[str, Any]:
         """Return the explanations of the type that the explainer was started with."""
         settings = read_settings(payload, self._settings)
         explain = {"LimeImages": self._images, "LimeTexts": self._texts}.get(
             self._settings.explainer_type, self._rows
         )
-        with Asking(self._asked, self.name, headers) as asking:
+        with self._asking(headers) as asking:
             return {"explanations": explain(payload, settings, asking)}
 
     def _images(self, payload: Any, settings: Settings, asking: Asking) -> dict[str, Any]:

@@ -10,16 +10,16 @@ from __future__ import annotations
 import logging
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from sampan.protocol.errors import InvalidInput
 from sampan.runtimes.declaration import SERVER_REQUIREMENTS
 from sampan.runtimes.explainers.asking import Asking
+from sampan.runtimes.explainers.asking_model import AskingModel, drawing
 from sampan.runtimes.explainers.background import load_background, read_rows
 from sampan.runtimes.explainers.declaration import Asked, Explainer
 from sampan.runtimes.explainers.shap_model import has_model, load_model, select_kind
-from sampan.server.model import Headers, Model
+from sampan.server.model import Headers
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,17 +34,12 @@ KINDS = (AUTO, *MODEL_KINDS, "kernel", "permutation")
 
 logger = logging.getLogger("sampan.explain")
 
-_DRAWING = Lock()
-"""The library draws from one random state, so explanations are made one after the other."""
 
-
-class ShapExplainer(Model):
+class ShapExplainer(AskingModel):
     """Explains the predictor's answers, row by row."""
 
     def __init__(self, name: str, asked: Asked, settings: Namespace) -> None:
-        super().__init__(name)
-        self._asked = asked
-        self._settings = settings
+        super().__init__(name, asked, settings)
         self._names: list[str] = []
         self._background: Floats | None = None
         self._kind = settings.explainer_type
@@ -64,11 +59,6 @@ class ShapExplainer(Model):
         logger.info('"%s" is explained by "%s"', self.name, self._kind)
         return super().load()
 
-    def predict(self, payload: Any, headers: Headers | None = None) -> Any:
-        """Hand the request on to the predictor (KServe: an explainer's `:predict`)."""
-        with Asking(self._asked, self.name, headers) as asking:
-            return asking.predict(payload)
-
     def explain(self, payload: Any, headers: Headers | None = None) -> dict[str, Any]:
         """Return `shap_values` (a row each), `base_values`, `predictions` and `feature_names`.
 
@@ -81,8 +71,7 @@ class ShapExplainer(Model):
         if background is None:
             raise InvalidInput("the explainer has no background yet")
         rows = read_rows(payload, background.shape[1])
-        with _DRAWING, Asking(self._asked, self.name, headers) as asking:
-            np.random.seed(self._settings.seed)  # what the library draws from
+        with drawing(self._settings.seed), self._asking(headers) as asking:
             values, base = (np.asarray(one) for one in self._shares(asking, rows, background))
             predictions = asking(rows)
         return {
