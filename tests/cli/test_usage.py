@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from sampan.cli.main import VERBS, main
+
 UNUSABLE = [
     (("frobnicate",), "No such command 'frobnicate'"),
     (("aply",), "Did you mean 'apply'?"),
@@ -168,3 +170,16 @@ def test_up_beside_a_daemon_of_another_port_says_that_it_stays(
     done = cli("up", "--port", "18099")
     assert done.code == 0
     assert "warning: its gateway stays on port " in done.err
+
+
+@pytest.mark.parametrize("verb", ["get", "serve"])
+def test_ctrl_c_while_a_verb_is_imported_shows_no_stack(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], verb: str
+) -> None:
+    (tmp_path / "interrupted.py").write_text("raise KeyboardInterrupt\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(VERBS, verb, "interrupted:verb")
+    with pytest.raises(SystemExit) as ended:
+        main([verb])
+    assert ended.value.code == 130
+    assert capsys.readouterr() == ("", "")

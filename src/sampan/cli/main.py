@@ -78,7 +78,13 @@ PASS_THROUGH = frozenset(
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line; exits with 0, 1 (object or request), 2 (usage) or 3 (system)."""
-    args = list(sys.argv[1:] if argv is None else argv)
+    try:
+        _main(list(sys.argv[1:] if argv is None else argv))
+    except KeyboardInterrupt:  # while a verb's libraries are imported
+        raise SystemExit(130) from None
+
+
+def _main(args: list[str]) -> None:
     if args in (["version"], ["--version"]):
         # Asked often by scripts: answers without loading the command line's libraries.
         from sampan import __version__
