@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import logging
 import os
 import sys
+from pathlib import Path
 
 from sampan.apiserver.private_file import write_private
 from sampan.app.daemon_settings import Settings
@@ -21,6 +23,7 @@ log = logging.getLogger("sampan")
 
 _TOLD = (GatewayError, ApiError, ImageTableError, OperatorSettingsError, OSError)
 """What may keep a daemon from starting and says all that there is to say."""
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 
 
 async def run(settings: Settings, zygotes: ZygotePool, stopping: asyncio.Event) -> int:
@@ -32,9 +35,20 @@ async def run(settings: Settings, zygotes: ZygotePool, stopping: asyncio.Event) 
     try:
         await starting
     except _TOLD as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{describe_start_error(error, settings.paths.state)}\n")
         return 3
     return 0
+
+
+def describe_start_error(error: Exception, state: Path) -> str:
+    """Return what kept a daemon from starting, with the mend where only the system has spoken."""
+    if not isinstance(error, OSError) or error.errno not in _DISK:
+        return str(error)
+    place = error.filename or state
+    return (
+        f'"{place}" cannot be written: {error.strerror}; free some disk space or make it writable, '
+        "or choose another place with SAMPAN_HOME"
+    )
 
 
 async def _serve(settings: Settings, zygotes: ZygotePool, stopping: asyncio.Event) -> None:
