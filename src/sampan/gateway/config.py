@@ -21,7 +21,7 @@ from sampan.gateway.config_listener import (
 from sampan.gateway.config_routes import ROUTES, make_component_host
 from sampan.gateway.doors import make_door_name
 from sampan.gateway.grpc_counts import GRPC_STATS
-from sampan.gateway.held import make_activator_cluster
+from sampan.gateway.held import ASKS, make_activator_cluster
 from sampan.gateway.settings import GatewaySettings
 from sampan.gateway.table import RouteTable
 from sampan.machinery.registry import JsonObject
@@ -59,8 +59,10 @@ class ConfigFile:
     body: bytes
 
 
-def render_bootstrap(folder: str) -> bytes:
-    """Return what Envoy starts with: who it is, its admin socket, and where its files are."""
+def render_bootstrap(folder: str, asks: int = ASKS) -> bytes:
+    """Return what Envoy starts with: who it is, its admin socket, and where its files are. `asks`:
+    how often an activator that does not answer is asked (`held`).
+    """
     downstream = "envoy.extensions.resource_monitors.downstream_connections.v3"
     monitor = {
         "name": _MONITOR,
@@ -74,7 +76,7 @@ def render_bootstrap(folder: str) -> bytes:
         # A socket in a folder of the user's own, never a port: who can reach the admin interface
         # can stop Envoy.
         "admin": {"address": {"pipe": {"path": f"{folder}/{ADMIN}", "mode": 0o600}}},
-        "static_resources": {"clusters": [make_activator_cluster(folder)]},
+        "static_resources": {"clusters": [make_activator_cluster(folder, asks)]},
         # A worker makes what it needs of a cluster when it first asks it: of a thousand, few.
         "cluster_manager": {"enable_deferred_cluster_creation": True},
         "dynamic_resources": {

@@ -30,11 +30,15 @@ _HTTP_TYPE = "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtoco
 _NO_LIMIT = 1_000_000
 _ASK_AGAIN = {
     "retry_on": "connect-failure,reset,unavailable,cancelled",
-    "num_retries": 80,
     "retry_back_off": {"base_interval": "0.05s", "max_interval": "0.5s"},
 }
-"""What becomes of a check when the activator dies: the next one is asked, for some twenty seconds.
-A daemon is up again in two, on a busy machine in ten; without one, nobody is kept for ever."""
+"""What becomes of a check when the activator dies: the next one is asked."""
+ASKS = 80
+"""How often it is asked, for some twenty seconds: a daemon is up again in two, on a busy machine in
+ten; without one, nobody is kept for ever."""
+ASKS_BESIDE = 480
+"""The same for one that a kubelet starts again, for some two minutes: the second time in a row it
+waits for ten seconds, then for twenty, then for forty."""
 _NEVER = "86400s"  # the activator's own timeouts end a wait
 
 
@@ -69,8 +73,10 @@ def make_hold(share: Share, timeout_seconds: int | None) -> JsonObject:
     return {"typed_per_filter_config": {FILTER: hold}}
 
 
-def make_activator_cluster(folder: str) -> JsonObject:
-    """Return the cluster that the checks go to: the activator's socket in the gateway's folder."""
+def make_activator_cluster(folder: str, asks: int = ASKS) -> JsonObject:
+    """Return the cluster that the checks go to: the activator's socket in the gateway's folder. It
+    is asked so often while it does not answer.
+    """
     address = {"pipe": {"path": f"{folder}/{SOCKET}"}}
     thresholds = dict.fromkeys(
         ("max_connections", "max_pending_requests", "max_requests", "max_retries"), _NO_LIMIT
@@ -88,7 +94,7 @@ def make_activator_cluster(folder: str) -> JsonObject:
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
                 "@type": _HTTP_TYPE,
                 "explicit_http_config": {"http2_protocol_options": {}},
-                "retry_policy": _ASK_AGAIN,
+                "retry_policy": {**_ASK_AGAIN, "num_retries": asks},
             }
         },
     }

@@ -38,7 +38,7 @@ from sampan.gateway.errors import GatewayError
 from sampan.gateway.folder import folder_of
 from sampan.gateway.health import Health
 from sampan.gateway.health_reader import HealthReader
-from sampan.gateway.held import SOCKET
+from sampan.gateway.held import ASKS, ASKS_BESIDE, SOCKET
 from sampan.gateway.ports import is_port_free, observe_port_holder, observe_twin_addresses
 from sampan.gateway.process import observe_cpu_ticks
 from sampan.gateway.rendering import Rendering, make_clusters_file
@@ -117,7 +117,8 @@ class Gateway:
         """The file of those."""
         self._command: tuple[str, ...] = ()
         self._twins: tuple[str, ...] = ()
-        self._bootstrap = render_bootstrap(str(self._folder.root))
+        asks = ASKS_BESIDE if beside else ASKS
+        self._bootstrap = render_bootstrap(str(self._folder.root), asks)
         self._keeper: asyncio.Task[None] | None = None
         self._applying = asyncio.Lock()
         self._applied: tuple[RouteTable, tuple[Refusal, ...]] | None = None
