@@ -179,6 +179,13 @@ def test_what_has_no_meaning_in_this_mode_is_told(make):
     assert "new model takes over" in told["spec.predictor.canaryTrafficPercent"]
 
 
+def test_of_what_is_planned_for_a_cluster_nothing_is_known(make):
+    taken = snapshot(make)
+    status = derive_status(taken, build_plan(taken, nothing_unbuilt), Observed())
+    told = {c["type"]: c["status"] for c in status["conditions"]}
+    assert told["PredictorReady"] == told["Ready"] == "Unknown"
+
+
 def test_on_a_cluster_nothing_of_it_is_planned_here(make):
     assert build_plan(snapshot(make), nothing_unbuilt).mesh is None
 

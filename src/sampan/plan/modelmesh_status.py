@@ -52,7 +52,8 @@ def _predictor(plan: Plan, observed: Observed) -> Condition:
         reason = "" if opened is None and plan.blocked is None else "OlderModelServes"
         text = "the model of the last spec that loaded answers" if reason else ""
         return Condition(PREDICTOR_READY, ConditionStatus.TRUE, reason, text)
-    assert opened is not None  # noqa: S101  # a chain without an open link was answered above
+    if opened is None:  # planned for a cluster: there ModelMesh's own controller says how it is
+        return Condition(PREDICTOR_READY, ConditionStatus.UNKNOWN)
     return Condition(PREDICTOR_READY, ConditionStatus.FALSE, *describe_link(opened))
 
 
