@@ -95,8 +95,11 @@ def _fields(component: Component, policy: Policy | None, root: str) -> Iterator[
     """Fields of a component that nothing scales."""
     scaling = component.scaling
     if isinstance(policy, ByResources) and scaling.minimum == 0 and policy.sleeps is None:
-        text = "one replica is kept where its use of CPU or memory decides; to scale to zero set"
-        yield f"{root}.minReplicas", f'{text} "{root}.scaleMetric" to "concurrency"'
+        text = "one replica is kept where its use of CPU or memory decides; to scale to zero"
+        mend = f'set "{root}.scaleMetric" to "concurrency"'
+        if component.mode == "Knative":  # its class decides, not the metric
+            mend = f'take away the annotation "{DOMAIN}class"'
+        yield f"{root}.minReplicas", f"{text} {mend}"
     if policy is not None:
         return
     if scaling.autoscaler in UNSCALED:

@@ -54,6 +54,8 @@ def rendered(told: JsonObject) -> str:
     about = f'{told["about"]} "{told["name"]}"' if told.get("about") else told["name"]
     lines = [f"{about} is {_readiness(told)}"]
     lines += list(chain_lines(told["links"]))
+    if told.get("message") and not _is_told(told.get("reason", ""), told["links"]):
+        lines += ["", f"  {told['reason']}: {told['message']}"]
     lines += list(replica_lines(told.get("replicas") or []))
     lines += list(rolled_back_lines(told.get("rolledBack") or []))
     if told.get("lastLines"):
@@ -64,6 +66,11 @@ def rendered(told: JsonObject) -> str:
     if told["ready"] and told["url"]:
         lines += ["", f"url: {told['url']}"]
     return "\n".join(lines)
+
+
+def _is_told(reason: str, links: list[JsonObject]) -> bool:
+    """Tell whether a link of the chain has the reason; where nothing runs none may have it."""
+    return not reason or any(link.get("reason") == reason for link in links)
 
 
 def _readiness(told: JsonObject) -> str:
