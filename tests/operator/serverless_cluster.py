@@ -195,7 +195,8 @@ class Kubelet(Players):
         metadata = obj["metadata"]
         pod.shown = True
         name = metadata["name"] + PODS_SUFFIX
-        service = await self.store.get(Key(KUBE_SERVICES.id, metadata["namespace"], name))
+        key = Key(KUBE_SERVICES.id, metadata["namespace"], name)
+        service = await until(lambda: self.store.get(key), 120)  # its Deployment may be there first
         (port,) = service["spec"]["ports"]
         await self.show(service, f"{name}-{pod.port}", port.get("name", ""), pod.port)
         fresh = await self.store.get(Key(DEPLOYMENTS.id, metadata["namespace"], metadata["name"]))
