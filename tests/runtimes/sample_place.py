@@ -7,18 +7,21 @@ import json
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import grpc
 import yaml
-from tests.e2e.conftest import Sampan
+from tests.e2e.conftest import Sampan, processes_of
 from tritonclient.grpc import service_pb2 as wire
 
 SHARED = Path(__file__).parents[3] / "shared"
 GROUP = "/apis/serving.kserve.io/v1beta1"
+NOT_INSTALLED = ("kserve-openvino",)
+"""A file of KServe's that no installation of it applies."""
 INFER = "/inference.GRPCInferenceService/ModelInfer"
 
 
@@ -107,6 +110,11 @@ class Service:
         answer = wire.ModelInferResponse.FromString(sent)
         return [values_of(output.contents) for output in answer.outputs]
 
+    def annotate(self, **annotations: str) -> None:
+        """Set annotations of Sampan's, as its mends ask for."""
+        named = {f"serving.sampan.dev/{name}": value for name, value in annotations.items()}
+        send(self.sampan, "PATCH", self.path, {"metadata": {"annotations": named}})
+
     def delete(self) -> None:
         """Delete it, and do not wait."""
         send(self.sampan, "DELETE", self.path)
@@ -145,7 +153,9 @@ def send(sampan: Sampan, method: str, path: str, body: Any = None) -> Any:
         data=None if body is None else json.dumps(body).encode(),
         headers={
             "Authorization": f"Bearer {daemon['token']}",
-            "Content-Type": "application/json",
+            "Content-Type": (
+                "application/merge-patch+json" if method == "PATCH" else "application/json"
+            ),
         },
         method=method,
     )
@@ -156,6 +166,21 @@ def send(sampan: Sampan, method: str, path: str, body: Any = None) -> Any:
         with error:
             words = error.read().decode()
         raise AssertionError(f"{method} {path}: {error.code} {words}") from None
+
+
+@contextmanager
+def shipped(home: Path) -> Iterator[Sampan]:
+    """A Sampan with KServe's shipped runtimes in the place of its own; nothing of it is left."""
+    installation = Sampan(home)
+    installation.up()
+    for name, runtime in read("upstream", "kserve-*.yaml").items():
+        if name not in NOT_INSTALLED:
+            put_runtime(installation, runtime)
+    try:
+        yield installation
+    finally:
+        installation.down()
+    assert processes_of(home) == []
 
 
 def put_runtime(sampan: Sampan, runtime: dict[str, Any]) -> None:

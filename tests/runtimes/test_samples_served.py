@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.e2e.conftest import Sampan, processes_of
+from tests.e2e.conftest import Sampan
 from tests.runtimes import sample_place
 from tests.runtimes.sample_models import MAKERS, Sampled, flat, is_same
 from tests.runtimes.sample_place import Service
-from tests.runtimes.test_upstream_samples import NOT_INSTALLED, SAMPLES, SHIPPED, needs_shared
+from tests.runtimes.test_upstream_samples import SAMPLES, needs_shared
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), needs_shared]
 
@@ -44,15 +44,8 @@ BATCH = 12
 
 @pytest.fixture(scope="module")
 def sampan(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sampan]:
-    """A Sampan with KServe's shipped runtimes in the place of its own."""
-    installation = Sampan(tmp_path_factory.mktemp("sampan"))
-    installation.up()
-    for name, runtime in SHIPPED.items():
-        if name not in NOT_INSTALLED:
-            sample_place.put_runtime(installation, runtime)
-    yield installation
-    installation.down()
-    assert processes_of(installation.home) == []
+    with sample_place.shipped(tmp_path_factory.mktemp("sampan")) as installation:
+        yield installation
 
 
 @pytest.fixture(scope="module")
