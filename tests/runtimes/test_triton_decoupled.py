@@ -178,6 +178,16 @@ async def test_a_call_with_one_answer_says_which_has_many(served):
             await client.infer("count", [given])
 
 
+async def test_inference_over_rest_is_refused_in_tritons_words(served):
+    body = {"inputs": [{"name": "IN", "datatype": "INT64", "shape": [1], "data": [3]}]}
+    async with httpx.AsyncClient(base_url=f"http://{served.address}", timeout=60) as client:
+        for path in ("/v2/models/count/infer", "/v2/models/count/versions/1/infer"):
+            answer = await client.post(path, json=body)
+            assert answer.status_code == 501
+            words = "HTTP end point doesn't support models with decoupled transaction policy"
+            assert words in answer.json()["error"]
+
+
 LONG = MODEL.replace(
     """        forgets =""",
     """        while not sender.is_cancelled():

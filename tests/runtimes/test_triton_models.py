@@ -144,7 +144,11 @@ WRONG = [
     ('name: "other"', 'name is "other", and the folder is "simple"'),
     ('platform: "caffe2_netdef"', 'platform is "caffe2_netdef"; use one of onnxruntime_onnx'),
     ("max_batch_size: -1", "max_batch_size is -1"),
-    ("sequence_batching { }", "sequence_batching is not served here"),
+    ("sequence_batching { oldest { } }", "oldest.max_candidate_sequences is 0; give one or more"),
+    (
+        'model_warmup { name: "w" inputs { key: "INPUT0" value { dims: 1 } } }',
+        '"INPUT0" of model_warmup "w" has data_type TYPE_INVALID',
+    ),
     (
         "model_transaction_policy { decoupled: true }",
         'a decoupled model of the backend "onnxruntime" is not served',

@@ -68,7 +68,8 @@ def validate(config: ModelConfig, inputs: Specs, outputs: Specs) -> None:
                     f'{what} "{spec.name}" has shape {list(spec.shape or ())}, and the model '
                     f"{list(found.shape or ())}; give dims that agree (the batch is not in dims)",
                 )
-    missing = {s.name for s in inputs if not s.optional} - {s.name for s in config.inputs}
+    made = config.sequences.names() if config.sequences else set()
+    missing = {s.name for s in inputs if not s.optional} - {s.name for s in config.inputs} - made
     if missing:
         raise _wrong(config, f'input "{min(missing)}" of the model is missing; add it')
 

@@ -24,6 +24,7 @@ from sampan.runtimes.triton.backends import Source
 from sampan.runtimes.triton.decoupled import Responses, ResponseSender, Sent
 from sampan.runtimes.triton.documents import with_defaults
 from sampan.runtimes.triton.schema import ROOT
+from sampan.runtimes.triton.sequences import Turn
 from sampan.server.load_failure import LoadFailure
 
 CLASS = "TritonPythonModel"
@@ -44,15 +45,29 @@ class PythonBackend:
         python_class = _load_class(source.path, name)
         self._free: SimpleQueue[Any] = SimpleQueue()
         self._all: list[Any] = []
+        self._turns = [threading.Lock() for _ in range(source.config.instances)]
         for number in range(source.config.instances):
             self._all.append(_make_instance(python_class, source, number))
             self._free.put(self._all[-1])
 
     def run(self, given: Mapping[str, Any], outputs: Sequence[str]) -> Mapping[str, Any]:
         """Run `execute` of an instance that is free; InferenceError with what it says."""
-        tensors = [python_utils.Tensor(name, array) for name, array in given.items()]
-        request = python_utils.InferenceRequest("", 0, tensors, outputs)
+        request = _make_request(given, outputs)
         instance = self._free.get()
+        try:
+            return self._execute(instance, request, outputs)
+        finally:
+            self._free.put(instance)
+
+    def run_turn(
+        self, given: Mapping[str, Any], outputs: Sequence[str], turn: Turn
+    ) -> Mapping[str, Any]:
+        """Run `execute` of the instance that a sequence has."""
+        request = _make_request(given, outputs, turn.step.correlation_id, turn.step.flags)
+        with self._turns[turn.instance]:
+            return self._execute(self._all[turn.instance], request, outputs)
+
+    def _execute(self, instance: Any, request: Any, outputs: Sequence[str]) -> Mapping[str, Any]:
         token = python_utils.current_infer.set(self._source.infer)
         try:
             responses = instance.execute([request])
@@ -64,13 +79,11 @@ class PythonBackend:
             ) from error
         finally:
             python_utils.current_infer.reset(token)
-            self._free.put(instance)
         return self._take(responses, outputs)
 
     def stream(self, given: Mapping[str, Any], outputs: Sequence[str]) -> Responses:
         """Run `execute` of a decoupled model on a thread of its own; return what it will send."""
-        tensors = [python_utils.Tensor(name, array) for name, array in given.items()]
-        request = python_utils.InferenceRequest("", 0, tensors, outputs)
+        request = _make_request(given, outputs)
         responses = Responses()
         request._sender = ResponseSender(responses)  # noqa: SLF001  # of the same package
         threading.Thread(
@@ -123,6 +136,24 @@ class PythonBackend:
         for instance in self._all:
             with contextlib.suppress(Exception):  # the model goes away whatever it says
                 getattr(instance, "finalize", lambda: None)()
+
+
+def _make_request(
+    given: Mapping[str, Any], outputs: Sequence[str], correlation_id: int | str = 0, flags: int = 0
+) -> python_utils.InferenceRequest:
+    tensors = [python_utils.Tensor(name, _as_bytes(array)) for name, array in given.items()]
+    request = python_utils.InferenceRequest("", correlation_id, tensors, outputs)
+    request.set_flags(flags)
+    return request
+
+
+def _as_bytes(array: Any) -> Any:
+    """Return a tensor of texts as bytes, which Triton gives models whatever a client sent."""
+    if array.dtype != object or all(isinstance(item, bytes) for item in array.flat):
+        return array
+    made = array.copy()
+    made.flat = [item.encode() if isinstance(item, str) else item for item in array.flat]
+    return made
 
 
 def _validate(source: Source) -> None:

@@ -13,6 +13,11 @@ from typing import Any
 
 from sampan.machinery.registry import JsonObject
 from sampan.runtimes.tensor_specs import ANY, TensorSpec
+from sampan.runtimes.triton.sequence_config import (
+    SequenceBatching,
+    make_sequence_batching,
+)
+from sampan.runtimes.triton.sequence_config import make_warnings as make_sequence_warnings
 from sampan.server.batching import BatchLimits
 from sampan.server.load_failure import LoadFailure
 
@@ -40,7 +45,6 @@ _SILENT = {
     "optimization": "the engine's own optimisation is used",
     "batch_input": "inputs are joined as they are",
     "batch_output": "outputs are parted by rows",
-    "model_warmup": "the model is warmed up with zeros",
     "response_cache": "every request is computed",
     "model_repository_agents": "no agent runs",
     "metric_tags": "metrics carry the model's name",
@@ -97,6 +101,7 @@ class ModelConfig:
     document: JsonObject
     warnings: tuple[str, ...]
     decoupled: bool = False
+    sequences: SequenceBatching | None = None
 
     @property
     def batched(self) -> bool:
@@ -113,13 +118,14 @@ def make_config(document: JsonObject, folder: str) -> ModelConfig:
     size = document.get("max_batch_size", 0)
     if size < 0:
         raise _wrong(folder, f"max_batch_size is {size}; give 0 for no batching, or a size")
-    if document.get("sequence_batching") is not None:
-        raise _wrong(folder, "sequence_batching is not served here; send whole sequences, or use a "
-                             "cluster's Triton")  # fmt: skip
+    sequences = make_sequence_batching(document, size, folder)
     decoupled = bool((document.get("model_transaction_policy") or {}).get("decoupled"))
     if decoupled and backend != "python":
         raise _wrong(folder, f'a decoupled model of the backend "{backend}" is not served here; '
                              "answer each request once, or write it in Python")  # fmt: skip
+    if decoupled and sequences is not None:
+        raise _wrong(folder, "a decoupled model with sequence_batching is not served here; answer "
+                             "each request once, or leave sequences out")  # fmt: skip
     if (document.get("model_operations") or {}).get("op_library_filename"):
         raise _wrong(folder, "model_operations loads native code, which is not done here; export "
                              "the model without operators of its own")  # fmt: skip
@@ -153,6 +159,7 @@ def make_config(document: JsonObject, folder: str) -> ModelConfig:
         document={**document, "name": name, "backend": backend},
         warnings=tuple(_warnings(document)),
         decoupled=decoupled,
+        sequences=sequences,
     )
 
 
@@ -269,6 +276,7 @@ def _warnings(document: JsonObject) -> Iterator[str]:
     for name, instead in _SILENT.items():
         if document.get(name):
             yield f"{name} is not honoured: {instead}"
+    yield from make_sequence_warnings(document)
     batching: Mapping[str, Any] = document.get("dynamic_batching") or {}
     for name, instead in _SILENT_BATCHING.items():
         if batching.get(name):

@@ -26,8 +26,10 @@ from sampan.runtimes.triton.layout import (
     read_document,
     version_path,
 )
+from sampan.runtimes.triton.sequences import Sequences, Turn, read_step
 from sampan.runtimes.triton.shared_memory import SharedMemory, uses_regions
 from sampan.runtimes.triton.statistics import Run, Statistics
+from sampan.runtimes.triton.warmup import make_requests
 from sampan.server.load_failure import LoadFailure
 from sampan.server.model import Headers, Model
 
@@ -60,6 +62,7 @@ class Version:
     number: int
     backend: Backend
     statistics: Statistics
+    sequences: Sequences | None = None
 
 
 class TritonModel(Model):
@@ -77,6 +80,7 @@ class TritonModel(Model):
         self._override = override
         self.config: ModelConfig | None = None
         self.versions: dict[str, Version] = {}
+        self._samples: tuple[Mapping[str, Any], ...] = ()
 
     # -- loading -----------------------------------------------------------------------------
 
@@ -94,10 +98,11 @@ class TritonModel(Model):
         versions: dict[str, Version] = {}
         for number in chosen:
             backend, config = self._open(number, config)
-            versions[str(number)] = Version(number, backend, Statistics())
+            versions[str(number)] = Version(number, backend, Statistics(), _make_sequences(config))
         for warning in config.warnings:
             logger.warning('model "%s": %s', self.name, warning)
         self.config, self.versions = config, versions
+        self._samples = tuple(make_requests(config.document, self._found.folder))
         self.platform = config.platform
         self.batch_limits = config.batching
         self.row_wise = config.batching is not None
@@ -132,9 +137,14 @@ class TritonModel(Model):
         return backend, config
 
     def warm_up(self) -> None:
-        """Run zeros through each version whose tensors are known."""
+        """Run what model_warmup says, or zeros through each version whose tensors are known."""
+        config = self.config
+        if config is None or config.decoupled:
+            return
         for version in self.versions.values():
-            if version.backend.inputs is not None:
+            for given in self._samples:
+                version.backend.run(given, [spec.name for spec in config.outputs])
+            if not self._samples and version.backend.inputs is not None:
                 names = [spec.name for spec in version.backend.outputs or ()]
                 version.backend.run(make_zeros(version.backend.inputs), names)
 
@@ -188,7 +198,11 @@ class TritonModel(Model):
         wanted = select_outputs(payload, config.outputs)
         if config.decoupled:
             return self._stream(payload, version, given, wanted)
-        arrays = self.infer_arrays(version, given, wanted, began)
+        if version.sequences is None:
+            arrays = self.infer_arrays(version, given, wanted, began)
+        else:
+            with version.sequences.enter(read_step(payload, self.name)) as turn:
+                arrays = self.infer_arrays(version, given, wanted, began, turn)
         if isinstance(payload, InferRequest) and payload.request_outputs:
             arrays = classify(payload.request_outputs, arrays, self._labels)
         return make_answer(payload, arrays, self.name, str(version.number))
@@ -231,7 +245,12 @@ class TritonModel(Model):
         return response
 
     def infer_arrays(
-        self, version: Version, given: Mapping[str, Any], wanted: Sequence[str], began: float
+        self,
+        version: Version,
+        given: Mapping[str, Any],
+        wanted: Sequence[str],
+        began: float,
+        turn: Turn | None = None,
     ) -> Mapping[str, Any]:
         """Run a version and count it; `began` is when its input began to be made."""
         config = self.config
@@ -241,11 +260,24 @@ class TritonModel(Model):
                 f'model "{self.name}" answers a request any number of times; ask it by itself, by '
                 "ModelStreamInfer or generate_stream"
             )
+        if version.sequences is not None and turn is None:
+            raise InvalidInput(
+                f'model "{self.name}" takes requests of sequences, which other models cannot make; '
+                "ask it by itself"
+            )
         rows = _rows(given, config)
+        if turn is not None and rows != 1:
+            raise InvalidInput(
+                f"the batch has {rows} rows, and a request of a sequence has one; send one"
+            )
         if config.reshapes:
             given = {n: _reshaped(a, config.reshapes.get(n), config) for n, a in given.items()}
         started = perf_counter()
-        arrays = version.backend.run(given, wanted)
+        arrays = (
+            version.backend.run(given, wanted)
+            if turn is None
+            else _run_turn(version.backend, given, wanted, turn, batched=config.batched)
+        )
         ended = perf_counter()
         arrays = _told(arrays, config)
         run = Run(rows, started - began, ended - started, perf_counter() - ended)
@@ -258,6 +290,23 @@ class TritonModel(Model):
         file = config.labels.get(output) if config else None
         path = self._found.folder / file if file else None
         return path.read_text("utf-8").splitlines() if path is not None and path.exists() else []
+
+
+def _make_sequences(config: ModelConfig) -> Sequences | None:
+    found = config.sequences
+    return None if found is None else Sequences(config.name, found, config.instances)
+
+
+def _run_turn(
+    backend: Any, given: Mapping[str, Any], wanted: Sequence[str], turn: Turn, *, batched: bool
+) -> Mapping[str, Any]:
+    """Run a request of a sequence with its controls and states, and keep what it leaves."""
+    inputs = {**given, **turn.make_inputs(batched=batched)}
+    names = list(dict.fromkeys((*wanted, *turn.output_names())))
+    run = getattr(backend, "run_turn", None)
+    arrays = backend.run(inputs, names) if run is None else run(inputs, names, turn)
+    turn.keep(arrays)
+    return {name: arrays[name] for name in wanted}
 
 
 def _told(arrays: Mapping[str, Any], config: ModelConfig) -> Mapping[str, Any]:

@@ -11,6 +11,8 @@ from sampan.protocol.datatypes import NUMPY_NAMES, from_np_dtype
 
 Infer: TypeAlias = Callable[[str, str, Mapping[str, Any], Sequence[str]], Mapping[str, Any]]
 TRITONSERVER_RESPONSE_COMPLETE_FINAL = 1
+TRITONSERVER_REQUEST_FLAG_SEQUENCE_START = 1
+TRITONSERVER_REQUEST_FLAG_SEQUENCE_END = 2
 current_infer: ContextVar[Infer] = ContextVar("current_infer")
 """What asks other models of the repository, for the model that runs."""
 
@@ -96,13 +98,14 @@ class InferenceRequest:
     def __init__(
         self,
         request_id: str = "",
-        correlation_id: int = 0,
+        correlation_id: int | str = 0,
         inputs: Sequence[Tensor] = (),
         requested_output_names: Sequence[str] = (),
         model_name: str = "",
         model_version: int = -1,
     ) -> None:
         self._sender: Any = None
+        self._flags = 0
         self._id = request_id
         self._correlation_id = correlation_id
         self._inputs = list(inputs)
@@ -114,9 +117,17 @@ class InferenceRequest:
         """Return the client's id; empty for requests that were joined."""
         return self._id
 
-    def correlation_id(self) -> int:
-        """Return the id of a sequence: none are served, so 0."""
+    def correlation_id(self) -> int | str:
+        """Return the id of a sequence; 0 of a request that is of none."""
         return self._correlation_id
+
+    def flags(self) -> int:
+        """Return whether it starts (1) or ends (2) its sequence."""
+        return self._flags
+
+    def set_flags(self, flags: int) -> None:
+        """Say whether it starts or ends its sequence."""
+        self._flags = flags
 
     def get_response_sender(self) -> Any:
         """Return what a decoupled model sends its responses by."""

@@ -13,6 +13,7 @@ from sampan.machinery.registry import JsonObject
 from sampan.protocol.errors import InvalidInput, ServingError
 from sampan.protocol.grpc import messages
 from sampan.runtimes.triton.documents import decode, encode, with_defaults
+from sampan.runtimes.triton.generating import type_fields
 from sampan.runtimes.triton.memory_routes import MemoryApi
 from sampan.runtimes.triton.model import TritonModel
 from sampan.runtimes.triton.schema import ROOT
@@ -22,14 +23,14 @@ from sampan.runtimes.triton.store import TritonStore
 from sampan.server import metrics
 from sampan.server.dataplane import DataPlane
 from sampan.server.exchange import Exchange
-from sampan.server.job import Job
+from sampan.server.job import Inference, Job
 from sampan.server.rest import Handler, Rest, Route
-from sampan.server.rest_calls import make_v2
+from sampan.server.rest_calls import make_generate, make_v2
 from sampan.server.routes import Route as Pattern
 from sampan.wire.message import Request, Response
 
 EXTENSIONS = (
-    "classification", "model_repository", "model_repository(unload_dependents)",
+    "classification", "sequence", "model_repository", "model_repository(unload_dependents)",
     "model_configuration", "system_shared_memory", "binary_tensor_data", "parameters",
     "statistics",
 )  # fmt: skip
@@ -66,7 +67,13 @@ class TritonApi:
             yield Pattern("GET", path, f"triton {path}"), partial(_show, show)
         yield Pattern("GET", "/metrics", "triton metrics"), partial(self._metrics, rest)
         infer = model + _VERSION + "/infer"
-        yield Pattern("POST", infer, "triton infer"), partial(_infer, rest)
+        yield Pattern("POST", infer, "triton versioned infer"), partial(self._infer, rest)
+        yield Pattern("POST", model + "/infer", "triton infer"), partial(self._infer, rest)
+        for verb, events in (("generate", False), ("generate_stream", True)):
+            yield (
+                Pattern("POST", f"{model}/{verb}", f"triton {verb}"),
+                partial(self._generate, rest, events),
+            )
         yield Pattern("POST", "/v2/repository/index", "triton index"), self._index
         control = "/v2/repository/models/{name}/"
         yield Pattern("POST", control + "load", "triton load"), partial(self._load, rest)
@@ -97,6 +104,32 @@ class TritonApi:
             for number, one in model.versions.items()
         )
         reply(Response(200, usual + own.encode(), metrics.CONTENT_TYPE))
+
+    def _infer(self, rest: Rest, request: Request, reply: Exchange, route: Route) -> None:
+        """Begin an inference, of a version where the path names one."""
+        name, version = route.parameters["name"], route.parameters.get("version", "")
+        config = self._store.get(name).config
+        if config is not None and config.decoupled:
+            raise NotImplementedError(
+                "HTTP end point doesn't support models with decoupled transaction policy; ask it "
+                "by ModelStreamInfer or generate_stream"
+            )
+        inference = make_v2(request, name, reply.stamp)
+        if version:
+            _set_version(inference, version)
+        rest.begin(inference, reply)
+
+    def _generate(
+        self, rest: Rest, events: bool, request: Request, reply: Exchange, route: Route
+    ) -> None:
+        """Begin an inference whose fields are typed by the model's configuration."""
+        name = route.parameters["name"]
+        config = self._store.get(name).config
+        inference = make_generate(request, name, events=events)
+        if config is not None:
+            decode_request = inference.decode
+            inference.decode = lambda: type_fields(decode_request(), config)
+        rest.begin(inference, reply)
 
     def _index(self, request: Request, reply: Exchange, route: Route) -> None:
         del route
@@ -229,10 +262,7 @@ def _show(
     reply(_json(show(route.parameters)))
 
 
-def _infer(rest: Rest, request: Request, reply: Exchange, route: Route) -> None:
-    """Begin an inference of a version."""
-    version = route.parameters["version"]
-    inference = make_v2(request, route.parameters["name"], reply.stamp)
+def _set_version(inference: Inference, version: str) -> None:
     decode_request = inference.decode
 
     def versioned() -> Any:
@@ -242,7 +272,6 @@ def _infer(rest: Rest, request: Request, reply: Exchange, route: Route) -> None:
 
     inference.decode = versioned
     inference.version = version
-    rest.begin(inference, reply)
 
 
 def _json(value: Any) -> Response:
