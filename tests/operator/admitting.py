@@ -31,6 +31,12 @@ class Denied(ApiError):
     code, reason = 403, "Forbidden"
 
 
+class Unanswered(ApiError):
+    """What an API server answers for a webhook that it cannot ask (`failurePolicy: Fail`)."""
+
+    code, reason = 500, "InternalError"
+
+
 @dataclass
 class Admitting:
     """The door of a cluster that asks webhooks first."""
@@ -40,7 +46,7 @@ class Admitting:
     async def send(self, obj: JsonObject, method: str = "POST", plural: str = "") -> Reply:
         """Send an object as a user does; the answer is the cluster's."""
         try:
-            admitted = await self._admitted(obj, OPERATIONS[method], plural)
+            admitted = await self.admit(obj, OPERATIONS[method], plural)
         except ApiError as error:
             return make_error(error)
         group = obj["apiVersion"]
@@ -54,7 +60,8 @@ class Admitting:
         body = json.dumps(admitted).encode()
         return await self.cluster.door.handle(Request(method, path, {}, headers, body))
 
-    async def _admitted(self, obj: JsonObject, operation: str, plural: str) -> JsonObject:
+    async def admit(self, obj: JsonObject, operation: str, plural: str) -> JsonObject:
+        """Return an object as webhooks let it through; raise Denied or Unanswered."""
         async for webhook in self._webhooks(MUTATING.id, obj, operation, plural):
             response = await self._review(webhook, obj, operation)
             if response.get("patch"):
@@ -79,7 +86,11 @@ class Admitting:
         bundle = base64.b64decode(client["caBundle"]).decode()
         trust = ssl.create_default_context(cadata=bundle)
         async with httpx.AsyncClient(verify=trust, trust_env=False) as asking:
-            answer = await asking.post(client["url"], json={**review, "request": request})
+            try:
+                answer = await asking.post(client["url"], json={**review, "request": request})
+            except httpx.TransportError as error:
+                asked = f'failed calling webhook "{webhook["name"]}": failed to call webhook'
+                raise Unanswered(f'{asked}: Post "{client["url"]}": {error}') from error
         response: JsonObject = answer.json()["response"]
         if not response["allowed"]:
             text = f'admission webhook "{webhook["name"]}" denied the request: '
