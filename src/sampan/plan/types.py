@@ -121,7 +121,7 @@ class Blocked:
     """Why a decision cannot go on. The words become the condition, the event and `sampan why`.
 
     `model_status` is the failure reason and transition of `status.modelStatus` when the block is
-    about the predictor's model or runtime (control-plane facts: FailureReason names).
+    about the predictor's model or runtime (KServe, FailureReason).
     """
 
     reason: str

@@ -8,7 +8,6 @@ ingress. The mechanics are `sampan.api.condition_set`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import StrEnum
 from types import MappingProxyType
 
 from sampan.api.condition_set import ConditionSet
@@ -22,7 +21,6 @@ CANARY_PREDICTOR_READY = "CanaryPredictorReady"
 STOPPED = "Stopped"
 ROUTES_READY = "RoutesReady"
 LATEST_DEPLOYMENT_READY = "LatestDeploymentReady"
-OCI_IMAGE_VOLUME_COMPATIBLE = "OciImageVolumeCompatible"
 
 COMPONENT_READY: Mapping[str, str] = MappingProxyType(
     {
@@ -56,39 +54,5 @@ SERVICE_CONDITIONS = ConditionSet(dependents=(PREDICTOR_READY, INGRESS_READY))
 REASON_STOPPED = "Stopped"
 REASON_RECONCILE_FAILED = "ReconcileFailed"
 REASON_MINIMUM_REPLICAS_UNAVAILABLE = "MinimumReplicasUnavailable"
-REASON_PROGRESS_DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
 REASON_NEW_REPLICA_SET_AVAILABLE = "NewReplicaSetAvailable"
-REASON_FAILED_CREATE = "FailedCreate"
-REASON_INVALID_WORKER_SPEC = "InvalidWorkerSpecNotSet"
-REASON_INVALID_GPU_ALLOCATION = "InvalidGPUAllocation"
 """Reasons of conditions; the failure reasons of a model are in `modelStatus`."""
-
-
-class FailureReason(StrEnum):
-    """Reasons of `status.modelStatus.lastFailureInfo`."""
-
-    MODEL_LOAD_FAILED = "ModelLoadFailed"
-    RUNTIME_UNHEALTHY = "RuntimeUnhealthy"
-    RUNTIME_DISABLED = "RuntimeDisabled"
-    NO_SUPPORTING_RUNTIME = "NoSupportingRuntime"
-    RUNTIME_NOT_RECOGNIZED = "RuntimeNotRecognized"
-    INVALID_PREDICTOR_SPEC = "InvalidPredictorSpec"
-
-
-class TransitionStatus(StrEnum):
-    """Values of `status.modelStatus.transitionStatus`."""
-
-    UP_TO_DATE = "UpToDate"
-    IN_PROGRESS = "InProgress"
-    BLOCKED_BY_FAILED_LOAD = "BlockedByFailedLoad"
-    INVALID_SPEC = "InvalidSpec"
-
-
-class ModelState(StrEnum):
-    """Values of `status.modelStatus.states`."""
-
-    PENDING = "Pending"
-    STANDBY = "Standby"
-    LOADING = "Loading"
-    LOADED = "Loaded"
-    FAILED_TO_LOAD = "FailedToLoad"
