@@ -1,8 +1,8 @@
 """The documented settings of `inferenceservice-config`: where each stands, and what it may hold.
 
-KServe's operator manual documents them (control-plane facts, section 7); each key of the ConfigMap
-holds a JSON object. `field` is the setting's field in `sampan.api.config.Config`, where it has one;
-settings that mean something on a cluster only are read by `sampan.platforms.kubernetes`.
+KServe's operator manual documents them; each key of the ConfigMap holds a JSON object. `field` is
+the setting's field in `sampan.api.config.Config`, where it has one; settings that mean something on
+a cluster only are read by `sampan.platforms.kubernetes`.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ from sampan.plan.status import derive_status
 from sampan.plan.types import Plan, ServiceKey, Snapshot
 
 FINALIZER = "inferenceservice.finalizers"
-"""Upstream's own (control-plane facts, section 9): delete waits until nothing runs any more."""
+"""KServe's own: delete waits until nothing runs any more."""
 
 
 class InferenceServiceController:

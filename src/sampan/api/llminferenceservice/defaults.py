@@ -1,4 +1,4 @@
-"""What the defaulting webhook of LLMInferenceServices fills in (control-plane facts, 9.2)."""
+"""What the defaulting webhook of LLMInferenceServices fills in."""
 
 from __future__ import annotations
 
