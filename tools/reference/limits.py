@@ -12,9 +12,10 @@ from sampan.api import data_keys, yamlfile
 from sampan.apiserver import connection, listener, options
 from sampan.gateway.settings import GatewaySettings
 from sampan.machinery.object_meta import MAX_DEPTH
-from sampan.machinery.patch.json_patch import MAX_OPERATIONS
+from sampan.machinery.patch.json_patch import MAX_COPIED, MAX_OPERATIONS
 from sampan.machinery.store_memory import DEFAULT_LIMITS
 from sampan.platforms.local.exits import MAX_TERMINATION_MESSAGE
+from sampan.platforms.local.expansion import MAX_GROWN, MAX_VALUE
 from sampan.platforms.local.logs import LogLimits
 from sampan.platforms.local.publishing import VERIFY_AGAIN_SECONDS
 from sampan.router.shape import MOST_CALLS, MOST_NODES_DEEP
@@ -131,7 +132,9 @@ def _api() -> list[tuple[str, str]]:
         (_bytes(data_keys.MAX_BYTES), "data of a ConfigMap or Secret"),
         (f"{MAX_DEPTH}", "levels of an object"),
         (f"{yamlfile.MAX_NODES:,}", "nodes of a YAML file, aliases counted each time"),
+        (f"{yamlfile.MAX_DEPTH}", "levels of a YAML file"),
         (f"{MAX_OPERATIONS:,}", "operations of a JSON patch"),
+        (_bytes(MAX_COPIED), "what all `copy` of a JSON patch take together"),
         (f"{options.MAX_FIELD_MANAGER}", "letters of a field manager's name"),
         (f"{DEFAULT_LIMITS.events:,}", "changes kept for watches; an older one gets 410"),
     ]
@@ -143,6 +146,8 @@ def _replicas() -> list[tuple[str, str]]:
         (_bytes(logs.max_bytes), "one file of a log"),
         (f"{logs.max_files}", "files of a log; the oldest goes first"),
         (_bytes(MAX_TERMINATION_MESSAGE), "a termination message"),
+        (_bytes(MAX_VALUE), "a variable or argument whose `$(NAME)` are replaced"),
+        (_bytes(MAX_GROWN), "what such references add to an environment"),
         (f"{VERIFY_AGAIN_SECONDS:g} s", "between two real requests that check a route"),
     ]
 
