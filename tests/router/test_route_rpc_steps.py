@@ -50,7 +50,8 @@ class Models(grpc.GenericRpcHandler):
             await context.abort(grpc.StatusCode.NOT_FOUND, NOT_FOUND["error"])
         if request.model_name == "busy":
             await context.abort(grpc.StatusCode.UNAVAILABLE, "100 % büsy")
-        if request.model_name == "slow":
+        again = sum(name == request.model_name for name, _ in self.asked) > 1
+        if request.model_name == "slow" or (request.model_name == "slow-once" and not again):
             try:
                 await asyncio.sleep(60)
             except asyncio.CancelledError:
@@ -342,6 +343,46 @@ async def test_grpc_at_the_front_and_behind(
     assert (answer.model_name, answer.id) == ("echo", "7")
     assert np.frombuffer(answer.raw_output_contents[0], np.float32).tolist() == [0, 1, 2]
     assert [name for name, _ in handler.asked] == ["good", "echo"]
+
+
+OPTIONS: dict[str, tuple[str, dict[str, Any], list[str]]] = {
+    "a slow call is made again and the first answer taken": (
+        "slow-once", {"hedge": "50ms"}, ["slow-once", "slow-once"],
+    ),
+    "a step has a time limit, and a fallback after it": (
+        "slow", {"timeout": "200ms", "fallback": "good"}, ["slow", "good"],
+    ),
+    "a busy step is asked again, and then its fallback": (
+        "busy", {"attempts": 3, "fallback": "good"}, ["busy", "busy", "busy", "good"],
+    ),
+    "a path is another model's": ("bad", {"path": "/good"}, ["good"]),
+    "a header is the step's own": ("good", {"headers": {"x-own": "1"}}, ["good"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("looks", [False, True], ids=["passed on unread", "by way of JSON"])
+@pytest.mark.parametrize("option", OPTIONS)
+async def test_with_grpc_at_the_front(
+    town: Town, models: tuple[Models, str], option: str, looks: bool
+) -> None:
+    handler, base = models
+    model, told, asked = OPTIONS[option]
+    if "fallback" in told:
+        told = {**told, "fallback": {"serviceUrl": f"{base}/{told['fallback']}"}}
+    first = [step(base, "good"), step(base, "good", condition="outputs")] if looks else []
+    url = await town.graph({"root": node("Sequence", *first, step(base, model, sampan=told))})
+    assert is_blind(town.fronts[0].graph) is not looks
+    request = service_pb2.ModelInferRequest(model_name="graph", id="7")
+    request.inputs.add(name="x", datatype="UINT8", shape=[1])
+    request.raw_input_contents.append(b"\x07")
+    async with grpc.aio.insecure_channel(url.removeprefix("http://")) as channel:
+        call = channel.unary_unary(METHOD, type(request).SerializeToString, Answer.FromString)
+        answer = await call(request, timeout=60)
+    assert np.frombuffer(answer.raw_output_contents[0], np.int64).tolist() == [1, 1]
+    assert [name for name, _ in handler.asked] == ["good"] * len(first) + asked
+    assert handler.asked[-1][1].get("x-own") == told.get("headers", {}).get("x-own")
+    if model.startswith("slow"):
+        await asyncio.wait_for(handler.left.wait(), 20)  # the slow one is called off
 
 
 async def test_an_error_of_a_step_is_passed_on(town: Town, models: tuple[Models, str]) -> None:
