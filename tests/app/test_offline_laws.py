@@ -11,16 +11,24 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sampan.api.config import parse_cached
 from sampan.api.scheme import REGISTRY
+from sampan.app.bootstrap import CONFIGURATION, shipped_runtimes
 from sampan.app.findings import Severity
 from sampan.app.lint import Text, lint
 from sampan.app.lint_effects import KubernetesEffects, LocalEffects
 from sampan.app.offline import render_offline
 from sampan.app.offline_admission import judge
 from sampan.app.portable import make_portable
+from sampan.plan.build import build_plan, nothing_unbuilt
+from sampan.plan.observed import NOTHING
+from sampan.plan.status import derive_status
+from sampan.plan.types import Gateway, Snapshot
+from sampan.plan.unbuilt import select_unbuilt
 from sampan.platforms.local.image_table import read_image_table
 
 SAMPLES = Path(__file__).parents[3] / "shared" / "samples"
+RUNTIMES = tuple(shipped_runtimes())
 LOCAL = LocalEffects(read_image_table(Path("/nonexistent")))
 
 JSON = st.recursive(
@@ -112,6 +120,28 @@ def test_whatever_an_object_holds_it_is_looked_at_and_found_sound_or_not(obj: An
         for finding in report.findings:
             assert finding.message
             assert finding.place.line >= 1
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(odd_objects(), st.sampled_from(["Standard", "Knative", "ModelMesh"]))
+def test_whatever_is_admitted_is_planned_and_has_a_status_on_both_platforms(
+    obj: Any, mode: str
+) -> None:
+    data = {**CONFIGURATION["data"], "deploy": json.dumps({"defaultDeploymentMode": mode})}
+    admitted = judge(obj, data, strict=False).obj
+    if admitted is None or admitted["kind"] != "InferenceService":
+        return
+    config = parse_cached(data).config
+    taken = Snapshot(admitted, (), RUNTIMES, config, Gateway(), NOTHING, now=0.0)
+    for unbuilt in (select_unbuilt, nothing_unbuilt):
+        plan = build_plan(taken, unbuilt)
+        status = derive_status(taken, plan, NOTHING)
+        ready = next(c for c in status["conditions"] if c["type"] == "Ready")
+        assert ready["status"] != "True", "nothing runs yet"
+        again = Snapshot(
+            {**admitted, "status": status}, (), RUNTIMES, config, Gateway(), NOTHING, now=9.0
+        )
+        assert derive_status(again, build_plan(again, unbuilt), NOTHING) == status
 
 
 @settings(max_examples=60, deadline=None)
