@@ -32,8 +32,6 @@ from sampan.platforms.local.zygote_connection import ZygoteFailed
 
 _LOG = logging.getLogger(__name__)
 
-_HOUSEKEEPING_SECONDS = 2.0
-
 LAG_SECONDS = 0.5
 """Between the word that a replica shall stop and its SIGTERM. The gateway has lost its endpoint by
 then, but a thread of Envoy's that has not run since may yet send a request on a connection that the
@@ -48,6 +46,7 @@ class LauncherOptions:
     first_port: int = 20_000
     last_port: int = 29_999
     logs: LogLimits = LogLimits()
+    housekeeping_seconds: float = 2.0
     zygote_idle_seconds: float = 30.0
     most_zygotes: int = 8
 
@@ -84,6 +83,7 @@ class Launcher:
         self._by_service: dict[ServiceKey, dict[str, Replica]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._uncut: set[str] = set()
+        self._housekeeping = options.housekeeping_seconds
         self._closed = False
 
     async def adopt(self) -> tuple[ProcessState, ...]:
@@ -210,9 +210,9 @@ class Launcher:
             _LOG.info("%s: not warmed: %s", spec.replica, error)
 
     async def _keep_house(self) -> None:
-        """Rotate logs and count the kernel's kills, every other second."""
+        """Rotate logs and count the kernel's kills, from time to time."""
         while True:
-            await asyncio.sleep(_HOUSEKEEPING_SECONDS)
+            await asyncio.sleep(self._housekeeping)
             self._around.memory.tick()
             for state in self.states():
                 await self._rotate(state.spec)

@@ -212,10 +212,8 @@ async def test_housekeeping_outlives_a_disk_that_takes_nothing(
     make: Any,
     until: Any,
     python: tuple[str, ...],
-    monkeypatch: Any,
 ) -> None:
-    monkeypatch.setattr("sampan.platforms.local.launcher._HOUSEKEEPING_SECONDS", 0.05)
-    launcher = launch(logs=LogLimits(max_bytes=4096))
+    launcher = launch(logs=LogLimits(max_bytes=4096), housekeeping_seconds=0.05)
     path = launcher.logs.path(KEY, "a")
     rotation.partial_path(path).mkdir()
     await launcher.adopt()
