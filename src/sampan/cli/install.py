@@ -80,14 +80,20 @@ def install(
         namespace = watched[0]
     if watched and form == "helm":
         raise CliError("--format helm is for the whole cluster; write yaml or kustomize", USAGE)
-    if metrics_from and not activators:
+    numbers_for = tuple(dict.fromkeys(metrics_from or ()))
+    if numbers_for and not activators:
         raise CliError("--metrics-from is about activators; give --activators 2 beside it", USAGE)
     options = Options(
         *(namespace, image, replicas),
         watched=watched,
         activators=activators,
-        metrics_from=tuple(dict.fromkeys(metrics_from or ())),
+        metrics_from=numbers_for,
     )
+    _emit(options, form, output, operator_only=operator_only)
+
+
+def _emit(options: Options, form: str, output: Path | None, *, operator_only: bool) -> None:
+    """Print it, or write it as files into a folder."""
     if form in {"yaml", "prometheus", "grafana"}:
         if output is not None:
             raise CliError('-o is for --format kustomize or helm; write "> FILE" instead', USAGE)
