@@ -96,3 +96,14 @@ async def test_a_report_that_the_disk_does_not_take_is_told_once_and_written_lat
     assert len([r for r in caplog.records if r.levelno == logging.WARNING]) == 1
     in_the_way.unlink()
     await until(lambda: reported(tmp_path) == {"a"})
+
+
+async def test_it_ends_also_when_something_changes_at_the_same_moment(tmp_path: Path):
+    made = MeshRepository(lambda entry: Light(entry.id))
+    following = asyncio.ensure_future(Follower(tmp_path, made).run(Workers(1)))
+    await asyncio.sleep(0.05)
+    made.on_change()
+    following.cancel()
+    _, running = await asyncio.wait([following], timeout=20)
+    following.cancel()
+    assert not running

@@ -212,7 +212,8 @@ class MeshRepository(ModelRepository):
                 if not fits or self._clock() > deadline:
                     raise ModelNotReady(known.entry.id, str(full)) from full
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._room.wait(), 1.0)
+                    async with asyncio.timeout(1.0):
+                        await self._room.wait()
                 continue
             for model_id in gone:
                 self._evict(model_id)

@@ -70,8 +70,10 @@ class Follower:
                 if not self._write():
                     await asyncio.sleep(LOOK_SECONDS)
                     continue
+                # No `wait_for`: of Python 3.11, it loses a cancellation that comes with a change.
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._changed.wait(), LOOK_SECONDS)
+                    async with asyncio.timeout(LOOK_SECONDS):
+                        await self._changed.wait()
         finally:
             with contextlib.suppress(OSError):
                 self._report.unlink()
