@@ -175,7 +175,7 @@ async def gallery(folder: Path, golden: Path, set_up: str, names: frozenset[str]
 async def agreed(shown: Gallery, picture: str) -> list[str]:
     """Wait until nothing changes any more; return what does not agree with KServe's picture."""
     left: list[str] = []
-    for _ in range(5):
+    for _ in range(60):  # the operator may be quiet while what is played has much to say
         await rested(shown.cluster, 1.0)
         left = await shown.unlisted(picture)
         if not left:
