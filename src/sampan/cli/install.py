@@ -63,6 +63,8 @@ def install(
     ] = False,
 ) -> None:
     """Print what a cluster needs: `sampan install | kubectl apply --server-side -f -`."""
+    from dataclasses import replace
+
     from sampan.installation.options import Options
 
     if handover:
@@ -83,12 +85,8 @@ def install(
     numbers_for = tuple(dict.fromkeys(metrics_from or ()))
     if numbers_for and not activators:
         raise CliError("--metrics-from is about activators; give --activators 2 beside it", USAGE)
-    options = Options(
-        *(namespace, image, replicas),
-        watched=watched,
-        activators=activators,
-        metrics_from=numbers_for,
-    )
+    given = Options(namespace, image, replicas, watched=watched)
+    options = replace(given, activators=activators, metrics_from=numbers_for)
     _emit(options, form, output, operator_only=operator_only)
 
 
