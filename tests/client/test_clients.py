@@ -247,16 +247,14 @@ def test_events_are_the_same_however_the_bytes_are_cut(events, end, data):
 
 
 @pytest.mark.parametrize("line", [b"data: ", b"data: 1234567\n"], ids=["one line", "many lines"])
-def test_an_event_that_never_ends_is_refused(monkeypatch, line):
-    monkeypatch.setattr("sampan.client.events.MAX_EVENT_BYTES", 1000)
-    reader = EventReader()
+def test_an_event_that_never_ends_is_refused(line):
+    reader = EventReader(max_bytes=1000)
     with pytest.raises(InferenceError, match="larger than 1000 bytes"):
         collections.deque(map(reader.feed, [line] * 1000), maxlen=0)
 
 
-def test_events_that_end_may_be_any_number(monkeypatch):
-    monkeypatch.setattr("sampan.client.events.MAX_EVENT_BYTES", 100)
-    reader = EventReader()
+def test_events_that_end_may_be_any_number():
+    reader = EventReader(max_bytes=100)
     assert sum(len(reader.feed(b"data: 1234567\n\n")) for _ in range(1000)) == 1000
 
 

@@ -276,10 +276,8 @@ class SlowDisk:
         return 1 << 60
 
 
-async def test_a_download_called_off_while_the_disk_writes_keeps_each_byte_once(
-    origin, bench, monkeypatch
-):
-    monkeypatch.setattr("sampan.storage.download.CHECK_BYTES", 1)
+async def test_a_download_called_off_while_the_disk_writes_keeps_each_byte_once(origin, bench):
+    bench.set(check_bytes=1)
     origin.body, disk = BODY, SlowDisk()
     bench.world = replace(bench.world, free_bytes=disk.free_bytes)
     fetching = asyncio.create_task(bench.fetch(f"{origin.root}/m.bin"))

@@ -10,9 +10,13 @@ DONE = "[DONE]"
 
 
 class EventReader:
-    """Collects pieces; `feed` gives the data of each event that is complete."""
+    """Collects pieces; `feed` gives the data of each event that is complete.
 
-    def __init__(self) -> None:
+    An event may be of `max_bytes` at most, whether it ends or not.
+    """
+
+    def __init__(self, max_bytes: int = MAX_EVENT_BYTES) -> None:
+        self._max_bytes = max_bytes
         self._line: list[bytes] = []  # what is here of a line that has not ended
         self._data: list[str] = []
         self._size = 0  # bytes of the event so far
@@ -31,9 +35,9 @@ class EventReader:
     def _add(self, part: bytes) -> None:
         self._line.append(part)
         self._size += len(part)
-        if self._size > MAX_EVENT_BYTES:
+        if self._size > self._max_bytes:
             raise InferenceError(
-                f"an event of the stream is larger than {MAX_EVENT_BYTES} bytes; ask for less"
+                f"an event of the stream is larger than {self._max_bytes} bytes; ask for less"
             )
 
     def _take(self, line: str, complete: list[str]) -> None:

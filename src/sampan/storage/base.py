@@ -24,6 +24,10 @@ class Progress:
 ReportProgress: TypeAlias = Callable[[Progress], None]
 
 
+CHECK_BYTES = 64 * 1024**2
+"""Writing goes on for this long between two looks at the disk."""
+
+
 @dataclass(frozen=True, slots=True)
 class FetchOptions:
     """Where to keep things and what is allowed.
@@ -33,7 +37,8 @@ class FetchOptions:
     to loopback or private addresses (`*` allows all; link-local is refused even then unless named).
     Timeouts are seconds; `stall_seconds` without a byte is an error. `max_bytes` bounds a download
     and its unpacked size, `max_files` the members of an archive, `max_ratio` how many times its own
-    size an archive may unpack to. `reserve_bytes` of the disk must stay free after a fetch.
+    size an archive may unpack to. `reserve_bytes` of the disk must stay free after a fetch; between
+    two looks at the disk, to which others write too, `check_bytes` of a download are written.
     `headers` go to the URI's own host, `host_headers` (by host name) to that host wherever it comes
     up; neither follows a redirect to another origin.
     """
@@ -50,6 +55,7 @@ class FetchOptions:
     headers: Mapping[str, str] = field(default_factory=dict)
     host_headers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     reserve_bytes: int = 512 * 1024**2
+    check_bytes: int = CHECK_BYTES
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from sampan.storage.job import Job
 from sampan.storage.network import Answer, Arrived, open_answer
 from sampan.storage.reporter import Reporter
 from sampan.storage.source import Source
-from sampan.storage.space import CHECK_BYTES, require_space, show_bytes
+from sampan.storage.space import require_space, show_bytes
 from sampan.storage.threads import run_blocking
 
 _BUFFER_BYTES = 512 * 1024
@@ -202,7 +202,7 @@ class Sink:
         self._job = job
         self._file = partial.body.open("ab")
         self._buffer = bytearray()
-        self._unchecked = CHECK_BYTES
+        self._unchecked = job.options.check_bytes
         self.size = self._file.tell()
 
     async def write(self, chunk: bytes) -> None:
@@ -230,7 +230,7 @@ class Sink:
         if self._unchecked <= 0:
             options, free_bytes = self._job.options, self._job.world.free_bytes
             require_space(self._folder, len(self._buffer), options.reserve_bytes, free_bytes)
-            self._unchecked = CHECK_BYTES
+            self._unchecked = options.check_bytes
         self._file.write(self._buffer)
         self._buffer.clear()
 

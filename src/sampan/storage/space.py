@@ -7,9 +7,6 @@ from pathlib import Path
 
 from sampan.storage.base import StorageError
 
-CHECK_BYTES = 64 * 1024**2
-"""Writing goes on for this long between two looks at the disk: others write to it too."""
-
 
 def require_space(
     folder: Path, needed: int, reserve: int, free_bytes: Callable[[Path], int]

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from sampan.storage.archive.limits import Limits
-from sampan.storage.base import StorageError
-from sampan.storage.space import CHECK_BYTES
+from sampan.storage.base import CHECK_BYTES, StorageError
 
 _PIECE_BYTES = 1024**2
 _MAX_DEPTH = 64
