@@ -110,9 +110,11 @@ def test_an_explanation_that_takes_too_long_ends(predictor):
 
 def test_one_that_waits_for_a_single_answer_too_long_ends_too(predictor):
     predictor.answer = lambda rows: time.sleep(3) or {"predictions": [0.0] * len(rows)}
-    with predictor.asking(explain_seconds=0.2) as asking:
-        with pytest.raises(RequestTimeout, match=r"no answer within 0\.2 s"):
-            asking(np.zeros((1, 1)))
+    with (
+        predictor.asking(explain_seconds=0.2) as asking,
+        pytest.raises(RequestTimeout, match=r"no answer within 0\.2 s"),
+    ):
+        asking(np.zeros((1, 1)))
 
 
 WRONG: dict[str, tuple[Answer, str]] = {
