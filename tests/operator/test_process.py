@@ -169,11 +169,14 @@ async def pod_of(cluster: PlayedCluster) -> dict[str, Any]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("number", [1, 3, 5, 7, 9])
+@pytest.mark.parametrize("number", [1, 3, 5, 6, 7])
 async def test_killed_at_a_call_the_next_process_goes_on(
     number: int, cluster: PlayedCluster, make_service: Any
 ) -> None:
-    """The process itself; every call, and every story, is tried in virtual time."""
+    """The process itself; every call, and every story, is tried in virtual time.
+
+    A service that is new takes eight: its finalizer, five objects, a status and an event.
+    """
     calls = 0
     async with started(cluster, "--webhook-port=0", "--identity=one") as first:
 
