@@ -15,7 +15,7 @@ import pytest
 
 from sampan.protocol.errors import InvalidInput, ModelNotFound, ModelNotReady
 from sampan.runtimes.serving import Order
-from sampan.runtimes.torchserve.answers import Answer, read_message
+from sampan.runtimes.torchserve.answers import Answer, HandlerStatus, read_message
 from sampan.runtimes.torchserve.archive import MANIFEST, read_manifest, unpack, validate_names
 from sampan.runtimes.torchserve.arguments import translate
 from sampan.runtimes.torchserve.batches import Batch
@@ -459,3 +459,13 @@ async def test_registering_is_refused_with_its_mend(tmp_path):
         assert opened.unregister("lin", version) == 'Model "lin" unregistered'
     with pytest.raises(ModelNotFound):
         opened.find("lin")
+
+
+async def test_a_handler_that_was_stopped_says_so_and_leaves_nobody_waiting(tmp_path: Path) -> None:
+    path = archive(tmp_path)
+    handler = Handler("lin", path, read_manifest(path), None)
+    for _ in range(2):
+        with pytest.raises(HandlerStatus, match='model "lin" was stopped; ask again'):
+            await asyncio.wait_for(handler.turns.ask(Asked({}, {})), 20)
+        handler.stop()
+    handler.turns.stop()

@@ -40,7 +40,7 @@ class Handler:
         self._entries: dict[str, Any] = {}
 
     def set_batch(self, batch: Batch) -> None:
-        """Say how requests are gathered, before any has come."""
+        """Say how requests are gathered, before any has come; each life has turns of its own."""
         self.batch = batch
         self.turns = Turns(self.run, batch)
 
@@ -90,6 +90,7 @@ class Handler:
         """Let the handler go, and remove its files."""
         self.ready = False
         self.turns.stop()
+        self.set_batch(self.batch)  # it may be loaded again; who asks before is told that it is not
         self._service, self._entries = None, {}
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
