@@ -134,7 +134,8 @@ async def initialize(uri: str, folder: Path, patterns: Patterns) -> None:
         work = await asyncio.to_thread(prepare_folder, folder)
         options = make_pod_options(os.environ, work)
         fetched = await fetch(uri, options, _told(uri))
-        await asyncio.to_thread(place, fetched, folder, patterns)
+        left = Patterns() if fetched.chosen else patterns
+        await asyncio.to_thread(place, fetched, folder, left)
     except OSError as error:
         raise make_storage_error(uri, error) from None
     except ValueError as error:

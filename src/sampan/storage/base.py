@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
+from sampan.storage.patterns import Patterns
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:
@@ -41,6 +43,11 @@ class FetchOptions:
     two looks at the disk, to which others write too, `check_bytes` of a download are written.
     `headers` go to the URI's own host, `host_headers` (by host name) to that host wherever it comes
     up; neither follows a redirect to another origin.
+
+    `environment` are the variables that credentials and settings of a store come from, by the names
+    that KServe gives them in a pod; `files` the contents of files that they name, where these are
+    no files of this machine. `ambient`: a cloud's machine may be asked for credentials (instance
+    roles, metadata servers). `patterns` say which files of a folder are wanted.
     """
 
     cache: Path
@@ -56,6 +63,10 @@ class FetchOptions:
     host_headers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     reserve_bytes: int = 512 * 1024**2
     check_bytes: int = CHECK_BYTES
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    files: Mapping[str, str] = field(default_factory=dict, repr=False)
+    ambient: bool = False
+    patterns: Patterns = Patterns()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +75,7 @@ class Fetched:
 
     `note` tells what a person should know though it is no error (a copy of last week is used
     because the source cannot be reached); empty otherwise.
+    `chosen`: patterns were applied where the files came from.
     """
 
     path: Path
@@ -71,6 +83,7 @@ class Fetched:
     seconds: float
     cached: bool
     note: str = ""
+    chosen: bool = False
 
 
 class StorageError(Exception):

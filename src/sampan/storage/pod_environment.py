@@ -21,7 +21,7 @@ CLAIMS = "/mnt/pvc"
 
 
 def make_pod_options(environment: Mapping[str, str], cache: Path) -> FetchOptions:
-    """Return the options of a download in a pod; ValueError for headers that cannot be read.
+    """Return the options of a download in a pod; ValueError for a variable that cannot be read.
 
     Stores of a cluster have private addresses, and what a pod may reach is its NetworkPolicy's to
     say: they are allowed unless `SAMPAN_ALLOW_PRIVATE_SOURCES` names some. Link-local addresses,
@@ -38,6 +38,9 @@ def make_pod_options(environment: Mapping[str, str], cache: Path) -> FetchOption
         volumes=Path(CLAIMS),
         allowed_private_hosts=named or (ALL,),
         host_headers=hosts,
+        environment=dict(environment),
+        ambient=True,
+        patterns=make_patterns(environment),
     )
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Collection
+from typing import TypeVar
+
 from sampan.storage.base import StorageError
 from sampan.storage.download import Partial, Version, download
 from sampan.storage.http_status import SourceUnavailable
 from sampan.storage.job import Job
 from sampan.storage.reporter import Reporter
 from sampan.storage.source import Source
+
+T = TypeVar("T")
 
 TRANSIENT = frozenset(
     {
@@ -36,6 +41,34 @@ def retry_delay(failures: int, chance: float, asked: float = 0.0) -> float:
     return max(asked, most / 2 + most / 2 * chance)
 
 
+async def try_patiently(
+    attempt: Callable[[], Awaitable[T]],
+    arrived: Callable[[], int],
+    parts: tuple[Job, Reporter],
+    attempts: int,
+    given_up: Collection[str] = (),
+) -> T:
+    """Return what an attempt gives, after up to `attempts` failures in a row; raise the last one.
+
+    `arrived` tells how many bytes are here, `given_up` which transient reasons are not waited out.
+    """
+    job, reporter = parts
+    failures = 0
+    while True:
+        before = arrived()
+        try:
+            return await attempt()
+        except StorageError as error:
+            failures = 1 if arrived() - before >= _PROGRESS_BYTES else failures + 1
+            hopeless = error.reason not in TRANSIENT or error.reason in given_up
+            if hopeless or failures >= attempts:
+                raise
+            asked = error.retry_after if isinstance(error, SourceUnavailable) else 0.0
+            delay = retry_delay(failures, job.world.chance(), asked)
+            reporter.tell(f"Waiting {delay:.1f} s to try again ({error.reason})", before)
+        await job.world.clock.sleep(delay)
+
+
 async def download_patiently(
     source: Source,
     partial: Partial,
@@ -45,17 +78,9 @@ async def download_patiently(
 ) -> Version | None:
     """Download with up to `attempts` failures in a row; see `download`. Raise the last one."""
     job, reporter = parts
-    failures = 0
-    while True:
-        before = partial.load()[1]
-        try:
-            return await download(source, partial, known, job, reporter)
-        except StorageError as error:
-            gained = partial.load()[1] - before
-            failures = 1 if gained >= _PROGRESS_BYTES else failures + 1
-            if error.reason not in TRANSIENT or failures >= attempts:
-                raise
-            asked = error.retry_after if isinstance(error, SourceUnavailable) else 0.0
-            delay = retry_delay(failures, job.world.chance(), asked)
-            reporter.tell(f"Waiting {delay:.1f} s to try again ({error.reason})", before)
-        await job.world.clock.sleep(delay)
+    return await try_patiently(
+        lambda: download(source, partial, known, job, reporter),
+        lambda: partial.load()[1],
+        parts,
+        attempts,
+    )
