@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import AsyncExitStack, suppress
+from collections.abc import Coroutine, Iterable
+from contextlib import AsyncExitStack
 from typing import TypeAlias
 
 from sampan.api.scheme import REGISTRY
@@ -23,8 +24,10 @@ from sampan.controllers.modelmesh import MeshHosts
 from sampan.controllers.scaling_settings import CONFIG_AUTOSCALER
 from sampan.controllers.trainedmodel import make_model_controller
 from sampan.controllers.unbuilt import CONDITIONS, UnbuiltController
+from sampan.machinery.clock import Clock
 from sampan.machinery.collector import Collector
 from sampan.machinery.controller import Controller, Reconcile, Watch, WorkerOptions, key_of
+from sampan.machinery.errors import ApiError
 from sampan.machinery.events import EventRecorder
 from sampan.machinery.registry import JsonObject
 from sampan.machinery.store import Key
@@ -111,24 +114,20 @@ async def run_controllers(
     )
     graphs = _make_graph_controller(sources, graph_reconciler)
     unbuilt = UnbuiltController(store, clock)
-    tasks = [
-        asyncio.create_task(controller.run(), name="controller"),
-        asyncio.create_task(graphs.run(), name="graphs"),
-        *(
-            asyncio.create_task(Controller(store, clock, r, unbuilt.reconcile).run(), name=r)
-            for r in CONDITIONS
-        ),
-        asyncio.create_task(make_model_controller(store, clock).run(), name="models"),
-        asyncio.create_task(Collector(store, clock, REGISTRY).run(), name="collector"),
-        asyncio.create_task(
-            _pass_on(changes, controller, graphs, reconciler.hosts), name="changes"
-        ),
-        asyncio.create_task(_sweep(recorder), name="sweep"),
-        asyncio.create_task(autoscaling.run(), name="autoscaling"),
-    ]
+    works = {
+        "controller": controller.run(),
+        "graphs": graphs.run(),
+        **{r: Controller(store, clock, r, unbuilt.reconcile).run() for r in CONDITIONS},
+        "models": make_model_controller(store, clock).run(),
+        "collector": Collector(store, clock, REGISTRY).run(),
+        "changes": _pass_on(changes, controller, graphs, reconciler.hosts),
+        "sweep": keep_swept(recorder, clock),
+        "autoscaling": autoscaling.run(),
+    }
     if sources.guard is not None:
-        tasks.append(asyncio.create_task(sources.guard.run(), name="guard"))
-    stack.push_async_callback(_cancel, tasks)
+        works["guard"] = sources.guard.run()
+    tasks = [begin(name, work) for name, work in works.items()]
+    stack.push_async_callback(cancel, tasks)
     await controller.synced()
 
 
@@ -170,15 +169,32 @@ async def _pass_on(
             services.enqueue(Key(SERVICES, service.namespace, service.name))
 
 
-async def _sweep(recorder: EventRecorder) -> None:
+async def keep_swept(recorder: EventRecorder, clock: Clock) -> None:
+    """Delete old events until cancelled; those that a full disk keeps are tried again."""
     while True:
-        await asyncio.sleep(SWEEP_SECONDS)
-        await recorder.sweep()
+        await clock.sleep(SWEEP_SECONDS)
+        try:
+            await recorder.sweep()
+        except ApiError as error:
+            log.warning("old events stay for now: %s", error)
 
 
-async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
+def begin(name: str, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+    """Start work that goes on as long as the daemon; that it broke off is told at once."""
+    task = asyncio.create_task(work, name=name)
+    task.add_done_callback(_tell_break)
+    return task
+
+
+def _tell_break(task: asyncio.Task[None]) -> None:
+    error = None if task.cancelled() else task.exception()
+    if error is not None:
+        text = 'the daemon goes on without its part "%s", by a mistake of ours; start it again'
+        log.critical(text, task.get_name(), exc_info=error)
+
+
+async def cancel(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """End work that `begin` began. What one of it raised has been told, and keeps no other."""
     for task in tasks:
         task.cancel()
-    for task in tasks:
-        with suppress(asyncio.CancelledError):
-            await task
+    await asyncio.gather(*tasks, return_exceptions=True)

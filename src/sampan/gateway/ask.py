@@ -15,6 +15,8 @@ import httptools
 _CHUNK = 256 * 1024
 LARGEST_BYTES = 256 << 20
 """More than Envoy tells of ten thousand clusters; an answer that never ends is cut here."""
+_FRAMED = frozenset({"content-length", "transfer-encoding"})
+"""An answer with one of these says itself where it ends; others end with their connection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,8 @@ async def _read_answer(reader: asyncio.StreamReader) -> Answer:
             parser.feed_data(piece)
         except httptools.HttpParserError as error:
             raise ConnectionError(f"the answer is not HTTP: {error}") from error
-    if not answer.headers and not answer.complete:
-        raise ConnectionResetError("the connection ended before an answer")
+    if not answer.complete and (not answer.headers or not _FRAMED.isdisjoint(answer.headers)):
+        where = "in the middle of" if answer.headers else "before"
+        raise ConnectionResetError(f"the connection ended {where} an answer")
     answer.status = parser.get_status_code()
     return answer

@@ -8,9 +8,10 @@ to time, goes on passing.
 from __future__ import annotations
 
 import asyncio
+import logging
 from bisect import bisect_left, insort
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import chain
 from operator import attrgetter
 from typing import Protocol
@@ -18,7 +19,7 @@ from typing import Protocol
 from sampan.gateway.errors import GatewayError
 from sampan.gateway.health import Health
 from sampan.gateway.listener import Verdict
-from sampan.gateway.table import Cluster, Endpoint, RouteTable, TableRoute
+from sampan.gateway.table import Endpoint, RouteTable, TableRoute
 from sampan.gateway.validation import Refusal
 from sampan.machinery.clock import Clock
 from sampan.plan.observed import Link, LinkState
@@ -29,6 +30,15 @@ from sampan.platforms.local.held import HELD_LINK, select_held
 from sampan.platforms.local.layout import Layout
 from sampan.platforms.local.route_record import RouteRecord, read_routes
 from sampan.platforms.local.steps import Publish
+from sampan.platforms.local.way_in import (
+    WayIn,
+    passes,
+    select_changed,
+    select_healthy,
+    select_unhealthy,
+)
+
+log = logging.getLogger(__name__)
 
 WATCH_SECONDS = 0.5
 VERIFY_AGAIN_SECONDS = 10.0
@@ -43,7 +53,6 @@ _YOUNG_SECONDS = 5.0
 """What changed this short ago is compared at each look, though the gateway tells nothing new."""
 _RETRY_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0)
 _STILL_SERVING = frozenset({"ConfigRejected", "ConfigNotTaken"})
-_BACKEND_MISSING = frozenset({502, 503, 504})
 
 
 class Door(Watched, Protocol):
@@ -60,35 +69,6 @@ _FIRST_CHECK_SECONDS = 1.5
 """Until then Envoy counts an endpoint that is new to it as unhealthy: interval plus timeout."""
 
 
-@dataclass(slots=True)
-class _Entry:
-    """What is published for one service, and what is known of its way in."""
-
-    service: ServiceKey
-    route: TableRoute | None
-    clusters: tuple[Cluster, ...]
-    link: Link = Link()
-    healthy: frozenset[Endpoint] = frozenset()
-    verified: frozenset[Endpoint] = frozenset()
-    verified_at: float = 0.0
-    held: bool = False
-    changed_at: float = 0.0
-    verifying: asyncio.Task[None] | None = field(default=None, compare=False)
-
-    @property
-    def place(self) -> tuple[str, str]:
-        """Where it stands in the table."""
-        return self.service.namespace, self.service.name
-
-    def endpoints(self) -> frozenset[Endpoint]:
-        return frozenset(e for c in self.clusters for e in c.endpoints)
-
-    def front(self) -> tuple[Cluster, ...]:
-        """The clusters that answer for the service's own names."""
-        names = {share.cluster for share in self.route.shares} if self.route else set()
-        return tuple(c for c in self.clusters if c.name in names)
-
-
 _place = attrgetter("place")
 
 
@@ -103,8 +83,8 @@ class Publisher:
         self._record = RouteRecord(layout)
         self._clock = clock
         self._notify = notify
-        self._entries: dict[ServiceKey, _Entry] = {}
-        self._ordered: list[_Entry] = []
+        self._entries: dict[ServiceKey, WayIn] = {}
+        self._ordered: list[WayIn] = []
         """The same in the order of the table: to sort a thousand for one is most of a change."""
         self._unrecorded: set[ServiceKey] = set()
         self._not_taken: dict[ServiceKey, GatewayError] = {}
@@ -123,7 +103,7 @@ class Publisher:
             living = tuple(
                 replace(c, endpoints=tuple(e for e in c.endpoints if e in alive)) for c in clusters
             )
-            self._enter(_Entry(service, route, living))
+            self._enter(WayIn(service, route, living))
         if self._entries:
             await self._apply()
         for service in self._entries:
@@ -191,7 +171,7 @@ class Publisher:
         if step.route is None:
             self._leave(service)
         elif entry is None:
-            self._enter(_Entry(service, step.route, step.clusters))
+            self._enter(WayIn(service, step.route, step.clusters))
         else:
             entry.route, entry.clusters = step.route, step.clusters
             self._unrecorded.add(service)
@@ -231,7 +211,7 @@ class Publisher:
             self._set(service, entry, LinkState.WAITING, "NotVerified", "no request has passed yet")
         self._verify(service)
 
-    def _enter(self, entry: _Entry) -> None:
+    def _enter(self, entry: WayIn) -> None:
         self._entries[entry.service] = entry
         insort(self._ordered, entry, key=_place)
         self._unrecorded.add(entry.service)
@@ -272,8 +252,11 @@ class Publisher:
     async def _watch(self) -> None:
         while True:
             await self._clock.sleep(WATCH_SECONDS)
-            if self._entries:
-                await self._look()
+            try:
+                if self._entries:
+                    await self._look()
+            except Exception:
+                log.exception("watching over the gateway goes on after an error")
             if not self._lock.locked():
                 for service in self._not_taken:
                     self._notify(service)
@@ -304,7 +287,7 @@ class Publisher:
             entry.healthy = entry.verified = frozenset()
             self._set(service, entry, LinkState.FAILED, reason, message)
 
-    def _take_health(self, service: ServiceKey, entry: _Entry, health: Health) -> None:
+    def _take_health(self, service: ServiceKey, entry: WayIn, health: Health) -> None:
         found, known = select_healthy(entry.clusters, health), bool(entry.healthy)
         if found != entry.healthy:
             entry.healthy = found
@@ -352,7 +335,7 @@ class Publisher:
                     return
             await self._clock.sleep(delay)
 
-    def _judge(self, service: ServiceKey, entry: _Entry, verdict: Verdict, path: str) -> None:
+    def _judge(self, service: ServiceKey, entry: WayIn, verdict: Verdict, path: str) -> None:
         if passes(verdict, path):
             if entry.link.reason == "EndpointsUnhealthy" and not entry.healthy:
                 return  # one request passed slowly; the gateway's own check has the last word
@@ -367,7 +350,7 @@ class Publisher:
         )  # fmt: skip
 
     def _set(
-        self, service: ServiceKey, entry: _Entry, state: LinkState, reason: str, message: str
+        self, service: ServiceKey, entry: WayIn, state: LinkState, reason: str, message: str
     ) -> None:
         link = entry.link
         if (link.state, link.reason, link.message) == (state, reason, message):
@@ -376,47 +359,3 @@ class Publisher:
         since = link.since if link.state is state else entry.changed_at
         entry.link = Link(state, reason, message, since)
         self._notify(service)
-
-
-def passes(verdict: Verdict, path: str) -> bool:
-    """Tell whether a request got through. Pure.
-
-    A server with a health path must answer it well; of one without, nothing is known but that
-    whatever it says came from it and not from the gateway.
-    """
-    if path:
-        return verdict.passed
-    return bool(verdict.status) and verdict.status not in _BACKEND_MISSING
-
-
-def select_changed(before: Health, now: Health) -> frozenset[str]:
-    """Return the clusters of which the gateway says something else than before. Pure."""
-    if before is now:
-        return frozenset()
-    told = (name for name, seen in now.items() if before.get(name) != seen)
-    return frozenset((*told, *(before.keys() - now.keys())))
-
-
-def select_healthy(clusters: Collection[Cluster], health: Health) -> frozenset[Endpoint]:
-    """Return the endpoints of these clusters that the gateway finds healthy. Pure."""
-    return frozenset(
-        seen.endpoint
-        for cluster in clusters
-        for seen in health.get(cluster.name, ())
-        if seen.healthy and seen.endpoint in cluster.endpoints
-    )
-
-
-def select_unhealthy(clusters: Collection[Cluster], health: Health) -> tuple[str, ...]:
-    """Return the clusters with endpoints of which the gateway finds none healthy. Pure.
-
-    Of one that has just been published the gateway's last word may know nothing: then nothing is
-    said of it.
-    """
-    healthy = select_healthy(clusters, health)
-    known = {seen.endpoint for c in clusters for seen in health.get(c.name, ())}
-    return tuple(
-        c.name
-        for c in clusters
-        if c.endpoints and not healthy.intersection(c.endpoints) and known.intersection(c.endpoints)
-    )
