@@ -20,8 +20,9 @@ from sampan.plan.observed import LinkState
 from sampan.plan.types import ServiceKey
 from sampan.platforms.local.diff import make_publication
 from sampan.platforms.local.layout import Layout
-from sampan.platforms.local.publishing import Publisher, passes, select_unhealthy
+from sampan.platforms.local.publishing import Publisher
 from sampan.platforms.local.steps import Publish
+from sampan.platforms.local.way_in import passes, select_unhealthy
 
 IRIS = ServiceKey("default", "iris")
 WINE = ServiceKey("default", "wine")
@@ -39,6 +40,7 @@ class FakeEnvoy:
         self.sick: set[Endpoint] = set()
         self.hangs = self.is_slow_to_tell = False
         self.works = False
+        self.says_nonsense = False
         self.ticks = 0
         self.asked = self.together = self.most_together = 0
 
@@ -60,6 +62,8 @@ class FakeEnvoy:
         self.asked += 1
         if self.hangs or self.is_slow_to_tell:
             await asyncio.sleep(60)
+        if self.says_nonsense:
+            raise ValueError("unexpected end of data")
         return {
             c.name: tuple(EndpointHealth(e, healthy=e not in self.sick) for e in c.endpoints)
             for c in self.table.clusters
@@ -190,6 +194,17 @@ async def test_a_route_turns_false_when_all_endpoints_are_sick_and_true_again(de
     desk.envoy.sick = set()
     desk.envoy.answer = Verdict(passed=True, status=200, message="")
     await desk.until(LinkState.DONE)
+
+
+async def test_the_watch_goes_on_after_an_answer_that_nobody_understands(desk, caplog):
+    await desk.publisher.publish(IRIS, publish(IRIS, A))
+    await desk.until(LinkState.DONE)
+    desk.envoy.says_nonsense = True
+    await until(lambda: "goes on after an error" in caplog.text)
+    desk.envoy.says_nonsense = False
+    desk.envoy.sick = {A}
+    desk.envoy.answer = Verdict(passed=False, status=503, message="")
+    await desk.until(LinkState.FAILED)
 
 
 async def test_a_gateway_that_hangs_turns_routes_false_in_about_a_second(desk):
