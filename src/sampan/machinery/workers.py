@@ -67,6 +67,9 @@ class Workers:
                 await self._reconcile_once(key)
             finally:
                 self.queue.done(key)
+            # A reconcile that finds nothing to do waits for nothing. Without this, 5,000 of them in
+            # a row (15 s) keep the loop from renewing a lease: it is lost, and all begins anew.
+            await asyncio.sleep(0)
 
     async def _reconcile_once(self, key: Key) -> None:
         queue = self.queue
