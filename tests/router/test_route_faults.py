@@ -276,6 +276,14 @@ async def test_a_client_that_leaves_calls_its_steps_off(town: Town, router_type:
     await asyncio.wait_for(left.wait(), 20)
 
 
+@pytest.mark.parametrize("host", ["a..b", "a" * 64 + ".example", "\u2603" * 64])
+def test_a_host_that_no_resolver_takes_is_refused_at_the_start(host: str) -> None:
+    from sampan.machinery.web_address import InvalidAddress, parse_address
+
+    with pytest.raises(InvalidAddress, match=f'^"{host}" is no host name .*; correct it$'):
+        parse_address(f"http://{host}/v1/models/iris:predict")
+
+
 @pytest.mark.parametrize(
     "host", ["169.254.1.1", "[fe80::1]", "0.0.0.0", "[::ffff:169.254.169.254]"]
 )

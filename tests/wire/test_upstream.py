@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from itertools import pairwise
@@ -193,6 +194,34 @@ async def test_a_call_that_waits_too_long_for_a_connection_fails_unsent(make_cal
     told = await asyncio.wait_for(calls.call("/late", seconds=0.2)[0], 20)
     assert isinstance(told, CallFailed)
     assert (told.reason, told.sent) == ("Timeout", False)
+
+
+async def test_calls_beyond_the_connections_fail_too_where_nobody_listens() -> None:
+    with socket.socket() as unheard:
+        unheard.bind(("127.0.0.1", 0))
+        origin = Origin("http", "127.0.0.1", unheard.getsockname()[1])
+        calls = Calls(Server(), origin, replace(LIMITS, connections=2))
+        told = [calls.call(f"/{n}")[0] for n in range(7)]
+        results = await asyncio.wait_for(asyncio.gather(*told), 20)
+    assert [r.reason for r in results] == ["ConnectionRefused"] * 7
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        pytest.param("a..b", id="an empty part"),
+        pytest.param("a" * 64 + ".example", id="a part of 64 letters"),
+    ],
+)
+async def test_a_host_that_no_resolver_takes_fails_each_call(host: str) -> None:
+    calls = Calls(Server(), Origin("http", host, 80), LIMITS)
+    rpc: asyncio.Future[Answer | CallFailed] = asyncio.get_running_loop().create_future()
+    for _ in range(2):
+        told = await asyncio.wait_for(calls.call("/")[0], 20)
+        assert (told.reason, told.sent) == ("ConnectionRefused", False)
+        assert "between dots is empty or longer than 63 letters" in str(told)
+    calls.upstreams.http2_pool(Origin("http", host, 80)).call(b"", b"", None, rpc.set_result)
+    assert (await asyncio.wait_for(rpc, 20)).reason == "ConnectionRefused"
 
 
 async def test_an_idle_connection_is_closed_before_its_server_would(make_calls) -> None:

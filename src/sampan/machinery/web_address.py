@@ -113,6 +113,8 @@ def is_loopback_name(host: str) -> bool:
 
 def _authority(parts: SplitResult, host: str) -> bytes:
     try:
+        if ":" not in host:
+            host.encode("idna")  # what a resolver cannot be asked is told now
         return parts.netloc.encode("ascii" if parts.netloc.isascii() else "idna")
     except UnicodeError as error:
         raise InvalidAddress(f'"{host}" is no host name ({error}); correct it') from None

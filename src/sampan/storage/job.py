@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 import shutil
-import socket
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from sampan.machinery.clock import Clock, SystemClock
+from sampan.machinery.host_lookup import look_up
 from sampan.storage.base import FetchOptions, ReportProgress
 
 
 def free_bytes(folder: Path) -> int:
     """Return how many bytes this user may still write to the disk of an existing folder."""
     return shutil.disk_usage(folder).free
-
-
-async def look_up(host: str, port: int) -> Sequence[str]:
-    """Return the addresses of a host name, in the resolver's order; raise OSError."""
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
 @dataclass(frozen=True, slots=True)

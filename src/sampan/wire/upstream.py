@@ -158,10 +158,7 @@ class Pool:
                 return call.cancel
         self._waiting.append(call)
         if self._open < self.limits.connections:
-            self._open += 1
-            task = self._loop.create_task(self._connect())
-            self._connecting.add(task)
-            task.add_done_callback(self._connecting.discard)
+            self._begin_connection()
         return call.cancel
 
     def freed(self, connection: UpstreamConnection) -> None:
@@ -198,10 +195,13 @@ class Pool:
         while self._waiting and self._waiting[0].over:
             self._waiting.popleft()
         if self._waiting and len(self._connecting) < len(self._waiting):
-            self._open += 1
-            task = self._loop.create_task(self._connect())
-            self._connecting.add(task)
-            task.add_done_callback(self._connecting.discard)
+            self._begin_connection()
+
+    def _begin_connection(self) -> None:
+        self._open += 1
+        task = self._loop.create_task(self._connect())
+        self._connecting.add(task)
+        task.add_done_callback(self._connecting.discard)
 
     def _sweep(self) -> None:
         """Close what has been idle for long: its server may be about to."""
@@ -218,15 +218,20 @@ class Pool:
         try:
             connection = await self._opener.open(make)
         except CallFailed as failure:
+            self._connecting.discard(asyncio.current_task())
             self._give_up(failure)
         else:
             self.freed(connection)
 
     def _give_up(self, failure: CallFailed) -> None:
-        """Fail the call that waited longest: one attempt to connect is one call's."""
+        """Fail the call that waited longest: one attempt to connect is one call's.
+
+        Those that wait because there were enough connections have had none yet.
+        """
         self._open -= 1
         while self._waiting:
             call = self._waiting.popleft()
             if not call.over:
                 call.tell(failure)
-                return
+                break
+        self._replace()

@@ -5,12 +5,12 @@ words it is told that there is none.
 from __future__ import annotations
 
 import asyncio
-import socket
 import ssl
 from collections.abc import Callable
 from typing import TypeVar
 
 from sampan.machinery.addresses import parse_ip
+from sampan.machinery.host_lookup import look_up
 from sampan.machinery.web_address import Origin, is_loopback_name, refuse_ip
 from sampan.wire.upstream_answer import CallFailed, UpstreamLimits
 
@@ -87,8 +87,7 @@ class Opener:
         if is_loopback_name(host):
             found = ["127.0.0.1", "::1"]
         elif not _is_address(host):
-            infos = await self._loop.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-            found = list(dict.fromkeys(str(info[4][0]) for info in infos))
+            found = await look_up(host)
         refusals = {address: refuse_ip(address) for address in found}
         good = [address for address, refusal in refusals.items() if not refusal]
         if not good:

@@ -8,7 +8,6 @@ followed.
 from __future__ import annotations
 
 import asyncio
-import socket
 from urllib.parse import SplitResult, urlsplit
 
 import orjson
@@ -18,6 +17,7 @@ from sampan.autoscaler.prometheus import make_path, read_answer
 from sampan.autoscaler.queries import Query
 from sampan.gateway.ask import Address, ask
 from sampan.machinery.addresses import describe, parse_ip
+from sampan.machinery.host_lookup import look_up
 
 ANSWER_SECONDS = 5.0
 _FORBIDDEN = frozenset({"metadata", "link-local", "unspecified", "multicast"})
@@ -60,9 +60,7 @@ def parse_server(server: str) -> SplitResult:
 
 async def _resolve(host: str, port: int) -> str:
     """Return the first address of a host; raise OSError, or MetricError where it is refused."""
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    address = str(found[0][4][0])
+    address = (await look_up(host, port))[0]
     kind = describe(parse_ip(address))
     if kind in _FORBIDDEN:
         raise MetricError(f"{address} is a {kind} address, which is not asked; name another server")
