@@ -81,8 +81,10 @@ test-autogluon: $(STAMP) ## Of those, AutoGluon's
 	@$(BIN)/uv pip install --quiet --python $(ENGINE)/autogluon/bin/python \
 	  numpy orjson httptools uvloop hpack pysimdjson pytest pytest-asyncio pytest-timeout \
 	  hypothesis "autogluon.tabular[lightgbm]==1.6.3"
+	@$(ENGINE)/autogluon/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
+	@$(BIN)/uv pip install --quiet --python $(ENGINE)/autogluon/bin/python autogluon.timeseries==1.6.3
 	@$(BIN)/uv pip install --quiet --python $(ENGINE)/autogluon/bin/python --no-deps --editable .
-	$(ENGINE)/autogluon/bin/python -m pytest -q tests/engines/test_autogluon.py
+	$(ENGINE)/autogluon/bin/python -m pytest -q tests/engines -k autogluon
 
 test-bentoml: $(STAMP) ## Of those, BentoML's, beside its own server
 	@test -x $(ENGINE)/bentoml/bin/python || $(PYTHON) -m venv $(ENGINE)/bentoml

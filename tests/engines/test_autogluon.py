@@ -117,7 +117,6 @@ def test_pickles_are_not_loaded_unless_trusted(saved):
     ("content", "reason", "said"),
     [
         (None, "ModelMissing", "it holds nothing"),
-        (b"\x80\x04\x8c\x1eautogluon.timeseries.predictor", "ModelIncompatible", "time series"),
         (b"no pickle", "ModelCorrupt", "again"),
     ],
 )

@@ -1,8 +1,4 @@
-"""AutoGluon: a saved TabularPredictor, asked by the names of its features.
-
-What AutoGluon saves are pickles of its own classes and of other frameworks': it is loaded only
-where the operator trusts it.
-"""
+"""AutoGluon: a saved TabularPredictor, asked by the names of its features."""
 
 from __future__ import annotations
 
@@ -11,6 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from sampan.protocol.errors import InferenceError, InvalidInput
 from sampan.protocol.tensors import InferRequest
+from sampan.runtimes.autogluon_folder import (
+    PREDICTOR,
+    is_series,
+    load_predictor,
+    validate_folder,
+)
+from sampan.runtimes.autogluon_series import AutoGluonSeriesModel
 from sampan.runtimes.declaration import (
     SERVER_PRELOAD,
     SERVER_REQUIREMENTS,
@@ -19,7 +22,6 @@ from sampan.runtimes.declaration import (
 )
 from sampan.runtimes.tabular_model import wants_probabilities
 from sampan.runtimes.tensor_answers import make_answer
-from sampan.server.load_failure import LoadFailure, missing_package
 from sampan.server.model import Headers, Model
 
 if TYPE_CHECKING:
@@ -31,20 +33,23 @@ RUNTIME = Runtime(
     formats=(ModelFormat("autogluon", "1", priority=1, auto_select=True),),
     protocol_versions=("v1", "v2"),
     images=("kserve/autogluonserver", "kserve-autogluonserver"),
-    model="sampan.runtimes.autogluon:AutoGluonModel",
-    extensions=("predictor.pkl",),
+    model="sampan.runtimes.autogluon:make_model",
+    extensions=(PREDICTOR,),
     requirements=(*SERVER_REQUIREMENTS, "autogluon.tabular[lightgbm,xgboost,catboost]>=1.4"),
     package="autogluon.tabular",
     preload=(*SERVER_PRELOAD, "sampan.runtimes.autogluon"),
     entry_arguments=("--runtime=autogluon", "--grpc_port=0"),
 )
 
-_PREDICTOR = "predictor.pkl"
-_TIME_SERIES = b"autogluon.timeseries"
-"""The package that a pickle of a TimeSeriesPredictor names."""
 _DATATYPES = {"int": "INT64", "float": "FP64", "bool": "BOOL"}
 """Of a feature's raw type; any other is text."""
 _OUTPUT, _PROBABILITY = "output-0", "proba_"
+
+
+def make_model(name: str, model_dir: str, **given: Any) -> Model:
+    """Return the model of what a folder holds: a table's predictor, or one of time series."""
+    kind = AutoGluonSeriesModel if is_series(Path(model_dir)) else AutoGluonModel
+    return kind(name, model_dir, **given)
 
 
 class AutoGluonModel(Model):
@@ -71,15 +76,10 @@ class AutoGluonModel(Model):
 
     def load(self) -> bool:
         """Load the predictor; LoadFailure tells what is wrong with it."""
-        validate_folder(self._folder)
-        if not self._trust:
-            raise LoadFailure(
-                "ModelUntrusted",
-                f'"{self._folder.name}" is of pickles, which run code when they are loaded; if you '
-                'trust where it comes from, set the annotation serving.sampan.dev/trust: "true" '
-                "(or start the server with --trust)",
-            )
-        self._predictor = predictor = _load(self._folder)
+        validate_folder(self._folder, trust=self._trust)
+        self._predictor = predictor = load_predictor(
+            self._folder, "autogluon.tabular", "TabularPredictor", verbosity=0
+        )
         kinds = predictor.feature_metadata_in.type_map_raw
         self._kinds = {name: _DATATYPES.get(kinds[name], "BYTES") for name in predictor.features()}
         self._probabilities = wants_probabilities() and predictor.can_predict_proba
@@ -163,53 +163,6 @@ class AutoGluonModel(Model):
         return pd.DataFrame(
             {name: _cast(name, column, self._kinds[name]) for name, column in wanted.items()}
         )
-
-
-def validate_folder(folder: Path) -> None:
-    """Raise LoadFailure unless a folder is what TabularPredictor saves."""
-    file = folder / _PREDICTOR
-    if file.is_file() and _TIME_SERIES not in file.read_bytes():
-        return
-    if file.is_file():
-        raise LoadFailure(
-            "ModelIncompatible",
-            f'"{folder.name}" is a predictor of time series, which are not served here; run it by '
-            "its image in a cluster",
-        )
-    there = [f'"{p.name}"' for p in sorted(folder.iterdir())[:5]] if folder.is_dir() else []
-    raise LoadFailure(
-        "ModelMissing",
-        f'no AutoGluon predictor in "{folder}" (it holds {", ".join(there) or "nothing"}); put '
-        "there what TabularPredictor.save wrote",
-    )
-
-
-def _load(folder: Path) -> Any:
-    try:
-        from autogluon.tabular import (  # type: ignore[import-not-found]  # gigabytes
-            TabularPredictor,
-        )
-    except ImportError as error:
-        raise missing_package("autogluon", error, "autogluon.tabular") from None
-    try:
-        return TabularPredictor.load(str(folder), verbosity=0)
-    except AssertionError as error:  # versions that differ
-        raise LoadFailure(
-            "ModelIncompatible",
-            f'"{folder.name}" was saved by another version ({" ".join(str(error).split())}); set '
-            "runtimeVersion to that version of AutoGluon, or save it again",
-        ) from None
-    except (OSError, EOFError, ImportError, AttributeError, KeyError, ValueError) as error:
-        raise LoadFailure(
-            "ModelCorrupt",
-            f'"{folder.name}" cannot be loaded ({error}); copy the whole folder again',
-        ) from error
-    except Exception as error:
-        raise LoadFailure(
-            "ModelCorrupt",
-            f'"{folder.name}" is no AutoGluon predictor ({type(error).__name__}: {error}); save it '
-            "again",
-        ) from error
 
 
 def _turn(payload: Any, names: list[str]) -> dict[str, list[Any]]:

