@@ -56,7 +56,8 @@ class SettingsReader:
             log.warning("%s is wrong, the settings of before stay: %s", CONFIG_MAP, told)
             return self._settings
         try:
-            return Settings(parsed.config, parse_settings(data), parse_pod_settings(data))
+            pods = parse_pod_settings(data, self._namespace)
+            return Settings(parsed.config, parse_settings(data), pods)
         except ValueError as error:
             log.warning("%s cannot be read, the settings of before stay: %s", CONFIG_MAP, error)
             return self._settings

@@ -23,6 +23,7 @@ from sampan.plan.pod_metadata import (
     Inherited,
     make_agent,
     make_batcher,
+    make_confidential,
     make_logger,
     make_pod_metadata,
     make_storage_spec,
@@ -137,6 +138,7 @@ def _make_metadata(parts: Parts, name: str) -> JsonObject:
             {SOURCE_URI: parts.models[0].uri} if parts.models and not own.get("storageUris") else {}
         ),
         **make_storage_spec(storage_of(service)),
+        **make_confidential((model(service) or {}).get("confidential")),
         **({STORAGE_CONTAINER: str(c)} if (c := own.get("storageContainerName")) else {}),
         **make_logger(own.get("logger")),
         **make_batcher(own.get("batcher")),

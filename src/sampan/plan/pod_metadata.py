@@ -31,6 +31,8 @@ LOGGER_URL = f"{INTERNAL}logger-sink-url"
 LOGGER_MODE = f"{INTERNAL}logger-mode"
 LOGGER_HEADERS = f"{INTERNAL}logger-metadata-headers"
 LOGGER_ANNOTATIONS = f"{INTERNAL}logger-metadata-annotations"
+CONFIDENTIAL = f"{INTERNAL}confidential-enabled"
+CONFIDENTIAL_RESOURCE = f"{INTERNAL}confidential-resource-id"
 AGENT = f"{INTERNAL}agent"
 AGENT_CONFIG_VOLUME = f"{INTERNAL}configVolumeName"
 AGENT_CONFIG_PATH = f"{INTERNAL}configMountPath"
@@ -111,6 +113,14 @@ def make_storage_spec(storage: Mapping[str, Any] | None) -> dict[str, str]:
         STORAGE_SPEC_PARAM: json.dumps(parameters, separators=(",", ":")) if parameters else "",
     }
     return {STORAGE_SPEC: "true"} | {k: v for k, v in named.items() if v}
+
+
+def make_confidential(confidential: Mapping[str, Any] | None) -> dict[str, str]:
+    """Return what tells of a model that is encrypted, and of the resource that is its key."""
+    if not confidential or not confidential.get("enabled"):
+        return {}
+    key = str(confidential.get("resourceId") or "")
+    return {CONFIDENTIAL: "true", **({CONFIDENTIAL_RESOURCE: key} if key else {})}
 
 
 def make_agent(config_map: str) -> dict[str, str]:

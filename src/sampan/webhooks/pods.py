@@ -82,7 +82,7 @@ class PodMutator:
         owner = labels.get(OWNER_LABEL)
         key = Key(SERVICES, asked.namespace, str(owner))
         return Surroundings(
-            parse_pod_settings(configured.get("data") or {}),
+            parse_pod_settings(configured.get("data") or {}, self.configuration.namespace),
             tuple(containers),
             secrets=secrets,
             accounts=accounts,

@@ -13,6 +13,7 @@ from sampan.plan.protection import protection_warnings
 from sampan.plan.scaling import AUTOSCALER_CLASS, HPA
 from sampan.plan.service import annotations_of, component_spec, components_of
 
+INITIALIZER_USER = "serving.kserve.io/storage-initializer-uid"
 _KEDA = f"{AUTOSCALER_CLASS}: keda"
 _BY_REQUESTS = ("concurrency", "rps")
 
@@ -22,6 +23,7 @@ def cluster_silences(
 ) -> Iterator[tuple[str, str]]:
     """Yield `(path, sentence)` for each. `gateway_api`: routes are those of the Gateway API."""
     yield from protection_warnings(service, mode)
+    yield from _by_user(service)
     for component in components_of(service):
         spec, root = component_spec(service, component), f"spec.{component.value}"
         if mode == "Knative":
@@ -31,6 +33,13 @@ def cluster_silences(
             if spec.get("timeout") is not None and not gateway_api:
                 text = "a plain Ingress has no place for it; routes of the Gateway API have"
                 yield f"{root}.timeout", text
+
+
+def _by_user(service: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    user = annotations_of(service).get(INITIALIZER_USER, "0")
+    if not user.isdigit():
+        text = f'"{user}" is no user id, so the image\'s own counts; write a number such as 1337'
+        yield f'metadata.annotations["{INITIALIZER_USER}"]', text
 
 
 def _by_knative(spec: Mapping[str, Any], root: str) -> Iterator[tuple[str, str]]:

@@ -111,7 +111,7 @@ EXTENSION: Mapping[str, Row] = {
     ),
     "confidential": Row(
         Rejected("decrypting models is not built"),
-        Warned("the storage initializer is not told of it; store the model unencrypted"),
+        Honoured("by the storage initializer of KServe; Sampan's own fails and says so"),
         example={"enabled": True},
     ),
 }

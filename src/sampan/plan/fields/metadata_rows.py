@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sampan.plan.fields.verdicts import YES, Honoured, Row, Warned, everywhere
+from sampan.plan.fields.verdicts import YES, Honoured, Partly, Row, Warned, everywhere
 
 _KSERVE = "serving.kserve.io/"
 _OFF = ("", "false", "False", "FALSE")
@@ -46,7 +46,7 @@ SERVICE_ANNOTATIONS: Mapping[str, Row] = {
         Warned("is for environments of a laptop: an image holds its packages"),
     ),
     _annotation(f"{_KSERVE}disable-auto-update"): Row(
-        YES, Warned("objects are made by every change; nothing here holds them back", _OFF), "true"
+        YES, Honoured("true: while the service is Ready, its objects stay as they are"), "true"
     ),
     _annotation(f"{_KSERVE}enable-tag-routing"): Row(
         Honoured("true: tags are reached by host, header and cookie"),
@@ -84,7 +84,7 @@ SERVICE_ANNOTATIONS: Mapping[str, Row] = {
     ),
     _annotation(f"{_KSERVE}storage-initializer-uid"): Row(
         Warned("models are fetched by the user who runs Sampan"),
-        Warned("the storage initializer runs as its image says; no mesh is asked"),
+        Partly("as the storage initializer's user", "the image's own counts where it is no number"),
     ),
     _annotation(f"{_KSERVE}gpu-resource-types"): everywhere(Honoured("as what counts as a GPU")),
     _annotation("storage.kserve.io/readonly"): Row(

@@ -26,15 +26,19 @@ from sampan.platforms.kubernetes.deployment import DEFAULT_PORT
 from sampan.platforms.kubernetes.pods.account_credentials import make_account_credentials
 from sampan.platforms.kubernetes.pods.containers import (
     add_container,
-    add_env,
     add_mount,
     add_volume,
     annotations_of,
     edit_containers,
     find_container,
+    merge_env,
     variable,
 )
-from sampan.platforms.kubernetes.pods.logger import logger_account, make_logger_arguments
+from sampan.platforms.kubernetes.pods.logger import (
+    add_logger_authorities,
+    logger_account,
+    make_logger_arguments,
+)
 from sampan.platforms.kubernetes.pods.metrics import QUEUE_PROXY
 from sampan.platforms.kubernetes.pods.surroundings import Surroundings
 from sampan.platforms.kubernetes.service import AGENT_PORT
@@ -59,9 +63,12 @@ def inject_agent(pod: JsonObject, around: Surroundings) -> JsonObject:
         pod["spec"]["containers"][0]
     )
     agent = _make_container(pod, served, around)
+    if LOGGER in annotations:
+        pod, agent = add_logger_authorities(pod, agent, around)
     for account in ("", *logger_account(pod, around)):
         credentials = make_account_credentials(pod, around, account)
-        agent = add_env(agent, credentials.env)
+        env = merge_env(agent.get("env") or (), credentials.env)
+        agent = {**agent, "env": env} if env else agent
         for mount in credentials.mounts:
             agent = add_mount(agent, mount)
         for volume in credentials.volumes:

@@ -9,6 +9,8 @@ from sampan.machinery.registry import JsonObject
 from sampan.plan.service import MAIN_CONTAINER, TRANSFORMER_CONTAINER
 
 WORKER_CONTAINER = "worker-container"
+INITIALIZER = "storage-initializer"
+"""The init container that fetches models."""
 
 
 def find_container(pod: Mapping[str, Any], *names: str) -> JsonObject | None:
@@ -78,9 +80,19 @@ def add_env(container: Mapping[str, Any], entries: Iterable[JsonObject]) -> Json
     return {**container, "env": env} if env else dict(container)
 
 
+def merge_env(env: Iterable[JsonObject], entries: Iterable[JsonObject]) -> list[JsonObject]:
+    """Return the variables with others merged over them: of one name the later counts."""
+    return list({e["name"]: dict(e) for e in (*env, *entries)}.values())
+
+
 def with_spec(pod: Mapping[str, Any], **fields: object) -> JsonObject:
     """Return the pod with fields of its spec replaced."""
     return {**pod, "spec": {**pod["spec"], **fields}}
+
+
+def make_volume_name(path: str) -> str:
+    """Return the name of the volume that is mounted at a path (`/mnt/models` -> `mnt-models`)."""
+    return path.strip("/").replace("/", "-").lower()
 
 
 def with_annotations(pod: Mapping[str, Any], annotations: Mapping[str, str]) -> JsonObject:

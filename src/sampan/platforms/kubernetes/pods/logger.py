@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from sampan.machinery.registry import JsonObject
 from sampan.plan.pod_metadata import (
     COMPONENT_LABEL,
     LOGGER,
@@ -18,10 +19,16 @@ from sampan.plan.pod_metadata import (
     LOGGER_URL,
     SERVICE_LABEL,
 )
-from sampan.platforms.kubernetes.pods.containers import annotations_of, labels_of
+from sampan.platforms.kubernetes.pods.containers import (
+    add_mount,
+    add_volume,
+    annotations_of,
+    labels_of,
+)
 from sampan.platforms.kubernetes.pods.surroundings import Surroundings
 
 DEFAULT_ACCOUNT = "logger-sa"
+CA_VOLUME, CA_PATH = "agent-ca-bundle", "/etc/tls/logger"
 
 
 def make_logger_arguments(pod: Mapping[str, Any], around: Surroundings) -> Iterator[str]:
@@ -40,6 +47,8 @@ def make_logger_arguments(pod: Mapping[str, Any], around: Surroundings) -> Itera
     for name, value in _optional(settings, annotations):
         if value:
             yield from (name, value)
+    if LOGGER_ANNOTATIONS in annotations:  # also where the pod has none of them, as KServe
+        yield from ("--metadata-annotations", _metadata(annotations))
     if configured.get("caCertFile"):
         yield from ("--logger-ca-cert-file", str(configured["caCertFile"]))
     yield from ("--logger-tls-skip-verify", str(bool(configured.get("tlsSkipVerify"))).lower())
@@ -51,6 +60,21 @@ def logger_account(pod: Mapping[str, Any], around: Surroundings) -> tuple[str, .
     if LOGGER not in annotations_of(pod) or not storage:
         return ()
     return (str(storage.get("serviceAccountName") or DEFAULT_ACCOUNT),)
+
+
+def add_logger_authorities(
+    pod: JsonObject, agent: JsonObject, around: Surroundings
+) -> tuple[JsonObject, JsonObject]:
+    """Return the pod and its agent with the configured certificates by which a log's sink is known.
+
+    The ConfigMap may be missing: then nothing is mounted.
+    """
+    name = around.settings.agent.logger.get("caBundle")
+    if not name:
+        return pod, agent
+    source = {"name": str(name), "optional": True}
+    pod = add_volume(pod, {"name": CA_VOLUME, "configMap": source})
+    return pod, add_mount(agent, {"name": CA_VOLUME, "mountPath": CA_PATH, "readOnly": True})
 
 
 def _settings(around: Surroundings) -> Mapping[str, Any]:
@@ -73,6 +97,8 @@ def _optional(
     yield "--log-batch-size", str(size) if size > 0 else ""
     yield "--log-batch-interval", str(settings.get("batchInterval") or "")
     yield "--metadata-headers", annotations.get(LOGGER_HEADERS, "")
-    named = [n for n in annotations.get(LOGGER_ANNOTATIONS, "").split(",") if n]
-    found = [f"{name}={annotations[name]}" for name in named if name in annotations]
-    yield "--metadata-annotations", ",".join(found)
+
+
+def _metadata(annotations: Mapping[str, str]) -> str:
+    named = annotations[LOGGER_ANNOTATIONS].split(",")
+    return ",".join(f"{name}={annotations[name]}" for name in named if name in annotations)

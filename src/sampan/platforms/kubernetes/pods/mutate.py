@@ -9,6 +9,7 @@ from typing import TypeAlias
 from sampan.machinery.registry import JsonObject
 from sampan.platforms.kubernetes.pods.accelerator import select_accelerator
 from sampan.platforms.kubernetes.pods.agent import inject_agent
+from sampan.platforms.kubernetes.pods.mesh_sidecar import follow_sidecar
 from sampan.platforms.kubernetes.pods.metrics import make_metrics
 from sampan.platforms.kubernetes.pods.storage_initializer import inject_storage
 from sampan.platforms.kubernetes.pods.surroundings import Surroundings
@@ -16,7 +17,13 @@ from sampan.platforms.kubernetes.pods.surroundings import Surroundings
 Step: TypeAlias = Callable[[JsonObject, Surroundings], JsonObject]
 """A pod and its surroundings in, the pod changed out; raises Forbidden."""
 
-STEPS: tuple[Step, ...] = (select_accelerator, inject_storage, inject_agent, make_metrics)
+STEPS: tuple[Step, ...] = (
+    select_accelerator,
+    inject_storage,
+    follow_sidecar,
+    inject_agent,
+    make_metrics,
+)
 """In KServe's order."""
 
 

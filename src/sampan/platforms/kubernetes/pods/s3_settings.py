@@ -15,6 +15,7 @@ from sampan.platforms.kubernetes.pods.containers import variable
 
 ANNOTATION_PREFIX = "serving.kserve.io/s3-"
 CA_CONFIG_MAP_ENV = "AWS_CA_BUNDLE_CONFIGMAP"
+CA_FILE_ENV = "AWS_CA_BUNDLE"
 
 # Variable, annotation's ending, key of the configuration; in KServe's order.
 _PLAIN = (
@@ -24,7 +25,7 @@ _PLAIN = (
     ("S3_USER_VIRTUAL_BUCKET", "usevirtualbucket", "s3UseVirtualBucket"),
     ("S3_USE_ACCELERATE", "useaccelerate", "s3UseAccelerate"),
     (CA_CONFIG_MAP_ENV, "cabundle-configmap", "s3CABundleConfigMap"),
-    ("AWS_CA_BUNDLE", "cabundle", "s3CABundle"),
+    (CA_FILE_ENV, "cabundle", "s3CABundle"),
 )
 _ENDPOINT = ("S3_ENDPOINT", "endpoint", "s3Endpoint")
 _USE_HTTPS = ("S3_USE_HTTPS", "usehttps", "s3UseHttps")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from sampan.machinery.registry import JsonObject
-from sampan.platforms.kubernetes.pods.containers import from_secret, variable
+from sampan.platforms.kubernetes.pods.containers import from_secret, merge_env, variable
 from sampan.platforms.kubernetes.pods.s3_settings import decoded, make_s3_settings
 from sampan.platforms.kubernetes.pods.settings import CredentialSettings
 
@@ -29,6 +29,8 @@ _AZURE = (
     "AZURE_ACCOUNT_NAME",
     "AZURE_SERVICE_URL",
 )
+_RENAMED = 4
+"""So many of them, the first, had names that began with `AZ_`."""
 _AZURE_MARKS = ("AZ_CLIENT_ID", "AZURE_CLIENT_ID", "AZURE_ACCESS_TOKEN")
 _SINGLE = ("AZURE_STORAGE_ACCESS_KEY",)
 _TOKENS = ("HF_TOKEN", "MODELSCOPE_API_TOKEN")
@@ -43,8 +45,9 @@ class Credentials:
     mounts: tuple[JsonObject, ...] = ()
 
     def __add__(self, other: Credentials) -> Credentials:
+        """Return both; a variable of the other one stands for one of the same name."""
         return Credentials(
-            (*self.env, *other.env),
+            tuple(merge_env(self.env, other.env)),
             (*self.volumes, *other.volumes),
             (*self.mounts, *other.mounts),
         )
@@ -85,13 +88,12 @@ def _gcs(secret: Mapping[str, Any], settings: CredentialSettings) -> Credentials
 
 def _azure(secret: Mapping[str, Any], _: CredentialSettings) -> Credentials | None:
     keys = _keys(secret)
-    mark = next((key for key in _AZURE_MARKS if key in keys), None)
-    if mark is None:
+    if keys.isdisjoint(_AZURE_MARKS):
         return None
     name = str(secret["metadata"]["name"])
-    # The old names of the keys begin with AZ_.
-    renamed = {n: n.replace("AZURE_", "AZ_", 1) if mark == "AZ_CLIENT_ID" else n for n in _AZURE}
-    return Credentials(tuple(from_secret(n, name, k) for n, k in renamed.items() if k in keys))
+    old = {n: f"AZ_{n.removeprefix('AZURE_')}" for n in _AZURE[:_RENAMED]}
+    found = {n: old[n] if old.get(n) in keys else n for n in _AZURE}
+    return Credentials(tuple(from_secret(n, name, k) for n, k in found.items() if k in keys))
 
 
 def _one_of(names: tuple[str, ...]) -> _Reader:

@@ -19,7 +19,7 @@ class InitializerSettings:
     """The init container that fetches models, and models that come as images.
 
     `oci_mode`: `modelcar`, `native` or `fetch`; "" where `oci://` is off. `modelcar_uid` is the
-    user of a modelcar and its server, where set.
+    user of a modelcar and its server, where set. `namespace` is the operator's own.
     """
 
     image: str = "kserve/storage-initializer:latest"
@@ -31,6 +31,7 @@ class InitializerSettings:
     modelcar_memory: str = "15Mi"
     modelcar_uid: int | None = None
     insecure_registry: bool = False
+    namespace: str = "kserve"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +66,15 @@ class PodSettings:
     scrape: bool = False
 
 
-def parse_pod_settings(data: Mapping[str, str]) -> PodSettings:
-    """Return the settings in the `data` of an `inferenceservice-config` that has been checked."""
+def parse_pod_settings(data: Mapping[str, str], namespace: str = "kserve") -> PodSettings:
+    """Return the settings in the `data` of an `inferenceservice-config` that has been checked.
+
+    `namespace`: where it lies.
+    """
     read = {key: _object(text) for key, text in data.items() if key != "_example"}
     agent, metrics = read.get("agent", {}), read.get("metricsAggregator", {})
     return PodSettings(
-        initializer=_initializer(read.get("storageInitializer", {})),
+        initializer=_initializer(read.get("storageInitializer", {}), namespace),
         credentials=_credentials(read.get("credentials", {})),
         agent=AgentSettings(
             image=str(agent.get("image") or "kserve/agent:latest"),
@@ -82,7 +86,7 @@ def parse_pod_settings(data: Mapping[str, str]) -> PodSettings:
     )
 
 
-def _initializer(read: Mapping[str, Any]) -> InitializerSettings:
+def _initializer(read: Mapping[str, Any], namespace: str) -> InitializerSettings:
     texts = {
         "image": "image",
         "ca_config_map": "caBundleConfigMapName",
@@ -98,6 +102,7 @@ def _initializer(read: Mapping[str, Any]) -> InitializerSettings:
         oci_mode=str(read.get("ociModelMode") or ("modelcar" if enabled else "")),
         modelcar_uid=int(uid) if uid is not None else None,
         insecure_registry=bool(read.get("ociInsecureRegistry")),
+        namespace=namespace,
         **given,
     )
 

@@ -13,11 +13,20 @@ from sampan.machinery.errors import Forbidden
 from sampan.machinery.patch import strategic_merge
 from sampan.machinery.registry import JsonObject
 from sampan.plan.model import MODEL_PATH
-from sampan.plan.pod_metadata import AGENT, SOURCE_URI, STORAGE_CONTAINER, STORAGE_SPEC
+from sampan.plan.pod_metadata import (
+    AGENT,
+    CONFIDENTIAL,
+    CONFIDENTIAL_RESOURCE,
+    SOURCE_URI,
+    STORAGE_CONTAINER,
+    STORAGE_SPEC,
+)
+from sampan.plan.types import ModelSource
 from sampan.platforms.kubernetes.pods.account_credentials import make_account_credentials
 from sampan.platforms.kubernetes.pods.ca_bundle import add_ca_bundle
 from sampan.platforms.kubernetes.pods.claims import LOCAL_MODEL_URI, mount_claim, to_local_claim
 from sampan.platforms.kubernetes.pods.containers import (
+    INITIALIZER,
     add_env,
     add_init_container,
     add_mount,
@@ -28,13 +37,12 @@ from sampan.platforms.kubernetes.pods.containers import (
     model_containers,
     variable,
 )
-from sampan.platforms.kubernetes.pods.model_images import mount_image
+from sampan.platforms.kubernetes.pods.model_images import is_image, mount_images
 from sampan.platforms.kubernetes.pods.secret_credentials import Credentials
 from sampan.platforms.kubernetes.pods.storage_container import select_storage_container
 from sampan.platforms.kubernetes.pods.storage_spec import read_storage_entry
 from sampan.platforms.kubernetes.pods.surroundings import Surroundings
 
-INITIALIZER = "storage-initializer"
 VOLUME = "kserve-provision-location"
 READ_ONLY = "storage.kserve.io/readonly"
 URI_ENV = "STORAGE_URI"
@@ -62,10 +70,8 @@ def inject_storage(pod: JsonObject, around: Surroundings) -> JsonObject:
     read_only = annotations.get(READ_ONLY) != "false"
     if uri.startswith("pvc://"):
         return mount_claim(pod, uri, read_only=read_only)
-    if uri.startswith(("oci://", "oci+")):
-        mounted = mount_image(pod, uri, around.settings.initializer)
-        if mounted is not None:
-            return mounted
+    if is_image(uri):
+        return mount_images(pod, [ModelSource(uri)], around.settings.initializer)
     return _inject_initializer(pod, uri, around, read_only=read_only)
 
 
@@ -112,7 +118,16 @@ def _make_container(
     if chosen is not None:
         merged: JsonObject = strategic_merge(container, chosen["spec"]["container"])
         container = merged
-    return add_env(container, SPEED)
+    return add_env(container, [*_confidential(annotations), *SPEED])
+
+
+def _confidential(annotations: Mapping[str, str]) -> list[JsonObject]:
+    """What tells the initializer that the model is encrypted, and where its key is."""
+    if annotations.get(CONFIDENTIAL) != "true":
+        return []
+    key = annotations.get(CONFIDENTIAL_RESOURCE, "")
+    named = [variable("CONFIDENTIAL_RESOURCE_ID", key)] if key else []
+    return [variable("CONFIDENTIAL_ENABLED", "true"), *named]
 
 
 def _told(container: Mapping[str, Any]) -> JsonObject:

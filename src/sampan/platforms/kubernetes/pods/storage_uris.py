@@ -18,16 +18,24 @@ from sampan.plan.types import ModelSource
 from sampan.platforms.kubernetes.pods.account_credentials import make_account_credentials
 from sampan.platforms.kubernetes.pods.ca_bundle import add_ca_bundle
 from sampan.platforms.kubernetes.pods.containers import (
+    INITIALIZER,
     add_env,
     add_init_container,
     add_mount,
     add_volume,
     annotations_of,
     edit_containers,
+    make_volume_name,
     model_containers,
 )
+from sampan.platforms.kubernetes.pods.model_images import (
+    FETCH_MODE,
+    is_image,
+    mount_images,
+    select_mode,
+)
 from sampan.platforms.kubernetes.pods.storage_container import select_storage_container
-from sampan.platforms.kubernetes.pods.storage_initializer import INITIALIZER, READ_ONLY, SPEED
+from sampan.platforms.kubernetes.pods.storage_initializer import READ_ONLY, SPEED
 from sampan.platforms.kubernetes.pods.surroundings import Surroundings
 
 
@@ -35,23 +43,29 @@ def mount_sources(
     pod: JsonObject, sources: Sequence[ModelSource], around: Surroundings
 ) -> JsonObject:
     """Return the pod (a template) with every source at its path; raise Forbidden."""
-    image = next((s for s in sources if s.uri.startswith(("oci://", "oci+"))), None)
-    if image is not None:
-        raise Forbidden(
-            f'"{image.uri}" cannot be one of several storageUris here; put its files into the '
-            "server's image, or give it alone as storageUri"
-        )
     read_only = annotations_of(pod).get(READ_ONLY) != "false"
     claims = [s for s in sources if s.uri.startswith("pvc://")]
-    fetched = [s for s in sources if s not in claims]
+    images = [s for s in sources if is_image(s.uri)]
+    fetched = [s for s in sources if s not in claims and s not in images]
+    _check_one_initializer(images, fetched, around)
     for source in claims:
         pod = _mount_claim(pod, source, read_only=read_only)
+    if images:
+        pod = mount_images(pod, images, around.settings.initializer)
     return _fetch(pod, fetched, around, read_only=read_only) if fetched else pod
 
 
-def make_volume_name(path: str) -> str:
-    """Return the name of the volume that is mounted at a path (`/mnt/models` -> `mnt-models`)."""
-    return path.strip("/").replace("/", "-").lower()
+def _check_one_initializer(
+    images: Sequence[ModelSource], fetched: Sequence[ModelSource], around: Surroundings
+) -> None:
+    """What is fetched of an image is fetched with a registry's credentials, and nothing else."""
+    settings = around.settings.initializer
+    image = next((s for s in images if select_mode(s.uri, settings) == FETCH_MODE), None)
+    if image is not None and fetched:
+        raise Forbidden(
+            f'"{image.uri}" and "{fetched[0].uri}" cannot be fetched for one pod; write the image '
+            'as "oci+native://", or keep both models in one store'
+        )
 
 
 def _mount_claim(pod: JsonObject, source: ModelSource, *, read_only: bool) -> JsonObject:
