@@ -33,7 +33,10 @@ async def until(items: AsyncIterator[T], over: asyncio.Future[Any]) -> AsyncGene
                     if waiting is not None and waiting.expired():
                         return
                     raise
-                waiting = None
+                finally:
+                    # `end` may be on the loop's list by now, and a timeout that is over cannot
+                    # be set anew.
+                    waiting = None
                 yield item
     finally:
         over.remove_done_callback(end)
