@@ -50,6 +50,8 @@ _DOWNLOAD = {
     "InvalidRequest": "the URI makes a request that HTTP does not allow",
     "SourceRefused": "the address is private or a redirect leads where it must not",
     "AuthenticationFailed": "the server wants credentials (401)",
+    "GatedModel": "the model's owner has terms accepted before its files are given",
+    "RevisionNotFound": "the model's repository has no branch, tag or commit of this name",
     "AccessDenied": "the server, or the rights of a file, refuse this user (403)",
     "ConnectionFailed": "no connection to the server",
     "SourceUnavailable": "the server is busy or broken (408, 429, 5xx)",

@@ -47,6 +47,8 @@ _DOWNLOAD = {
     "SourceRefused": "correct spec.predictor.model.storageUri; where a private address is meant, "
     "list it in storage.allowPrivateSources of config.yaml and restart Sampan",
     "AuthenticationFailed": "check the user, password or token that the source asks for",
+    "GatedModel": "accept the terms on the model's page, and give that account's token as HF_TOKEN",
+    "RevisionNotFound": "name a revision in spec.predictor.model.storageUri that is there, or none",
     "AccessDenied": "give this user the permission to read it; a signed link may have expired",
     "ConnectionFailed": "check the host and port in spec.predictor.model.storageUri, and this "
     "machine's network; it is tried again by itself",

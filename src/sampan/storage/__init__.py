@@ -11,6 +11,8 @@ SCHEMES: dict[str, str] = {
     "pvc": "sampan.storage.pvc:fetch",
     "https": "sampan.storage.https:fetch",
     "http": "sampan.storage.https:fetch",
+    "s3": "sampan.storage.s3:fetch",
+    "hf": "sampan.storage.hf:fetch",
 }
 """Scheme to its `async (uri, job) -> Fetched`, imported when first asked for.
 

@@ -11,7 +11,6 @@ import asyncio
 import shutil
 import threading
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from sampan.storage.archive.names import ArchiveKind, select_kind
 from sampan.storage.archive.unpack import Packed
@@ -24,11 +23,9 @@ from sampan.storage.job import Job
 from sampan.storage.lock import hold
 from sampan.storage.reporter import Reporter
 from sampan.storage.retry import download_patiently
+from sampan.storage.serving import ATTEMPTS_WITH_COPY, make_stale
 from sampan.storage.source import Source, parse_source
 from sampan.storage.threads import run_blocking
-
-_ATTEMPTS_WITH_COPY = 2
-"""With a copy at hand a source gets one second chance, not the patience of a first download."""
 
 
 async def fetch(uri: str, job: Job) -> Fetched:
@@ -50,14 +47,14 @@ async def _refresh(
     """Download what is new; with the slot's lock held."""
     job, reporter = parts
     partial = Partial(slot.work)
-    attempts = min(_ATTEMPTS_WITH_COPY, job.options.attempts) if entry else job.options.attempts
+    attempts = min(ATTEMPTS_WITH_COPY, job.options.attempts) if entry else job.options.attempts
     known = Version(entry.facts.etag, entry.facts.last_modified) if entry else None
     try:
         version = await download_patiently(source, partial, known, parts, attempts)
     except StorageError as error:
         if entry is None or error.reason != "ConnectionFailed":
             raise
-        return _served(entry, _stale(entry, error))
+        return _served(entry, make_stale(entry, error))
     if version is None and entry is not None:
         return _served(entry)
     return await _take_in(source, cache, slot, version or Version(), (job, reporter))
@@ -130,8 +127,3 @@ def select_content(source: Source, version: Version) -> ArchiveKind:
 
 def _served(entry: Entry, note: str = "") -> Fetched:
     return Fetched(entry.path, entry.facts.size, 0.0, cached=True, note=note)
-
-
-def _stale(entry: Entry, error: StorageError) -> str:
-    fetched = datetime.fromtimestamp(entry.facts.fetched_at, UTC)
-    return f"the copy of {fetched:%Y-%m-%dT%H:%M:%SZ} is served, because there is {error.message}"
