@@ -29,7 +29,8 @@ from sampan.platforms.local.changes import Changes
 from sampan.platforms.local.environments import EnvironmentCache, current_interpreter
 from sampan.platforms.local.launcher import Launcher
 from sampan.platforms.local.layout import Layout
-from sampan.platforms.local.platform import LocalPlatform, LocalSettings, Parts
+from sampan.platforms.local.platform import LocalPlatform
+from sampan.platforms.local.platform_parts import LocalSettings, Parts
 from sampan.platforms.local.room import Memory
 from sampan.storage.base import FetchOptions
 

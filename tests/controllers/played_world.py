@@ -33,7 +33,8 @@ from sampan.plan.types import Gateway, ServiceKey
 from sampan.platforms.local.changes import Changes
 from sampan.platforms.local.image_table import read_image_table
 from sampan.platforms.local.layout import Layout
-from sampan.platforms.local.platform import LocalPlatform, LocalSettings, Parts
+from sampan.platforms.local.platform import LocalPlatform
+from sampan.platforms.local.platform_parts import LocalSettings, Parts
 from sampan.platforms.local.process import ProcessSpec, ProcessState
 from sampan.platforms.local.references import StoreReferences
 from sampan.storage.base import Fetched, FetchOptions, StorageError

@@ -52,7 +52,8 @@ from sampan.platforms.local.images import ImageTable
 from sampan.platforms.local.launcher import Launcher
 from sampan.platforms.local.layout import Layout
 from sampan.platforms.local.outcomes import LocalOutcomes
-from sampan.platforms.local.platform import LocalPlatform, LocalSettings, Parts
+from sampan.platforms.local.platform import LocalPlatform
+from sampan.platforms.local.platform_parts import LocalSettings, Parts
 from sampan.platforms.local.references import StoreReferences
 from sampan.platforms.local.traces import add_tracing, is_traced
 from sampan.platforms.local.zygote import ZygotePool

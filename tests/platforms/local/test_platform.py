@@ -37,7 +37,8 @@ from sampan.platforms.local.image_table import read_image_table
 from sampan.platforms.local.images import ImageTable
 from sampan.platforms.local.launcher import Launcher
 from sampan.platforms.local.layout import Layout
-from sampan.platforms.local.platform import LocalPlatform, LocalSettings, Parts
+from sampan.platforms.local.platform import LocalPlatform
+from sampan.platforms.local.platform_parts import LocalSettings, Parts
 from sampan.platforms.local.room import Memory
 from sampan.platforms.local.steps import StartReplica
 from sampan.storage.base import Fetched, FetchOptions, StorageError

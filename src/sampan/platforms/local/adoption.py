@@ -19,7 +19,8 @@ from sampan.plan.observed import Exit
 from sampan.platforms.local import exits, identity
 from sampan.platforms.local.identity import Identity
 from sampan.platforms.local.records import BadRecord, Record
-from sampan.platforms.local.replica import Replica, Surroundings
+from sampan.platforms.local.replica import Replica
+from sampan.platforms.local.replica_start import Surroundings
 
 _LOG = logging.getLogger(__name__)
 

@@ -26,7 +26,8 @@ from sampan.platforms.local.memory import OomWatch
 from sampan.platforms.local.ports import PortPool
 from sampan.platforms.local.process import ProcessSpec, ProcessState
 from sampan.platforms.local.records import Record, Records, validate_name
-from sampan.platforms.local.replica import Milestones, Replica, Surroundings
+from sampan.platforms.local.replica import Milestones, Replica
+from sampan.platforms.local.replica_start import Surroundings
 from sampan.platforms.local.zygote import ZygotePool
 from sampan.platforms.local.zygote_connection import ZygoteFailed
 

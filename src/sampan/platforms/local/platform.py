@@ -8,21 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from types import MappingProxyType
-from typing import Protocol
 
 from sampan.gateway.table import Endpoint
-from sampan.machinery.clock import Clock
 from sampan.machinery.errors import ApiError
 from sampan.plan.observed import (
     NOTHING,
     Link,
-    LinkState,
     Observed,
     ObservedReplica,
-    ObservedWorkload,
 )
 from sampan.plan.replicas import INSUFFICIENT_MEMORY
 from sampan.plan.types import Plan, ServiceKey
@@ -37,28 +33,29 @@ from sampan.platforms.local.devices import (
     DevicesTaken,
     Reservation,
     count_wanted,
-    gather_devices,
     make_variables,
     select_devices,
 )
 from sampan.platforms.local.diff import diff
-from sampan.platforms.local.environments import EnvironmentCache
-from sampan.platforms.local.held import HELD_LINK, hold
-from sampan.platforms.local.images import ImageTable
-from sampan.platforms.local.layout import Layout
+from sampan.platforms.local.held import hold
 from sampan.platforms.local.modelmesh import MeshModels
 from sampan.platforms.local.modelmesh_diff import diff_model
+from sampan.platforms.local.observation import (
+    make_observed,
+    make_observed_replica,
+    make_route_link,
+)
+from sampan.platforms.local.platform_parts import LocalSettings, Parts
 from sampan.platforms.local.pod_folder import ConfigError, collect_folders, make_env, make_folder
 from sampan.platforms.local.prefetch import Prefetching
-from sampan.platforms.local.preparation import Fetch as FetchFunction
 from sampan.platforms.local.preparation import Preparation, Preparations, Tools
-from sampan.platforms.local.process import ProcessSpec, ProcessState
+from sampan.platforms.local.process import ProcessState
 from sampan.platforms.local.process_spec import Machine, Process, make_replica_name
-from sampan.platforms.local.publishing import Door, Publisher
-from sampan.platforms.local.references import References, gather_values
+from sampan.platforms.local.publishing import Publisher
+from sampan.platforms.local.references import gather_values
 from sampan.platforms.local.refusals import Refusals
 from sampan.platforms.local.render import render, select_addressed
-from sampan.platforms.local.room import Memory, observe_memory, tell_lacking
+from sampan.platforms.local.room import tell_lacking
 from sampan.platforms.local.route_record import read_routes, select_served_ports
 from sampan.platforms.local.steps import (
     ActivateModel,
@@ -75,70 +72,9 @@ from sampan.platforms.local.steps import (
 )
 from sampan.platforms.local.usage import observe_usage
 from sampan.platforms.local.warnings import plan_warnings
-from sampan.storage.base import FetchOptions
 
 _ADOPTION_SECONDS = 3.0
 """How long a new daemon waits for the first probe of replicas that serve already."""
-
-
-class ProcessLauncher(Protocol):
-    """What is needed of a launcher (`sampan.platforms.local.launcher.Launcher`)."""
-
-    async def adopt(self) -> tuple[ProcessState, ...]:
-        """Take over the replicas of an earlier daemon."""
-
-    async def start(self, spec: ProcessSpec) -> ProcessState:
-        """Begin to start a replica."""
-
-    async def stop(self, replica: str, grace_seconds: float) -> None:
-        """Begin to stop a replica."""
-
-    async def wait_stopped(self, replica: str) -> None:
-        """Return when a replica that is being stopped is gone."""
-
-    def restamp(self, replica: str, template_hash: str) -> None:
-        """Note another hash for the template that a replica runs."""
-
-    def states(self) -> tuple[ProcessState, ...]:
-        """Return what is known of every replica."""
-
-    def states_of(self, service: ServiceKey) -> tuple[ProcessState, ...]:
-        """Return what is known of a service's replicas."""
-
-    def warm(self, spec: ProcessSpec) -> None:
-        """Prepare for such a replica ahead of its start."""
-
-
-@dataclass(frozen=True, slots=True)
-class LocalSettings:
-    """What the platform is given: folders, the user's variables, images, and what may be fetched.
-
-    `images` is asked at each decision, so that an edited table counts without a restart.
-    """
-
-    layout: Layout
-    environ: Mapping[str, str]
-    images: Callable[[], ImageTable]
-    options: FetchOptions
-    devices: Callable[[Mapping[str, str]], Mapping[str, Sequence[str]]] = gather_devices
-    memory: Callable[[], Memory | None] = observe_memory
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """The parts of the world that the platform works with.
-
-    `refused` is told a workload, as `namespace/name`, for which the machine has no room: who waits
-    for it need not wait (`LocalPlatform.no_room` says why).
-    """
-
-    launcher: ProcessLauncher
-    gateway: Door
-    references: References
-    environments: EnvironmentCache
-    fetch: FetchFunction
-    clock: Clock
-    refused: Callable[[str], None] = lambda _: None
 
 
 class LocalPlatform:
@@ -397,53 +333,6 @@ class LocalPlatform:
         inherited = {**self._inherited, **variables}
         here = Machine(self._layout, inherited, python, sys.executable)
         return make_replica_process(workload, replica, here)
-
-
-def make_observed(
-    found: Preparation, replicas: tuple[ObservedReplica, ...], at_hand: str = ""
-) -> ObservedWorkload:
-    """Return a workload as observed."""
-    return ObservedWorkload(
-        name=found.workload,
-        component=found.component,
-        template_hash=found.template_hash,
-        download=found.download,
-        environment=found.environment,
-        replicas=replicas,
-        at_hand=at_hand,
-    )
-
-
-def make_observed_replica(state: ProcessState) -> ObservedReplica:
-    """Return a replica as observed, from what its launcher knows."""
-    spec = state.spec
-    port = state.ports.get(spec.http_port)
-    return ObservedReplica(
-        name=spec.replica,
-        workload=spec.workload,
-        template_hash=spec.template_hash,
-        running=state.running,
-        ready=state.ready and state.running,
-        address=f"127.0.0.1:{port}" if port else "",
-        pid=state.pid,
-        restarts=state.restarts,
-        created_at=state.created_at,
-        started_at=state.started_at,
-        draining=state.draining,
-        load=state.load,
-        last_exit=state.last_exit,
-        back_off_until=state.back_off_until,
-    )
-
-
-def make_route_link(link: Link, replicas: tuple[ObservedReplica, ...]) -> Link:
-    """Return the state of the way in: never DONE while no replica is ready to answer."""
-    if link == HELD_LINK:
-        return link
-    if link.state is LinkState.DONE and not any(r.ready and not r.draining for r in replicas):
-        message = "no replica is ready, so requests are answered 503 until one is"
-        return Link(LinkState.WAITING, "NoReadyReplica", message, link.since)
-    return link
 
 
 def _endpoint(state: ProcessState) -> Endpoint:

@@ -10,50 +10,38 @@ import asyncio
 import logging
 import secrets
 import signal
-from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sampan.machinery.clock import Clock
 from sampan.plan.observed import Exit, Link, LinkState
-from sampan.plan.types import ServiceKey
 from sampan.platforms.local import exits, identity, ready_word, zygote_child
-from sampan.platforms.local.backoff import BackOff
 from sampan.platforms.local.checks import Target
 from sampan.platforms.local.expansion import ExpansionTooLarge, expand_command
 from sampan.platforms.local.identity import Identity
-from sampan.platforms.local.logs import LogStore
-from sampan.platforms.local.memory import OomWatch
 from sampan.platforms.local.memory_limit import wait_exceeded
-from sampan.platforms.local.ports import NoFreePort, PortPool, is_free
+from sampan.platforms.local.ports import NoFreePort, is_free
 from sampan.platforms.local.prober import Prober
-from sampan.platforms.local.probes import BadProbe, Probe, ProbeKind, make_probe
+from sampan.platforms.local.probes import BadProbe, ProbeKind, make_probe
 from sampan.platforms.local.process import ProcessSpec, ProcessState
-from sampan.platforms.local.records import Record, Records
+from sampan.platforms.local.records import Record
+from sampan.platforms.local.replica_start import (
+    LAST_LINES,
+    Stopped,
+    Surroundings,
+    choose_zygote,
+    make_env,
+    make_failed_start,
+    make_probes,
+    take_ports,
+)
 from sampan.platforms.local.termination import Termination
-from sampan.platforms.local.zygote import ZygotePool
-from sampan.platforms.local.zygote_connection import Connection, Fork, Refused, ZygoteFailed
+from sampan.platforms.local.zygote_connection import Connection, Refused, ZygoteFailed
 
 _LOG = logging.getLogger(__name__)
 
-_LAST_LINES = 20
 _REAP_SECONDS = 2.0  # a zygote that is alive reaps within milliseconds; past this it is stuck
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What every replica of a launcher shares."""
-
-    records: Records
-    logs: LogStore
-    ports: PortPool
-    zygotes: ZygotePool
-    memory: OomWatch
-    clock: Clock
-    back_off: BackOff
-    on_change: Callable[[ServiceKey], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +94,7 @@ class Replica:
     @property
     def folder(self) -> Path:
         """The replica's folder of records."""
-        return self._around.records.folder(self.spec.replica)
+        return self._around.folder(self.record)
 
     def begin(self) -> None:
         """Start the process and supervise it."""
@@ -207,7 +195,7 @@ class Replica:
             _LOG.exception("%s: a mistake of ours; the replica is ended", self.spec.replica)
             await self._end_stragglers(self.state.pid)
             message = f"{type(error).__name__}: {error}; this is a mistake of Sampan's, see its log"
-            ended = _start_failed("InternalError", message, self._around.clock.now())
+            ended = make_failed_start("InternalError", message, self._around.clock.now())
         finally:
             self._word = None
             self._hearing.close()
@@ -221,12 +209,12 @@ class Replica:
             self._word = self._hearing.enter_context(
                 ready_word.hear(self.folder, self._around.clock)
             )
-            connection, fork = await self._until_stop(self._choose())
+            connection, fork = await self._until_stop(choose_zygote(self.record, self._around))
             pid, ticks = await connection.fork(fork)
         except ZygoteFailed as error:
-            return _start_failed(error.reason, error.message, now, error.lines)
+            return make_failed_start(error.reason, error.message, now, error.lines)
         except (Refused, NoFreePort, BadProbe, ExpansionTooLarge, OSError) as error:
-            return _start_failed("StartError", str(error), now)
+            return make_failed_start("StartError", str(error), now)
         self._parent = connection
         started = self._around.clock.now()
         load = Link(LinkState.RUNNING, "Loading", since=started)
@@ -241,8 +229,9 @@ class Replica:
         """Choose ports and write down the intent, so that a crash from here on leaves a trace."""
         self._termination = Termination(self._around.clock)
         self._killed_for, self._over_memory, self._was_ready = "", "", False
-        self._probes()  # a bad one is found before anything is started
-        self._choose_ports()
+        make_probes(self.spec)  # a bad one is found before anything is started
+        ports = take_ports(self.spec, self.state.ports, self._around.ports)
+        self._change(ports=ports, announce=False)
         self.record = replace(self.record, uid=secrets.token_hex(16), boot_id=identity.boot_id())
         load = Link(LinkState.RUNNING, "Starting", since=now)
         self._change(pid=0, start_ticks=0, started_at=0.0, back_off_until=0.0, load=load)
@@ -250,44 +239,6 @@ class Replica:
             (self.folder / name).unlink(missing_ok=True)
         self._around.records.write(self.record)
         self._around.logs.begin(self.spec.service, self.spec.replica)
-
-    def _choose_ports(self) -> None:
-        """Keep the ports of the last run that are still free; take others for the rest."""
-        pool, ports = self._around.ports, dict(self.state.ports)
-        for container_port in self.spec.ports:
-            local = ports.get(container_port)
-            if local is None or not is_free(local):
-                ports[container_port] = pool.take()
-                pool.release(() if local is None else (local,))
-        self._change(ports=ports, announce=False)
-
-    async def _choose(self) -> tuple[Connection, Fork]:
-        """Return the zygote to ask, and what to ask of it."""
-        spec, zygotes = self.spec, self._around.zygotes
-        if spec.zygote is None:
-            return await zygotes.get(None, {}), self._make_fork(spec.argv, "")
-        try:
-            connection = await zygotes.get(spec.zygote, spec.env)
-        except ZygoteFailed as error:
-            if error.reason != "ThreadsStarted":
-                raise
-            _LOG.warning("%s: %s; started without a fork, which is slower", spec.replica, error)
-            run = (spec.zygote.python, "-P", zygote_child.__file__, "run", spec.zygote.entry)
-            return await zygotes.get(None, {}), self._make_fork((*run, *spec.argv), "")
-        return connection, self._make_fork(spec.argv, spec.zygote.entry)
-
-    def _make_fork(self, argv: tuple[str, ...], entry: str) -> Fork:
-        spec = self.spec
-        command = expand_command(argv, self._env(), self.state.ports)
-        log = self._around.logs.path(spec.service, spec.replica)
-        return Fork(self.record.uid, command.argv, command.env, spec.cwd, log, self.folder, entry)
-
-    def _env(self) -> Mapping[str, str]:
-        termination = str(self.folder / zygote_child.TERMINATION).replace("$", "$$")
-        own = {identity.MARKER: self.record.uid, zygote_child.TERMINATION_VARIABLE: termination}
-        if ready_word.can_hear(self.folder):
-            own[ready_word.VARIABLE] = str(self.folder / ready_word.SOCKET).replace("$", "$$")
-        return {**self.spec.env, **own}
 
     async def _watch(self, running: Identity) -> Exit:
         """Probe the process until it has ended; clean up after it; return how it ended."""
@@ -319,7 +270,7 @@ class Replica:
                 and status == signal.SIGKILL
                 and not self._termination.killed,
                 termination=exits.read_termination(self.folder),
-                last_lines=self._around.logs.last_lines(spec.service, spec.replica, _LAST_LINES),
+                last_lines=self._around.logs.last_lines(spec.service, spec.replica, LAST_LINES),
             )
         )
 
@@ -336,9 +287,10 @@ class Replica:
         await asyncio.to_thread(identity.kill_stragglers, session, self.record.uid, self.folder)
 
     def _prober(self) -> Prober:
-        command = expand_command((), self._env(), self.state.ports)
+        env = make_env(self.spec, self.record.uid, self.folder)
+        command = expand_command((), env, self.state.ports)
         return Prober(
-            probes=self._probes(),
+            probes=make_probes(self.spec),
             target=Target(self.state.ports, command.env, self.spec.cwd),
             started_at=self.state.started_at,
             clock=self._around.clock,
@@ -346,14 +298,6 @@ class Replica:
             beside=tuple(make_probe(spec) for spec in self.spec.beside),
             word=self._word,
         )
-
-    def _probes(self) -> Mapping[ProbeKind, Probe]:
-        specs = {
-            ProbeKind.STARTUP: self.spec.startup,
-            ProbeKind.READINESS: self.spec.readiness,
-            ProbeKind.LIVENESS: self.spec.liveness,
-        }
-        return {kind: make_probe(spec) for kind, spec in specs.items() if spec is not None}
 
     async def _reaped(self) -> int | None:
         """Return the wait status that the zygote leaves; None when there is no zygote to do it."""
@@ -390,16 +334,16 @@ class Replica:
     async def _back_off(self) -> None:
         pause = self.state.back_off_until - self._around.clock.now()
         if pause > 0:
-            with suppress(_Stopped):
+            with suppress(Stopped):
                 await self._until_stop(self._around.clock.sleep(pause))
 
     async def _until_stop(self, work: Any) -> Any:
-        """Return the result of the work, or raise `_Stopped` when the replica is stopped first."""
+        """Return the result of the work, or raise `Stopped` when the replica is stopped first."""
         task, stop = asyncio.ensure_future(work), asyncio.ensure_future(self._stop.wait())
         try:
             await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
             if self._stop.is_set():
-                raise _Stopped("Stopped", "stopped before it was started")
+                raise Stopped("Stopped", "stopped before it was started")
             return task.result()
         finally:
             task.cancel()
@@ -438,18 +382,3 @@ async def _end_quietly(watching: asyncio.Task[None]) -> None:
     (outcome,) = await asyncio.gather(watching, return_exceptions=True)
     if isinstance(outcome, Exception):
         _LOG.error("watching a replica ended by itself", exc_info=outcome)
-
-
-class _Stopped(ZygoteFailed):
-    """The replica was stopped while it waited for something."""
-
-
-def _start_failed(reason: str, message: str, now: float, lines: tuple[str, ...] = ()) -> Exit:
-    return Exit(
-        zygote_child.START_ERROR,
-        reason=reason,
-        message=message,
-        last_lines=lines[-_LAST_LINES:],
-        started_at=now,
-        finished_at=now,
-    )
