@@ -25,11 +25,15 @@ from tests.runtimes import onnx_models
 from sampan.api.config import parse_config
 from sampan.api.scheme import REGISTRY
 from sampan.app.bootstrap import CONFIGURATION, shipped_runtimes
+from sampan.app.lint import Text, lint
+from sampan.app.lint_effects import LocalEffects
 from sampan.app.recognition import FORMATS, Recognised, Unrecognised, make_name, recognise
+from sampan.cli.model_file import render_yaml
 from sampan.machinery.registry import AdmissionContext
 from sampan.plan.build import build_plan
 from sampan.plan.observed import NOTHING
 from sampan.plan.types import Gateway, Snapshot
+from sampan.platforms.local.image_table import read_image_table
 
 ROWS = np.array([[0.0, 1.0], [1.0, 0.0], [0.5, 0.1], [0.2, 0.9]])
 KINDS = np.array([0, 1, 1, 0])
@@ -75,8 +79,10 @@ def a_skops(root: Path) -> Path:
 def a_booster(name: str) -> Callable[[Path], Path]:
     def make(root: Path) -> Path:
         booster = xgboost.train({"max_depth": 1}, xgboost.DMatrix(ROWS, KINDS), 1)
-        booster.save_model(root / name)
-        return root / name
+        path = root / name
+        path.parent.mkdir(exist_ok=True)
+        booster.save_model(path)
+        return path
 
     return make
 
@@ -86,6 +92,24 @@ def a_lightgbm(root: Path) -> Path:
     data = lightgbm.Dataset(np.tile(ROWS, (10, 1)), np.tile(KINDS, 10))
     lightgbm.train(settings, data, 1).save_model(root / "model.bst")
     return root / "model.bst"
+
+
+def a_lightgbm_text(root: Path) -> Path:
+    return a_lightgbm(root).rename(root / "model.txt")
+
+
+OWN_CLASS = """
+from sampan.sdk import Model
+class Sums(Model):
+    def predict(self, payload, headers=None):
+        return {"predictions": [sum(row) for row in payload["instances"]]}
+"""
+OWN_PROGRAM = """
+from kserve import Model, ModelServer
+class Sums(Model): pass
+if __name__ == "__main__":
+    ModelServer(workers=1).start([Sums("sums")])
+"""
 
 
 def an_onnx(root: Path) -> Path:
@@ -154,6 +178,40 @@ RECOGNISED = [
                  id="a Bento"),
     pytest.param(a_folder("b", bentofile_dot_yaml="service: s"), "bentoml", "a project of BentoML",
                  id="a project of BentoML"),
+    pytest.param(a_booster("deep/model.bin"), "xgboost", "XGBoost's save_model",
+                 id="XGBoost under any ending"),
+    pytest.param(a_lightgbm_text, "lightgbm", "LightGBM's text", id="LightGBM as .txt"),
+    pytest.param(lambda r: write(r / "m.ort", b"\0\0\0\0ORTM"), "onnx", "ONNX Runtime's own",
+                 id="ONNX Runtime's own form"),
+    pytest.param(a_folder("d", m_dot_pmml="<PMML version='4.4'/>", notes_dot_txt="of 2024"), "pmml",
+                 '"m.pmml" is XML', id="a folder with one model and notes"),
+    pytest.param(lambda r: a_joblib(r).parent, "sklearn", '"model.joblib" is a pickle',
+                 id="a folder with one joblib"),
+    pytest.param(lambda r: an_onnx(r).parent, "onnx", '"net.onnx" is', id="a folder with one ONNX"),
+    pytest.param(lambda r: a_folder("p", m_dot_json='{"base_code":{"magic":"pir"}}',
+                                    m_dot_pdiparams="x")(r) / "m.json",
+                 "paddle", 'JSON with "base_code" of "pir"', id="Paddle's program alone"),
+    pytest.param(a_folder("a", predictor_dot_pkl="x", metadata_dot_json="{}",
+                          version_dot_txt="1.6.3"), "autogluon", "AutoGluon saves",
+                 id="AutoGluon with all that it saves"),
+    pytest.param(a_folder("m", MLmodel="flavors:", model_dot_pkl="x", conda_dot_yaml="name: m"),
+                 "mlflow", "MLflow's description", id="MLflow with its environment"),
+    pytest.param(lambda r: archive(r / "m.pt", **{"m/constants.pkl": "", "m/code/x.py": ""}),
+                 "torchscript", "TorchScript", id="TorchScript"),
+    pytest.param(lambda r: archive(r / "m.pt2", **{"m/archive_format": "pt2"}), "torchscript",
+                 "torch.export", id="a program of torch.export"),
+    pytest.param(lambda r: archive(r / "m" / "m.pt", **{"m/constants.pkl": "", "m/code/x.py": ""})
+                 .parent, "torchscript", '"m.pt" is', id="a folder with TorchScript"),
+    pytest.param(lambda r: write(r / "my_model.py", OWN_CLASS), "python",
+                 'Python that has a Model: "Sums"', id="a file with a Model class"),
+    pytest.param(lambda r: write(r / "m.py", f"{OWN_CLASS}\nclass Of(Sums): pass"), "python",
+                 'Model: "Of"', id="a Model that is made of another of the file"),
+    pytest.param(lambda r: write(r / "m.py", "import kserve\nclass M(kserve.Model): pass"),
+                 "python", 'Model: "M"', id="a Model by KServe's name"),
+    pytest.param(lambda r: write(r / "m.py", OWN_PROGRAM), "python",
+                 'starts a ModelServer with a Model: "Sums"', id="a program that starts a server"),
+    pytest.param(a_folder("own", model_dot_py=OWN_CLASS, __init___dot_py=""), "python",
+                 '"model.py" is Python', id="a Python package"),
 ]  # fmt: skip
 
 
@@ -193,6 +251,40 @@ def test_its_service_finds_a_runtime(make, format_name, why, tmp_path):
     assert plan.blocked is None, plan.blocked
 
 
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    return read_image_table(tmp_path_factory.mktemp("config") / "images.yaml")
+
+
+@pytest.mark.parametrize(("make", "format_name", "why"), RECOGNISED)
+def test_its_yaml_has_no_mistake_and_nothing_without_effect(
+    make, format_name, why, tmp_path, images
+):
+    del format_name, why
+    text = render_yaml(list(recognise(make(tmp_path)).objects))
+    report = lint([Text("model.yaml", text)], LocalEffects(images), SHIPPED)
+    assert report.findings == ()
+
+
+def test_a_persons_own_model_gets_the_packages_that_lie_beside_it(tmp_path):
+    path = write(tmp_path / "sums" / "model.py", OWN_CLASS)
+    write(path.parent / "requirements.txt", "--extra-index-url x\npandas>=2  # tables\n")
+    (service,) = recognise(path).objects
+    assert service["metadata"] == {
+        "name": "sums", "annotations": {"serving.sampan.dev/requirements": "pandas>=2"}
+    }  # fmt: skip
+    (container,) = service["spec"]["predictor"]["containers"]
+    assert container["args"] == [f"{path}:Sums", "--model_name=sums", "--http_port=8080"]
+
+
+def test_a_project_of_python_names_its_packages_in_pyproject(tmp_path):
+    path = write(tmp_path / "own" / "model.py", OWN_CLASS)
+    write(path.parent / "pyproject.toml", '[project]\ndependencies = ["pandas>=2"]\n')
+    (service,) = recognise(path.parent).objects
+    annotations = service["metadata"]["annotations"]
+    assert annotations == {"serving.sampan.dev/requirements": "pandas>=2"}
+
+
 @pytest.mark.parametrize(
     ("make", "said"),
     [
@@ -206,8 +298,20 @@ def test_its_service_finds_a_runtime(make, format_name, why, tmp_path):
                      id="a folder of nothing"),
         pytest.param(lambda r: archive(r / "m.mar", **{"MAR-INF__MANIFEST.json": "{}"}),
                      "TorchServe serves a folder", id="an archive for TorchServe alone"),
-        pytest.param(lambda r: archive(r / "m.pt", m__constants="", **{"m/constants.pkl": "",
-                     "m/code/x.py": ""}), "put it into a Triton repository", id="TorchScript"),
+        pytest.param(a_folder("t", **{"model-store__m_dot_mar": ""}),
+                     "config.properties into FOLDER/config", id="TorchServe without its config"),
+        pytest.param(lambda r: write(r / "m.py", "def add(a, b): return a + b"),
+                     "is no model of a format", id="Python without a Model"),
+        pytest.param(lambda r: write(r / "m.py", "class Model: pass\nclass Mine(Model): pass"),
+                     "is no model of a format", id="a class whose Model is another"),
+        pytest.param(lambda r: write(r / "m.py", "def ("), "is no model of a format",
+                     id="Python that is none"),
+        pytest.param(lambda r: write(r / "m.py", OWN_CLASS + "\nclass B(Model): pass"),
+                     "several models (m.py:Sums, m.py:B)", id="a file of two models"),
+        pytest.param(a_folder("own", a_dot_py=OWN_CLASS, b_dot_py=OWN_CLASS),
+                     "several models (a.py:Sums, b.py:Sums)", id="two files with a model each"),
+        pytest.param(a_folder("own", model_dot_py=OWN_CLASS, m_dot_pmml="<PMML/>"),
+                     "name the file of one", id="a model class beside a model"),
         pytest.param(lambda r: archive(r / "m.pt", **{"m/data.pkl": ""}), "it holds weights",
                      id="weights without a program"),
     ],

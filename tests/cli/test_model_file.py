@@ -85,8 +85,54 @@ def test_mistakes_are_told(cli, tmp_path, monkeypatch, words, code, said):
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_model_is_served_without_a_line_of_yaml(model, tmp_path):
-    request = tmp_path / "request.json"
-    request.write_text(json.dumps({"instances": [[1.0]]}))
+    assert serve_and_ask(model, [[1.0]], tmp_path) == {"predictions": [7]}
+
+
+OWN_CLASS = """
+import httpx
+import sortedcontainers
+from sampan.sdk import Model
+
+
+class Sorts(Model):
+    def predict(self, payload, headers=None):
+        return {"predictions": list(sortedcontainers.SortedList(payload["instances"]))}
+"""
+OWN_PROGRAM = """
+from kserve import Model, ModelServer
+
+
+class Doubles(Model):
+    def predict(self, payload, headers=None):
+        return {"predictions": [2 * number for number in payload["instances"]]}
+
+
+if __name__ == "__main__":
+    model = Doubles("own")
+    model.load()
+    ModelServer().start([model])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        pytest.param(OWN_CLASS, [1, 2, 3], id="a class, with the packages that it asks for"),
+        pytest.param(OWN_PROGRAM, [6, 2, 4], id="a program that starts its own server"),
+    ],
+)
+def test_python_of_ones_own_is_served_without_a_line_of_yaml(text, answer, tmp_path):
+    (tmp_path / "own.py").write_text(text)
+    (tmp_path / "requirements.txt").write_text("sortedcontainers>=2.4\n")
+    assert serve_and_ask(tmp_path / "own.py", [3, 1, 2], tmp_path) == {"predictions": answer}
+
+
+def serve_and_ask(model: Path, instances: object, folder: Path) -> object:
+    """Return what `sampan run` prints as the answer of a model."""
+    request = folder / "request.json"
+    request.write_text(json.dumps({"instances": instances}))
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -103,4 +149,4 @@ def test_a_model_is_served_without_a_line_of_yaml(model, tmp_path):
     shutil.rmtree(home, ignore_errors=True)
     assert done.returncode == 0, done.stderr
     answer = next(line for line in done.stdout.splitlines() if line.startswith("{"))
-    assert json.loads(answer) == {"predictions": [7]}
+    return json.loads(answer)

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
+from sampan.app.python_signs import gather_python
+
 _HEAD = 64 * 1024
 _MOST = 64 * 2**20  # of a pickle that is looked through for names
 _PICKLED = re.compile(rb"\b(sklearn|xgboost|lightgbm|catboost)\.[a-z_0-9.]+")
@@ -134,6 +136,17 @@ def _look_pickle(file: _File) -> Sign | None:
     return Sign("sklearn", f'a pickle that names "{found[0].decode().rstrip(".")}"')
 
 
+def _look_python(file: _File) -> Sign | None:
+    """Look for a model's class; text has no mark of its own, so here the ending counts."""
+    found = gather_python(file.path) if file.path.suffix == ".py" else None
+    if found is None:
+        return None
+    what = "starts a ModelServer with" if found.starts else "has"
+    kinds = ", ".join(f'"{name}"' for name in found.classes)
+    return Sign("python", f"Python that {what} a Model: {kinds}")
+
+
 _LOOKS: tuple[_Look, ...] = (
     _look_archive, _look_document, _look_booster, _look_graph, _look_pickle,
+    _look_python,
 )  # fmt: skip

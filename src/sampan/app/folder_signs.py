@@ -72,6 +72,8 @@ def _look_store(folder: Path) -> Sign | None:
     store = folder / _MODEL_STORE
     if store.is_dir() and (folder / "config" / "config.properties").is_file():
         return Sign("pytorch", f'it holds "{_MODEL_STORE}" and "config/config.properties"')
+    if store.is_dir() and any(store.glob("*.mar")):
+        return Sign("mar", f'archives in "{_MODEL_STORE}" without "config/config.properties"')
     return None
 
 

@@ -10,32 +10,29 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 
 from sampan.app.bento_folder import gather_bento_annotations, gather_bento_name
 from sampan.app.file_signs import Sign, gather_sign
 from sampan.app.folder_signs import gather_folder_signs
+from sampan.app.python_signs import (
+    gather_python,
+    gather_python_files,
+    gather_requirements,
+    select_main,
+)
+from sampan.app.recognised_objects import make_objects, make_python_objects
 from sampan.machinery.registry import JsonObject
 
 FORMATS = (
     "sklearn", "xgboost", "lightgbm", "catboost", "pmml", "mlflow", "onnx", "tensorflow", "pytorch",
-    "triton", "paddle", "huggingface", "mlserver", "autogluon", "bentoml",
+    "triton", "paddle", "huggingface", "mlserver", "autogluon", "bentoml", "torchscript", "python",
 )  # fmt: skip
 """What is recognised and has a service."""
-
-_V2 = frozenset({"onnx", "triton", "mlserver"})
-"""Formats whose runtimes speak V2 only."""
-_AS_FOLDER = frozenset({"mlserver"})
-_MLSERVER_IMAGE = "docker.io/seldonio/mlserver:1.7.1"
 
 _MENDS = {
     "mar": (
         "TorchServe serves a folder: put the archive into FOLDER/model-store and "
         "config.properties into FOLDER/config, and run FOLDER"
-    ),
-    "torchscript": (
-        "put it into a Triton repository as FOLDER/MODEL/1/model.pt and run FOLDER, or serve it "
-        "alone: sampan serve --runtime=pytorch --model_dir={path}"
     ),
     "torch-weights": (
         "it holds weights, no program: save the whole model with torch.jit.save or torch.export, "
@@ -73,14 +70,32 @@ def recognise(path: Path, name: str = "") -> Recognised:
         )
     (sign,) = signs
     if sign.format in _MENDS:
-        mend = _MENDS[sign.format].format(path=path)
+        mend = _MENDS[sign.format]
         raise Unrecognised(f'"{path}" is {sign.why}; {mend}')
+    if sign.format == "python":
+        return Recognised(sign, tuple(_make_python(path, name)))
     annotations: Mapping[str, str] = {}
     if sign.format == "bentoml":
         annotations = gather_bento_annotations(path)
         name = name or make_name(Path(gather_bento_name(path) or path))
     objects = make_objects(sign.format, path, name or make_name(path), annotations)
     return Recognised(sign, tuple(objects))
+
+
+def _make_python(path: Path, name: str) -> list[JsonObject]:
+    """Return the service of a person's own Python; Unrecognised where it may be several."""
+    files = gather_python_files(path) if path.is_dir() else [gather_python(path)]
+    found = [one for one in files if one is not None]
+    chosen = select_main(found)
+    if chosen is None:
+        listed = ", ".join(f"{one.path.name}:{kind}" for one in found for kind in one.classes)
+        raise Unrecognised(
+            f'"{path}" holds several models ({listed}); serve them by name: sampan serve '
+            f"{found[0].path}:{found[0].classes[0]}, or start one ModelServer with all of them"
+        )
+    return make_python_objects(
+        chosen, name or make_name(path), gather_requirements(chosen.path.resolve())
+    )
 
 
 def _of_file(path: Path) -> list[Sign]:
@@ -98,55 +113,3 @@ def make_name(path: Path) -> str:
     plain = re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-")
     plain = re.sub(r"^[^a-z]+", "", plain)[:40].rstrip("-")
     return plain or "model"
-
-
-def make_objects(
-    format_name: str, path: Path, name: str, annotations: Mapping[str, str] = MappingProxyType({})
-) -> list[JsonObject]:
-    """Return the InferenceService of a model, and the runtime that it needs where none is there."""
-    model: JsonObject = {"modelFormat": {"name": format_name}}
-    if format_name in _V2:
-        model["protocolVersion"] = "v2"
-    if format_name == "mlserver":
-        model["runtime"] = "mlserver"
-    model["storageUri"] = f"file://{_stored(format_name, path)}"
-    metadata: JsonObject = {"name": name}
-    if annotations:
-        metadata["annotations"] = dict(annotations)
-    service: JsonObject = {
-        "apiVersion": "serving.kserve.io/v1beta1",
-        "kind": "InferenceService",
-        "metadata": metadata,
-        "spec": {"predictor": {"model": model}},
-    }
-    return [_make_mlserver(), service] if format_name == "mlserver" else [service]
-
-
-def _stored(format_name: str, path: Path) -> Path:
-    """Return what is to be stored: of formats of several files, the folder."""
-    several = format_name == "paddle" or format_name in _AS_FOLDER
-    return path.resolve().parent if several and path.is_file() else path.resolve()
-
-
-def _make_mlserver() -> JsonObject:
-    """Return a runtime for MLServer's projects: KServe's own names three formats of tables."""
-    env = {
-        "MLSERVER_MODELS_DIR": "/mnt/models",
-        "MLSERVER_HTTP_PORT": "8080",
-        "MLSERVER_GRPC_PORT": "9000",
-    }
-    container = {
-        "name": "kserve-container",
-        "image": _MLSERVER_IMAGE,
-        "env": [{"name": key, "value": value} for key, value in env.items()],
-    }
-    return {
-        "apiVersion": "serving.kserve.io/v1alpha1",
-        "kind": "ServingRuntime",
-        "metadata": {"name": "mlserver"},
-        "spec": {
-            "supportedModelFormats": [{"name": "mlserver"}],
-            "protocolVersions": ["v2"],
-            "containers": [container],
-        },
-    }

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from sampan.app.serve_capacity import Capacity, add_capacity_arguments, take_capacity
@@ -85,8 +87,8 @@ class Options:
 def parse(argv: list[str], *, with_models: bool = False) -> Options:
     """Return the options; a wrong value ends the process with code 2 and a message (argparse).
 
-    Words before the first argument are targets. `with_models`: the caller brings its own, so that
-    neither a folder nor a target is needed.
+    Words before the first argument are targets, and so are words of their form behind it.
+    `with_models`: the caller brings its own, so that neither a folder nor a target is needed.
     """
     parser = _make_parser()
     try:
@@ -97,7 +99,7 @@ def parse(argv: list[str], *, with_models: bool = False) -> Options:
     known, rest = parser.parse_known_args(argv[first:])
     values = vars(known)
     try:
-        values["targets"] = _targets(argv[:first], known.model_name or "")
+        values["targets"] = _targets([*argv[:first], *_late(rest)], known.model_name or "")
     except ValueError as error:
         parser.error(str(error))
     values["model_name"] = known.model_name or "model"
@@ -184,6 +186,15 @@ def _make_parser() -> argparse.ArgumentParser:
     add("--server_option", action="append", type=_option, metavar="NAME=VALUE", help=text)
     add("--reload", action="store_true", help="serve an edited model file without a restart")
     return parser
+
+
+def _late(rest: list[str]) -> list[str]:
+    """Return the targets among what no argument took; not the value of one that is not known."""
+    return [
+        word
+        for before, word in pairwise(["", *rest])
+        if ".py:" in word and not word.startswith("-") and not re.match("-[^=]*$", before)
+    ]
 
 
 def _targets(words: list[str], name: str) -> tuple[Target, ...]:

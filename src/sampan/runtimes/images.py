@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sampan.runtimes.declaration import Runtime
+from sampan.runtimes.declaration import (
+    CAPACITY_ARGUMENTS,
+    SERVER_PRELOAD,
+    SERVER_REQUIREMENTS,
+    Runtime,
+)
 from sampan.runtimes.explainers import all_explainers
 from sampan.runtimes.explainers.declaration import Explainer
 from sampan.runtimes.modelmesh.runtime import IMAGE as MODELMESH_IMAGE
@@ -32,13 +37,34 @@ ROUTER: dict[str, Any] = {
 """The router of an InferenceGraph, which serves no model. The gateway lets go of a replica before
 it stops, so none has to wait for that."""
 
+_OWN_MODEL: dict[str, Any] = {
+    "requirements": [*SERVER_REQUIREMENTS, "httpx>=0.27"],  # a model may ask another service
+    "preload": list(SERVER_PRELOAD),
+    "healthPath": "/v2/health/ready",
+    "portFlags": ["--http_port", "--grpc_port"],
+    "http2": True,
+}
+OWN_MODELS: tuple[dict[str, Any], ...] = (
+    {
+        "image": "sampan/modelserver",
+        "argv": ["{python}", "-m", "sampan.app.serve", "--grpc_port=0"],
+        "entry": "sampan.app.serve:fork_main",
+        "entryArguments": ["--grpc_port=0"],
+        "capacityArguments": list(CAPACITY_ARGUMENTS),
+        **_OWN_MODEL,
+    },
+    {"image": "sampan/program", "argv": ["{python}", "-m", "sampan.kserve"], **_OWN_MODEL},
+)
+"""What serves a person's own Python: `FILE.py:CLASS`, or a program that serves by itself. Its
+packages are the service's (`serving.sampan.dev/requirements`)."""
+
 
 def render_images(runtimes: Iterable[Runtime]) -> dict[str, Any]:
     """Return the document `{"images": [...]}` that the local platform reads."""
     known = [_entry(runtime, image) for runtime in runtimes for image in runtime.images]
     explaining = [_explainer(one, image) for one in all_explainers() for image in one.images]
     many = _entry(MODELMESH, MODELMESH_IMAGE)
-    return {"images": [*known, *render_vllm_images(), *explaining, many, ROUTER]}
+    return {"images": [*known, *render_vllm_images(), *explaining, many, *OWN_MODELS, ROUTER]}
 
 
 def _explainer(explainer: Explainer, image: str) -> dict[str, Any]:
