@@ -54,7 +54,7 @@ def test_no_recorded_agent_has_an_argument_without_effect(monkeypatch):
         options = parse(agent["args"])
         assert options.warnings == ()
         assert [probe.port for probe in options.probes] == [options.component_port]
-        assert not options.log_skip_verify
+        assert not (options.log and options.log.skip_verify)
         assert (options.pull or options.batch or options.log) is not None
 
 

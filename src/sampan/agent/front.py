@@ -7,21 +7,17 @@ a V1 prediction, and passed on. The log sees each client's own request and answe
 from __future__ import annotations
 
 import asyncio
-import time
-import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from sampan.agent.batcher import Batcher, is_batched
-from sampan.agent.events import REQUEST, RESPONSE, Event, render_metadata
-from sampan.agent.log import Log
 from sampan.agent.probing import NETWORK_PROBE, QUEUE, is_probe
 from sampan.agent.proxy import TEXT, Proxy
+from sampan.agent.recorder import MOST_BYTES, Recorder
 from sampan.wire.message import Reply, Request, Response
 
 _STOPPING = Response(503, b"shutting down\n", TEXT)
 _NOT_READY = Response(503, b"the component is not ready\n", TEXT)
 _READY = Response(200, QUEUE, TEXT)
-_MOST_LOGGED = 16 * 1024 * 1024  # of an answer that streams; what is longer is logged cut off
 
 
 class Front:
@@ -33,15 +29,12 @@ class Front:
         is_ready: Callable[[], Awaitable[bool]],
         *,
         batcher: Batcher | None = None,
-        log: Log | None = None,
-        mode: str = "all",
+        recorder: Recorder | None = None,
     ) -> None:
         self._proxy = proxy
         self._is_ready = is_ready
         self._batcher = batcher
-        self._log = log
-        self._requests = log is not None and mode in {"all", "request"}
-        self._responses = log is not None and mode in {"all", "response"}
+        self._recorder = recorder
         self._probing: set[asyncio.Task[None]] = set()
         self.stopping = False
 
@@ -50,7 +43,7 @@ class Front:
         if is_probe(dict(request.headers)):
             self._probe(request, reply)
             return
-        told = self._logged(request, reply) if self._log is not None else reply
+        told = self._logged(self._recorder, request, reply) if self._recorder else reply
         if self._batcher is not None and is_batched(request):
             self._batcher.add(request, told)
             return
@@ -77,29 +70,19 @@ class Front:
 
     # -- the log -----------------------------------------------------------------------------
 
-    def _logged(self, request: Request, reply: Reply) -> Reply:
+    @staticmethod
+    def _logged(recorder: Recorder, request: Request, reply: Reply) -> Reply:
         """Log a request; return a reply that logs its answer, where it is 200."""
-        log = self._log
-        if log is None:
-            return reply
-        name = (request.header(b"ce-id") or b"").decode("latin-1") or str(uuid.uuid4())
-        content_type = request.header(b"content-type") or b""
-        metadata = render_metadata(request.headers, log.origin.metadata_headers)
-
-        def add(kind: str, body: bytes) -> None:
-            log.add(Event(name, kind, time.time(), content_type, body, metadata))
-
-        if self._requests:
-            add(REQUEST, request.body)
-        if not self._responses:
+        entry = recorder.begin(request)
+        entry.asked(request.body)
+        if not entry.wants_answer:
             return reply
 
         def tell(response: Response) -> None:
             if response.status == 200 and response.chunks is not None:
-                copied = _copy(response.chunks, lambda body: add(RESPONSE, body))
-                response = response._replace(chunks=copied)
+                response = response._replace(chunks=_copy(response.chunks, entry.answered))
             elif response.status == 200:
-                add(RESPONSE, response.body)
+                entry.answered(response.body)
             reply(response)
 
         return tell
@@ -112,7 +95,7 @@ async def _copy(
     seen = bytearray()
     try:
         async for chunk in chunks:
-            if len(seen) < _MOST_LOGGED:
+            if len(seen) < MOST_BYTES:
                 seen += chunk
             yield chunk
     finally:

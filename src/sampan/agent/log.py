@@ -1,4 +1,4 @@
-"""The request log: events wait here until workers have sent them. Serving never waits for it.
+"""The request log: events wait here until workers have delivered them. Serving never waits for it.
 
 KServe, request logger, blocks requests once a hundred events wait; here what goes beyond the
 limits is dropped, counted and told.
@@ -11,37 +11,56 @@ import contextlib
 import logging
 import time
 from collections import deque
-from functools import partial
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
 
-from sampan.agent.events import Event, Origin, render_headers
-from sampan.agent.waiting import result_of
-from sampan.machinery.web_address import WebAddress
-from sampan.wire.upstream import Pool
-from sampan.wire.upstream_answer import Answer, CallFailed
+from sampan.agent.events import Event
 
 logger = logging.getLogger("sampan.agent")
 
 _MOST_BYTES = 64 * 1024 * 1024  # of payloads that wait: as much as one request may have
 _MOST_EVENTS = 10_000
-_SECONDS = 30.0  # for the sink's answer
 _PAUSES = (0.2, 1.0, None)
-"""Seconds before an event is sent again; after the last it is dropped."""
+"""Seconds before a batch is delivered again; after the last it is dropped."""
 _TELL_SECONDS = 10.0
-_HEAD = b"POST %b HTTP/1.1\r\nhost: %b\r\n%b\r\ncontent-length: %d\r\n\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why events were not delivered. `lasts`: to deliver them again would not help."""
+
+    text: str
+    lasts: bool = False
+
+
+Deliver: TypeAlias = Callable[[Sequence[Event]], Awaitable[Trouble | None]]
+"""Delivers a batch of events; None: it has arrived."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batching:
+    """How many events are delivered together, and after how many seconds the first of them waits
+    no longer; 0: until there are enough (KServe, `--log-batch-size`, `--log-batch-interval`).
+    """
+
+    size: int = 1
+    interval: float = 0.0
 
 
 class Log:
-    """Sends events to one sink. Made and used on its loop's thread; `run` does the work."""
+    """Delivers events. Made and used on its loop's thread; `start` begins the work."""
 
-    def __init__(self, pool: Pool, address: WebAddress, origin: Origin, workers: int) -> None:
-        self.origin = origin
-        self._pool = pool
-        self._address = address
+    def __init__(self, deliver: Deliver, workers: int, batching: Batching | None = None) -> None:
+        self._deliver = deliver
         self._workers = workers
-        self._waiting: deque[Event] = deque()
-        self._bytes = 0
+        self._batching = batching or Batching()
+        self._batch: list[Event] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._ready: deque[Sequence[Event]] = deque()
         self._came = asyncio.Semaphore(0)
-        self._left = 0  # events that wait or are being sent
+        self._left = 0  # events that wait or are being delivered
+        self._bytes = 0
         self._empty = asyncio.Event()
         self._empty.set()
         self._dropped = 0
@@ -49,75 +68,74 @@ class Log:
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
-        """Begin to send."""
+        """Begin to deliver."""
         self._tasks = [asyncio.create_task(self._work()) for _ in range(self._workers)]
 
     def add(self, event: Event) -> None:
         """Take an event."""
         size = len(event.body)
-        if len(self._waiting) >= _MOST_EVENTS or self._bytes + size > _MOST_BYTES:
-            self._drop(f"{len(self._waiting)} events wait already")
+        if self._left >= _MOST_EVENTS or self._bytes + size > _MOST_BYTES:
+            self._drop(1, f"{self._left} events wait already")
             return
         self._bytes += size
-        self._waiting.append(event)
         self._left += 1
         self._empty.clear()
-        self._came.release()
+        self._batch.append(event)
+        if len(self._batch) >= self._batching.size:
+            self._flush()
+        elif self._timer is None and self._batching.interval > 0:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(self._batching.interval, self._flush)
 
     async def close(self, seconds: float) -> None:
-        """Send what waits, for so long at most."""
+        """Deliver what waits, for so long at most."""
+        self._flush()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._empty.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._empty.wait()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._left:
-            logger.warning("%s events were not sent before the end", len(self._waiting))
+            logger.warning("%s events were not delivered before the end", self._left)
+
+    def _flush(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._batch:
+            self._ready.append(self._batch)
+            self._batch = []
+            self._came.release()
 
     async def _work(self) -> None:
         while True:
             await self._came.acquire()
-            event = self._waiting.popleft()
+            events = self._ready.popleft()
             try:
-                await self._send(event)
-            finally:
-                self._bytes -= len(event.body)
-                self._left -= 1
-                if not self._left:
-                    self._empty.set()
+                await self._try(events)
+            except Exception as error:
+                logger.exception("the log broke on a batch")
+                self._drop(len(events), f"{type(error).__name__}; see above")
+            self._bytes -= sum(len(event.body) for event in events)
+            self._left -= len(events)
+            if not self._left:
+                self._empty.set()
 
-    async def _send(self, event: Event) -> None:
+    async def _try(self, events: Sequence[Event]) -> None:
         for pause in _PAUSES:
-            result = await self._post(event)
-            trouble = _describe(result)
-            if not trouble:
+            trouble = await self._deliver(events)
+            if trouble is None:
                 return
-            refused = isinstance(result, Answer) and result.status < 500
-            if pause is None or refused:
-                self._drop(trouble)
+            if pause is None or trouble.lasts:
+                self._drop(len(events), trouble.text)
                 return
             await asyncio.sleep(pause)
 
-    async def _post(self, event: Event) -> Answer | CallFailed:
-        fields = render_headers(event, self.origin, time.time())
-        lines = b"\r\n".join(f"{name}: {value}".encode("latin-1") for name, value in fields)
-        address = self._address
-        head = _HEAD % (address.target, address.authority, lines, len(event.body))
-        return await result_of(partial(self._pool.call, head, event.body, _SECONDS))
-
-    def _drop(self, why: str) -> None:
-        """Count an event that nobody gets, and tell it now and then."""
-        self._dropped += 1
+    def _drop(self, count: int, why: str) -> None:
+        """Count events that nobody gets, and tell it now and then."""
+        self._dropped += count
         now = time.monotonic()
         if now - self._told_at >= _TELL_SECONDS:
             self._told_at = now
             logger.warning("%s events of the log were dropped so far: %s", self._dropped, why)
-
-
-def _describe(result: Answer | CallFailed) -> str:
-    """Return why a sink has not taken an event, empty where it has."""
-    if isinstance(result, CallFailed):
-        return result.message
-    if 200 <= result.status < 300:
-        return ""
-    return f"the sink answered {result.status}"

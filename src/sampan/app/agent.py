@@ -10,7 +10,6 @@ import logging
 import os
 import signal
 import socket
-import ssl
 import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -18,12 +17,14 @@ from pathlib import Path
 
 from sampan.agent.batcher import Batcher
 from sampan.agent.front import Front
-from sampan.agent.log import Log
 from sampan.agent.probing import Prober
 from sampan.agent.proxy import Proxy
 from sampan.agent.puller import Call, Puller
+from sampan.agent.recorder import Recorder
+from sampan.agent.rpc import Rpc
 from sampan.agent.waiting import result_of
 from sampan.app.agent_arguments import Options, parse
+from sampan.app.agent_log import start_log
 from sampan.app.serving_process import bind_or_tell, log_to_stderr, run_loop
 from sampan.storage.fetch import fetch
 from sampan.storage.patterns import Patterns
@@ -53,13 +54,17 @@ async def _serve(options: Options, sock: socket.socket) -> int:
         loop.add_signal_handler(number, stop.set)
     upstreams = Upstreams(loop)
     proxy = Proxy(upstreams, options.component_port)
-    log = _make_log(options, loop)
+    log = start_log(options.log, loop) if options.log else None
+    recorder = None
+    if options.log and log:
+        recorder = Recorder(log, options.log.origin, options.log.mode)
     puller = _make_puller(options, proxy)
     following = asyncio.create_task(puller.run()) if puller is not None else None
     batcher = Batcher(proxy.send, *options.batch) if options.batch else None
     is_ready = _make_readiness(Prober(upstreams, options.probes), puller)
-    front = Front(proxy, is_ready, batcher=batcher, log=log, mode=options.log_mode)
-    listener = Listener(front.submit)
+    front = Front(proxy, is_ready, batcher=batcher, recorder=recorder)
+    rpc = Rpc(upstreams.http2_pool(proxy.origin), recorder)
+    listener = Listener(front.submit, calls=rpc)
     await listener.listen_on(sock)
     logger.info("listening on http://%s:%s, before %s", *listener.address, proxy.origin)
     await stop.wait()
@@ -84,34 +89,6 @@ def _make_readiness(prober: Prober, puller: Puller | None) -> Callable[[], Await
         return await prober.is_ready()
 
     return is_ready
-
-
-def _make_log(options: Options, loop: asyncio.AbstractEventLoop) -> Log | None:
-    if options.log is None:
-        return None
-    upstreams = Upstreams(loop, tls=_make_trust(options))
-    pool = upstreams.pool(options.log.origin)
-    log = Log(pool, options.log, options.log_origin, options.log_workers)
-    log.start()
-    return log
-
-
-def _make_trust(options: Options) -> ssl.SSLContext | None:
-    """KServe, logger: a CA file that is not there is warned about, and nothing is skipped then."""
-    if options.log is None or options.log.origin.scheme != "https":
-        return None
-    context = ssl.create_default_context()
-    try:
-        context.load_verify_locations(options.log_ca)
-    except OSError as error:  # an SSLError is one, too
-        why = error.strerror or error
-        logger.warning('"%s" is not trusted (%s); mount the ConfigMap', options.log_ca, why)
-        return context
-    if options.log_skip_verify:
-        logger.warning("--logger-tls-skip-verify: whoever answers gets the log")
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
 
 
 def _make_puller(options: Options, proxy: Proxy) -> Puller | None:

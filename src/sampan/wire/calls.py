@@ -6,7 +6,7 @@ The wire tells gRPC requests by their content type alone; what a method means is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from typing import Protocol, TypeAlias
 
 from sampan.wire.message import Reply, Request, Response
@@ -53,7 +53,7 @@ class Handler(Protocol):
 class Calls(Protocol):
     """The gRPC application. `streaming` holds the targets of the methods that stream."""
 
-    streaming: frozenset[bytes]
+    streaming: Container[bytes]
 
     def submit(self, request: Request, reply: Reply) -> Cancel | None:
         """Answer a whole call of one message, as `Submit` does."""

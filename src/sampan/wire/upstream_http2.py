@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
-from sampan.wire.http2_events import Stream
+from sampan.wire.http2_events import Drained, Stream
 from sampan.wire.http2_frames import (
     ACK,
     DEFAULT_WINDOW,
@@ -101,10 +101,34 @@ class Http2Upstream(asyncio.Protocol):
         if not self._outbound.ask(number, head, body):
             call.stream = Stream(number, self._outbound.peer_window, _WINDOW, -1)
             self._outbound.respond(call.stream, head, body)
-        if not (self._busy or self._scheduled):  # calls of one turn go out in one write
-            self._scheduled = True
-            self._loop.call_soon(self._flush_scheduled)
+        self._flush_soon()
         return partial(self._cancel, number)
+
+    def begin(self, head: bytes, done: CallDone, drained: Callable[[], None]) -> Stream:
+        """Send the head of a request whose body comes later (`Carrier`)."""
+        number = self._next
+        self._next += 2
+        call = self._calls[number] = StreamCall(done, streams=True)
+        stream = call.stream = Stream(number, self._outbound.peer_window, _WINDOW, -1)
+        stream.owner = drained
+        self._outbound.start(stream, head)
+        self._flush_soon()
+        return stream
+
+    def upload(self, stream: Stream, data: bytes) -> bool:
+        """Send a piece of such a body; False: some of it waits."""
+        went = self._outbound.send(stream, data)
+        self._flush_soon()
+        return went
+
+    def upload_end(self, stream: Stream) -> None:
+        """End such a body."""
+        self._outbound.end(stream)
+        self._flush_soon()
+
+    def give_up(self, stream: Stream) -> None:
+        """Call such a request off."""
+        self._cancel(stream.id)
 
     def close(self) -> None:
         """End it; calls under way fail."""
@@ -137,7 +161,7 @@ class Http2Upstream(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         """Go on."""
-        self._outbound.hold(held=False)
+        _tell_drained(self._outbound.hold(held=False))
         self._flush()
 
     def data_received(self, data: bytes) -> None:
@@ -162,6 +186,12 @@ class Http2Upstream(asyncio.Protocol):
             out = self._outbound.take()
             if out:
                 self._transport.write(out)
+
+    def _flush_soon(self) -> None:
+        """Write when the loop turns, or when what came is read: calls of a turn go out together."""
+        if not (self._busy or self._scheduled):
+            self._scheduled = True
+            self._loop.call_soon(self._flush_scheduled)
 
     def _flush_scheduled(self) -> None:
         self._scheduled = False
@@ -295,7 +325,7 @@ class Http2Upstream(asyncio.Protocol):
             call.stream.send_window += size
         if self._outbound.window > MAX_WINDOW or not size:
             raise ConnectionFault(Code.FLOW_CONTROL_ERROR, f"WINDOW_UPDATE of {size}")
-        self._outbound.pump()
+        _tell_drained(self._outbound.pump())
 
     def _settings(self, flags: int, payload: bytes) -> None:
         if flags & ACK:
@@ -314,7 +344,7 @@ class Http2Upstream(asyncio.Protocol):
             elif number == Setting.MAX_CONCURRENT_STREAMS:
                 self._most = value
         self._outbound.put(frame(Kind.SETTINGS, ACK, 0))
-        self._outbound.pump()
+        _tell_drained(self._outbound.pump())
 
     def _goaway(self, payload: bytes) -> None:
         """Take no new call; those that the peer has not looked at fail as not sent."""
@@ -331,8 +361,9 @@ class Http2Upstream(asyncio.Protocol):
         head = call.head
         if call.body is None and (head is None or head.status < 0):
             raise ConnectionFault(Code.PROTOCOL_ERROR, "an answer without a status")
+        asking = call.stream is not None and not call.stream.local_closed
         self._forget(number)
-        if call.stream is not None and not call.stream.local_closed:
+        if asking:
             self._outbound.put(reset(number, Code.NO_ERROR))  # it wants no more of the request
         call.end()
         self._owner.changed(self)
@@ -351,6 +382,7 @@ class Http2Upstream(asyncio.Protocol):
         call = self._calls.pop(number, None)
         if call is not None and call.stream is not None:
             self._outbound.waiting.pop(number, None)
+            call.stream.local_closed = True  # what of a request still comes goes nowhere
         return call
 
     def _cancel(self, number: int) -> None:
@@ -362,6 +394,12 @@ class Http2Upstream(asyncio.Protocol):
     def _close_if_done(self) -> None:
         if self._leaving and not self._calls and self._transport is not None:
             self._transport.close()
+
+
+def _tell_drained(events: list[Drained]) -> None:
+    for event in events:
+        if event.stream.owner is not None and event.stream.ending is None:
+            event.stream.owner()
 
 
 def _ended(stream: Stream) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from functools import partial
 
 from sampan.machinery.web_address import Origin
 from sampan.wire.calls import Cancel
 from sampan.wire.upstream_answer import Answer, CallDone, CallFailed, UpstreamLimits
 from sampan.wire.upstream_http2 import Http2Upstream
+from sampan.wire.upstream_http2_upload import Upload
 from sampan.wire.upstream_opening import Opener
 
 
@@ -77,7 +79,7 @@ class Http2Pool:
         self._opener = Opener(origin, loop, limits, ("h2",))
         self._connection: Http2Upstream | None = None
         self._opening: asyncio.Task[None] | None = None
-        self._waiting: deque[PendingRpc] = deque()
+        self._waiting: deque[PendingRpc | Upload] = deque()
 
     def call(
         self,
@@ -106,6 +108,13 @@ class Http2Pool:
             self._waiting.append(call)
             self._go_on()
         return call.cancel
+
+    def open(self, head: bytes, done: CallDone, drained: Callable[[], None]) -> Upload:
+        """Begin a call whose request is sent as it comes; see `Upload`."""
+        call = Upload(head, done, drained)
+        self._waiting.append(call)
+        self._go_on()
+        return call
 
     def changed(self, connection: Http2Upstream) -> None:
         """Know that a connection has room again, or is over."""
