@@ -53,6 +53,8 @@ _DOWNLOAD = {
     "GatedModel": "the model's owner has terms accepted before its files are given",
     "RevisionNotFound": "the model's repository has no branch, tag or commit of this name",
     "AccessDenied": "the server, or the rights of a file, refuse this user (403)",
+    "InvalidStorageSettings": "a variable or a Secret of a store cannot be read, or is half there",
+    "SecretNotFound": "the Secret with the model's credentials is not there",
     "ConnectionFailed": "no connection to the server",
     "SourceUnavailable": "the server is busy or broken (408, 429, 5xx)",
     "UnexpectedStatus": "the server answered neither with a file nor with a known refusal",

@@ -50,6 +50,8 @@ _DOWNLOAD = {
     "GatedModel": "accept the terms on the model's page, and give that account's token as HF_TOKEN",
     "RevisionNotFound": "name a revision in spec.predictor.model.storageUri that is there, or none",
     "AccessDenied": "give this user the permission to read it; a signed link may have expired",
+    "InvalidStorageSettings": "correct the Secret or the variable that the message names",
+    "SecretNotFound": "create the Secret that the message names, or name another",
     "ConnectionFailed": "check the host and port in spec.predictor.model.storageUri, and this "
     "machine's network; it is tried again by itself",
     "SourceUnavailable": "look at the server of spec.predictor.model.storageUri; it is tried again "

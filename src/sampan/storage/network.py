@@ -96,13 +96,14 @@ async def open_answer(
             httpcore.AsyncConnectionPool(tls_context(), network_backend=backend) as pool,
             _follow(pool, source, asked, job) as response,
         ):
-            body = _counted(response, arrived)
-            yield Answer(response.status, _lowered(response.headers), body)
+            body = count_bytes(response, arrived)
+            yield Answer(response.status, lower_names(response.headers), body)
     except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError) as error:
-        raise _trouble(source, error, job, arrived) from error
+        raise make_trouble(source, error, job, arrived) from error
 
 
-async def _counted(response: httpcore.Response, arrived: Arrived) -> AsyncIterator[bytes]:
+async def count_bytes(response: httpcore.Response, arrived: Arrived) -> AsyncIterator[bytes]:
+    """Yield a body's bytes, and count them."""
     async for chunk in response.aiter_stream():
         arrived.count += len(chunk)
         yield chunk
@@ -114,9 +115,9 @@ async def _follow(
 ) -> AsyncIterator[httpcore.Response]:
     url = source.url
     for _ in range(MAX_REDIRECTS + 1):
-        headers = {"Host": _host(url), **asked, **make_credentials(source, job.options, url)}
-        async with _ask(pool, url, headers, job) as response:
-            location = _lowered(response.headers).get("location", "")
+        headers = {"Host": host_header(url), **asked, **make_credentials(source, job.options, url)}
+        async with ask(pool, url, headers, job) as response:
+            location = lower_names(response.headers).get("location", "")
             if response.status not in _REDIRECTS or not location:
                 yield response
                 return
@@ -129,10 +130,15 @@ async def _follow(
 
 
 @asynccontextmanager
-async def _ask(
-    pool: httpcore.AsyncConnectionPool, url: str, headers: Mapping[str, str], job: Job
+async def ask(
+    pool: httpcore.AsyncConnectionPool,
+    url: str,
+    headers: Mapping[str, str],
+    job: Job,
+    method: str = "GET",
+    content: bytes | None = None,
 ) -> AsyncIterator[httpcore.Response]:
-    """Send one GET. The whole head must come in time: a byte now and then is no progress."""
+    """Send one request. The whole head must come in time: a byte now and then is no progress."""
     connect, stall = job.options.connect_seconds, job.options.stall_seconds
     timeouts = {"connect": connect, "read": stall, "write": stall, "pool": connect}
     deadline = asyncio.timeout(2 * connect + stall)  # TCP, TLS, head
@@ -140,7 +146,7 @@ async def _ask(
         async with deadline:
             extensions = {"timeout": timeouts}
             async with pool.stream(
-                "GET", url, headers=list(headers.items()), extensions=extensions
+                method, url, headers=list(headers.items()), content=content, extensions=extensions
             ) as it:
                 deadline.reschedule(None)
                 yield it
@@ -164,13 +170,14 @@ def tls_context() -> ssl.SSLContext:
     return ssl.create_default_context(cafile=certifi.where())
 
 
-def _host(url: str) -> str:
+def host_header(url: str) -> str:
+    """Return what the header Host says for a URL."""
     scheme, host, port = origin(url)
     shown = f"[{host}]" if ":" in host else host
     return shown if port == {"http": 80, "https": 443}[scheme] else f"{shown}:{port}"
 
 
-def _lowered(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+def lower_names(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     """Return headers by lower-case name; repeated ones joined by commas (RFC 9110, 5.3)."""
     found: dict[str, str] = {}
     for raw, value in headers:
@@ -179,7 +186,7 @@ def _lowered(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     return found
 
 
-def _trouble(source: Source, error: Exception, job: Job, arrived: Arrived) -> StorageError:
+def make_trouble(source: Source, error: Exception, job: Job, arrived: Arrived) -> StorageError:
     """Return what an error of the connection means: none was made, it fell silent, or it broke."""
     host, so_far = origin(source.url)[1], f"after {arrived.count} bytes"
     if isinstance(error, (httpcore.ReadTimeout, httpcore.WriteTimeout)):
