@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from queue import SimpleQueue
@@ -16,6 +18,8 @@ import tritonclient.grpc as threads
 import tritonclient.grpc.aio as triton
 from tests.runtimes.triton_served import Served, serve
 from tritonclient.utils import InferenceServerException
+
+from sampan.runtimes.triton.decoupled import Responses, ResponseSender, Sent
 
 CONFIG = """
 backend: "python"
@@ -220,3 +224,30 @@ async def test_a_model_can_tell_that_its_client_has_left(tmp_path):
         async with asyncio.timeout(30):
             while not left.exists():  # noqa: ASYNC110  # a file is no event
                 await asyncio.sleep(0.02)
+
+
+class CollectingLoop(asyncio.SelectorEventLoop):
+    """A loop on which rubbish is collected at the worst moment."""
+
+    def create_future(self) -> asyncio.Future[Any]:
+        gc.collect()
+        return super().create_future()
+
+
+def test_a_sender_may_be_collected_in_the_middle_of_the_wait_for_its_responses() -> None:
+    async def take() -> list[Sent]:
+        responses = Responses()
+        sender = ResponseSender(responses)
+        sender.kept = sender  # type: ignore[attr-defined]  # a cycle, as a traceback makes one
+        del sender
+        return [sent async for sent in responses]
+
+    told: list[Sent] = []
+    asking = threading.Thread(
+        target=lambda: told.extend(asyncio.Runner(loop_factory=CollectingLoop).run(take())),
+        daemon=True,
+    )
+    asking.start()
+    asking.join(20)
+    assert not asking.is_alive()
+    assert told == [Sent(final=True)]

@@ -48,6 +48,7 @@ class Responses:
     def __init__(self) -> None:
         self.left = False
         """Whether nobody waits any more."""
+        # Nothing is made while it is held: to make an object may collect a sender, which puts.
         self._lock = threading.Lock()
         self._sent: deque[Sent] = deque()
         self._waiting: asyncio.Future[None] | None = None
@@ -70,12 +71,15 @@ class Responses:
 
     async def __anext__(self) -> Sent:
         while True:
+            waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             with self._lock:
-                if self._sent:
-                    return self._sent.popleft()
-                if self._over:
-                    raise StopAsyncIteration
-                self._waiting = waiting = asyncio.get_running_loop().create_future()
+                sent, over = self._sent.popleft() if self._sent else None, self._over
+                if sent is None and not over:
+                    self._waiting = waiting
+            if sent is not None:
+                return sent
+            if over:
+                raise StopAsyncIteration
             await waiting
 
     async def aclose(self) -> None:
