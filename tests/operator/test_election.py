@@ -6,9 +6,11 @@ import asyncio
 
 from tests.operator.played_cluster import PlayedCluster, is_ready, rested, until
 
+from sampan.machinery.clock import SystemClock
 from sampan.machinery.store import Key
 from sampan.operator.cluster import RESOURCES
 from sampan.operator.election import (
+    Election,
     ElectionTimes,
     Sight,
     look_at,
@@ -118,3 +120,29 @@ async def test_who_loses_the_lease_stops_acting(cluster, make_service):
     await cluster.create(make_service())
     await rested(cluster)
     assert not cluster.door.writes
+
+
+async def test_who_is_stopped_while_it_stops_acting_ends(cluster):
+    working, stopping, stopped = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def work() -> None:
+        working.set()
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            stopping.set()
+            await stopped.wait()
+
+    quick = ElectionTimes(lease=600.0, deadline=500.0, retry=0.05)
+    election = Election(cluster.store, SystemClock(), LEASE_KEY, "one", quick)
+    running = asyncio.create_task(election.run(work))
+    await working.wait()
+    taken = make_held(await cluster.store.get(LEASE_KEY), "stranger", 4e9, quick)
+    taken["metadata"].pop("resourceVersion")
+    await cluster.store.update(LEASES.id, taken)
+    await stopping.wait()
+    running.cancel()
+    await asyncio.sleep(0)
+    stopped.set()
+    await asyncio.wait((running,), timeout=20)
+    assert running.cancelled()

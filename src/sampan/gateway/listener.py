@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -46,6 +45,7 @@ from sampan.gateway.settings import GatewaySettings, validate_settings
 from sampan.gateway.table import RouteTable, TableRoute
 from sampan.gateway.validation import Refusal, Validation, select_ports
 from sampan.machinery.clock import Clock, SystemClock
+from sampan.machinery.ending import end_task
 
 # Seconds before each restart of an Envoy that keeps ending; a run of 10 s starts the row anew.
 _BACK_OFF = (0.0, 0.0, 0.1, 0.2, 0.5, 1.0, 2.0)
@@ -245,9 +245,7 @@ class Gateway:
         """Stop watching; Envoy goes on serving for the next daemon to adopt."""
         keeper, self._keeper = self._keeper, None
         if keeper is not None:
-            keeper.cancel()
-            with suppress(asyncio.CancelledError):
-                await keeper
+            await end_task(keeper)
 
     async def close(self) -> None:
         """End Envoy and all that belongs to it."""

@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sampan.machinery.clock import Clock
+from sampan.machinery.ending import end_task
 from sampan.machinery.errors import AlreadyExists, ApiError, Conflict, NotFound
 from sampan.machinery.registry import JsonObject
 from sampan.machinery.store import Key
@@ -128,9 +129,7 @@ class Election:
                 if task.done() or not await self._hold():
                     break
         finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+            await end_task(task)
         self.leading = False
         log.warning('"%s" lost lease "%s" and waits', self._identity, self._key.name)
 
