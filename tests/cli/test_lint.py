@@ -235,6 +235,20 @@ def test_standard_input_is_read(
     assert (done.code, done.out[:19]) == (1, "standard input:1:1:")
 
 
+def test_files_may_be_named_as_the_other_verbs_name_them(
+    folder: Path, cli: Callable[..., Any]
+) -> None:
+    (folder / "f.yaml").write_text(IRIS + MODEL)
+    done = cli("lint", "-f", "f.yaml")
+    assert (done.code, done.err) == (0, "no errors and no warnings in 1 object of 1 file\n")
+
+
+def test_no_file_at_all_is_a_mistake_of_usage(folder: Path, cli: Callable[..., Any]) -> None:
+    done = cli("lint")
+    assert (done.code, done.out) == (2, "")
+    assert "Name files, folders or -" in done.err
+
+
 def test_a_file_that_is_not_there_is_named(folder: Path, cli: Callable[..., Any]) -> None:
     done = cli("lint", "nothing.yaml")
     assert (done.code, done.err) == (1, 'error: the path "nothing.yaml" does not exist\n')

@@ -86,6 +86,15 @@ def test_in_modelmesh_mode_there_is_nothing_and_it_is_said_why(cli: Any, written
     assert "ModelMesh's own controller" in done.err
 
 
+def test_files_of_which_nothing_is_rendered_are_not_passed_over_in_silence(
+    cli: Any, written: Any
+) -> None:
+    path = written("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: colours}\n")
+    done = cli("render", "-f", path)
+    assert (done.code, done.out) == (0, "")
+    assert done.err.startswith("nothing to render: no other object stands for ConfigMap; name")
+
+
 def test_every_mistake_of_every_object_is_told_with_its_line(cli: Any, written: Any) -> None:
     path = written(MISTAKES)
     done = cli("render", "-f", path)

@@ -21,7 +21,7 @@ UNUSABLE = [
     (("apply",), "Missing option '--filename'"),
     (("apply", "-f", "x", "-o", "fancy"), 'error: -o "fancy": choose yaml, json or name'),
     (("apply", "-f", "x", "--dry-run", "maybe"), 'error: --dry-run "maybe": choose none, server'),
-    (("lint",), "Missing argument"),
+    (("lint",), "lint what? Name files, folders or - for standard input"),
     (("lint", "x", "--platform", "moon"), 'error: --platform "moon": choose local or kubernetes'),
     (("diff",), "Missing option '--filename'"),
     (("events", "-o", "name"), 'error: -o "name": choose yaml or json'),

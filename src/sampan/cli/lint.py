@@ -19,7 +19,12 @@ PLATFORMS = ("local", "kubernetes")
 
 
 def lint(
-    files: Annotated[list[str], typer.Argument(help="Files, folders or - for standard input")],
+    files: Annotated[
+        list[str] | None, typer.Argument(help="Files, folders or - for standard input")
+    ] = None,
+    filename: Annotated[
+        list[str] | None, typer.Option("--filename", "-f", help="The same, as with `apply`")
+    ] = None,
     output: Annotated[str, typer.Option("--output", "-o", help="text, json or sarif")] = "text",
     platform: Annotated[
         str, typer.Option(help="Where it is meant to run: local or kubernetes")
@@ -31,7 +36,10 @@ def lint(
         raise CliError(f'-o "{output}": choose text, json or sarif', USAGE)
     if platform not in PLATFORMS:
         raise CliError(f'--platform "{platform}": choose {" or ".join(PLATFORMS)}', USAGE)
-    report = _looked_at(files, platform)
+    names = [*(files or ()), *(filename or ())]
+    if not names:
+        raise CliError("lint what? Name files, folders or - for standard input", USAGE)
+    report = _looked_at(names, platform)
     from sampan.app.findings import Severity
     from sampan.cli.lint_forms import as_json, as_sarif, as_text, summary
 

@@ -8,7 +8,7 @@ import typer
 
 from sampan.cli.apply import Files
 from sampan.cli.files import Loaded, load_objects
-from sampan.cli.output import USAGE, CliError, say, warn
+from sampan.cli.output import USAGE, CliError, note, say, warn
 
 MODES = ("Standard", "Knative", "ModelMesh")
 
@@ -30,8 +30,8 @@ def render(
     from sampan.cli.get import formatted
 
     outcome = render_offline([one.obj for one in loaded], mode)
-    for note in outcome.notes:
-        warn(_located(loaded[note.number], note.path, note.text))
+    for told in outcome.notes:
+        warn(_located(loaded[told.number], told.path, told.text))
     if outcome.mistakes:
         lines = [_located(loaded[m.number], m.path, m.text) for m in outcome.mistakes]
         raise CliError("\n".join(dict.fromkeys(lines)))
@@ -39,6 +39,15 @@ def render(
         say(formatted(as_list(outcome.objects), output))
     elif outcome.objects:
         say("\n---\n".join(formatted(obj, output) for obj in outcome.objects))
+    elif not outcome.notes:
+        note(
+            f"nothing to render: no other object stands for {_kinds(loaded)}; name files with an "
+            "InferenceService or an InferenceGraph"
+        )
+
+
+def _kinds(loaded: list[Loaded]) -> str:
+    return ", ".join(dict.fromkeys(str(one.obj.get("kind")) for one in loaded))
 
 
 def _located(one: Loaded, path: str, text: str) -> str:
