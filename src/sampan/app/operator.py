@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from sampan.api.scheme import REGISTRY
 from sampan.app import operator_debug
 from sampan.app.cluster_effects import cluster_warnings
+from sampan.app.garbage import short_collections
 from sampan.app.operator_arguments import Options, parse
 from sampan.app.operator_debug import dump_on_signal
 from sampan.app.operator_health import Health, Labels, Took, render_counter
@@ -69,7 +70,9 @@ def main(argv: list[str] | None = None) -> int:
     except (ConfigurationError, OSError) as error:
         logger.error("%s", error)  # noqa: TRY400  # told whole: no trace of ours
         return 3
-    return asyncio.run(_run(OperatorProcess(options, connection), Doors(health, webhooks, debug)))
+    with short_collections():
+        process = OperatorProcess(options, connection)
+        return asyncio.run(_run(process, Doors(health, webhooks, debug)))
 
 
 @dataclass(frozen=True, slots=True)

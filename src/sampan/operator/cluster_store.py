@@ -70,14 +70,27 @@ class ClusterStore:
         if options.limit:
             return await self._page(resource, namespace, options)
         items: list[JsonObject] = []
+        version = ""
+        async for page in self.pages(resource, namespace, options):
+            items += page.items
+            version = page.resource_version
+        return Page(items, version)
+
+    async def pages(
+        self, resource: str, namespace: str = "", options: ListOptions = LIST_ALL
+    ) -> AsyncIterator[Page]:
+        """Yield everything, page by page: decoded, all of it would take ten times what is kept.
+
+        All pages are of one moment, that of the last one's version.
+        """
         token = options.continue_token
         while True:
             asked = ListOptions(PAGE, token, options.label_selector, options.field_selector)
             page = await self._page(resource, namespace, asked)
-            items += page.items
+            yield page
             token = page.continue_token
             if not token:
-                return Page(items, page.resource_version)
+                return
 
     async def _page(self, resource: str, namespace: str, options: ListOptions) -> Page:
         query = {

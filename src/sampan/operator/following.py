@@ -16,7 +16,15 @@ from sampan.machinery.clock import Clock
 from sampan.machinery.errors import ApiError, NotFound
 from sampan.machinery.informer import PAUSE, Informer
 from sampan.machinery.registry import JsonObject, Resource
-from sampan.machinery.store import LIST_ALL, WATCH_ALL, Event, ListOptions, Page, WatchOptions
+from sampan.machinery.store import (
+    LIST_ALL,
+    WATCH_ALL,
+    Event,
+    EventType,
+    ListOptions,
+    Page,
+    WatchOptions,
+)
 from sampan.operator.cache import Cache, place_of
 from sampan.operator.cluster_store import ClusterStore
 
@@ -78,9 +86,8 @@ class Following:
             log.info("%s is served now", self._what.resource.id)
             self._what.appeared()
         what, source = self._what, _Present(self._store, self._what)
-        trim = what.cache.trim
         informer = Informer(
-            source, self._clock, what.resource.id, self._listen, what.namespace, trim=trim
+            source, self._clock, what.resource.id, self._listen, what.namespace, trim=_as_it_is
         )
         try:
             async with asyncio.TaskGroup() as group:
@@ -109,6 +116,11 @@ class Following:
             what.tell(gone)
 
 
+def _as_it_is(obj: JsonObject) -> JsonObject:
+    """What is followed is trimmed where it comes in."""
+    return obj
+
+
 class _KindGoneError(Exception):
     """The cluster does not serve the kind any more."""
 
@@ -116,7 +128,8 @@ class _KindGoneError(Exception):
 class _Present:
     """A store whose kind is there: its absence ends the following, as no other error does.
 
-    Tells the cache how far lists and watches have come.
+    What it tells is trimmed, page by page: whole, never more than a page is in memory. Tells the
+    cache how far lists and watches have come.
     """
 
     def __init__(self, store: ClusterStore, what: Followed) -> None:
@@ -127,18 +140,21 @@ class _Present:
         self, resource: str, namespace: str = "", options: ListOptions = LIST_ALL
     ) -> Page:
         """Return what the store does: everything, so that what it lacks is gone."""
+        cache, items, version = self._what.cache, [], ""
         try:
-            page = await self._store.list(resource, namespace, options)
+            async for page in self._store.pages(resource, namespace, options):
+                items += [cache.trim(obj) for obj in page.items]
+                version = page.resource_version
+                page.items.clear()  # before the next one is asked for
         except NotFound:
             raise _KindGoneError from None
-        cache = self._what.cache
-        cache.hear(page.resource_version)
-        there = {place_of(obj) for obj in page.items}
+        cache.hear(version)
+        there = {place_of(obj) for obj in items}
         if namespace:  # the others in the cache are followed by others
             there |= {place for place in cache.places() if place[0] != namespace}
         for gone in cache.keep(there):
             self._what.tell(gone)
-        return page
+        return Page(items, version)
 
     async def watch(
         self, resource: str, namespace: str = "", options: WatchOptions = WATCH_ALL
@@ -147,6 +163,9 @@ class _Present:
         try:
             async for event in self._store.watch(resource, namespace, options):
                 self._what.cache.hear(event.object["metadata"]["resourceVersion"])
-                yield event
+                yield event if event.type is EventType.BOOKMARK else self._trimmed(event)
         except NotFound:
             raise _KindGoneError from None
+
+    def _trimmed(self, event: Event) -> Event:
+        return Event(event.type, self._what.cache.trim(event.object))
