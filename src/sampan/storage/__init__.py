@@ -13,6 +13,10 @@ SCHEMES: dict[str, str] = {
     "http": "sampan.storage.https:fetch",
     "s3": "sampan.storage.s3:fetch",
     "hf": "sampan.storage.hf:fetch",
+    "oci": "sampan.storage.oci:fetch",
+    "oci+fetch": "sampan.storage.oci:fetch",
+    "oci+native": "sampan.storage.oci:fetch",
+    "oci+modelcar": "sampan.storage.oci:fetch",
 }
 """Scheme to its `async (uri, job) -> Fetched`, imported when first asked for.
 

@@ -54,16 +54,16 @@ def keep_file(cache: Cache, digest: str, file: Path, target: Path) -> None:
     file.replace(target)
 
 
-def keep_folder(cache: Cache, digest: str, folder: Path) -> None:
-    """Move an unpacked layer to its place."""
+def keep_blob(cache: Cache, digest: str, found: Path) -> None:
+    """Move a file, or the folder of an unpacked layer, to its place."""
     blob = find_blob(cache, digest)
     blob.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
-        folder.replace(blob)
+        found.replace(blob)
     except OSError as error:
         if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
             raise
-        shutil.rmtree(folder)  # another fetch has brought the same
+        shutil.rmtree(found)  # another fetch has brought the same
 
 
 def share(file: Path, target: Path) -> None:

@@ -18,13 +18,14 @@ def unpack_tar(data: MeteredReader, tree: Tree) -> None:
     """Write every member of a tar into a tree; raise StorageError, `tarfile.TarError`."""
     with tarfile.open(fileobj=cast("BinaryIO", data), mode="r:", errorlevel=2) as tar:
         for member in tar:
-            _write(tar, member, tree)
+            write_member(tar, member, tree)
     # The checksum of what it was compressed with stands at the very end, behind the last member.
     while data.read(_PIECE_BYTES):
         pass
 
 
-def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, tree: Tree) -> None:
+def write_member(tar: tarfile.TarFile, member: tarfile.TarInfo, tree: Tree) -> None:
+    """Write one member at the path that it names; raise StorageError for what is no file."""
     parts = select_member_path(member.name)
     if member.isdir():
         tree.make_folder(parts)

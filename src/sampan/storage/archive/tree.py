@@ -71,6 +71,12 @@ class Tree:
 
     def finish(self) -> None:
         """Make the links; raise StorageError for one that leads out or nowhere."""
+        self.make_links()
+        for parts, text in self._symlinks.items():
+            validate_link(self._folder, parts, text)
+
+    def make_links(self) -> None:
+        """Make the links. Where symbolic ones lead is whoever's who puts trees together."""
         for parts, target in self._hard_links.items():
             source = self._folder.joinpath(*target)
             if not source.is_file():
@@ -78,8 +84,6 @@ class Tree:
             os.link(source, self._free(parts, "/".join(target)))
         for parts, text in self._symlinks.items():
             self._free(parts, text).symlink_to(text)
-        for parts, text in self._symlinks.items():
-            self._check_link(parts, text)
 
     def _free(self, parts: tuple[str, ...], target: str) -> Path:
         """Return where a link goes; an earlier file there is dropped."""
@@ -88,16 +92,6 @@ class Tree:
             raise _unsafe(parts, target, "in place of a folder")
         path.unlink(missing_ok=True)
         return path
-
-    def _check_link(self, parts: tuple[str, ...], text: str) -> None:
-        """A link is relative, and what it finally leads to exists inside of the folder."""
-        path = self._folder.joinpath(*parts)
-        try:
-            end = path.resolve(strict=True)
-        except (OSError, RuntimeError):
-            raise _unsafe(parts, text, "nowhere or in a circle") from None
-        if text.startswith("/") or not end.is_relative_to(self._folder.resolve()):
-            raise _unsafe(parts, text, "out of the archive")
 
     def _place(self, parts: tuple[str, ...]) -> Path:
         """Return where a member goes, its folders made."""
@@ -134,6 +128,17 @@ class Tree:
         if self._unchecked <= 0:
             self._limits.require_space(size)
             self._unchecked = CHECK_BYTES
+
+
+def validate_link(folder: Path, parts: tuple[str, ...], text: str) -> None:
+    """Raise StorageError unless a link is relative, and leads to what exists inside of a folder."""
+    path = folder.joinpath(*parts)
+    try:
+        end = path.resolve(strict=True)
+    except (OSError, RuntimeError):
+        raise _unsafe(parts, text, "nowhere or in a circle") from None
+    if text.startswith("/") or not end.is_relative_to(folder.resolve()):
+        raise _unsafe(parts, text, "out of the archive")
 
 
 def _unsafe(parts: tuple[str, ...], target: str, where: str) -> StorageError:

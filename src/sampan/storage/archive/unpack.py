@@ -13,7 +13,8 @@ import tarfile
 import threading
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,9 +77,16 @@ def unpack(
     """
     meter = Meter(packed.path.stat().st_size, limits, stop, told)
     tree = Tree(folder, limits)
-    try:
+    with guarded(packed):
         _unpack(packed, tree, meter)
         tree.finish()
+
+
+@contextmanager
+def guarded(packed: Packed) -> Iterator[None]:
+    """Turn what broken archives make the standard library raise into StorageError."""
+    try:
+        yield
     except _BROKEN as error:
         raise _invalid(packed, str(error)) from error
     except OSError as error:
