@@ -6,6 +6,7 @@ whose engine is not installed here run where it is (`make test-engines`).
 
 from __future__ import annotations
 
+import gzip
 import json
 import pickle
 import subprocess
@@ -25,7 +26,7 @@ from tests.runtimes import onnx_models
 from sampan.runtimes import RUNTIMES, get_runtime, resolve
 from sampan.runtimes.serving import Order
 from sampan.runtimes.torchserve.archive import MANIFEST
-from sampan.server.load_failure import LoadFailure
+from sampan.server.load_failure import LoadFailure, describe_failure
 
 X, Y = load_iris(return_X_y=True)
 
@@ -133,12 +134,39 @@ def pmml_in_another_encoding(folder: Path, made: Path) -> None:
     (folder / "model.pmml").write_bytes(text.encode("utf-16"))
 
 
+def pmml_with_a_bomb_of_entities(folder: Path, made: Path) -> None:
+    levels = "".join(f'<!ENTITY e{n} "{f"&e{n - 1};" * 10}">' for n in range(1, 10))
+    (folder / "model.pmml").write_text(
+        f'<!DOCTYPE PMML [<!ENTITY e0 "ha">{levels}]><PMML version="4.4"><Header '
+        'copyright="&e9;"/></PMML>'
+    )
+
+
+def pickle_that_claims_very_much(folder: Path, made: Path) -> None:
+    (folder / "model.pkl").write_bytes(b"\x80\x05\x8e" + (2**62).to_bytes(8, "little") + b"x.")
+
+
+def pickle_that_unpacks_to_very_much(folder: Path, made: Path) -> None:
+    head = b"\x80\x05\x8e" + (2**62).to_bytes(8, "little")
+    (folder / "model.pkl").write_bytes(gzip.compress(head + bytes(2**20)))
+
+
+def links_to_another_model(folder: Path, made: Path) -> None:
+    joblib.dump(Marker(made), folder.parent / "secret.joblib")
+    (folder / "model.joblib").symlink_to(folder.parent / "secret.joblib")
+
+
 def booster_that_is_a_pickle(folder: Path, made: Path) -> None:
     (folder / "model.bst").write_bytes(pickle.dumps(Marker(made)))
 
 
 def booster_that_claims_very_much(folder: Path, made: Path) -> None:
     (folder / "model.ubj").write_bytes(b"{L" + (2**62).to_bytes(8, "big") + b"learner")
+
+
+def booster_of_very_many_trees(folder: Path, made: Path) -> None:
+    learner = {"gradient_booster": {"model": {"gbtree_model_param": {"num_trees": "2147483647"}}}}
+    (folder / "model.json").write_text(json.dumps({"learner": learner, "version": [3, 2, 0]}))
 
 
 def trees_that_go_in_a_circle(folder: Path, made: Path) -> None:
@@ -208,6 +236,22 @@ def project_whose_model_lies_elsewhere(folder: Path, made: Path) -> None:
     (folder / "model-settings.json").write_text(json.dumps(settings))
 
 
+def project_with_an_environment_elsewhere(folder: Path, made: Path) -> None:
+    settings = {
+        "name": "m",
+        "implementation": "mlserver_sklearn.SKLearnModel",
+        "parameters": {"uri": "model.joblib", "environment_tarball": "../secret.tar.gz"},
+    }
+    joblib.dump(SVC().fit(X, Y), folder / "model.joblib")
+    (folder / "model-settings.json").write_text(json.dumps(settings))
+
+
+def project_whose_pickle_runs(folder: Path, made: Path) -> None:
+    settings = {"name": "m", "implementation": "mlserver_sklearn.SKLearnModel"}
+    joblib.dump(Marker(made), folder / "model.joblib")
+    (folder / "model-settings.json").write_text(json.dumps(settings))
+
+
 def write_archive(folder: Path, name: str, content: str) -> None:
     model = {"modelName": "m", "handler": "own.py", "modelVersion": "1.0"}
     with zipfile.ZipFile(folder / "m.mar", "w") as archive:
@@ -257,6 +301,37 @@ def repository_with_native_code(folder: Path, made: Path) -> None:
     onnx_models.save(onnx_models.linear(), folder / "m" / "1" / "model.onnx")
 
 
+def repository_that_warms_up_with_a_file_elsewhere(folder: Path, made: Path) -> None:
+    (folder.parent / "secret.bin").write_bytes(bytes(64))
+    (folder / "m" / "1").mkdir(parents=True)
+    item = 'key: "x" value { data_type: TYPE_FP32 dims: 2 input_data_file: "../../secret.bin" }'
+    warmup = f'model_warmup {{ name: "w" batch_size: 1 inputs {{ {item} }} }}'
+    (folder / "m" / "config.pbtxt").write_text(f'backend: "onnxruntime" {warmup}')
+    onnx_models.save(onnx_models.linear(), folder / "m" / "1" / "model.onnx")
+
+
+def repository_with_an_ensemble_elsewhere(folder: Path, made: Path) -> None:
+    (folder / "m" / "1").mkdir(parents=True)
+    step = 'model_name: "../secret" model_version: -1 input_map { key: "x" value: "x" }'
+    step += ' output_map { key: "y" value: "y" }'
+    tensors = 'input { name: "x" data_type: TYPE_FP32 dims: 2 }'
+    tensors += ' output { name: "y" data_type: TYPE_FP32 dims: 2 }'
+    (folder / "m" / "config.pbtxt").write_text(
+        f'platform: "ensemble" {tensors} ensemble_scheduling {{ step {{ {step} }} }}'
+    )
+
+
+def graph_that_calls_python(folder: Path, made: Path) -> None:
+    import tensorflow as tf
+
+    def call(text):
+        return {"y": tf.numpy_function(lambda _: b"out", [text], tf.string)}
+
+    module = tf.Module()
+    module.serve = tf.function(call, [tf.TensorSpec([None], tf.string, name="x")])
+    tf.saved_model.save(module, str(folder / "1"), signatures=module.serve)
+
+
 def graph_that_reads_a_file(folder: Path, made: Path) -> None:
     import tensorflow as tf
 
@@ -290,6 +365,44 @@ def predictor_of_pickles(folder: Path, made: Path) -> None:
     (folder / "predictor.pkl").write_bytes(pickle.dumps(Marker(made)))
 
 
+def bento_with_python_in_yaml(folder: Path, made: Path) -> None:
+    (folder / "bento.yaml").write_text(f"!!python/object/apply:os.system ['touch {made}']")
+
+
+def older_program_of_a_pickle(folder: Path, made: Path) -> None:
+    (folder / "model.pdmodel").write_bytes(pickle.dumps(Marker(made)))
+    (folder / "model.pdiparams").write_bytes(pickle.dumps(Marker(made)))
+
+
+def program_that_calls_python(folder: Path, made: Path) -> None:
+    operator = {"#": "1.py_func", "I": [], "O": [], "A": []}
+    program = {"regions": [{"blocks": [{"ops": [operator]}]}]}
+    document = {"base_code": {"magic": "pir", "version": 1}, "program": program}
+    (folder / "model.json").write_text(json.dumps(document))
+    (folder / "model.pdiparams").write_bytes(b"")
+
+
+def keras_with_a_function(folder: Path, made: Path) -> None:
+    call = {"class_name": "function", "module": "builtins", "config": "eval"}
+    layer = {"class_name": "Dense", "module": "keras.layers", "config": {"activation": call}}
+    document = {
+        "class_name": "Sequential",
+        "module": "keras",
+        "config": {"name": "m", "layers": [layer]},
+    }
+    with zipfile.ZipFile(folder / "model.keras", "w") as archive:
+        archive.writestr("config.json", json.dumps(document))
+        archive.writestr("metadata.json", "{}")
+
+
+def torch_weights_of_a_pickle(folder: Path, made: Path) -> None:
+    import torch
+
+    config = {"model_type": "bert", "architectures": ["BertForSequenceClassification"]}
+    (folder / "config.json").write_text(json.dumps(config))
+    torch.save(Marker(made), folder / "pytorch_model.bin")
+
+
 def bento_with_a_service(folder: Path, made: Path) -> None:
     (folder / "service.py").write_text(f"open({str(made)!r}, 'w')")
 
@@ -308,6 +421,19 @@ CORPUS = [
     ("mlflow", mlflow_with_a_private_method, "ModelIncompatible", '"__reduce__"'),
     ("pmml", pmml_with_an_entity, "ModelUntrusted", "document type"),
     ("pmml", pmml_in_another_encoding, "ModelUntrusted", "UTF-8"),
+    ("pmml", pmml_with_a_bomb_of_entities, "ModelUntrusted", "document type"),
+    ("sklearn", pickle_that_claims_very_much, "OutOfMemory", "memory"),
+    ("sklearn", pickle_that_unpacks_to_very_much, "OutOfMemory", "memory"),
+    ("sklearn", links_to_another_model, "ModelUntrusted", "subprocess.check_call"),
+    ("xgboost", booster_of_very_many_trees, "ModelCorrupt", "model.json"),
+    ("mlserver", project_with_an_environment_elsewhere, "ModelIncompatible", "environment_tarball"),
+    ("mlserver", project_whose_pickle_runs, "ModelUntrusted", "subprocess.check_call"),
+    ("triton", repository_that_warms_up_with_a_file_elsewhere, "ModelUntrusted", '"warmup"'),
+    ("triton", repository_with_an_ensemble_elsewhere, "ModelMissing", '"../secret"'),
+    ("paddle", program_that_calls_python, "ModelUntrusted", '"py_func"'),
+    ("paddle", older_program_of_a_pickle, "ModelCorrupt", "model.pdmodel"),
+    ("tensorflow", keras_with_a_function, "ModelUntrusted", '"function"'),
+    ("bentoml", bento_with_python_in_yaml, "ModelUntrusted", "Bento"),
     ("xgboost", booster_that_is_a_pickle, "ModelCorrupt", "model.bst"),
     ("xgboost", booster_that_claims_very_much, "ModelCorrupt", "model.ubj"),
     ("lightgbm", booster_that_is_a_pickle, "ModelCorrupt", "model.bst"),
@@ -334,6 +460,8 @@ WITH_ENGINE = [
     ("pytorch", torch_that_is_a_pickle, "ModelFormat", "torch.save", "torch"),
     ("pytorch", torch_with_a_pickle_among_its_samples, "ModelUntrusted", "trust", "torch"),
     ("huggingface", transformer_with_code_of_its_own, "ModelUntrusted", "--trust", "transformers"),
+    ("huggingface", torch_weights_of_a_pickle, "ModelUntrusted", "safetensors", "transformers"),
+    ("tensorflow", graph_that_calls_python, "ModelUntrusted", "PyFunc", "tensorflow"),
     ("tensorflow", graph_that_reads_a_file, "ModelUntrusted", "ReadFile", "tensorflow"),
 ]
 ELSEWHERE = {"catboost": "its files are damaged in catboost_checks.py, where CatBoost is",
@@ -375,9 +503,10 @@ def test_a_hostile_artefact_is_refused_and_nothing_of_it_runs(
     folder.mkdir()
     write(folder, made)
     beside = {path.name for path in tmp_path.iterdir()}
-    with pytest.raises(LoadFailure) as caught:
+    with pytest.raises((LoadFailure, MemoryError)) as caught:
         load(runtime, folder)
-    assert (caught.value.reason, said in caught.value.message) == (reason, True), caught.value
+    told = describe_failure(caught.value)  # as the server tells it
+    assert (told.reason, said in told.message) == (reason, True), told
     assert not made.exists()
     assert {path.name for path in tmp_path.iterdir()} == beside
 

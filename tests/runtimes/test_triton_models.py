@@ -357,9 +357,9 @@ def test_an_ensemble_whose_maps_do_not_meet(tmp_path, fed, made, words):
 
 
 def test_an_ensemble_of_a_model_that_is_not_there(tmp_path):
-    model = loaded(chain(tmp_path, second="absent"), "chain", trust=True)
-    with pytest.raises(Exception, match="absent does not exist"):
-        model.predict(asked("chain", **{"in": X}))
+    told = failure(chain(tmp_path, second="absent"), trust=True)
+    assert told.reason == "ModelMissing"
+    assert 'a step asks model "absent", which is not in the repository' in told.message
 
 
 def test_a_step_that_is_not_ready_is_told(tmp_path):

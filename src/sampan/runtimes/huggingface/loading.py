@@ -10,6 +10,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError  # noqa: S403  # its error alone
 from typing import Any
 
 from sampan.machinery.registry import JsonObject
@@ -131,6 +132,13 @@ def _explain(source: str, error: Exception) -> LoadFailure:
             f'model "{source}" brings code of its own; if you trust where it comes from, give '
             '--trust_remote_code and set the annotation serving.sampan.dev/trust: "true" (or start '
             "the server with --trust)",
+        )
+    if isinstance(error, UnpicklingError):
+        first = text.splitlines()[0]
+        return LoadFailure(
+            "ModelUntrusted",
+            f'model "{source}" has weights in a pickle that holds more than numbers ({first}); save '
+            "it again with save_pretrained, which writes safetensors",
         )
     return LoadFailure(
         "ModelLoadFailed",

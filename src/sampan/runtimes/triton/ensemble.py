@@ -5,7 +5,7 @@ The steps run one after the other, as soon as their inputs are there; nothing is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from sampan.runtimes.tensor_specs import Specs
@@ -66,6 +66,18 @@ def order_steps(config: ModelConfig) -> tuple[Step, ...]:
                 config, f'output "{spec.name}" is made by no step; name it in an output_map'
             )
     return tuple(ordered)
+
+
+def validate_models(config: ModelConfig, there: Collection[str]) -> None:
+    """Raise LoadFailure where a step asks a model that is not in the repository. Pure."""
+    for step in config.steps:
+        if step.model not in there:
+            listed = ", ".join(f'"{name}"' for name in sorted(there))
+            raise LoadFailure(
+                "ModelMissing",
+                f'ensemble "{config.name}", {CONFIG_FILE}: a step asks model "{step.model}", which '
+                f"is not in the repository ({listed} are); put it there, or mend model_name",
+            )
 
 
 def _wrong(config: ModelConfig, what: str) -> LoadFailure:

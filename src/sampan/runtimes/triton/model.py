@@ -18,9 +18,10 @@ from sampan.runtimes.triton.backends import Backend, Source, make_backend
 from sampan.runtimes.triton.classification import classify
 from sampan.runtimes.triton.config import ModelConfig, make_config, select_versions
 from sampan.runtimes.triton.decoupled import mark, wants_end
-from sampan.runtimes.triton.ensemble import Ensemble
+from sampan.runtimes.triton.ensemble import Ensemble, validate_models
 from sampan.runtimes.triton.layout import (
     Found,
+    gather_models,
     gather_versions,
     guess_backend,
     read_document,
@@ -125,6 +126,7 @@ class TritonModel(Model):
     def _open(self, number: int, config: ModelConfig) -> tuple[Backend, ModelConfig]:
         """Return a loaded version, and the configuration with what the model itself tells."""
         if config.backend == "ensemble":
+            validate_models(config, gather_models(self._found.folder.parent, self.name))
             return Ensemble(config, self._settings.infer), config
         path = version_path(self._found, number, config.file)
         settings = self._settings
