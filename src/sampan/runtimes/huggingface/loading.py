@@ -10,7 +10,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError  # noqa: S403  # its error alone
+from pickle import UnpicklingError
 from typing import Any
 
 from sampan.machinery.registry import JsonObject
@@ -137,8 +137,8 @@ def _explain(source: str, error: Exception) -> LoadFailure:
         first = text.splitlines()[0]
         return LoadFailure(
             "ModelUntrusted",
-            f'model "{source}" has weights in a pickle that holds more than numbers ({first}); save '
-            "it again with save_pretrained, which writes safetensors",
+            f'model "{source}" has weights in a pickle that holds more than numbers ({first}); '
+            "save it again with save_pretrained, which writes safetensors",
         )
     return LoadFailure(
         "ModelLoadFailed",
