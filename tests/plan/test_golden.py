@@ -49,7 +49,7 @@ HANDED_ON = {
 }
 # Reasons that stand for what Sampan has not built; KServe goes on where these stop.
 NOT_BUILT = {
-    "MultiNodeNotSupported", "StorageSpecNotSupported", "DeploymentModeNotSupported",
+    "MultiNodeNotSupported", "DeploymentModeNotSupported",
 }  # fmt: skip
 COMPARED = 90
 """At least so many of the recordings of a set-up end in a template that is compared."""

@@ -96,15 +96,15 @@ SAMPLES = {
             "sklearn-iris-8b90a2 sklearn-iris-92b62f sklearn-iris-9f5d00 sklearn-iris-c4c357 "
             "sklearn-iris-c9cf8c sklearn-iris-f1c5bc sklearn-iris-grpc-ea0e2d "
             "sklearn-iris-hpa-7a4258 sklearn-iris-local-38d144 sklearn-mixedtype-3fa9df "
-            "sklearn-oci-native-acfde2 sklearn-pvc-a46ff2"
+            "sklearn-oci-native-acfde2 sklearn-pvc-a46ff2 example-sklearn-isvc-6a5b27"
         ),
-        "StorageSpecNotSupported": ("example-sklearn-isvc-6a5b27 my-model-4f1b07"),
         "tensorflow": (
             "cifar10-4cd363 flower-sample-5d6993 flower-sample-8acc30 flowers-f413ef "
             "flowers-sample-46704c flowers-sample-dcda8c flowers-sample-gpu-147945 mnist-923455 "
             "mnist-93c18a mnist-s3-0fb296 my-model-0cd87d my-model-849398 my-model-d63eff "
             "my-model-f1e082 tensorflow-from-uri-6938ae tensorflow-from-uri-gzip-d35cc6 "
-            "tensorflow-gpu-344451 tensorflow-gpu-3de56d tensorflow-pod-overrides-b138ca"
+            "tensorflow-gpu-344451 tensorflow-gpu-3de56d tensorflow-pod-overrides-b138ca "
+            "my-model-4f1b07"
         ),
         "torchserve": (
             "dog-breed-classifier-83604a pytorch-batcher-a6d9a0 torch-transformer-8e7512 "

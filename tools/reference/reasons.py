@@ -37,7 +37,7 @@ _DECISION = {
     "InvalidWorkerSpecNotSet": "the runtime has no container for the workers of several nodes",
     "InvalidGPUAllocation": "head and workers have fewer GPUs than the model is spread over",
     "ConfidentialNotSupported": "opening encrypted models is not built yet",
-    "StorageSpecNotSupported": "a model named by a storage Secret is not built yet",
+    "StorageSpecNotSupported": "a model named by a storage Secret has no path in it",
     "IsNotMMSPredictor": "the service of a TrainedModel serves one model, not several",
     "MemoryResourceNotAvailable": "the memory limit of a TrainedModel's service is used up",
     "NotBuiltYet": "objects of this kind are stored and checked, and nothing acts on them yet",

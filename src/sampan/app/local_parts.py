@@ -51,6 +51,7 @@ from sampan.platforms.local.image_table import read_image_table
 from sampan.platforms.local.images import ImageTable
 from sampan.platforms.local.launcher import Launcher
 from sampan.platforms.local.layout import Layout
+from sampan.platforms.local.model_access import StoreAccess
 from sampan.platforms.local.outcomes import LocalOutcomes
 from sampan.platforms.local.platform import LocalPlatform
 from sampan.platforms.local.platform_parts import LocalSettings, Parts
@@ -186,6 +187,7 @@ async def _start_platform(
             fetch=fetch,
             clock=clock,
             refused=activation.activator.refuse,
+            access=StoreAccess(store),
         ),
         changes,
     )

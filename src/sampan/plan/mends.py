@@ -32,7 +32,7 @@ _DECISION = {
     "InvalidGPUAllocation": "give the head or the workers more GPUs, or choose smaller parallel "
     "sizes",
     "ConfidentialNotSupported": "store the model unencrypted",
-    "StorageSpecNotSupported": "use spec.predictor.model.storageUri",
+    "StorageSpecNotSupported": "add spec.predictor.model.storage.path",
     "IsNotMMSPredictor": "name an InferenceService without a storageUri in spec.inferenceService",
     "MemoryResourceNotAvailable": "raise the memory limit of the service's predictor, or delete "
     "another TrainedModel of it",

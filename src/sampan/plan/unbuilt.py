@@ -38,7 +38,6 @@ _ANNOTATIONS = {
     "at once",
     "serving.kserve.io/enable-metric-aggregation": "metrics are not aggregated; ask each replica",
     "serving.kserve.io/enable-prometheus-scraping": "no scrape annotations are written",
-    "serving.kserve.io/storageSecretName": "storage credentials are not read from Secrets yet",
     "serving.kserve.io/nodegroup": "local model caches are not built yet",
 }
 _NEGATIVE = frozenset({"", "false"})
@@ -155,15 +154,14 @@ def _block_workers(service: Mapping[str, Any], _: Config) -> Blocked | None:
 
 
 def _block_storage(service: Mapping[str, Any], _: Config) -> Blocked | None:
-    """A storage spec names an entry of a Secret; fetching from it is not built."""
+    """A storage spec without a path, which leaves KServe's server without a model."""
     storage = storage_of(service)
-    if not storage or (storage.get("path") and (model(service) or {}).get("storageUri")):
-        return None  # two places at once are refused where the model's place is decided
+    if not storage or storage.get("path") or (model(service) or {}).get("storageUri"):
+        return None
     return Blocked(
         "StorageSpecNotSupported",
-        f'spec.predictor.model.storage (key "{storage.get("key", "")}", path '
-        f'"{storage.get("path", "")}") cannot be read here; give the whole location in '
-        "spec.predictor.model.storageUri",
+        f'spec.predictor.model.storage (key "{storage.get("key", "")}") names no path, so no '
+        "model is fetched; add spec.predictor.model.storage.path",
     )
 
 

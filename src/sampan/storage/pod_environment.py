@@ -28,20 +28,24 @@ def make_pod_options(environment: Mapping[str, str], cache: Path) -> FetchOption
     where clouds hold credentials, are refused all the same.
     """
     named = tuple(n.strip() for n in environment.get(PRIVATE, "").split(",") if n.strip())
-    hosts = {
-        name.removesuffix(HEADERS).lower(): parse_headers(name, text)
-        for name, text in environment.items()
-        if name.endswith(HEADERS) and name != HEADERS
-    }
     return FetchOptions(
         cache=cache,
         volumes=Path(CLAIMS),
         allowed_private_hosts=named or (ALL,),
-        host_headers=hosts,
+        host_headers=make_host_headers(environment),
         environment=dict(environment),
         ambient=True,
         patterns=make_patterns(environment),
     )
+
+
+def make_host_headers(environment: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Return the headers of each host that a variable names; ValueError for what is none."""
+    return {
+        name.removesuffix(HEADERS).lower(): parse_headers(name, text)
+        for name, text in environment.items()
+        if name.endswith(HEADERS) and name != HEADERS
+    }
 
 
 def make_patterns(environment: Mapping[str, str]) -> Patterns:

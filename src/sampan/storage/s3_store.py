@@ -24,8 +24,7 @@ KeySource = Callable[[], Awaitable[AwsKeys | None]]
 WORDS = Words(
     protocol="S3",
     bucket="bucket",
-    credentials="verify AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, variables of a pod, or keys of a "
-    "Secret of the service's ServiceAccount",
+    credentials="verify AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of the ServiceAccount's Secret",
     keyless=frozenset(
         {
             "InvalidAccessKeyId",

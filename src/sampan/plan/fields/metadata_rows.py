@@ -74,7 +74,9 @@ SERVICE_ANNOTATIONS: Mapping[str, Row] = {
     ),
     _annotation(f"{_KSERVE}enable-metric-aggregation"): Row(YES, YES, "true"),
     _annotation(f"{_KSERVE}enable-prometheus-scraping"): Row(YES, YES, "true"),
-    _annotation(f"{_KSERVE}storageSecretName"): Row(YES, YES, "abc"),
+    _annotation(f"{_KSERVE}storageSecretName"): everywhere(
+        Honoured("as the Secret with the credentials of its model")
+    ),
     _annotation(f"{_KSERVE}nodegroup"): Row(
         YES, Warned("caches of models are not used for what is rendered"), "abc"
     ),

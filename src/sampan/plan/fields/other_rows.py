@@ -147,7 +147,7 @@ SECRET: Mapping[str, Row] = {
 }
 
 ACCOUNT: Mapping[str, Row] = {
-    "secrets": Row(Warned("no storage credentials are read from it yet"), YES),
+    "secrets": Row(Honoured("read for the credentials of models that are fetched"), YES),
     "imagePullSecrets": Row(Honoured("no image is pulled here"), YES),
     "automountServiceAccountToken": Row(Honoured("no token is mounted here"), YES),
 }

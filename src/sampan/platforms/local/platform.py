@@ -95,7 +95,7 @@ class LocalPlatform:
         search_path = settings.environ.get("PATH", "")
         self._preparations = Preparations(
             Tools(settings.layout, parts.environments, parts.fetch, settings.options, parts.clock,
-                  search_path, self._warm),
+                  search_path, self._warm, parts.access),
             changes.notify,
         )  # fmt: skip
         self._meshes = MeshModels(settings.layout, parts.fetch, settings.options, parts.clock,

@@ -12,6 +12,7 @@ from sampan.platforms.local.devices import gather_devices
 from sampan.platforms.local.environments import EnvironmentCache
 from sampan.platforms.local.images import ImageTable
 from sampan.platforms.local.layout import Layout
+from sampan.platforms.local.model_access import Access, NoAccess
 from sampan.platforms.local.preparation import Fetch
 from sampan.platforms.local.process import ProcessSpec, ProcessState
 from sampan.platforms.local.publishing import Door
@@ -78,3 +79,4 @@ class Parts:
     fetch: Fetch
     clock: Clock
     refused: Callable[[str], None] = lambda _: None
+    access: Access = NoAccess()

@@ -21,6 +21,7 @@ from sampan.plan.types import ServiceKey
 from sampan.platforms.local.desired import DesiredWorkload
 from sampan.platforms.local.environments import EnvironmentCache, EnvironmentFailed
 from sampan.platforms.local.layout import Layout
+from sampan.platforms.local.model_access import Access, NoAccess
 from sampan.platforms.local.private_file import write_private_file
 from sampan.storage.base import Fetched, FetchOptions, Progress, ReportProgress, StorageError
 
@@ -61,6 +62,7 @@ class Tools:
     clock: Clock
     search_path: str
     on_built: Callable[[DesiredWorkload], None] = lambda _: None
+    access: Access = NoAccess()
 
 
 def retry_delay(attempt: int, *, retryable: bool) -> float:
@@ -196,10 +198,12 @@ class Preparations:
                 self._tools.on_built(workload)
 
     async def _fetch(self, workload: DesiredWorkload, found: Preparation) -> None:
-        options = self._tools.options
         for source in workload.models:
+            uri, options = await self._tools.access.prepare(
+                workload, source.uri, self._tools.options
+            )
             fetched = await self._tools.fetch(
-                source.uri, options, lambda progress: self._progress(found, progress)
+                uri, options, lambda progress: self._progress(found, progress)
             )
             found.models[source.uri] = str(fetched.path)
             if fetched.note:
