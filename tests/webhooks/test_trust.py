@@ -89,6 +89,28 @@ async def test_a_pair_is_made_once_and_trusted_everywhere(store: Any, clock: Set
     assert await bundles(store) == {one.authority}
 
 
+async def test_webhooks_that_were_ignored_are_heard_once_they_answer(
+    store: Any, clock: SetClock
+) -> None:
+    await register(store)
+    found = await store.get(Key(VALIDATING.id, "", NAME))
+    ignored = [{**w, "failurePolicy": "Ignore"} for w in found["webhooks"]]
+    await store.update(VALIDATING.id, {**found, "webhooks": ignored})
+    await make_trust(store, clock).apply()
+    found = await store.get(Key(VALIDATING.id, "", NAME))
+    assert {w["failurePolicy"] for w in found["webhooks"]} == {"Fail"}
+
+
+async def test_conversion_is_asked_for_where_the_operator_is(store: Any, clock: SetClock) -> None:
+    await register(store)
+    await Trust(store, clock, "elsewhere", NAMES, (CRD,)).apply()
+    crd = await store.get(Key(DEFINITIONS.id, "", CRD))
+    client = crd["spec"]["conversion"]["webhook"]["clientConfig"]
+    assert client["service"] == {
+        "name": "sampan-webhook", "namespace": "elsewhere", "path": "/convert",
+    }  # fmt: skip
+
+
 async def test_what_is_trusted_already_is_not_written_again(store: Any, clock: SetClock) -> None:
     await register(store)
     await make_trust(store, clock).apply()

@@ -132,7 +132,8 @@ def _text(form: str, options: Options, *, operator_only: bool) -> str:
 def _package(form: str, options: Options) -> Mapping[str, str]:
     from sampan import __version__
     from sampan.app.bootstrap import shipped_runtimes
-    from sampan.installation.packages import make_chart, make_kustomize
+    from sampan.installation.chart import make_chart
+    from sampan.installation.kustomize import make_kustomize
 
     if form == "helm":
         return make_chart(options, shipped_runtimes(), __version__)

@@ -17,9 +17,6 @@ from sampan.machinery.registry import JsonObject
 from sampan.webhooks.configurations import Place, make_configurations
 from sampan.webhooks.paths import CONVERT
 
-KEEP = "helm.sh/resource-policy"
-"""Of CustomResourceDefinitions: removing one removes every object of its kind."""
-
 
 def make_bundle(options: Options, runtimes: Iterable[JsonObject]) -> list[JsonObject]:
     """Return everything for a cluster without KServe; `runtimes` are the shipped ones.

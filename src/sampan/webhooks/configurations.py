@@ -15,6 +15,8 @@ API_VERSION = "admissionregistration.k8s.io/v1"
 MUTATING_KIND = "MutatingWebhookConfiguration"
 VALIDATING_KIND = "ValidatingWebhookConfiguration"
 NAME = "sampan"
+SERVICE = "sampan-webhook"
+"""The Service before the webhooks, unless a name is given."""
 SERVER = "kserve-webhook-server"
 """A part of each webhook's name, which refusals quote: people look for KServe's texts."""
 
@@ -40,7 +42,7 @@ class Place:
     """Where the webhooks are: a Service of the cluster, or `url` as seen by the API server."""
 
     namespace: str = "kserve"
-    service: str = "sampan-webhook"
+    service: str = SERVICE
     port: int = 443
     url: str = ""
     authority: bytes = b""

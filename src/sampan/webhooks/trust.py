@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from sampan.machinery.authority import Pair
 from sampan.machinery.clock import Clock
@@ -12,7 +13,7 @@ from sampan.machinery.errors import AlreadyExists, Conflict
 from sampan.machinery.registry import JsonObject
 from sampan.machinery.store import Key, Store
 from sampan.webhooks.certificates import SECRET_NAME, make_secret, read_pair
-from sampan.webhooks.configurations import DEFINITIONS, MUTATING, NAME, VALIDATING
+from sampan.webhooks.configurations import DEFINITIONS, MUTATING, NAME, SERVICE, VALIDATING
 from sampan.webhooks.judging import get_or_none
 
 TRIES = 5
@@ -39,8 +40,9 @@ class Trust:
         pair = await self._pair()
         for resource in (MUTATING, VALIDATING):
             await self._trust(Key(resource.id, "", NAME), pair.authority, with_bundle)
+        led = partial(with_conversion_bundle, namespace=self.namespace)
         for name in self.converted:
-            await self._trust(Key(DEFINITIONS.id, "", name), pair.authority, with_conversion_bundle)
+            await self._trust(Key(DEFINITIONS.id, "", name), pair.authority, led)
         return pair
 
     async def _pair(self) -> Pair:
@@ -76,20 +78,33 @@ class Trust:
 
 
 def with_bundle(configuration: JsonObject, bundle: str) -> JsonObject:
-    """Return a webhook configuration with this `caBundle` in every webhook. Pure."""
+    """Return a webhook configuration with this `caBundle` in every webhook. Pure.
+
+    Now that they answer they must be heard: a Helm chart's say `Ignore` until then.
+    """
     webhooks = [
-        {**w, "clientConfig": {**w.get("clientConfig", {}), "caBundle": bundle}}
+        {
+            **w,
+            "clientConfig": {**w.get("clientConfig", {}), "caBundle": bundle},
+            "failurePolicy": "Fail",
+        }
         for w in configuration.get("webhooks") or ()
     ]
     return {**configuration, "webhooks": webhooks}
 
 
-def with_conversion_bundle(definition: JsonObject, bundle: str) -> JsonObject:
-    """Return a CustomResourceDefinition with this `caBundle`, where a webhook converts it. Pure."""
+def with_conversion_bundle(definition: JsonObject, bundle: str, namespace: str) -> JsonObject:
+    """Return a CustomResourceDefinition with this `caBundle`, where a webhook converts it. Pure.
+
+    Our own Service is looked for in our `namespace`: a Helm chart's definitions cannot know it.
+    """
     conversion = definition["spec"].get("conversion") or {}
     webhook = conversion.get("webhook")
     if not webhook:
         return definition
     client = {**webhook.get("clientConfig", {}), "caBundle": bundle}
+    service = client.get("service") or {}
+    if service.get("name") == SERVICE:
+        client["service"] = {**service, "namespace": namespace}
     changed = {**conversion, "webhook": {**webhook, "clientConfig": client}}
     return {**definition, "spec": {**definition["spec"], "conversion": changed}}
