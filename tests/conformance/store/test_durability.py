@@ -276,3 +276,20 @@ async def test_a_write_that_does_not_fit_on_the_disk_is_refused_and_not_shown(
     connection.execute("PRAGMA max_page_count = 1000000")
     await store.create(MAPS, big)
     await store.close()
+
+
+async def test_what_was_deleted_is_gone_from_the_file_once_its_history_is(
+    open_store: Callable[..., Store], tmp_path: Path
+) -> None:
+    store = open_store(StoreLimits(events=10))
+    word = "a-word-that-nobody-may-find"
+    for n in range(20):  # more of it than later changes would write over
+        metadata = {"name": f"key-{n}", "namespace": "a"}
+        made = await store.create(MAPS, {"metadata": metadata, "data": {"n": word * 400}})
+        made["data"]["n"] = word
+        await store.update(MAPS, made)
+        await store.delete(Key(MAPS, "a", f"key-{n}"))
+    for n in range(150):
+        await store.create(MAPS, {"metadata": {"name": f"later-{n}", "namespace": "a"}})
+    await store.close()
+    assert word.encode() not in (tmp_path / "state" / "store.db").read_bytes()
