@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -23,6 +24,7 @@ from sampan.apiserver.messages import Reply, Request, make_error
 from sampan.machinery.errors import Forbidden, NotFound
 from sampan.machinery.store import Key
 from sampan.operator.finalizing import SERVICES, TRAINED_MODELS
+from sampan.operator.remembered import KEPT_SECONDS
 from sampan.platforms.kubernetes.modelconfig import MODELS_KEY
 
 Story = Callable[[VirtualCluster], Awaitable[Any]]
@@ -81,6 +83,36 @@ def test_what_rests_is_not_written_again_by_this_operator_nor_the_next() -> None
         await cluster.settle()
         assert cluster.door.reads
         assert not cluster.door.writes
+
+    tell(story)
+
+
+def test_a_look_at_models_for_which_nothing_has_changed_asks_for_nothing() -> None:
+    async def story(cluster: VirtualCluster) -> None:
+        await cluster.create(trained_model("a"))
+        await cluster.settle()
+        (operator,) = cluster.wires
+        operator.work.add_all()  # what was read long ago is read again
+        await asyncio.sleep(1)
+        cluster.door.forget()
+        operator.work.add_all()
+        await asyncio.sleep(1)
+        assert cluster.door.log == []
+
+    tell(story)
+
+
+def test_a_list_that_somebody_else_changed_is_read_again_within_a_minute() -> None:
+    async def story(cluster: VirtualCluster) -> None:
+        await cluster.create(trained_model("a"))
+        await cluster.settle()
+        found = await cluster.store.get(LIST)
+        await cluster.store.update(LIST.resource, {**found, "data": {MODELS_KEY: "[]"}})
+        await asyncio.sleep(KEPT_SECONDS + 1)
+        (operator,) = cluster.wires
+        operator.work.add_all()
+        await cluster.settle()
+        assert await listed(cluster) == ["a"]
 
     tell(story)
 

@@ -103,6 +103,7 @@ class Applier:
     async def _delete(self, obj: JsonObject) -> None:
         key = key_of_child(obj)
         self._led_to.pop(key, None)
+        self._cluster.remembered.forget(key)
         try:
             await self._cluster.store.delete(key, Preconditions(obj["metadata"].get("uid")))
         except (NotFound, Conflict):

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sampan.api.scheme import REGISTRY as SCHEME
+from sampan.machinery.clock import SystemClock
 from sampan.machinery.errors import NotFound
 from sampan.machinery.registry import JsonObject, Registry, Resource
 from sampan.machinery.store import Key
 from sampan.operator.cache import Cache, keep_of_child, make_trim
 from sampan.operator.cluster_store import ClusterStore
 from sampan.operator.following import Following
+from sampan.operator.remembered import Remembered
 from sampan.plan.trained_model import parent_of
 from sampan.platforms.kubernetes.children import ChildKey, child_key
 from sampan.platforms.kubernetes.kinds import (
@@ -84,6 +86,10 @@ class Cluster:
     own: dict[str, Cache] = field(default_factory=_own_caches)
     config: Cache = field(default_factory=Cache)
     followings: dict[str, Following] = field(default_factory=dict)
+    remembered: Remembered = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.remembered = Remembered(self.store, SystemClock())
 
     def is_absent(self, kind: Resource) -> bool:
         """Return whether the cluster lacks a kind."""
@@ -98,27 +104,30 @@ class Cluster:
         }
 
     async def with_named(
-        self, live: Mapping[ChildKey, JsonObject], desired: Iterable[JsonObject]
+        self,
+        live: Mapping[ChildKey, JsonObject],
+        desired: Iterable[JsonObject],
+        owner: Mapping[str, Any],
     ) -> dict[ChildKey, JsonObject]:
         """Return `live` and the objects of the rendered ones' names, whoever controls them.
 
-        ConfigMaps are not followed, for there are many of other people's: those are asked for.
+        ConfigMaps are not followed, for there are many of other people's: those are remembered.
         """
         found = dict(live)
         for obj in desired:
             if child_key(obj) not in found:
-                named = await self._named_as(obj)
+                named = await self._named_as(obj, owner)
                 if named is not None:
                     found[child_key(obj)] = named
         return found
 
-    async def _named_as(self, obj: JsonObject) -> JsonObject | None:
+    async def _named_as(self, obj: JsonObject, owner: Mapping[str, Any]) -> JsonObject | None:
         key = key_of_child(obj)
         cache = self.children.get(key.resource)
         if cache is not None:
             return cache.get(key.namespace, key.name)
         try:
-            return await self.store.get(key)
+            return await self.remembered.get(key, owner)
         except NotFound:
             return None
 
@@ -132,6 +141,8 @@ class Cluster:
         cache = self.children.get(kind_of(obj).resource.id)
         if cache is not None:
             cache.assume(obj)
+        else:
+            self.remembered.assume(key_of_child(obj), obj)
 
     def sources(self) -> Iterator[Cache]:
         """Yield every cache."""

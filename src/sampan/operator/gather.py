@@ -1,7 +1,7 @@
 """Gathering what decisions about a service or graph are made from: out of caches, without a call.
 
-Only a service with several `storageUris` costs calls: the Secrets of its account become part of its
-template, and the operator does not keep everybody's Secrets in memory.
+Only a service with several `storageUris` costs calls, once a minute: the Secrets of its account
+become part of its template, and the operator does not keep everybody's Secrets in memory.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sampan.operator.cluster import Cluster
 from sampan.operator.settings import Settings
 from sampan.plan.graph_build import GraphSnapshot
 from sampan.plan.observed import NOTHING
-from sampan.plan.pod_metadata import SOURCE_URI
+from sampan.plan.pod_metadata import SOURCE_URI, STORAGE_SPEC
 from sampan.plan.service import component_name, deployment_mode
 from sampan.plan.types import Component, Gateway, Plan, Snapshot, Workload
 from sampan.platforms.kubernetes.kinds import KNATIVE_SERVICES
@@ -117,16 +117,15 @@ async def _gather_around(
         return around
     accounts: dict[str, JsonObject] = {}
     secrets: dict[str, JsonObject] = {}
-    namespace = plan.service.namespace
     for workload in mounting:
         spec = workload.template["spec"]
         name = spec.get("serviceAccountName") or spec.get("serviceAccount") or DEFAULT_ACCOUNT
-        accounts |= await _named(cluster, _ACCOUNTS, namespace, [str(name)])
+        accounts |= await _named(cluster, _ACCOUNTS, snapshot.service, [str(name)])
     wanted = [
         str(ref["name"]) for account in accounts.values() for ref in account.get("secrets") or ()
     ]
     wanted += _named_secrets(settings, plan)
-    secrets |= await _named(cluster, _SECRETS, namespace, wanted)
+    secrets |= await _named(cluster, _SECRETS, snapshot.service, wanted)
     return replace(around, accounts=accounts, secrets=secrets)
 
 
@@ -139,17 +138,19 @@ def _named_secrets(settings: Settings, plan: Plan) -> list[str]:
     credentials = settings.pods.credentials
     key = credentials.secret_annotation
     annotations = [w.template["metadata"].get("annotations") or {} for w in plan.workloads]
-    return [credentials.spec_secret, *(str(a[key]) for a in annotations if key and a.get(key))]
+    entries = [credentials.spec_secret] if any(STORAGE_SPEC in a for a in annotations) else []
+    return [*entries, *(str(a[key]) for a in annotations if key and a.get(key))]
 
 
 async def _named(
-    cluster: Cluster, resource: str, namespace: str, names: Iterable[str]
+    cluster: Cluster, resource: str, service: Mapping[str, Any], names: Iterable[str]
 ) -> dict[str, JsonObject]:
-    """Return the objects of these names that are there."""
+    """Return the objects of these names, of a service's namespace, that are there."""
+    namespace = str(service["metadata"]["namespace"])
     found: dict[str, JsonObject] = {}
     for name in dict.fromkeys(names):
         try:
-            found[name] = await cluster.store.get(Key(resource, namespace, name))
+            found[name] = await cluster.remembered.get(Key(resource, namespace, name), service)
         except NotFound:
             continue
     return found

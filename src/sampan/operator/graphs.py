@@ -58,7 +58,7 @@ class GraphReconciler:
     ) -> tuple[ClusterObserved, tuple[PlannedEvent, ...]]:
         nodes = make_resolved_nodes(source.service, snapshot.services.get, snapshot.runtimes.get)
         desired = () if isinstance(nodes, Blocked) else render_graph(source, nodes)
-        live = await self._cluster.with_named(observed.children, desired)
+        live = await self._cluster.with_named(observed.children, desired, source.service)
         taken = await self._parts.applier.take(diff_children(desired, live, source.service), live)
         children = self._cluster.children_of(source.service)
         return ClusterObserved(children, failures=taken.failures), taken.events

@@ -110,11 +110,13 @@ class ModelKeeper:
         """Write the list where it says something else; return why it cannot be written, or ""."""
         key = Key(CONFIG_MAPS.id, service["metadata"]["namespace"], name)
         try:
-            found = await self._cluster.store.get(key)
+            found = await self._cluster.remembered.get(key, service)
             known = str((found.get("data") or {}).get(MODELS_KEY) or "")
             wanted = derive_model_list(known, judged)
             if wanted != known:
-                await self._cluster.store.patch(key, make_listing(found, wanted))
+                self._cluster.remembered.forget(key)  # whatever comes of the write
+                made = await self._cluster.store.patch(key, make_listing(found, wanted))
+                self._cluster.remembered.assume(key, made)
         except NotFound:
             served = any(judgement.served for _, judgement in judged)
             return f'ConfigMap "{name}" is not there; it comes with the service' if served else ""

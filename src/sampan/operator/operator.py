@@ -16,6 +16,7 @@ from sampan.operator.election import Election, ElectionTimes
 from sampan.operator.finalizing import SERVICES
 from sampan.operator.following import Followed, Following
 from sampan.operator.graphs import GRAPHS, GraphReconciler
+from sampan.operator.remembered import Remembered
 from sampan.operator.services import Parts, ServiceReconciler, Warn
 from sampan.operator.settings import SettingsReader
 from sampan.operator.work import Work, followed_plurals, select_teller
@@ -57,6 +58,7 @@ class Operator:
         parts = Parts(
             cluster, Applier(cluster), reader, recorder, clock, warn, alone, options.activator
         )
+        cluster.remembered = Remembered(cluster.store, clock)
         services, graphs = ServiceReconciler(parts), GraphReconciler(parts)
         self.work = Work(cluster, clock, {SERVICES: services.reconcile, GRAPHS: graphs.reconcile})
         lease = Key(LEASES.id, options.namespace, LEASE)

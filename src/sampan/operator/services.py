@@ -195,7 +195,7 @@ class ServiceReconciler:
         except Forbidden as refused:
             blocked = Blocked("ReconcileFailed", refused.message)
             return replace(source, plan=replace(source.plan, blocked=blocked)), NOTHING_TAKEN
-        live = await self._cluster.with_named(observed.children, desired)
+        live = await self._cluster.with_named(observed.children, desired, source.service)
         steps = diff_children(desired, live, source.service)
         return source, await self._parts.applier.take(steps, live)
 
