@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from sampan.storage.archive.names import select_kind
 from sampan.storage.base import StorageError
 
 INDEXES = (
@@ -128,7 +129,9 @@ def _read_layer(each: Mapping[str, Any], artifact: bool, shown: str) -> Layer | 
     kind, digest, size = str(each.get("mediaType")), str(each["digest"]), int(each["size"])
     title = _title(each)
     if artifact and title:
-        packed = (each.get("annotations") or {}).get(UNPACK) == "true"
+        marked = (each.get("annotations") or {}).get(UNPACK) == "true"
+        # ORAS's Python client does not mark folders; a file of this type would be called so.
+        packed = marked or (kind in _TARS and "gzip" in kind and not select_kind(title))
         return Layer(digest, size, Form.FOLDER if packed else Form.FILE, title)
     if kind.endswith("+zstd"):
         raise StorageError(
