@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import ssl
 
 from sampan.agent.event_sink import EventSink
 from sampan.agent.file_store import make_file_put
 from sampan.agent.log import Deliver, Log
+from sampan.agent.object_store import make_object_put
 from sampan.agent.records import Shelf
-from sampan.agent.store_sink import Marshal, StoreSink, make_marshal, make_remote_marshal
+from sampan.agent.store_sink import Marshal, Put, StoreSink, make_marshal, make_remote_marshal
 from sampan.app.agent_log_arguments import LogOptions
 from sampan.wire.upstream import Upstreams
 
@@ -29,12 +31,18 @@ def _make_deliver(options: LogOptions, loop: asyncio.AbstractEventLoop) -> Deliv
     if options.address is not None:
         pool = upstreams.pool(options.address.origin)
         return EventSink(pool, options.address, options.origin).deliver
-    if options.folder is None:
-        raise AssertionError("a log goes to an address or to a folder")
-    shelf = Shelf(options.url, options.origin, "", options.ca.name, options.skip_verify)
-    put = make_file_put(options.folder)
+    prefix = options.place.path if options.place else ""
+    shelf = Shelf(options.url, options.origin, prefix, options.ca.name, options.skip_verify)
     marshal = _make_marshal(options, upstreams)
-    return StoreSink(put, marshal, shelf, options.store_path).deliver
+    return StoreSink(_make_put(options), marshal, shelf, options.store_path).deliver
+
+
+def _make_put(options: LogOptions) -> Put:
+    if options.place is not None:
+        return make_object_put(options.place, os.environ)
+    if options.folder is not None:
+        return make_file_put(options.folder)
+    raise AssertionError("a log goes to an address, a bucket or a folder")
 
 
 def _make_marshal(options: LogOptions, upstreams: Upstreams) -> Marshal:

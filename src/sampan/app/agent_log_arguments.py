@@ -14,18 +14,22 @@ from sampan.agent.marshalling import FORMATS
 from sampan.app.argument_types import boolean, positive
 from sampan.machinery.go_duration import parse_duration
 from sampan.machinery.web_address import InvalidAddress, WebAddress, parse_address
+from sampan.storage.base import StorageError
+from sampan.storage.objects.store import Place
+from sampan.storage.writing import SCHEMES, parse_destination
 
 CA_FOLDER = Path("/etc/tls/logger")
 EMBEDDED = "http://localhost:9083/marshal"
 """KServe's own marshaller, which here is no server: files are made in this process."""
 
 _STORES = ("log_store_path", "log_store_format", "log_batch_size", "log_batch_interval")
-_SCHEMES = "write http:// or https:// for events, file:///FOLDER for files"
+_SCHEMES = "write http:// or https:// for events, s3://BUCKET or file:///FOLDER for files"
 
 
 @dataclass(frozen=True, slots=True)
 class LogOptions:
-    """What is logged, and where it goes: to `address` as events, or below `folder` as files.
+    """What is logged, and where it goes: to `address` as events, or as files below `folder` or into
+    the bucket of `place`.
 
     `form` is a key of `FORMATS`; `marshaller`, where there is one, makes the files in its place.
     """
@@ -33,6 +37,7 @@ class LogOptions:
     url: str
     address: WebAddress | None
     folder: Path | None
+    place: Place | None
     mode: str
     workers: int
     origin: Origin
@@ -47,7 +52,7 @@ class LogOptions:
 def add_log_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     add = parser.add_argument
-    text = "where events go, or file:///FOLDER for files; empty: nothing is logged"
+    text = "where events go; for files s3://BUCKET or file:///FOLDER; empty: nothing is logged"
     add("--log-url", default="", help=text)
     add("--workers", type=positive, default=5, help="batches that are delivered at once")
     text = "ce-source of the events; http://localhost:PORT/ where it is empty"
@@ -82,11 +87,12 @@ def make_log_options(known: argparse.Namespace) -> LogOptions | None:
     """Return the options; None where nothing is logged. ValueError for a mistake."""
     if not known.log_url:
         return None
-    address, folder = _sink(known.log_url)
+    address, folder, place = _sink(known.log_url)
     return LogOptions(
         url=known.log_url,
         address=address,
         folder=folder,
+        place=place,
         mode=known.log_mode,
         workers=known.workers,
         origin=_origin(known),
@@ -95,7 +101,7 @@ def make_log_options(known: argparse.Namespace) -> LogOptions | None:
         store_path=known.log_store_path,
         form=known.log_store_format,
         marshaller=_marshaller(known.log_marshaller_url),
-        batching=_batching(known, together=folder is not None),
+        batching=_batching(known, together=address is None),
     )
 
 
@@ -131,15 +137,20 @@ def _marshaller(url: str) -> WebAddress | None:
         raise ValueError(f"--log-marshaller-url: {error}") from None
 
 
-def _sink(url: str) -> tuple[WebAddress | None, Path | None]:
+def _sink(url: str) -> tuple[WebAddress | None, Path | None, Place | None]:
     parts = urlsplit(url)
+    if parts.scheme in SCHEMES:
+        try:
+            return None, None, parse_destination(url)
+        except StorageError as error:
+            raise ValueError(f"--log-url: {error}") from None
     if parts.scheme == "file":
         path = Path(unquote(parts.path))
         if parts.netloc or not path.is_absolute():
             raise ValueError(f'--log-url is "{url}", which names no folder; {_SCHEMES}')
-        return None, path
+        return None, path, None
     try:
-        return parse_address(url), None
+        return parse_address(url), None, None
     except InvalidAddress as error:
         raise ValueError(f"--log-url: {error}; {_SCHEMES}") from None
 

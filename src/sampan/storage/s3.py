@@ -29,7 +29,7 @@ from sampan.storage.objects.place import parse_place
 from sampan.storage.s3_credentials import make_key_source
 from sampan.storage.s3_store import S3Endpoint, S3Store
 
-_TIMEOUTS = ("S3_CONNECT_TIMEOUT", "S3_READ_TIMEOUT", "S3_MAX_ATTEMPTS")
+TIMEOUTS = ("S3_CONNECT_TIMEOUT", "S3_READ_TIMEOUT", "S3_MAX_ATTEMPTS")
 _CONCURRENCY = 4
 _UNVERIFIED = (
     "the certificate of S3's endpoint is not verified (S3_VERIFY_SSL): anybody on the way "
@@ -52,7 +52,7 @@ async def fetch(uri: str, job: Job) -> Fetched:
     place = parse_place(uri, "s3")
     variables = read_environment(job.options.environment)
     settings = make_settings(variables, place.bucket)
-    job = with_timeouts(job, variables, _TIMEOUTS)
+    job = with_timeouts(job, variables, TIMEOUTS)
     keys = await make_key_source(variables, settings.endpoint.region, job)
     trust = await asyncio.to_thread(make_trust, settings, job.options)
     note = "" if settings.verify else f"{_UNVERIFIED}could change the model"

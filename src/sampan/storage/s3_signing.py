@@ -1,4 +1,4 @@
-"""Signatures of S3 requests: AWS Signature Version 4, for requests without a body. Pure.
+"""Signatures of S3 requests: AWS Signature Version 4. Pure.
 
 AWS, Signature Version 4 ("Authenticating Requests: Using the Authorization Header"): a path is
 encoded once, a query is sorted, and only Host and the x-amz headers need to be signed; `Range` and
@@ -30,6 +30,15 @@ class AwsKeys:
     expires: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Unsigned:
+    """A request that is to be signed. `sha256` is that of its body."""
+
+    url: str
+    method: str = "GET"
+    sha256: str = EMPTY_SHA256
+
+
 def sign(
     url: str,
     keys: AwsKeys,
@@ -39,24 +48,36 @@ def sign(
     service: str = "s3",
 ) -> dict[str, str]:
     """Return the headers that sign a GET of `url`; `more` headers are signed too. `now`: epoch."""
+    return sign_request(Unsigned(url), keys, region, now, more, service)
+
+
+def sign_request(
+    asked: Unsigned,
+    keys: AwsKeys,
+    region: str,
+    now: float,
+    more: Mapping[str, str] | None = None,
+    service: str = "s3",
+) -> dict[str, str]:
+    """Return the headers that sign a request, as `sign` does for one that only reads."""
     stamp = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
     headers = {
         **{name.lower(): value for name, value in (more or {}).items()},
-        "host": host_header(url),
-        "x-amz-content-sha256": EMPTY_SHA256,
+        "host": host_header(asked.url),
+        "x-amz-content-sha256": asked.sha256,
         "x-amz-date": stamp,
         **({"x-amz-security-token": keys.token} if keys.token else {}),
     }
     names = ";".join(sorted(headers))
-    parts = urlsplit(url)
+    parts = urlsplit(asked.url)
     canonical = "\n".join(
         (
-            "GET",
+            asked.method,
             parts.path or "/",
             make_query(parse_qsl(parts.query, keep_blank_values=True)),
             "".join(f"{name}:{headers[name].strip()}\n" for name in sorted(headers)),
             names,
-            EMPTY_SHA256,
+            asked.sha256,
         )
     )
     scope = f"{stamp[:8]}/{region}/{service}/aws4_request"
