@@ -14,6 +14,8 @@ from dataclasses import replace
 
 from sampan.storage.archive.names import ArchiveKind, select_kind
 from sampan.storage.archive.unpack import Packed
+from sampan.storage.azure import fetch as fetch_blobs
+from sampan.storage.azure import is_azure
 from sampan.storage.base import Fetched, StorageError
 from sampan.storage.cache import Cache, Entry, Slot, open_cache
 from sampan.storage.checksums import hash_file, validate_digests
@@ -29,7 +31,14 @@ from sampan.storage.threads import run_blocking
 
 
 async def fetch(uri: str, job: Job) -> Fetched:
-    """Return the folder of a URL's model; raise StorageError, OSError."""
+    """Return the folder of a URL's model; raise StorageError, OSError. Azure's are containers."""
+    if is_azure(uri):
+        return await fetch_blobs(uri, job)
+    return await fetch_file(uri, job)
+
+
+async def fetch_file(uri: str, job: Job) -> Fetched:
+    """Return the folder of one file or archive; raise StorageError, OSError."""
     source = parse_source(uri)
     cache = await asyncio.to_thread(open_cache, job.options.cache)
     slot = await asyncio.to_thread(cache.slot, source.identity)

@@ -20,8 +20,9 @@ from urllib.parse import urlencode, urlsplit
 from sampan.storage.base import StorageError
 from sampan.storage.job import Job
 from sampan.storage.objects.answers import parse_xml, read_refusal
-from sampan.storage.objects.channel import Ask, Channel, Reply
+from sampan.storage.objects.channel import Ask, Reply
 from sampan.storage.objects.environment import is_true, make_settings_error
+from sampan.storage.objects.tokens import send
 from sampan.storage.s3_signing import AwsKeys
 from sampan.storage.s3_store import KeySource
 
@@ -133,7 +134,7 @@ async def _assume_role(variables: Mapping[str, str], region: str, job: Job) -> A
         method="POST",
         content=content,
     )
-    reply = await _send(job, asked, f"the role {role}")
+    reply = await send(job, asked, f"the role {role}")
     try:
         found = parse_xml(reply.body).find(".//Credentials")
         if reply.status != 200 or found is None:
@@ -155,7 +156,7 @@ async def _ask_container(variables: Mapping[str, str], url: str, job: Job) -> Aw
     file = variables.get("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "")
     token = await _read(file) if file else token
     job = _allowing(job, host)
-    reply = await _send(job, Ask(url, {"Authorization": token} if token else {}), "the container")
+    reply = await send(job, Ask(url, {"Authorization": token} if token else {}), "the container")
     return _read_json(reply, "the container's role")
 
 
@@ -165,22 +166,14 @@ async def _ask_instance(job: Job) -> AwsKeys | None:
     about = "the instance's metadata"
     with suppress(StorageError, UnicodeDecodeError):
         ttl = {"X-aws-ec2-metadata-token-ttl-seconds": "21600", "Content-Length": "0"}
-        given = await _send(job, Ask(f"{_INSTANCE}/latest/api/token", ttl, method="PUT"), about)
+        given = await send(job, Ask(f"{_INSTANCE}/latest/api/token", ttl, method="PUT"), about)
         headers = {"X-aws-ec2-metadata-token": given.body.decode("ascii")}
         roles = f"{_INSTANCE}/latest/meta-data/iam/security-credentials/"
-        named = await _send(job, Ask(roles, headers), about)
+        named = await send(job, Ask(roles, headers), about)
         role = named.body.decode("ascii").strip()
         if given.status == named.status == 200 and role:
-            return _read_json(await _send(job, Ask(f"{roles}{role}", headers), about), about)
+            return _read_json(await send(job, Ask(f"{roles}{role}", headers), about), about)
     return None
-
-
-async def _send(job: Job, asked: Ask, about: str) -> Reply:
-    channel = Channel(job, about)
-    try:
-        return await channel.read(asked)
-    finally:
-        await channel.close()
 
 
 def _allowing(job: Job, host: str, seconds: float = 0.0) -> Job:

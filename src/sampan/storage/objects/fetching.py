@@ -104,7 +104,7 @@ class _Fetch:
                 fill(self.cache, self.slot, packed, job, stop, lambda _: None)
             else:
                 self.cache.clear_stage(self.slot)
-                files.move_into(self.slot.content)
+                files.move_into(self.slot.content, job.options)
         except StorageError as error:
             if error.reason != "DiskFull":  # bad bytes would be bad at the next try too
                 shutil.rmtree(self.slot.work, ignore_errors=True)

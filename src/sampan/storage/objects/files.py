@@ -10,12 +10,13 @@ from pathlib import Path
 
 from sampan.storage.archive.names import ArchiveKind, select_kind
 from sampan.storage.archive.unpack import Packed
-from sampan.storage.base import StorageError
+from sampan.storage.base import FetchOptions, StorageError
 from sampan.storage.cache import make_key
 from sampan.storage.download import Partial
 from sampan.storage.job import Job
 from sampan.storage.objects.channel import Channel
 from sampan.storage.objects.download import download_object, load_part
+from sampan.storage.objects.packed import unpack_object
 from sampan.storage.objects.selection import Wanted
 from sampan.storage.objects.store import Store
 from sampan.storage.reporter import Reporter
@@ -73,8 +74,8 @@ class Files:
             return None
         return Packed(self._partial(self.wanted[0]).body, name, kind)
 
-    def move_into(self, folder: Path) -> None:
-        """Move the complete files to their places; raise StorageError where one is taken.
+    def move_into(self, folder: Path, options: FetchOptions) -> None:
+        """Bring the complete files to their places; raise StorageError where one is taken.
 
         Names that differ in their letters' case are one file on some disks.
         """
@@ -88,6 +89,9 @@ class Files:
                     "does not tell capital letters from small ones; rename one of them",
                 )
             body = self._partial(each).body
+            if each.object.packed:
+                unpack_object(each.object, body, target, options)
+                continue
             body.chmod(0o444)
             body.replace(target)
 

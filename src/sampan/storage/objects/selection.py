@@ -18,11 +18,15 @@ from sampan.storage.space import show_bytes
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """An object as a listing tells of it. `version` changes with its bytes; `size` in bytes."""
+    """An object as a listing tells of it. `version` changes with its bytes; `size` in bytes.
+
+    `packed`: it is stored compressed, and is to be read unpacked.
+    """
 
     name: str
     size: int
     version: str
+    packed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
