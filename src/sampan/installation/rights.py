@@ -107,7 +107,7 @@ RIGHTS: tuple[Right, ...] = (
         "",
         ("configmaps",),
         ("get", "create", "patch", "delete"),
-        "the list of models of a server that has several",
+        "the list of models of a server that has several, and certificates of one's own",
     ),
     Right("autoscaling", ("horizontalpodautoscalers",), OWN, "replicas by load"),
     Right("networking.k8s.io", ("ingresses",), OWN, "routes, where no Gateway API is used"),

@@ -18,6 +18,7 @@ from sampan.machinery.events import EventRecorder
 from sampan.machinery.registry import JsonObject
 from sampan.machinery.store import Key
 from sampan.operator.applying import NOTHING_TAKEN, Applier, Taken
+from sampan.operator.authorities import apply_authorities
 from sampan.operator.cluster import Cluster
 from sampan.operator.finalizing import SERVICES, apply_farewell, apply_finalizer, has_finalizer
 from sampan.operator.gather import gather_snapshot, gather_source, observe
@@ -189,6 +190,8 @@ class ServiceReconciler:
         try:
             if not self._parts.activator:
                 refuse_serverless(source.plan)
+            settings = self._parts.settings.read()
+            await apply_authorities(self._cluster, settings, source.namespace)
             desired = render(source)
             if self._parts.alone:
                 desired = mutate_templates(desired, source.around)
