@@ -10,7 +10,7 @@ STAMP := $(VENV)/.sampan-ready
 SEED ?= $$RANDOM
 INPUTS ?= 100000
 
-.PHONY: help setup demo test test-slow test-engines test-tensorflow test-paddle test-autogluon test-bentoml test-mlflow test-mlserver test-stores e2e soak laws fuzz check format bench conformance generate lock sbom clean
+.PHONY: help setup demo test test-slow test-engines test-tensorflow test-paddle test-autogluon test-bentoml test-mlflow test-mlserver test-triton test-stores e2e soak laws fuzz check format bench conformance generate lock sbom clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,7 +49,7 @@ laws: $(STAMP) ## Run every law with fresh inputs: 500 each, and what fails is p
 ENGINE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/sampan/engines
 ENGINES := $(ENGINE)/torch
 
-test-engines: $(STAMP) test-tensorflow test-paddle test-autogluon test-bentoml test-mlflow test-mlserver test-stores ## Run the tests of engines of gigabytes, in environments of their own
+test-engines: $(STAMP) test-tensorflow test-paddle test-autogluon test-bentoml test-mlflow test-mlserver test-triton test-stores ## Run the tests of engines of gigabytes, in environments of their own
 	@test -x $(ENGINES)/bin/python || $(PYTHON) -m venv $(ENGINES)
 	@$(BIN)/uv pip install --quiet --python $(ENGINES)/bin/python -r requirements.lock
 	@$(ENGINES)/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 \
@@ -110,6 +110,14 @@ test-mlserver: $(STAMP) ## Of those, MLServer's projects, beside its own server
 	  mlserver-lightgbm==1.7.1 xgboost-cpu==3.2.0 lightgbm==4.7.0
 	@$(BIN)/uv pip install --quiet --python $(ENGINE)/mlserver/bin/python --no-deps --editable .
 	$(ENGINE)/mlserver/bin/python -m pytest -q tests/engines/test_mlserver_examples.py
+
+test-triton: $(STAMP) ## Of those, NVIDIA's own tritonserver beside ours
+	@test -x $(ENGINE)/triton/bin/python || $(PYTHON) -m venv $(ENGINE)/triton
+	@$(BIN)/uv pip install --quiet --python $(ENGINE)/triton/bin/python \
+	  orjson httptools uvloop hpack pysimdjson pytest pytest-asyncio pytest-timeout hypothesis \
+	  nvidia-pytriton==0.7.0
+	@$(BIN)/uv pip install --quiet --python $(ENGINE)/triton/bin/python --no-deps --editable .
+	$(ENGINE)/triton/bin/python -m pytest -q tests/engines/test_tritonserver.py
 
 test-stores: $(STAMP) ## Of those, transformers that ask Feast and LanceDB
 	SAMPAN_TEST_STORES=1 $(BIN)/python -m pytest -q tests/engines/test_stores.py

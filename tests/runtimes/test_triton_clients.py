@@ -52,6 +52,7 @@ async def test_health(client, module):
     assert await client.is_model_ready("simple")
     assert await client.is_model_ready("simple", "3")
     assert not await client.is_model_ready("simple", "2")
+    assert not await client.is_model_ready("nobody")
 
 
 @CLIENTS

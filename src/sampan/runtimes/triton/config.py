@@ -156,7 +156,7 @@ def make_config(document: JsonObject, folder: str) -> ModelConfig:
             key: value.get("string_value", "")
             for key, value in (document.get("parameters") or {}).items()
         },
-        document={**document, "name": name, "backend": backend},
+        document={**document, "name": name, "backend": "" if backend == "ensemble" else backend},
         warnings=tuple(_warnings(document)),
         decoupled=decoupled,
         sequences=sequences,
@@ -181,8 +181,8 @@ def _select_backend(document: JsonObject, folder: str) -> str:
 
 
 def _platform(backend: str) -> str:
-    """Return the platform that Triton shows for a backend, which is empty for newer ones."""
-    return next((name for name, of in PLATFORMS.items() if of == backend), "")
+    """Return the platform that Triton shows for a backend: of newer ones the backend itself."""
+    return next((name for name, of in PLATFORMS.items() if of == backend), backend)
 
 
 def _spec(item: JsonObject, size: int, folder: str, what: str) -> TensorSpec:

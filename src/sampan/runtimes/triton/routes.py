@@ -176,10 +176,10 @@ class TritonApi:
 
     def _rpc_ready(self, data: bytes) -> bytes:
         name, version = _name_and_version(data)
-        model = self._store.get(name)
         try:
+            model = self._store.get(name)
             ready = model.ready and bool(model.select_version(version))
-        except ServingError:
+        except ServingError:  # as with Triton, what is not there is not ready
             ready = False
         return messages.encode("inference.ModelReadyResponse", {"ready": ready})
 
