@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import orjson
 
@@ -25,9 +26,14 @@ from sampan.server.routes import Route as Pattern
 from sampan.server.workers import Workers
 from sampan.wire.message import Request, Response
 
+Find: TypeAlias = "Callable[[str], NativeModel | CustomModel | None]"
+"""What makes a model of the project's settings as they are now, None where they name none."""
+
 _SERVICE = b"/inference.GRPCInferenceService/"
 _EMPTY = Response(200, b"", b"")
 _UNLOADED = "unloaded"
+_LEAVING_SECONDS = 30.0
+"""How long requests that began on a model that was replaced may take."""
 
 
 class MLServerApi:
@@ -36,8 +42,9 @@ class MLServerApi:
     bare_streams = True
     """A stream's answers are ModelInferResponses (MLServer's `dataplane.proto`)."""
 
-    def __init__(self, repository: ModelRepository) -> None:
+    def __init__(self, repository: ModelRepository, find: Find) -> None:
         self._repository = repository
+        self._find = find
 
     # -- REST --------------------------------------------------------------------------------
 
@@ -182,16 +189,26 @@ class MLServerApi:
         return [row for row in rows if row["state"] == "READY"] if ready_only else rows
 
     async def load(self, name: str, workers: Workers) -> None:
-        """Load a model of the project anew; ModelNotReady says why that does not work."""
-        model = self._get(name, "")
-        model.stop()
+        """Load a model as the project has it now; ModelNotReady says why that does not work.
+
+        The one that was there answers until the new one is ready.
+        """
+        entry = self._repository.find(name)
+        known = entry.model if entry is not None else None
         try:
-            await workers.run(model.load)
+            model = await workers.run(partial(self._find, name))
+            if model is not None:
+                await workers.run(model.load)
         except Exception as error:
             reason = describe_failure(error).message
-            self._repository.get(name).reason = reason
+            if entry is not None:
+                entry.reason = reason
             raise ModelNotReady(name, reason) from error
+        if model is None:
+            raise ModelNotFound(name)
         self._repository.loaded(name, model)
+        if known is not None:
+            asyncio.get_running_loop().call_later(_LEAVING_SECONDS, known.stop)
 
     def unload(self, name: str) -> None:
         """Stop a model; it stays in the index."""

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import logging
-import os
 
 from sampan.runtimes.declaration import SERVER_PRELOAD, SERVER_REQUIREMENTS, Runtime
 from sampan.runtimes.mlserver.custom import CustomModel
 from sampan.runtimes.mlserver.handlers import HandlersApp
-from sampan.runtimes.mlserver.native import IMPLEMENTATIONS, NativeModel
+from sampan.runtimes.mlserver.project import Project
 from sampan.runtimes.mlserver.routes import MLServerApi
-from sampan.runtimes.mlserver.settings import gather_models, gather_server_warnings
+from sampan.runtimes.mlserver.settings import gather_server_warnings
 from sampan.runtimes.serving import Offer, Order
-from sampan.server.model import Model
 from sampan.server.repository import ModelRepository
 
 logger = logging.getLogger("sampan.runtimes.mlserver")
@@ -37,18 +35,12 @@ RUNTIME = Runtime(
 
 def make_offer(order: Order) -> Offer:
     """Return the models of a project; LoadFailure tells what is wrong with its settings."""
-    repository = ModelRepository()
+    repository, project = ModelRepository(), Project(order)
     for warning in gather_server_warnings(order.folder):
         logger.warning("%s", warning)
-    for settings in gather_models(order.folder, os.environ, trust=order.trust):
-        for warning in settings.warnings:
-            logger.warning('model "%s": %s', settings.name, warning)
-        model: Model
-        if settings.implementation in IMPLEMENTATIONS:
-            model = NativeModel(settings, trust=order.trust, allowed=order.allowed)
-        else:
-            model = CustomModel(settings, trust=order.trust)
+    models = project.gather()
+    for model in models:
         repository.update(model)
-    models = [repository.get(name).model for name in repository.names()]
     own = any(isinstance(model, CustomModel) for model in models)
-    return Offer(repository, MLServerApi(repository), app=HandlersApp(repository) if own else None)
+    app = HandlersApp(repository) if own else None
+    return Offer(repository, MLServerApi(repository, project.find), app=app)
