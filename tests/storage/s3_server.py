@@ -50,6 +50,7 @@ class S3:
     busiest: int = 0
     port: int = 0
     server: asyncio.Server | None = None
+    reader: asyncio.StreamReader | None = None
 
     async def start(self) -> None:
         self.server = await asyncio.start_server(self._handle, "127.0.0.1", self.port)
@@ -81,6 +82,7 @@ class S3:
                 pairs = (line.split(": ", 1) for line in lines)
                 asked = Asked(first.split(" ")[1], {k.lower(): v for k, v in pairs})
                 self.seen.append(asked)
+                self.reader = reader
                 self.busy += 1
                 self.busiest = max(self.busiest, self.busy)
                 try:

@@ -25,7 +25,7 @@ WORDS = Words(
     bucket="bucket",
     credentials="check the file of GOOGLE_APPLICATION_CREDENTIALS in the ServiceAccount's Secret",
     keyless=frozenset({"invalid_grant", "invalid_client", "UNAUTHENTICATED"}),
-    bucketless=frozenset(),
+    bucketless=frozenset({"404", "notFound"}),  # of a listing: nothing else is missing then
 )
 _FIELDS = "items(name,size,generation,etag,contentEncoding),nextPageToken"
 _CONCURRENCY = 4

@@ -9,6 +9,9 @@ from urllib.parse import urlsplit
 from sampan.machinery.suggest import suggest
 from sampan.storage.base import StorageError
 
+_AZURES = frozenset({"abfs", "abfss", "wasb", "wasbs", "az", "azure", "adl"})
+_AZURE = "write https://ACCOUNT.blob.core.windows.net/CONTAINER/PATH"
+
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*):(?=//)")
 
 
@@ -28,6 +31,7 @@ def select_scheme(uri: str, known: Iterable[str]) -> str:
     if scheme not in schemes:
         near = suggest(scheme, schemes)
         mend = f'write "{near}://"' if near else "use one of these, or a local path"
+        mend = _AZURE if scheme in _AZURES else mend
         raise StorageError(
             "UnsupportedScheme",
             f'the scheme "{scheme}" of the storage URI "{redact(uri)}" is not supported here '

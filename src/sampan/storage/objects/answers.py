@@ -121,6 +121,6 @@ def make_refusal(
 
 
 def _short(text: str) -> str:
-    """Return a store's own words in one line; signatures that it repeats are long."""
-    line = re.sub(r"\s+", " ", text).strip().rstrip(".")
+    """Return a store's own words in one line; behind the first line stand ids of the request."""
+    line = re.sub(r"\s+", " ", (text.strip().splitlines() or [""])[0]).strip().rstrip(".")
     return line if len(line) <= _SHOWN_LETTERS else line[:_SHOWN_LETTERS] + "…"
