@@ -86,6 +86,15 @@ def test_in_modelmesh_mode_there_is_nothing_and_it_is_said_why(cli: Any, written
     assert "ModelMesh's own controller" in done.err
 
 
+def test_a_kind_of_another_version_is_told_the_version_that_is_served(
+    cli: Any, written: Any
+) -> None:
+    done = cli("render", "-f", written(SERVICE.replace("v1beta1", "v1alpha2")))
+    assert done.code == 1
+    told = 'unknown kind "InferenceService" of "serving.kserve.io/v1alpha2"; did you mean '
+    assert f"{told}InferenceService (serving.kserve.io/v1beta1)?" in done.err
+
+
 def test_files_of_which_nothing_is_rendered_are_not_passed_over_in_silence(
     cli: Any, written: Any
 ) -> None:

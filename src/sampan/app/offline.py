@@ -15,10 +15,10 @@ from sampan.api.config import CONFIG_MAP, Config, parse_config
 from sampan.api.scheme import REGISTRY
 from sampan.app.bootstrap import shipped_runtimes
 from sampan.app.cluster_effects import cluster_warnings
+from sampan.app.offline_admission import describe_unknown_kind
 from sampan.app.offline_graph import Neighbours, render_offline_graph
 from sampan.machinery.errors import Forbidden
 from sampan.machinery.registry import AdmissionContext, JsonObject
-from sampan.machinery.suggest import did_you_mean
 from sampan.plan.build import build_plan, nothing_unbuilt
 from sampan.plan.observed import NOTHING
 from sampan.plan.service import DEPLOYMENT_MODE, deployment_mode
@@ -96,7 +96,7 @@ def render_offline(objects: Sequence[JsonObject], mode: str = "") -> Outcome:
         elif obj["kind"] == GRAPH:
             outcome.objects += _render_graph(number, obj, around, outcome)
         elif obj["kind"] not in _READ:
-            text = f'{obj["kind"]} "{obj["metadata"]["name"]}" makes no objects here'
+            text = 'no objects of a cluster are made of this kind; "sampan lint" says what it does'
             outcome.notes.append(Trouble(number, "", text))
     if outcome.mistakes:
         outcome.objects = []
@@ -138,10 +138,7 @@ def _admit(
 ) -> JsonObject | None:
     resource = REGISTRY.for_object(obj)
     if resource is None:
-        kinds = [kind for _, kind in REGISTRY.kinds()]
-        kind, version = obj.get("kind"), obj.get("apiVersion")
-        hint = did_you_mean(str(kind), kinds)
-        text = f'unknown kind "{kind}" of "{version}"{hint}'
+        text = describe_unknown_kind(str(obj.get("apiVersion")), str(obj.get("kind")))
         outcome.mistakes.append(Trouble(number, "", text))
         return None
     metadata = obj.get("metadata")

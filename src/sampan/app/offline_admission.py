@@ -93,12 +93,16 @@ _MISSING, _WRONG_TYPE = "FieldValueRequired", "FieldValueTypeInvalid"
 
 
 def _unknown_kind(obj: JsonObject) -> FieldError:
-    version, kind = obj["apiVersion"], obj["kind"]
+    return FieldError("kind", describe_unknown_kind(obj["apiVersion"], obj["kind"]), UNKNOWN_KIND)
+
+
+def describe_unknown_kind(version: str, kind: str) -> str:
+    """Return that a kind is not known, with the one that may be meant. Pure."""
     names = [f"{kind} ({version})" for version, kind in REGISTRY.kinds()]
     same = [name for name in names if name.lower().startswith(f"{kind.lower()} (")]
     near = same or difflib.get_close_matches(f"{kind} ({version})", names, n=1, cutoff=0.4)
     hint = f"did you mean {near[0]}?" if near else f"KServe's kinds are of {_GROUP}"
-    return FieldError("kind", f'unknown kind "{kind}" of "{version}"; {hint}', UNKNOWN_KIND)
+    return f'unknown kind "{kind}" of "{version}"; {hint}'
 
 
 _GROUP = "serving.kserve.io"
