@@ -187,7 +187,7 @@ def test_a_model_that_cannot_be_brought_is_told(cli: Any, written: Any) -> None:
     )
     done = cli("render", "-f", written(text))
     assert done.code == 1
-    assert '"oci://a/b" cannot be one of several storageUris' in done.err
+    assert 'OCI is not enabled, and the model is "oci://a/b"; set storageInitializer' in done.err
 
 
 CONFIG = """\
