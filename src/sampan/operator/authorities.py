@@ -12,14 +12,13 @@ from sampan.machinery.errors import Forbidden, NotFound
 from sampan.machinery.registry import JsonObject
 from sampan.machinery.store import Key
 from sampan.operator.cluster import Cluster
+from sampan.operator.remembered import EVERYBODY
 from sampan.operator.settings import Settings
 from sampan.platforms.kubernetes.children import MANAGER
 from sampan.platforms.kubernetes.kinds import CONFIG_MAPS
 from sampan.platforms.kubernetes.pods.ca_bundle import GLOBAL_CONFIG_MAP
 
 CERTIFICATES = "cabundle.crt"
-_EVERYBODY: JsonObject = {"metadata": {}}
-"""The copy is read for no service by itself."""
 
 
 async def apply_authorities(cluster: Cluster, settings: Settings, namespace: str) -> None:
@@ -30,7 +29,7 @@ async def apply_authorities(cluster: Cluster, settings: Settings, namespace: str
     wanted = make_copy(cluster.config.get(cluster.namespace, name), name, namespace)
     key = Key(CONFIG_MAPS.id, namespace, GLOBAL_CONFIG_MAP)
     try:
-        known = await cluster.remembered.get(key, _EVERYBODY)
+        known = await cluster.remembered.get(key, EVERYBODY)
     except NotFound:
         known = {}
     if (known.get("data") or {}).get(CERTIFICATES) == wanted["data"][CERTIFICATES]:

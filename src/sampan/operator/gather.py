@@ -10,10 +10,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from sampan.machinery.errors import NotFound
+from sampan.machinery.errors import Forbidden, NotFound
 from sampan.machinery.registry import JsonObject
 from sampan.machinery.store import Key
 from sampan.operator.cluster import Cluster
+from sampan.operator.remembered import EVERYBODY
 from sampan.operator.settings import Settings
 from sampan.plan.graph_build import GraphSnapshot
 from sampan.plan.observed import NOTHING
@@ -21,6 +22,7 @@ from sampan.plan.pod_metadata import SOURCE_URI, STORAGE_SPEC
 from sampan.plan.service import component_name, deployment_mode
 from sampan.plan.types import Component, Gateway, Plan, Snapshot, Workload
 from sampan.platforms.kubernetes.kinds import KNATIVE_SERVICES
+from sampan.platforms.kubernetes.knative_service import asks_for_zero
 from sampan.platforms.kubernetes.pods.account_credentials import DEFAULT_ACCOUNT
 from sampan.platforms.kubernetes.pods.surroundings import Surroundings
 from sampan.platforms.kubernetes.source import Source
@@ -28,6 +30,8 @@ from sampan.platforms.kubernetes.status.observed import ClusterObserved
 from sampan.platforms.kubernetes.status.workloads import KNATIVE, select_ready
 
 _SECRETS, _ACCOUNTS = "secrets", "serviceaccounts"
+KNATIVE_AUTOSCALER = Key("configmaps", "knative-serving", "config-autoscaler")
+"""Where Knative's autoscaler is configured."""
 
 
 def gather_snapshot(
@@ -103,7 +107,19 @@ async def gather_source(
         await _gather_around(cluster, settings, snapshot, plan, every_pod=every_pod),
         frozenset(w.name for w in plan.workloads if w.name in routed),
         observed.is_open(plan.service.name),
+        starts_at_zero=mode == KNATIVE and await _may_start_at_zero(cluster, plan),
     )
+
+
+async def _may_start_at_zero(cluster: Cluster, plan: Plan) -> bool:
+    """Whether Knative lets revisions begin without a pod; it is asked only where that matters."""
+    if not any(asks_for_zero(workload) for workload in plan.workloads):
+        return False
+    try:
+        found = await cluster.remembered.get(KNATIVE_AUTOSCALER, EVERYBODY)
+    except (NotFound, Forbidden):
+        return False
+    return str((found.get("data") or {}).get("allow-zero-initial-scale", "")).lower() == "true"
 
 
 async def _gather_around(

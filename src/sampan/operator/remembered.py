@@ -16,6 +16,8 @@ from sampan.machinery.registry import JsonObject
 from sampan.machinery.store import Key
 from sampan.operator.cache import owner_uid
 
+EVERYBODY: JsonObject = {"metadata": {}}
+"""Stands for the owner of what is read for no object by itself."""
 KEPT_SECONDS = 60.0
 """A change by another hand is noticed by the first look after so long."""
 

@@ -6,6 +6,7 @@ who applies them is told.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ from sampan.plan.scaling import AUTOSCALER_CLASS, HPA
 from sampan.plan.service import annotations_of, component_spec, components_of
 
 INITIALIZER_USER = "serving.kserve.io/storage-initializer-uid"
+_INITIAL_SCALE = "autoscaling.knative.dev/initial-scale"
 _KEDA = f"{AUTOSCALER_CLASS}: keda"
 _BY_REQUESTS = ("concurrency", "rps")
 
@@ -27,7 +29,7 @@ def cluster_silences(
     for component in components_of(service):
         spec, root = component_spec(service, component), f"spec.{component.value}"
         if mode == "Knative":
-            yield from _by_knative(spec, root)
+            yield from _by_knative(service, spec, root)
         elif mode == "Standard":
             yield from _by_hpa(service, spec, root)
             if spec.get("timeout") is not None and not gateway_api:
@@ -42,7 +44,14 @@ def _by_user(service: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield f'metadata.annotations["{INITIALIZER_USER}"]', text
 
 
-def _by_knative(spec: Mapping[str, Any], root: str) -> Iterator[tuple[str, str]]:
+def _by_knative(
+    service: Mapping[str, Any], spec: Mapping[str, Any], root: str
+) -> Iterator[tuple[str, str]]:
+    given = {**annotations_of(service), **(spec.get("annotations") or {})}
+    scale = str(given.get(_INITIAL_SCALE, "1"))
+    if not re.fullmatch(r"[+-]?\d+", scale):
+        text = f'of {root} is "{scale}", which is no whole number, and is left out'
+        yield f'metadata.annotations["{_INITIAL_SCALE}"]', text
     if spec.get("autoScaling"):
         text = "is not read in Knative mode; write scaleMetric and scaleTarget"
         yield f"{root}.autoScaling", text

@@ -6,6 +6,7 @@ rolled out before, the newest revision takes `canaryTrafficPercent` and the one 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,7 @@ from sampan.platforms.kubernetes.deployment import make_pod_spec
 from sampan.platforms.kubernetes.source import Source, make_metadata
 
 AUTOSCALING = "autoscaling.knative.dev"
+INITIAL_SCALE = f"{AUTOSCALING}/initial-scale"
 TAG_ROUTING = "serving.kserve.io/enable-tag-routing"
 # Of the Knative Service itself, not of its revisions.
 _OF_SERVICE = frozenset(
@@ -29,7 +31,7 @@ def render_knative_service(source: Source, workload: Workload) -> JsonObject:
     metadata = workload.template["metadata"]
     # Its own label `app` belongs to Standard mode: Knative writes one for each revision.
     labels = {k: v for k, v in metadata["labels"].items() if k != APP_LABEL}
-    annotations = {**metadata["annotations"], **_autoscaling(workload)}
+    annotations = {**_startable(source, metadata["annotations"]), **_autoscaling(workload)}
     of_service = {k: v for k, v in annotations.items() if k in _OF_SERVICE}
     template = {
         "labels": {k: v for k, v in labels.items() if k not in source.config.labels_kept_back},
@@ -73,6 +75,24 @@ def _revision_spec(source: Source, workload: Workload) -> JsonObject:
     if workload.container_concurrency is not None:
         spec["containerConcurrency"] = workload.container_concurrency
     return spec
+
+
+def asks_for_zero(workload: Workload) -> bool:
+    """Return whether a workload's revisions are to begin without a pod."""
+    return _initial_scale(workload.template["metadata"]["annotations"]) == 0
+
+
+def _startable(source: Source, annotations: Mapping[str, str]) -> Mapping[str, str]:
+    """An initial scale that Knative would refuse is left out, as KServe leaves it out."""
+    refused = _initial_scale(annotations) is None and INITIAL_SCALE in annotations
+    refused = refused or (_initial_scale(annotations) == 0 and not source.starts_at_zero)
+    return {k: v for k, v in annotations.items() if k != INITIAL_SCALE or not refused}
+
+
+def _initial_scale(annotations: Mapping[str, str]) -> int | None:
+    """The annotated scale; None where there is none, or no whole number."""
+    text = str(annotations.get(INITIAL_SCALE, ""))
+    return int(text) if re.fullmatch(r"[+-]?\d+", text) else None
 
 
 def _autoscaling(workload: Workload) -> Mapping[str, str]:

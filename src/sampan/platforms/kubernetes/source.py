@@ -19,7 +19,8 @@ class Source:
 
     `ready` are the names of the workloads that can take requests now, `routed` of those that routes
     lead to already: a route is made once its component is ready, and stays when it is not any more.
-    `opened`: the service's own route is there. `around` is what models and their credentials are
+    `opened`: the service's own route is there. `starts_at_zero`: Knative is configured to let a
+    revision begin without a pod. `around` is what models and their credentials are
     read from where they are part of a workload's template.
     """
 
@@ -31,6 +32,7 @@ class Source:
     around: Surroundings = Surroundings()
     routed: frozenset[str] = frozenset()
     opened: bool = False
+    starts_at_zero: bool = False
 
     @property
     def name(self) -> str:
