@@ -136,6 +136,19 @@ def test_mistakes_of_many_documents_are_told_at_once_in_order_and_nothing_is_app
     assert cli("get", "isvc", "typos").code == 1
 
 
+def test_a_warning_says_of_several_objects_which_one_it_is_about(
+    here: Path, cli: Callable[..., Any]
+) -> None:
+    moved = service("a", f"    nodeSelector: {{disk: ssd}}\n{MODEL}")
+    (here / "one.yaml").write_text(moved)
+    (here / "two.yaml").write_text(FINE + "---\n" + moved)
+    alone = cli("apply", "-f", "one.yaml", "--dry-run", "server").err
+    assert alone.startswith("warning: spec.predictor.nodeSelector: there is one machine")
+    beside = cli("apply", "-f", "two.yaml", "--dry-run", "server").err
+    place = 'two.yaml:10: InferenceService "a": spec.predictor.nodeSelector: '
+    assert beside.startswith(f"warning: {place}there is one machine")
+
+
 def test_every_file_of_a_folder_that_does_not_parse_is_told(
     here: Path, cli: Callable[..., Any]
 ) -> None:

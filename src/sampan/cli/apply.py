@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any
 
 import typer
@@ -55,12 +55,11 @@ def apply_all(
     """
     placed = _place_all(client, loaded, namespace)
     untried = _made_namespaces(placed)
-    for _, path, obj in placed:
+    for one, path, obj in placed:
         before = _existing(client, path)
         answer = _send(client, path, obj, dry_run=dry_run)
         if obj["metadata"].get("namespace") in untried:
-            for text in answer.warnings:
-                warn(text)
+            _tell_warnings(one, answer.warnings, alone=len(placed) == 1)
         yield _verdict(before, answer.body), answer.body
 
 
@@ -114,8 +113,15 @@ def _refusals(
         except ApiProblem as problem:
             yield from ((one, text) for text in located(one, problem))
         else:
-            for text in answer.warnings:
-                warn(text)
+            _tell_warnings(one, answer.warnings, alone=len(placed) == 1)
+
+
+def _tell_warnings(one: Loaded, warnings: Iterable[str], *, alone: bool) -> None:
+    """Warn; of several objects, each sentence says which one it is about, and where it stands."""
+    kind, name = one.obj.get("kind"), (one.obj.get("metadata") or {}).get("name", "")
+    for text in warnings:
+        line = one.document.line_of(text.partition(": ")[0])
+        warn(text if alone else f'{one.source}:{line}: {kind} "{name}": {text}')
 
 
 def located(one: Loaded, problem: ApiProblem) -> list[str]:
