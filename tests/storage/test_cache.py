@@ -14,15 +14,15 @@ from hypothesis import strategies as st
 
 from sampan.machinery.clock import SystemClock
 from sampan.storage.base import StorageError
+from sampan.storage.blobs import find_blob, keep_blob, keep_file, link_file
 from sampan.storage.cache import Entry, Facts, open_cache
 from sampan.storage.lock import hold, try_lock
 from sampan.storage.pruning import (
-    hold_entry,
     list_entries,
-    list_owners,
     measure_cache,
+    plan_prune,
     prune,
-    release_entry,
+    remove_entry,
     select_prunable,
 )
 
@@ -48,14 +48,72 @@ async def test_pruning_removes_what_nobody_holds(origin, bench):
     for name in ("a", "b"):
         await bench.fetch(f"{origin.root}/{name}.bin")
     held, free = list_entries(cache)
-    hold_entry(cache, held.key, "default/iris")
     assert prune(cache, now=held.used_at).entries == ()
-    assert prune(cache, now=LATER).entries == (free,)
+    assert plan_prune(cache, LATER, {held.key}, 0, 0.0)[0] == [free]
+    assert prune(cache, now=LATER, held={held.key}).entries == (free,)
     assert list_entries(cache) == [held]
-    assert list_owners(cache, held.key) == ["default/iris"]
-    release_entry(cache, held.key, "default/iris")
     assert prune(cache, now=LATER).entries == (held,)
     assert measure_cache(cache) == 0
+
+
+async def test_pruning_goes_down_to_what_may_stay_the_longest_unused_first(origin, bench):
+    cache = open_cache(bench.options.cache)
+    origin.body = b"x" * 1_000_000
+    for age, name in enumerate("abc"):
+        fetched = await bench.fetch(f"{origin.root}/{name}.bin")
+        os.utime(fetched.path.parent / "entry.json", (1000.0 + age, 1000.0 + age))
+    pruned = prune(cache, now=LATER, keep_bytes=2_100_000)
+    assert [entry.facts.shown[-5:] for entry in pruned.entries] == ["a.bin"]
+    assert 1_000_000 <= pruned.size < 1_001_000
+    held = {entry.key for entry in list_entries(cache) if entry.facts.shown.endswith("b.bin")}
+    assert prune(cache, now=LATER, keep_bytes=500_000, held=held).entries[0].facts.shown[-5:] == (
+        "c.bin"
+    )
+
+
+async def test_an_entry_that_is_asked_for_meanwhile_stays(origin, bench, monkeypatch):
+    cache = open_cache(bench.options.cache)
+    fetched = await bench.fetch(f"{origin.root}/m.bin")
+    (seen,) = list_entries(cache)
+    os.utime(fetched.path.parent / "entry.json", (seen.used_at + 5, seen.used_at + 5))
+    monkeypatch.setattr("sampan.storage.pruning.list_entries", lambda _: [seen])
+    assert prune(cache, now=LATER).entries == ()
+    assert (fetched.path / "m.bin").exists()
+
+
+def put_sharing(cache, *names: str) -> list[Entry]:
+    """Entries of which each has a small file of its own and all have a large one."""
+    for name in names:
+        slot = cache.slot(name)
+        cache.clear_stage(slot)
+        (slot.content / "own").write_bytes(b"o" * 10)
+        if not link_file(cache, "sha256:large", slot.content / "large"):
+            part = slot.work / "part"
+            part.write_bytes(b"l" * 10_000)
+            keep_file(cache, "sha256:large", part, slot.content / "large")
+        cache.publish(slot, "1", Facts(name, 10_010, 2, 0.0))
+    return [e for n in names for e in list_entries(cache) if e.facts.shown == n]
+
+
+def test_what_models_share_goes_with_the_last_of_them(tmp_path):
+    cache = open_cache(tmp_path)
+    first, second = put_sharing(cache, "first", "second")
+    whole = measure_cache(cache)
+    assert 10_020 < whole < 12_000
+    assert remove_entry(cache, first) < 1000
+    assert (second.path / "large").stat().st_size == 10_000
+    assert remove_entry(cache, second) > 10_000
+    assert measure_cache(cache) == 0
+
+
+def test_a_blob_of_a_fetch_on_its_way_stays_for_an_hour(tmp_path):
+    cache = open_cache(tmp_path)
+    part = tmp_path / "part"
+    part.write_bytes(b"b")
+    keep_blob(cache, "sha256:b", part)
+    now = find_blob(cache, "sha256:b").stat().st_mtime
+    assert prune(cache, now + 60).size == 0
+    assert prune(cache, now + 4000).size == 1
 
 
 async def test_what_was_pruned_is_fetched_again(origin, bench):

@@ -7,7 +7,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from sampan.api.config import Config, parse_cached
@@ -20,8 +20,10 @@ from sampan.app.activation import Activation
 from sampan.app.audit_settings import make_audit_trail
 from sampan.app.autoscaling import make_autoscaling
 from sampan.app.bootstrap import apply_bootstrap
+from sampan.app.cache_keeping import start_cache_keeping
 from sampan.app.controllers import run_controllers
 from sampan.app.daemon_settings import Settings
+from sampan.app.fetch_environment import select_fetch_environment
 from sampan.app.garbage import short_collections
 from sampan.app.operator_settings import OperatorSettings, read_operator_settings
 from sampan.app.replica_usage import ReplicaUsage
@@ -169,6 +171,8 @@ async def _start_platform(
     store, launcher, changes, activation, door = parts
     paths, clock = settings.paths, SystemClock()
     layout = Layout(paths.state, paths.cache, paths.volumes)
+    told = select_fetch_environment(settings.environ)
+    options = replace(operator.fetch_options(layout.models, layout.volumes), environment=told)
     # Stopped in this order: requests end at the gateway before the replicas behind it go.
     stack.push_async_callback(launcher.close, stop_all=True)
     await activation.start(stack)
@@ -177,7 +181,7 @@ async def _start_platform(
             layout=layout,
             environ=settings.environ,
             images=_read_images(settings),
-            options=operator.fetch_options(layout.models, layout.volumes),
+            options=options,
         ),
         Parts(
             launcher=launcher,
@@ -194,6 +198,7 @@ async def _start_platform(
     activation.no_room = platform.no_room
     stack.push_async_callback(platform.close)
     await platform.start()
+    await start_cache_keeping(stack, layout, options, clock)
     return platform
 
 

@@ -84,6 +84,14 @@ def read_seconds(value: Any) -> float:
     return seconds
 
 
+def read_days(value: Any) -> float:
+    """Return days of at least 0."""
+    days = _number(value)
+    if days < 0:
+        raise ValueError('write a number of days from 0, as "30"')
+    return days
+
+
 def read_count(value: Any) -> int:
     """Return a whole number from 1."""
     count = _number(value)
@@ -138,6 +146,18 @@ SETTINGS = (
         "max_ratio",
         read_ratio,
         "how many times its own size an archive may unpack to",
+    ),
+    Setting(
+        "maxCacheBytes",
+        "cache_bytes",
+        read_bytes,
+        "what the cache of models is pruned to, of what no service uses; 0: no limit",
+    ),
+    Setting(
+        "maxCacheDays",
+        "cache_days",
+        read_days,
+        "days without use after which a model that no service uses leaves the cache; 0: never",
     ),
 )
 """Every setting, in the order of the reference page."""

@@ -47,6 +47,8 @@ PANELS: dict[str, dict[str, str]] = {
         "migrate": "sampan.cli.migrate:migrate",
     },
     "This machine": {
+        "pull": "sampan.cli.pull:pull",
+        "cache": "sampan.cli.cache:cache",
         "doctor": "sampan.cli.doctor:doctor",
         "version": "sampan.cli.version:version",
         "completion": "sampan.cli.completion:completion",

@@ -48,6 +48,9 @@ class FetchOptions:
     that KServe gives them in a pod; `files` the contents of files that they name, where these are
     no files of this machine. `ambient`: a cloud's machine may be asked for credentials (instance
     roles, metadata servers). `patterns` say which files of a folder are wanted.
+
+    `cache_bytes` is what a daemon prunes the cache to, `cache_days` after how long without use a
+    model goes; 0: never.
     """
 
     cache: Path
@@ -67,6 +70,8 @@ class FetchOptions:
     files: Mapping[str, str] = field(default_factory=dict, repr=False)
     ambient: bool = False
     patterns: Patterns = Patterns()
+    cache_bytes: int = 0
+    cache_days: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
