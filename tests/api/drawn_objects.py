@@ -65,8 +65,7 @@ def objects(draw: st.DrawFn, schema: Any, depth: int) -> dict[str, Any]:
 @st.composite
 def resources(draw: st.DrawFn, kind: str) -> dict[str, Any]:
     """Draw an object of a kind, with a name."""
-    resource = REGISTRY.for_word(kind.lower())
-    assert resource is not None
+    resource = next(one for one in REGISTRY if one.kind == kind)
     drawn = draw(objects(schema_of(kind), 6))
     metadata = {**drawn.get("metadata", {}), "name": "drawn"}
     metadata.pop("deletionTimestamp", None)

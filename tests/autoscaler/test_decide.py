@@ -13,7 +13,6 @@ from sampan.autoscaler.decide import (
     Decision,
     Memory,
     Reading,
-    activator_count,
     decide,
     excess_burst,
     start_memory,
@@ -127,13 +126,6 @@ BURSTS = {
 def test_excess_burst_capacity(row: str) -> None:
     total, capacity, reading, excess = BURSTS[row]
     assert excess_burst(Settings(total=total, burst_capacity=capacity), reading) == excess
-
-
-@pytest.mark.parametrize(
-    ("capacity", "ready", "count"), [(211, 0, 3), (0, 50, 2), (-1, 1, 2), (211, 10, 13)]
-)
-def test_the_number_of_activators(capacity: float, ready: int, count: int) -> None:
-    assert activator_count(Settings(burst_capacity=capacity), ready) == count
 
 
 class Simulation:

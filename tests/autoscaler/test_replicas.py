@@ -10,7 +10,7 @@ from sampan.autoscaler.bounds import Bounded, Standing, bound, ready_minimum
 from sampan.autoscaler.decide import Reading, decide, start_memory
 from sampan.autoscaler.reason import render_reason
 from sampan.autoscaler.settings import Defaults, Settings
-from sampan.autoscaler.zero import Activity, Idle, Patience, derive_activity, let_idle, must_hold
+from sampan.autoscaler.zero import Activity, Idle, Patience, derive_activity, let_idle
 
 BOUNDS = {
     "within the bounds nothing changes": (Settings(), 3, Standing(), Bounded(3)),
@@ -122,13 +122,6 @@ PHASES = {
 def test_a_phase(row: str) -> None:
     activity, desired, ready, least, phase = PHASES[row]
     assert derive_activity(activity, desired, ready, least, 500.0).phase == phase
-
-
-def test_requests_are_held_at_zero_while_starting_and_for_a_burst() -> None:
-    assert must_hold(desired=0, ready=1, burst=10)
-    assert must_hold(desired=1, ready=0, burst=10)
-    assert must_hold(desired=1, ready=1, burst=-1)
-    assert not must_hold(desired=1, ready=1, burst=0)
 
 
 @given(

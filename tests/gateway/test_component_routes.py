@@ -11,7 +11,7 @@ import pytest
 from sampan.gateway.ask import Address, ask
 from sampan.gateway.listener import Gateway
 from sampan.gateway.table import Cluster, ComponentRoute, Endpoint, RouteTable, Share, TableRoute
-from sampan.gateway.validation import select_ports, select_valid
+from sampan.gateway.validation import Validation, select_ports
 
 
 def free_port() -> int:
@@ -161,6 +161,6 @@ def test_two_services_cannot_claim_for_their_components_the_same(claim):
     first = replace(table.routes[0], shares=(Share("default/iris-predictor"),))
     claim = replace(claim, shares=first.shares)
     second = TableRoute("a/b", (), "/serving/a/b", first.shares, components=(claim,))
-    kept, refusals = select_valid(replace(table, routes=(first, second)))
+    kept, refusals = Validation().select(replace(table, routes=(first, second)))
     assert [route.name for route in kept.routes] == ["default/iris"]
     assert "already taken" in refusals[0].message

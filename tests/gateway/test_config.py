@@ -23,7 +23,7 @@ from sampan.gateway.envoy import envoy_binary
 from sampan.gateway.rendering import Rendering, make_clusters_file
 from sampan.gateway.settings import GatewaySettings, validate_settings
 from sampan.gateway.table import Cluster, Endpoint, RouteTable, Share, TableRoute
-from sampan.gateway.validation import Validation, select_valid
+from sampan.gateway.validation import Validation
 
 SETTINGS = GatewaySettings()
 CLUSTER = Cluster("default/iris/v1", (Endpoint("127.0.0.1", 9000),), "/v2/health/ready")
@@ -225,7 +225,7 @@ REFUSED = [
 class TestValidation:
     @pytest.mark.parametrize("bad", [row[1] for row in REFUSED], ids=[row[0] for row in REFUSED])
     def test_a_bad_route_is_left_out_and_named_and_the_others_stay(self, bad: TableRoute) -> None:
-        valid, refusals = select_valid(RouteTable((ROUTE, bad), (CLUSTER,)))
+        valid, refusals = Validation().select(RouteTable((ROUTE, bad), (CLUSTER,)))
         assert valid.routes == (ROUTE,)
         assert refusals
         assert all(refusal.name == bad.name for refusal in refusals)
@@ -242,7 +242,7 @@ class TestValidation:
         ids=["odd name", "odd health path", "host name", "port 0", "named twice"],
     )
     def test_a_bad_cluster_is_left_out_and_named(self, bad: Cluster) -> None:
-        valid, refusals = select_valid(RouteTable((), (CLUSTER, bad)))
+        valid, refusals = Validation().select(RouteTable((), (CLUSTER, bad)))
         assert valid.clusters == (CLUSTER,)
         assert refusals[0].name == bad.name
 
@@ -301,7 +301,7 @@ def tables(draw: st.DrawFn) -> RouteTable:
 @given(tables())
 @hypothesis_settings(deadline=None)
 def test_what_is_made_well_is_taken_whole_and_renders_the_same_twice(table: RouteTable) -> None:
-    assert select_valid(table) == (table, ())
+    assert Validation().select(table) == (table, ())
     assert Rendering(SETTINGS).routes(table) == Rendering(SETTINGS).routes(table)
 
 
@@ -315,7 +315,7 @@ def test_what_is_kept_of_one_table_changes_nothing_of_the_next(found: list[Route
     ]
     for table in (*found, *mixed, *found):
         valid, refusals = validation.select(table)
-        assert (valid, refusals) == select_valid(table)
+        assert (valid, refusals) == Validation().select(table)
         fresh = Rendering(SETTINGS)
         assert rendering.routes(valid) == fresh.routes(valid)
         assert rendering.clusters(valid) == fresh.clusters(valid)

@@ -23,7 +23,7 @@ from sampan.gateway.table import (
     TableRoute,
     Tag,
 )
-from sampan.gateway.validation import select_valid
+from sampan.gateway.validation import Validation
 
 HOST = "iris.default.localhost"
 OLD, NEW = "default/iris-predictor", "default/iris-predictor-00002"
@@ -174,7 +174,7 @@ def test_a_tag_s_host_is_a_claim_like_any_other() -> None:
     other = TableRoute(
         "default/other", TAGGED.tags[0].hosts, "/serving/default/other", (Share(OLD),)
     )
-    valid, refused = select_valid(RouteTable((first, other), clusters))
+    valid, refused = Validation().select(RouteTable((first, other), clusters))
     assert [route.name for route in valid.routes] == ["default/iris"]
     assert "already taken" in refused[0].message
 

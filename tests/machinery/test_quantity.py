@@ -56,7 +56,6 @@ def test_quantities_compare_by_their_number() -> None:
     assert parse_quantity("1Gi") > parse_quantity("1G")
     assert parse_quantity("1000m") == parse_quantity("1")
     assert parse_quantity("1.5").ceiling() == 2
-    assert parse_quantity("250m").milli() == 250
 
 
 numbers = st.decimals(min_value=-(10**12), max_value=10**12, places=3, allow_nan=False)

@@ -143,12 +143,3 @@ def excess_burst(settings: Settings, reading: Reading) -> int:
     if capacity in {0, -1}:
         return int(capacity)
     return math.floor(reading.ready * settings.total - capacity - reading.panic)
-
-
-def activator_count(settings: Settings, ready: int) -> int:
-    """Return how many activators stand before a revision with so many ready replicas."""
-    capacity = settings.burst_capacity
-    if capacity == 0:
-        return 2
-    load = ready * settings.total + max(capacity, 0)
-    return max(2, math.ceil(load / settings.defaults.activator_capacity))

@@ -123,10 +123,3 @@ def derive_activity(
     if desired > 0 and ready >= least_ready:
         return turn(activity, "Active", now)
     return activity
-
-
-def must_hold(desired: int, ready: int, burst: int) -> bool:
-    """Tell whether the activator stands before a revision: it has nothing to serve with, or too
-    little for the burst that it must be able to take (Knative Serving, ServerlessService mode).
-    """
-    return desired == 0 or ready == 0 or burst < 0

@@ -99,11 +99,6 @@ def _is_whole(table: RouteTable, clusters: list[_Form], routes: list[_Form]) -> 
     )
 
 
-def select_valid(table: RouteTable) -> tuple[RouteTable, tuple[Refusal, ...]]:
-    """Return the part of one table that can be served, and what was left out of it."""
-    return Validation().select(table)
-
-
 def select_ports(
     table: RouteTable, is_free: Callable[[int], bool]
 ) -> tuple[RouteTable, tuple[Refusal, ...]]:

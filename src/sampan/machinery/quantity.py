@@ -62,10 +62,6 @@ class Quantity:
         """Return the number rounded up, away from zero: bytes, devices (`Value` upstream)."""
         return int(self.value.to_integral_value(ROUND_UP, _EXACT))
 
-    def milli(self) -> int:
-        """Return thousandths, rounded up: CPU shares (`MilliValue` upstream)."""
-        return int(_EXACT.multiply(self.value, Decimal(1000)).to_integral_value(ROUND_UP, _EXACT))
-
 
 def parse_quantity(text: str | float) -> Quantity:
     """Read a quantity; YAML numbers count as their text. Raises QuantityError."""

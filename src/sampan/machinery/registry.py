@@ -122,17 +122,12 @@ class OlderVersion:
 
 
 class Registry:
-    """Resources by id, by kind and by the words a person types. Immutable after construction."""
+    """Resources by id and by kind. Immutable after construction."""
 
     def __init__(self, resources: tuple[Resource, ...]) -> None:
         self._by_id = {r.id: r for r in resources}
         served = (v for r in resources for v in (r, *(o.resource for o in r.older)))
         self._by_kind = {(r.api_version, r.kind): r for r in served}
-        self._by_word: dict[str, Resource] = {}
-        for r in reversed(resources):
-            for word in (r.kind.lower(), r.plural, r.singular, *r.short_names, r.id):
-                if word:
-                    self._by_word[word] = r
 
     def __iter__(self) -> Iterator[Resource]:
         return iter(self._by_id.values())
@@ -151,14 +146,6 @@ class Registry:
         """Return the resource of an object's apiVersion and kind, in that version, or None."""
         return self._by_kind.get((str(obj.get("apiVersion")), str(obj.get("kind"))))
 
-    def for_word(self, word: str) -> Resource | None:
-        """Return the resource a person means: kind, plural, singular, short name or id."""
-        return self._by_word.get(word.lower())
-
     def kinds(self) -> tuple[tuple[str, str], ...]:
         """Return every served `(apiVersion, kind)`."""
         return tuple(self._by_kind)
-
-    def words(self) -> tuple[str, ...]:
-        """Return every word that `for_word` understands, for suggestions."""
-        return tuple(self._by_word)

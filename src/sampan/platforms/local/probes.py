@@ -115,21 +115,6 @@ def _port(action: Mapping[str, Any]) -> int:
         ) from None
 
 
-def unsupported_probe_fields(probe: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    """Return `(path below the probe, sentence)` for what is not honoured on this platform."""
-    found = []
-    for action in ("httpGet", "tcpSocket"):
-        host = (probe.get(action) or {}).get("host")
-        if host and host not in ("localhost", "127.0.0.1"):
-            sentence = f'the probe goes to 127.0.0.1, not to "{host}": replicas are processes here'
-            found.append((f"{action}.host", sentence))
-    try:
-        make_probe(probe)
-    except BadProbe as error:
-        found.append(("", f"{error}; until then it is not run"))
-    return tuple(found)
-
-
 @dataclass(frozen=True, slots=True)
 class Tally:
     """Results in a row, and what they have decided so far (None: nothing yet)."""

@@ -19,7 +19,6 @@ from sampan.platforms.local.probes import (
     count,
     make_probe,
     next_wait,
-    unsupported_probe_fields,
 )
 
 TCP = TcpSocket(8080)
@@ -61,7 +60,6 @@ TCP = TcpSocket(8080)
 )
 def test_the_probe_of_its_json(spec: dict[str, Any], probe: Probe) -> None:
     assert make_probe(spec) == probe
-    assert unsupported_probe_fields(spec) == ()
 
 
 @pytest.mark.parametrize(
@@ -76,15 +74,6 @@ def test_the_probe_of_its_json(spec: dict[str, Any], probe: Probe) -> None:
 def test_a_probe_that_cannot_be_run_says_why(spec: dict[str, Any], words: str) -> None:
     with pytest.raises(BadProbe, match=words):
         make_probe(spec)
-    ((path, sentence),) = unsupported_probe_fields(spec)
-    assert path == ""
-    assert words in sentence
-
-
-def test_another_host_is_not_probed_and_is_named() -> None:
-    found = unsupported_probe_fields({"httpGet": {"port": 1, "host": "example.com"}})
-    assert [path for path, _ in found] == ["httpGet.host"]
-    assert '"example.com"' in found[0][1]
 
 
 @given(
