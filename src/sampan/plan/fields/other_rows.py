@@ -148,7 +148,7 @@ SECRET: Mapping[str, Row] = {
 
 ACCOUNT: Mapping[str, Row] = {
     "secrets": Row(Honoured("read for the credentials of models that are fetched"), YES),
-    "imagePullSecrets": Row(Honoured("no image is pulled here"), YES),
+    "imagePullSecrets": Row(Honoured("the first opens the registry of an oci:// model"), YES),
     "automountServiceAccountToken": Row(Honoured("no token is mounted here"), YES),
 }
 

@@ -74,7 +74,7 @@ POD_SPEC: Mapping[str, Row] = {
     "hostnameOverride": Unsupported(
         "the host name is this machine's; $HOSTNAME is the replica's name"
     ),
-    "imagePullSecrets": Harmless("no image is pulled"),
+    "imagePullSecrets": Honoured("the first opens the registry of an oci:// model"),
     "initContainers": Unsupported(
         "containers that run before the server are not run here; do their work before applying"
     ),

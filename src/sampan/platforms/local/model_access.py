@@ -29,6 +29,7 @@ from sampan.platforms.kubernetes.pods.storage_container import select_storage_co
 from sampan.platforms.kubernetes.pods.storage_spec import read_storage_entry
 from sampan.platforms.kubernetes.pods.surroundings import Surroundings
 from sampan.platforms.local.desired import DesiredWorkload
+from sampan.platforms.local.pull_secrets import IMAGES, make_login_file, select_pull_secret
 from sampan.platforms.local.references import decode_data
 from sampan.storage.base import FetchOptions, StorageError
 from sampan.storage.pod_environment import make_host_headers
@@ -80,6 +81,8 @@ class StoreAccess:
             uri, made = _select(uri, pod, around)
             variables = await self._resolve(made, workload.service.namespace)
             files = await self._read_files(made, variables, pod, around)
+            if uri.startswith(IMAGES):
+                files |= await self._read_login(pod, around)
         except ApiError as error:
             reason = "SecretNotFound" if "not found:" in error.message else "InvalidStorageSettings"
             raise StorageError(reason, error.message, retryable=True) from None
@@ -144,6 +147,15 @@ class StoreAccess:
             default = f"{around.settings.initializer.ca_path}/{_CA_FILE}"
             files[variables.setdefault(CA_FILE_ENV, default)] = bundle
         return files
+
+    async def _read_login(self, pod: JsonObject, around: Surroundings) -> dict[str, str]:
+        """Return the file of logins that the pod's first pull Secret is."""
+        account = pod["spec"].get("serviceAccountName") or DEFAULT_ACCOUNT
+        name = select_pull_secret(pod, around.accounts.get(account))
+        if not name:
+            return {}
+        data = await self._data("Secret", str(pod["metadata"]["namespace"]), name)
+        return make_login_file(name, data)
 
     async def _read_bundle(self, name: str, namespace: str, around: Surroundings) -> str:
         """The configured ConfigMap lies beside the configuration; others in the namespace."""
