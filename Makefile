@@ -10,7 +10,7 @@ STAMP := $(VENV)/.sampan-ready
 SEED ?= $$RANDOM
 INPUTS ?= 100000
 
-.PHONY: help setup demo test test-slow test-engines test-tensorflow test-paddle test-autogluon test-bentoml test-mlflow test-mlserver test-triton test-stores e2e soak laws fuzz check format bench conformance generate lock sbom clean
+.PHONY: help setup demo test test-slow test-engines test-tensorflow test-paddle test-autogluon test-bentoml test-mlflow test-mlserver test-triton test-stores test-objects e2e soak laws fuzz check format bench conformance generate lock sbom clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,7 +49,7 @@ laws: $(STAMP) ## Run every law with fresh inputs: 500 each, and what fails is p
 ENGINE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/sampan/engines
 ENGINES := $(ENGINE)/torch
 
-test-engines: $(STAMP) test-tensorflow test-paddle test-autogluon test-bentoml test-mlflow test-mlserver test-triton test-stores ## Run the tests of engines of gigabytes, in environments of their own
+test-engines: $(STAMP) test-tensorflow test-paddle test-autogluon test-bentoml test-mlflow test-mlserver test-triton test-stores test-objects ## Run the tests of engines of gigabytes, in environments of their own
 	@test -x $(ENGINES)/bin/python || $(PYTHON) -m venv $(ENGINES)
 	@$(BIN)/uv pip install --quiet --python $(ENGINES)/bin/python -r requirements.lock
 	@$(ENGINES)/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 \
@@ -121,6 +121,13 @@ test-triton: $(STAMP) ## Of those, NVIDIA's own tritonserver beside ours
 
 test-stores: $(STAMP) ## Of those, transformers that ask Feast and LanceDB
 	SAMPAN_TEST_STORES=1 $(BIN)/python -m pytest -q tests/engines/test_stores.py
+
+test-objects: $(STAMP) ## Of those, object stores: moto, emulators, and KServe's own initializer beside ours
+	@test -x $(ENGINE)/objects/bin/python || $(PYTHON) -m venv $(ENGINE)/objects
+	@$(BIN)/uv pip install --quiet --python $(ENGINE)/objects/bin/python \
+	  "moto[server]==5.2.5" gcp-storage-emulator==2026.7.19 kserve-storage==0.21.0
+	@npm install --silent --no-audit --no-fund --prefix $(ENGINE)/objects azurite || echo "no npm: Azurite's tests are skipped"
+	SAMPAN_TEST_OBJECTS=$(ENGINE)/objects $(BIN)/python -m pytest -q tests/engines/test_object_stores.py
 
 e2e: $(STAMP) ## Run the operator against any cluster: make e2e KUBECONFIG=...; without, a played one
 	SAMPAN_E2E_KUBECONFIG=$(KUBECONFIG) $(BIN)/python -m pytest -q tests/operator/test_any_cluster.py --timeout 1800
