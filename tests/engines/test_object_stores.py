@@ -28,6 +28,8 @@ pytestmark = [
 OBJECTS = {
     "iris/model.joblib": "weights",
     "iris/sub dir/+&%20 ä.txt": "odd",
+    "plain/sub dir/labels.txt": "a b",
+    "plain/model.bin": "two",
     "alone/model.bin": "one",
     "both": "file",
     "both/x": "inside",
@@ -137,7 +139,7 @@ def test_s3_gives_the_files_that_kserve_s_own_initializer_gives(
     assert ours(uri, tmp_path / "ours", s3) == theirs(uri, tmp_path / "theirs", s3)
 
 
-@pytest.mark.parametrize("path", ["iris", "alone/model.bin", "many"])
+@pytest.mark.parametrize("path", ["plain", "alone/model.bin", "many"])
 def test_gcs_gives_the_files_that_kserve_s_own_initializer_gives(
     path: str, gcs: dict[str, str], tmp_path: Path
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import os
 import shutil
 import signal
 import sys
@@ -226,6 +227,31 @@ async def test_a_process_that_is_killed_keeps_what_came(s3, bench, tmp_path):
     fetched = await bench.fetch("s3://models/big")
     assert files(fetched.path) == {"big": BODY * 8}
     assert s3.seen[-1].headers["range"] == f"bytes={kept}-"
+
+
+async def initialize(folder: Path, log: Path, **variables: str) -> tuple[int, str]:
+    """Run the init container with the variables of a pod."""
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "sampan.app.storage_initializer", "s3://models/iris", str(folder),
+        env={**os.environ, **variables, "SAMPAN_TERMINATION_LOG": str(log)},
+        stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    _, told = await asyncio.wait_for(child.communicate(), 60)
+    return child.returncode, told.decode()
+
+
+async def test_the_init_container_takes_the_variables_that_the_webhook_writes(s3, tmp_path):
+    log = tmp_path / "termination-log"
+    log.touch()
+    wanted = {"STORAGE_IGNORE_PATTERNS": "*.txt"}
+    code, told = await initialize(tmp_path / "m", log, **s3.environment, **wanted)
+    assert (code, files(tmp_path / "m")) == (0, {"model.joblib": b"weights"}), told
+    wrong = {**s3.environment, "AWS_SECRET_ACCESS_KEY": "wr0ng"}
+    code, told = await initialize(tmp_path / "n", log, **wrong)
+    assert code == 1
+    assert "SignatureDoesNotMatch" in log.read_text()
+    assert told.strip().endswith(log.read_text())
+    assert "wr0ng" not in told
 
 
 async def test_cancelling_publishes_nothing_and_lets_the_next_try_in(s3, bench):
