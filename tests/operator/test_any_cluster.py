@@ -135,7 +135,9 @@ class acting:  # noqa: N801 - used as a function
 
 SERVICES = "inferenceservices.serving.kserve.io"
 GRAPHS = "inferencegraphs.serving.kserve.io"
+RUNTIMES = "servingruntimes.serving.kserve.io"
 DEPLOYMENTS = "deployments.apps"
+AUTOSCALERS = "horizontalpodautoscalers.autoscaling"
 MODEL = "gs://kfserving-examples/models/sklearn/1.0/model"
 
 
@@ -217,6 +219,39 @@ async def test_a_canary_is_made_and_promoted(place: Somewhere):
     await place.gone(DEPLOYMENTS, "iris-predictor")
     after = await place.get(DEPLOYMENTS, "iris-v2-predictor")
     assert after["metadata"]["uid"] == before["metadata"]["uid"], "the canary itself goes on"
+
+
+async def test_a_service_is_scaled_by_its_bounds(place: Somewhere):
+    await place.store.create(SERVICES, service(place.namespace))
+    await place.ready(SERVICES, "iris")
+    bounds = {"minReplicas": 2, "maxReplicas": 3}
+    await place.change(SERVICES, "iris", lambda o: o["spec"]["predictor"].update(bounds))
+
+    async def bounded() -> bool:
+        spec = (await place.get(AUTOSCALERS, "iris-predictor"))["spec"]
+        return {k: spec[k] for k in bounds} == bounds
+
+    await place.until("an autoscaler of these bounds", bounded)
+    await place.ready(SERVICES, "iris")
+
+
+async def test_a_change_of_a_runtime_reaches_who_runs_on_it(place: Somewhere):
+    metadata = {"name": "own", "namespace": place.namespace}
+    await place.store.create(RUNTIMES, {**RUNTIME, "kind": "ServingRuntime", "metadata": metadata})
+    made = service(place.namespace)
+    made["spec"]["predictor"]["model"]["runtime"] = "own"
+    await place.store.create(SERVICES, made)
+    ready = await place.ready(SERVICES, "iris")
+    assert ready["status"]["servingRuntimeName"] == "own"
+    env = [{"name": "OF", "value": "the-runtime"}]
+    await place.change(RUNTIMES, "own", lambda o: o["spec"]["containers"][0].update(env=env))
+
+    async def reached() -> bool:
+        found = await place.get(DEPLOYMENTS, "iris-predictor")
+        return "the-runtime" in str(found["spec"]["template"])
+
+    await place.until("the runtime's variable", reached)
+    await place.ready(SERVICES, "iris")
 
 
 async def test_a_graph_over_a_service_becomes_ready(place: Somewhere):
