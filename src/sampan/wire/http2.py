@@ -8,33 +8,18 @@ stream get a channel of their own.
 from __future__ import annotations
 
 import asyncio
-from functools import lru_cache
 
 from sampan.protocol.errors import error_body
 from sampan.wire.calls import Calls
 from sampan.wire.host import Host
+from sampan.wire.http2_answer import CONTINUE, encode_answer
 from sampan.wire.http2_connection import Connection
 from sampan.wire.http2_events import Drained, Ended, Event, Opened, Received, Reset, Stream
 from sampan.wire.http2_exchange import Exchange, StreamChannel
 from sampan.wire.http2_frames import FRAME_BYTES, Code
-from sampan.wire.http2_head import encode_date, encode_fields, encode_response
 from sampan.wire.message import Response, Submit
 from sampan.wire.pieces import keep_piece
 from sampan.wire.pump import Pump, discard
-
-_CONTINUE = encode_response(100, b"", -1, ())
-
-
-@lru_cache(64)
-def _encode_grpc_head(status: int, content_type: bytes) -> bytes:
-    """Return the block that gRPC answers begin with: few, and always the same."""
-    return encode_response(status, content_type, -1, ())
-
-
-@lru_cache(64)
-def _encode_trailers(trailers: tuple[tuple[bytes, bytes], ...]) -> bytes:
-    """Return the block that ends a gRPC answer: nearly always that of OK."""
-    return encode_fields(trailers)
 
 
 class Http2(asyncio.Protocol):
@@ -166,7 +151,7 @@ class Http2(asyncio.Protocol):
         elif head.length > self._most(exchange):
             self._refuse_large(exchange, head.length)
         elif head.expects:
-            self._connection.outbound.start(stream, _CONTINUE)
+            self._connection.outbound.start(stream, CONTINUE)
 
     def _open_call(self, calls: Calls, event: Opened) -> bool:
         stream, head, ended = event
@@ -273,7 +258,7 @@ class Http2(asyncio.Protocol):
         if exchange.answered or self._transport is None:
             discard(response)
             return
-        head, trailers = self._encode(exchange, response)
+        head, trailers = encode_answer(response, exchange.grpc, self._host.head.date)
         exchange.answered = True
         exchange.cancel = None
         self._since = self._host.now
@@ -308,20 +293,6 @@ class Http2(asyncio.Protocol):
 
         exchange.pump = pump = Pump(response, write, done)
         self._flush_later()
-
-    def _encode(self, exchange: Exchange, response: Response) -> tuple[bytes, bytes]:
-        """Return the blocks of head and trailers; ValueError for a header that none may be."""
-        if not exchange.grpc:
-            bare = response.status == 204 or response.chunks is not None
-            length = -1 if bare else len(response.body)
-            block = encode_response(
-                response.status, response.content_type, length, response.headers
-            )
-            return block + encode_date(self._host.head.date), b""
-        head = _encode_grpc_head(response.status, response.content_type)
-        if response.headers:  # a request's own: its id
-            head += encode_fields(response.headers)
-        return head, _encode_trailers(response.trailers)
 
     def _flush_later(self) -> None:
         """Write soon: at the end of the read that is being handled, or when the loop turns.

@@ -34,7 +34,6 @@ from sampan.wire.http2_frames import (
     StreamFault,
     frame,
     goaway,
-    read_settings,
     reset,
     settings,
     window_update,
@@ -42,18 +41,13 @@ from sampan.wire.http2_frames import (
 from sampan.wire.http2_head import HeadReader
 from sampan.wire.http2_inbound import Inbound
 from sampan.wire.http2_outbound import Outbound
+from sampan.wire.http2_patience import Patience
+from sampan.wire.http2_rules import unpadded, validate_frame, validate_size
+from sampan.wire.http2_settings import take_settings
 from sampan.wire.limits import Limits
 
 _DATA, _HEADERS, _WINDOW_UPDATE = int(Kind.DATA), int(Kind.HEADERS), int(Kind.WINDOW_UPDATE)
 _PING = b"draining"
-_SIZES = {
-    Kind.PRIORITY: 5,
-    Kind.RST_STREAM: 4,
-    Kind.PING: 8,
-    Kind.WINDOW_UPDATE: 4,
-}
-_ABOUT_CONNECTION = frozenset({Kind.SETTINGS, Kind.PING, Kind.GOAWAY})
-_ABOUT_STREAM = frozenset({Kind.DATA, Kind.HEADERS, Kind.PRIORITY, Kind.RST_STREAM})
 
 
 class Connection:
@@ -75,7 +69,7 @@ class Connection:
         self._block_stream = 0  # whose header block is incomplete
         self._block_ends = False
         self._partial = (0, 0, 0)  # a DATA frame in progress: stream, flags, bytes to come
-        self._resets = self._nuisances = 0
+        self._patience = Patience(limits)
         self._abandoned: dict[int, None] = {}  # streams that we reset: the peer may not know yet
         self.refusing = False  # after the last GOAWAY new streams are refused
         self._greet()
@@ -135,7 +129,7 @@ class Connection:
             stop = start + size
             plain = kind <= _HEADERS and stream and size <= FRAME_BYTES  # what most frames are
             if not plain or self._block_stream or not self._settled:
-                self._validate_frame(kind, size, stream)
+                validate_frame(kind, size, stream, self._block_stream, settled=self._settled)
             if stop > end:
                 if kind == Kind.DATA and not flags & PADDED and end - start >= FRAME_BYTES // 2:
                     self._partial = (stream, flags, stop - end)
@@ -174,25 +168,11 @@ class Connection:
             self._data(flags if not missing else 0, stream, piece, events)
         return at + len(piece)
 
-    def _validate_frame(self, kind: int, size: int, stream: int) -> None:
-        if size > FRAME_BYTES:
-            raise ConnectionFault(
-                Code.FRAME_SIZE_ERROR, f"a frame of {size} bytes; {FRAME_BYTES} are the most"
-            )
-        if self._block_stream and (kind != Kind.CONTINUATION or stream != self._block_stream):
-            raise ConnectionFault(Code.PROTOCOL_ERROR, "another frame inside a header block")
-        if not self._settled and kind != Kind.SETTINGS:
-            raise ConnectionFault(Code.PROTOCOL_ERROR, "the first frame is not SETTINGS")
-        if (stream and kind in _ABOUT_CONNECTION) or (not stream and kind in _ABOUT_STREAM):
-            raise ConnectionFault(Code.PROTOCOL_ERROR, f"frame {kind} on stream {stream}")
-
     def _rare_frame(
         self, kind: int, flags: int, stream: int, payload: bytes, events: list[Event]
     ) -> None:
-        self._bother()
-        wanted = _SIZES.get(kind)  # type: ignore[call-overload]  # any int may be asked for
-        if wanted is not None and len(payload) != wanted:
-            raise ConnectionFault(Code.FRAME_SIZE_ERROR, f"frame {kind} of {len(payload)} bytes")
+        self._patience.bother()
+        validate_size(kind, len(payload))
         if kind == Kind.SETTINGS:
             self._settings(flags, payload, events)
         elif kind == Kind.PING:
@@ -208,24 +188,15 @@ class Connection:
             raise ConnectionFault(Code.PROTOCOL_ERROR, "a stream that depends on itself")
         # GOAWAY of a client needs no act: it opens no more streams. Unknown frames are ignored.
 
-    def _bother(self) -> None:
-        """Count a frame that asks for work and carries no request."""
-        self._nuisances += 1
-        if self._nuisances > self._limits.nuisances:
-            raise ConnectionFault(
-                Code.ENHANCE_YOUR_CALM,
-                f"more than {self._limits.nuisances} frames without a request in a second",
-            )
-
     def forgive(self) -> None:
         """Forget the counts of the last second; called once a second."""
-        self._resets = self._nuisances = 0
+        self._patience.forgive()
 
     # -- header blocks -----------------------------------------------------------------------
 
     def _headers(self, flags: int, stream: int, payload: bytes, events: list[Event]) -> None:
         if flags & (PADDED | PRIORITISED):
-            payload = _unpadded(payload) if flags & PADDED else payload
+            payload = unpadded(payload) if flags & PADDED else payload
             if flags & PRIORITISED:
                 if len(payload) < 5:
                     raise ConnectionFault(Code.FRAME_SIZE_ERROR, "HEADERS without its priority")
@@ -271,14 +242,14 @@ class Connection:
         self.last = number
         if self.refusing or len(self.streams) >= self._limits.streams:
             self._reader.skip(block)
-            self._bother()
+            self._patience.bother()
             self.outbound.put(reset(number, Code.REFUSED_STREAM))
             self._abandon(number)
             return
         try:
             head = self._reader.read(block, ends=ends)
         except StreamFault as fault:
-            self._bother()
+            self._patience.bother()
             self.outbound.put(reset(number, fault.code))
             self._abandon(number)
             return
@@ -304,7 +275,7 @@ class Connection:
         size = len(payload)
         self.inbound.take(size)
         if flags & PADDED:
-            payload = _unpadded(payload)
+            payload = unpadded(payload)
         stream = self.streams.get(number)
         if stream is None or stream.remote_closed:
             self._data_after_end(stream, number, size, events)
@@ -323,7 +294,7 @@ class Connection:
             if ends:
                 stream.remote_closed = True
             elif not payload:
-                self._bother()
+                self._patience.bother()
             events.append(Received(stream, payload, size, ends))
 
     def _data_after_end(
@@ -335,7 +306,7 @@ class Connection:
         if stream is not None:
             self._fault(stream, Code.STREAM_CLOSED, events)
         elif number not in self._abandoned:
-            self._bother()
+            self._patience.bother()
             self.outbound.put(reset(number, Code.STREAM_CLOSED))
 
     def _window_update(self, number: int, payload: bytes, events: list[Event]) -> None:
@@ -369,28 +340,9 @@ class Connection:
         if len(payload) % 6:
             raise ConnectionFault(Code.FRAME_SIZE_ERROR, f"SETTINGS of {len(payload)} bytes")
         self._settled = True
-        for number, value in read_settings(payload):
-            self._setting(number, value)
+        take_settings(payload, self.outbound, self.streams.values())
         self.outbound.put(frame(Kind.SETTINGS, ACK, 0))
         events.extend(self.outbound.pump())
-
-    def _setting(self, number: int, value: int) -> None:
-        """Take what concerns our sending. Our blocks use no table, so its size does not matter."""
-        if number == Setting.INITIAL_WINDOW_SIZE:
-            if value > MAX_WINDOW:
-                raise ConnectionFault(Code.FLOW_CONTROL_ERROR, f"an initial window of {value}")
-            difference = value - self.outbound.peer_window
-            self.outbound.peer_window = value
-            for stream in self.streams.values():
-                stream.send_window += difference
-                if stream.send_window > MAX_WINDOW:
-                    raise ConnectionFault(Code.FLOW_CONTROL_ERROR, f"an initial window of {value}")
-        elif number == Setting.MAX_FRAME_SIZE:
-            if not FRAME_BYTES <= value < 2**24:
-                raise ConnectionFault(Code.PROTOCOL_ERROR, f"a greatest frame of {value}")
-            self.outbound.peer_frame = value
-        elif number == Setting.ENABLE_PUSH and value > 1:
-            raise ConnectionFault(Code.PROTOCOL_ERROR, f"ENABLE_PUSH of {value}")
 
     # -- ending ------------------------------------------------------------------------------
 
@@ -434,7 +386,7 @@ class Connection:
             self._abandon(stream.id)
 
     def _fault(self, stream: Stream, code: Code, events: list[Event]) -> None:
-        self._bother()
+        self._patience.bother()
         self.reset(stream, code)
         events.append(Reset(stream, code))
 
@@ -445,20 +397,10 @@ class Connection:
         if stream is None:
             return
         self._forget(stream)
-        self._resets += 1
-        if self._resets > self._limits.resets:
-            raise ConnectionFault(
-                Code.ENHANCE_YOUR_CALM, f"more than {self._limits.resets} resets in a second"
-            )
+        self._patience.count_reset()
         events.append(Reset(stream, code))
 
     def _abandon(self, number: int) -> None:
         self._abandoned[number] = None
         if len(self._abandoned) > 2 * self._limits.streams:
             del self._abandoned[next(iter(self._abandoned))]
-
-
-def _unpadded(payload: bytes) -> bytes:
-    if not payload or payload[0] >= len(payload):
-        raise ConnectionFault(Code.PROTOCOL_ERROR, "padding that is longer than its frame")
-    return payload[1 : len(payload) - payload[0]]
