@@ -10,8 +10,12 @@ import pytest
 import yaml
 from tests.webhooks.conftest import ApiServerOfACluster, make_config_map
 
+from sampan.api.config import Config
 from sampan.api.scheme import REGISTRY
+from sampan.app.cluster_effects import cluster_warnings
 from sampan.machinery.registry import AdmissionContext, JsonObject
+from sampan.platforms.kubernetes.settings import ClusterSettings
+from sampan.webhooks.paths import JUDGED
 
 SAMPLES = Path(__file__).parents[3] / "shared" / "samples"
 MUTATE = "/mutate-serving-kserve-io-v1beta1-inferenceservice"
@@ -105,6 +109,16 @@ async def test_a_cache_that_is_in_use_may_not_go(asked: ApiServerOfACluster, sto
     assert "iris" in response["status"]["message"]
     free = {**cache, "status": {}}
     assert (await asked.review(path, "DELETE", oldObject=free))["allowed"]
+
+
+@pytest.mark.parametrize("kind", ["LocalModelCache", "LocalModelNodeGroup"])
+def test_a_kind_on_which_nothing_acts_says_so_when_it_is_applied(kind: str) -> None:
+    resource = next(r for r in REGISTRY if r.kind == kind)
+    assert resource.id in JUDGED
+    obj = {"apiVersion": resource.api_version, "kind": kind, "spec": {"storageLimit": "1Gi"}}
+    ((path, sentence),) = cluster_warnings(obj, Config(), ClusterSettings())
+    assert path == "spec"
+    assert "no objects are made of it on a cluster" in sentence
 
 
 def key_of_the_service() -> Any:

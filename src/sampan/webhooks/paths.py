@@ -22,11 +22,12 @@ JUDGED = frozenset(
         "llminferenceservices",
         "localmodelcaches",
         "localmodelnamespacecaches",
+        "localmodelnodegroups",
         "servingruntimes",
         "trainedmodels",
     )
 )
-"""Resources with rules beyond their schema."""
+"""Resources with rules beyond their schema, or of which there is something to be said."""
 
 
 def mutate_path(resource: Resource) -> str:
