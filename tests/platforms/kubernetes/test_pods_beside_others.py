@@ -63,6 +63,13 @@ def test_a_user_that_is_no_number_is_told_to_who_applies_it(user, told):
     assert all(f'"{user}" is no user id' in sentence for sentence in found.values())
 
 
+@pytest.mark.parametrize(("mode", "told"), [("ModelMesh", True), ("Standard", False)])
+def test_a_transformer_of_a_mesh_is_said_not_to_run(mode, told):
+    service = {"metadata": {}, "spec": {"predictor": {}, "transformer": {}}}
+    found = dict(cluster_silences(service, mode, gateway_api=True))
+    assert ("spec.transformer" in found) is told
+
+
 def test_istio_s_own_init_container_makes_the_user_unneeded():
     init = [{"name": "istio-init"}]
     beside = ({"name": "kserve-container"}, {"name": "istio-proxy"})

@@ -13,6 +13,7 @@ from typing import Any
 from sampan.plan.protection import protection_warnings
 from sampan.plan.scaling import AUTOSCALER_CLASS, HPA
 from sampan.plan.service import annotations_of, component_spec, components_of
+from sampan.plan.types import Component
 
 INITIALIZER_USER = "serving.kserve.io/storage-initializer-uid"
 _INITIAL_SCALE = "autoscaling.knative.dev/initial-scale"
@@ -28,7 +29,10 @@ def cluster_silences(
     yield from _by_user(service)
     for component in components_of(service):
         spec, root = component_spec(service, component), f"spec.{component.value}"
-        if mode == "Knative":
+        if mode == "ModelMesh" and component is not Component.PREDICTOR:
+            text = "is not run in ModelMesh mode, whose own controller runs models alone; give it "
+            yield root, text + "an InferenceService of its own, and ask it instead"
+        elif mode == "Knative":
             yield from _by_knative(service, spec, root)
         elif mode == "Standard":
             yield from _by_hpa(service, spec, root)
