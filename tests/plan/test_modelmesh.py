@@ -132,7 +132,8 @@ def test_another_content_is_another_model_and_the_same_is_the_same(make):
     assert first.id.startswith("iris__isvc-")
 
 
-ENTRIES = {"mine": {"type": "pvc", "name": "claim"}, "s3": {"type": "s3", "bucket": "b"}}
+ENTRIES = {"mine": {"type": "pvc", "name": "claim"}, "s3": {"type": "s3", "bucket": "b"},
+           "minio": {"type": "s3", "default_bucket": "d"}, "gcs": {"type": "gcs"}}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -143,7 +144,9 @@ ENTRIES = {"mine": {"type": "pvc", "name": "claim"}, "s3": {"type": "s3", "bucke
                      id="parameters of its own"),
         pytest.param({"key": "mine", "path": "m", "parameters": {"name": "other"}},
                      "pvc://other/m", id="parameters stand before the entry"),
-        pytest.param({"key": "s3", "path": "m"}, 'is of type "s3"', id="s3 is not read here"),
+        pytest.param({"key": "s3", "path": "m"}, "s3://b/m", id="a bucket of S3"),
+        pytest.param({"key": "minio", "path": "m"}, "s3://d/m", id="a bucket in ModelMesh's words"),
+        pytest.param({"key": "gcs", "path": "m"}, 'is of type "gcs"', id="another type is told"),
         pytest.param({"key": "no", "path": "m"}, "is no entry", id="a key that is not there"),
         pytest.param({"path": "m"}, 'is of type ""', id="no type at all"),
     ],
@@ -151,7 +154,7 @@ ENTRIES = {"mine": {"type": "pvc", "name": "claim"}, "s3": {"type": "s3", "bucke
 def test_a_storage_spec_names_the_place(make, storage, uri):
     made = snapshot(make, model={"storageUri": None, "storage": storage})
     plan = build_plan(replace(made, storage_entries=ENTRIES))
-    if uri.startswith("pvc"):
+    if uri.startswith(("pvc", "s3")):
         assert plan.mesh is not None
         assert plan.mesh.uri == uri
     else:

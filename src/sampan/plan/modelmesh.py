@@ -26,6 +26,7 @@ from sampan.plan.modelmesh_host import (
     make_mesh_settings,
     server_type_of,
 )
+from sampan.plan.pod_metadata import SOURCE_URI, make_storage_spec
 from sampan.plan.routes import make_route, make_url
 from sampan.plan.select import Selection, select_runtime
 from sampan.plan.service import (
@@ -97,6 +98,7 @@ def _with_model(
         uri=uri,
         trusted=trusted,
         settings=make_mesh_settings(selection.runtime),
+        annotations={SOURCE_URI: uri, **make_storage_spec(storage_of(service))},
     )
     return replace(plan, route=routing.route, labels=labels_of(service), mesh=found)
 
@@ -146,14 +148,17 @@ def select_uri(
             "of this namespace; add it, or give spec.predictor.model.storageUri",
         )
     entry = {**entries.get(key, {}), **(storage.get("parameters") or {})}
-    if entry.get("type") != "pvc" or not entry.get("name"):
-        return Blocked(
-            _STORAGE,
-            f'spec.predictor.model.storage (key "{key}", path "{path}") is of type '
-            f'"{entry.get("type") or ""}"; here "pvc" with a name is read, for any other give the '
-            "whole location in spec.predictor.model.storageUri",
-        )
-    return f"pvc://{entry['name']}/{path}"
+    bucket = entry.get("bucket") or entry.get("default_bucket")
+    if entry.get("type") == "s3" and bucket:
+        return f"s3://{bucket}/{path}"
+    if entry.get("type") == "pvc" and entry.get("name"):
+        return f"pvc://{entry['name']}/{path}"
+    return Blocked(
+        _STORAGE,
+        f'spec.predictor.model.storage (key "{key}", path "{path}") is of type '
+        f'"{entry.get("type") or ""}"; here "s3" with a bucket and "pvc" with a name are read, for '
+        "any other give the whole location in spec.predictor.model.storageUri",
+    )
 
 
 def decode_entry(text: str) -> Mapping[str, Any] | None:

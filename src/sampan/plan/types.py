@@ -282,6 +282,8 @@ class MeshModel:
     uri: str
     trusted: bool = False
     settings: MeshSettings = MeshSettings()
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    """What a pod would be told of the entry of a storage Secret that it is fetched with."""
 
 
 class RuntimeScope(StrEnum):

@@ -6,7 +6,6 @@ import json
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from tests.storage.s3_server import ID, S3, SECRET
@@ -16,7 +15,6 @@ from sampan.app.bootstrap import CONFIGURATION
 from sampan.machinery.clock import SystemClock
 from sampan.machinery.store_memory import MemoryStore
 from sampan.plan.pod_metadata import SOURCE_URI, make_storage_spec
-from sampan.plan.types import ServiceKey
 from sampan.platforms.local.model_access import StoreAccess
 from sampan.storage.base import FetchOptions, StorageError
 from sampan.storage.fetch import fetch
@@ -47,15 +45,14 @@ def config(**changes: object) -> dict:
     return {**CONFIGURATION, "data": {k: json.dumps(v) for k, v in data.items()}}
 
 
-def workload(account: str = "", uri: str = MODELS, **annotations: str) -> SimpleNamespace:
-    """As much of a DesiredWorkload as is looked at."""
+def workload(account: str = "", uri: str = MODELS, **annotations: str) -> dict:
+    """A pod template, as far as it is looked at."""
     spec = {"serviceAccountName": account} if account else {}
     metadata = {"annotations": {SOURCE_URI: uri, **annotations}}
-    template = {"metadata": metadata, "spec": spec}
-    return SimpleNamespace(service=ServiceKey("team", "iris"), template=template)
+    return {"metadata": metadata, "spec": spec}
 
 
-def with_entry(uri: str, **storage: object) -> SimpleNamespace:
+def with_entry(uri: str, **storage: object) -> dict:
     return workload(uri=uri, **make_storage_spec(storage))
 
 
@@ -67,7 +64,7 @@ KINDS = {
 }
 
 
-async def ask(wanted: SimpleNamespace, *objects: dict, uri: str = "") -> tuple[str, FetchOptions]:
+async def ask(wanted: dict, *objects: dict, uri: str = "") -> tuple[str, FetchOptions]:
     store = MemoryStore(REGISTRY, SystemClock())
     if not any(
         o["kind"] == "ConfigMap" and o["metadata"]["namespace"] == "kserve" for o in objects
@@ -75,12 +72,12 @@ async def ask(wanted: SimpleNamespace, *objects: dict, uri: str = "") -> tuple[s
         objects = (*objects, CONFIGURATION)
     for each in objects:
         await store.create(KINDS[each["kind"]], each)
-    uri = uri or wanted.template["metadata"]["annotations"][SOURCE_URI]
+    uri = uri or wanted["metadata"]["annotations"][SOURCE_URI]
     options = FetchOptions(Path("/cache"), Path("/volumes"))
-    return await StoreAccess(store).prepare(wanted, uri, options)
+    return await StoreAccess(store).prepare(wanted, "team", uri, options)
 
 
-async def refused(wanted: SimpleNamespace, *objects: dict) -> StorageError:
+async def refused(wanted: dict, *objects: dict) -> StorageError:
     with pytest.raises(StorageError) as caught:
         await ask(wanted, *objects)
     return caught.value

@@ -17,6 +17,7 @@ from sampan.machinery.errors import ApiError, NotFound
 from sampan.machinery.registry import JsonObject
 from sampan.machinery.store import Key, Store
 from sampan.plan.pod_metadata import SOURCE_URI, STORAGE_CONTAINER, STORAGE_SPEC
+from sampan.plan.types import PodTemplate
 from sampan.platforms.kubernetes.pods.account_credentials import (
     DEFAULT_ACCOUNT,
     make_account_credentials,
@@ -28,7 +29,6 @@ from sampan.platforms.kubernetes.pods.settings import parse_pod_settings
 from sampan.platforms.kubernetes.pods.storage_container import select_storage_container
 from sampan.platforms.kubernetes.pods.storage_spec import read_storage_entry
 from sampan.platforms.kubernetes.pods.surroundings import Surroundings
-from sampan.platforms.local.desired import DesiredWorkload
 from sampan.platforms.local.pull_secrets import IMAGES, make_login_file, select_pull_secret
 from sampan.platforms.local.references import decode_data
 from sampan.storage.base import FetchOptions, StorageError
@@ -44,19 +44,22 @@ class Access(Protocol):
     """Who knows with what a model is fetched."""
 
     async def prepare(
-        self, workload: DesiredWorkload, uri: str, options: FetchOptions
+        self, template: PodTemplate, namespace: str, uri: str, options: FetchOptions
     ) -> tuple[str, FetchOptions]:
-        """Return where a source really is, and the options to fetch it with; StorageError."""
+        """Return where a source of a template's model is, and with what it is fetched."""
 
 
 class NoAccess:
     """For who fetches without credentials."""
 
     async def prepare(
-        self, workload: DesiredWorkload, uri: str, options: FetchOptions
+        self,
+        template: PodTemplate,  # noqa: ARG002  # as Access has it
+        namespace: str,  # noqa: ARG002  # as Access has it
+        uri: str,
+        options: FetchOptions,
     ) -> tuple[str, FetchOptions]:
         """Return both as they are."""
-        del workload
         return uri, options
 
 
@@ -67,7 +70,7 @@ class StoreAccess:
         self._store = store
 
     async def prepare(
-        self, workload: DesiredWorkload, uri: str, options: FetchOptions
+        self, template: PodTemplate, namespace: str, uri: str, options: FetchOptions
     ) -> tuple[str, FetchOptions]:
         """Return where a source really is, and the options to fetch it with; raise StorageError.
 
@@ -75,11 +78,11 @@ class StoreAccess:
         """
         if uri.startswith(_LOCAL):
             return uri, options
-        pod = _make_pod(workload)
+        pod = _make_pod(template, namespace)
         try:
             around = await self._gather(pod)
             uri, made = _select(uri, pod, around)
-            variables = await self._resolve(made, workload.service.namespace)
+            variables = await self._resolve(made, namespace)
             files = await self._read_files(made, variables, pod, around)
             if uri.startswith(IMAGES):
                 files |= await self._read_login(pod, around)
@@ -190,12 +193,12 @@ class StoreAccess:
             return None
 
 
-def _make_pod(workload: DesiredWorkload) -> JsonObject:
+def _make_pod(template: PodTemplate, namespace: str) -> JsonObject:
     """Return the pod that the webhook would be asked about. Pure."""
-    metadata = workload.template.get("metadata") or {}
+    metadata = template.get("metadata") or {}
     annotations = dict(metadata.get("annotations") or {})
-    named = {"namespace": workload.service.namespace, "annotations": annotations}
-    return {"metadata": named, "spec": dict(workload.template.get("spec") or {})}
+    named = {"namespace": namespace, "annotations": annotations}
+    return {"metadata": named, "spec": dict(template.get("spec") or {})}
 
 
 def _select(uri: str, pod: JsonObject, around: Surroundings) -> tuple[str, Credentials]:

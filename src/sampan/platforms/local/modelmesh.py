@@ -29,6 +29,7 @@ from sampan.plan.mesh_settings import MeshSettings
 from sampan.plan.observed import Link, LinkState, MeshCopy, MeshSeen, ObservedWorkload
 from sampan.plan.types import MeshModel, ServiceKey
 from sampan.platforms.local.layout import Layout
+from sampan.platforms.local.model_access import Access, NoAccess
 from sampan.platforms.local.preparation import Fetch, retry_delay
 from sampan.platforms.local.private_file import make_private_folder, write_private_file
 from sampan.storage.base import FetchOptions, Progress, StorageError
@@ -74,6 +75,8 @@ class MeshModels:
         notify: Callable[[ServiceKey], None],
     ) -> None:
         self._layout = layout
+        self.access: Access = NoAccess()
+        """With what models are fetched; nothing by itself."""
         self._fetch = fetch
         self._options = options
         self._clock = clock
@@ -182,9 +185,11 @@ class MeshModels:
     async def _bring(self, service: ServiceKey, wanted: _Wanted) -> None:
         now, model = self._clock.now, wanted.model
         try:
-            fetched = await self._fetch(
-                model.uri, self._options, lambda progress: _progress(wanted, progress)
+            template = {"metadata": {"annotations": model.annotations}}
+            uri, options = await self.access.prepare(
+                template, service.namespace, model.uri, self._options
             )
+            fetched = await self._fetch(uri, options, lambda progress: _progress(wanted, progress))
             size = fetched.size or await asyncio.to_thread(observe_size, fetched.path)
             path, weight = str(fetched.path), make_weight(size)
             self._place(

@@ -100,6 +100,7 @@ class LocalPlatform:
         )  # fmt: skip
         self._meshes = MeshModels(settings.layout, parts.fetch, settings.options, parts.clock,
                                   changes.notify)  # fmt: skip
+        self._meshes.access = parts.access
         self._publisher = Publisher(parts.gateway, settings.layout, parts.clock, changes.notify)
         self._addresses = Addresses(settings.layout.addresses)
         self._devices = settings.devices(settings.environ)

@@ -200,7 +200,7 @@ class Preparations:
     async def _fetch(self, workload: DesiredWorkload, found: Preparation) -> None:
         for source in workload.models:
             uri, options = await self._tools.access.prepare(
-                workload, source.uri, self._tools.options
+                workload.template, workload.service.namespace, source.uri, self._tools.options
             )
             fetched = await self._tools.fetch(
                 uri, options, lambda progress: self._progress(found, progress)
