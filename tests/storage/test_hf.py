@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -15,8 +16,10 @@ from hypothesis import strategies as st
 from tests.storage.hub_server import HubServer
 
 from sampan.storage.base import StorageError
+from sampan.storage.cache import open_cache
 from sampan.storage.hf_uri import make_hub, parse_model
 from sampan.storage.patterns import Patterns
+from sampan.storage.pruning import prune
 
 WEIGHTS = hashlib.shake_128(b"weights").digest(300_000)
 FILES = {"config.json": b'{"a": 1}', "model.safetensors": WEIGHTS, "onnx/model.onnx": b"o" * 2000}
@@ -350,3 +353,30 @@ def test_any_text_is_a_model_or_an_invalid_uri(text):
             raise
         return
     assert f"{model.repository}:{model.revision}".startswith(text)
+
+
+async def test_a_fetch_loses_nothing_to_a_prune_beside_it(hub, bench):
+    hub.commit({f"part-{i}": bytes([i]) * 5000 for i in range(40)})
+    cache, over = open_cache(bench.options.cache), asyncio.Event()
+
+    async def prune_all_the_time() -> int:
+        times = 0
+        while not over.is_set():
+            await asyncio.to_thread(prune, cache, time.time())
+            times += 1
+        return times
+
+    pruning = asyncio.create_task(prune_all_the_time())
+    fetched = await bench.fetch("hf://owner/model")
+    over.set()
+    assert await pruning > 0
+    assert len(read_all(fetched.path)) == 40
+
+
+async def test_a_silent_hub_is_told_after_the_seconds_that_are_allowed(hub, bench):
+    hub.commit({"model.safetensors": WEIGHTS})
+    hub.hold_after = 100
+    bench.set(stall_seconds=0.5, attempts=1)
+    error = await refused(bench)
+    assert (error.reason, error.retryable) == ("DownloadStalled", True)
+    hub.released.set()

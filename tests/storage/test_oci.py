@@ -472,3 +472,52 @@ def test_merged_layers_are_what_writing_them_one_after_another_gives(layers, tmp
             expected[name] = data
         merge_layer(folder, content)
     assert read_all(content) == expected
+
+
+async def test_a_layer_that_unpacks_beyond_reason_is_refused(registry, bench):
+    registry.put(make_layer(("models/m", bytes(5_000_000))))
+    bench.set(max_bytes=1_000_000)
+    assert (await refused(bench, image(registry))).reason == "ArchiveTooLarge"
+    assert bench.published == []
+
+
+async def test_a_layer_of_too_many_files_is_refused(registry, bench):
+    registry.put(make_layer(*((f"models/{i}", b"") for i in range(50))))
+    bench.set(max_files=20)
+    assert (await refused(bench, image(registry))).reason == "ArchiveTooLarge"
+
+
+@pytest.mark.parametrize("spoil", [lambda b: b[:-20], lambda b: b"x" * len(b), lambda _: b""])
+async def test_a_layer_that_is_no_archive_is_told(registry, bench, spoil):
+    registry.put(spoil(MODEL))
+    error = await refused(bench, image(registry))
+    assert error.reason in {"ArchiveInvalid", "ModelNotFound"}
+    assert bench.published == []
+
+
+async def test_a_layer_that_does_not_fit_is_refused_before_it_comes(registry, bench):
+    registry.put(MODEL)
+    bench.set(reserve_bytes=2**60)
+    assert (await refused(bench, image(registry))).reason == "DiskFull"
+    assert registry.transferred() == 0
+
+
+async def test_a_manifest_without_end_is_cut_off(registry, bench):
+    registry.act = lambda r: (200, {}, b" " * 5_000_000) if "/manifests/" in r.path else None
+    assert (await refused(bench, image(registry))).reason == "UnexpectedContent"
+
+
+@pytest.mark.parametrize("realm", ["ftp://x/token", "token", "http://10.0.0.1/token"])
+async def test_a_registry_sends_nobody_just_anywhere_to_log_in(registry, bench, realm):
+    challenge = {"WWW-Authenticate": f'Bearer realm="{realm}",service="x"'}
+    registry.act = lambda _: (401, challenge, b"")
+    assert (await refused(bench, image(registry))).reason == "SourceRefused"
+
+
+async def test_a_layer_of_an_image_is_shared_with_another_repository(registry, bench):
+    registry.put(MODEL)
+    first = await bench.fetch(image(registry))
+    registry.transferred()
+    second = await bench.fetch(image(registry).replace("team/model", "other/name"))
+    assert registry.transferred() == 0
+    assert (first.path / "model.bin").samefile(second.path / "model.bin")

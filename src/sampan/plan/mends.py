@@ -41,7 +41,8 @@ _DECISION = {
 }
 _DOWNLOAD = {
     "InvalidURI": "write spec.predictor.model.storageUri as the message says",
-    "UnsupportedScheme": "download the model and give its path, or serve it by https://",
+    "UnsupportedScheme": "write one of the schemes that the message names, or download the "
+    "model and give its path",
     "ModelNotFound": "put the model there, or correct spec.predictor.model.storageUri",
     "InvalidRequest": "correct spec.predictor.model.storageUri",
     "SourceRefused": "correct spec.predictor.model.storageUri; where a private address is meant, "

@@ -11,6 +11,18 @@ from sampan.storage.base import StorageError
 
 _AZURES = frozenset({"abfs", "abfss", "wasb", "wasbs", "az", "azure", "adl"})
 _AZURE = "write https://ACCOUNT.blob.core.windows.net/CONTAINER/PATH"
+_MENDS = {
+    **dict.fromkeys(_AZURES, _AZURE),
+    "modelscope": "take the model from hf://OWNER/MODEL where it is there too, or download it and "
+    "give its path",
+    "hdfs": "write the file's address of WebHDFS, https://NAMENODE/webhdfs/v1/PATH?op=OPEN, or "
+    "copy the model and give its path",
+    "webhdfs": "write the file's address, https://NAMENODE/webhdfs/v1/PATH?op=OPEN, or copy the "
+    "model and give its path",
+    "docker": "write oci://REGISTRY/REPOSITORY:TAG",
+    "huggingface": "write hf://OWNER/MODEL",
+}
+"""What mends a scheme that others have, where the nearest name does not."""
 
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*):(?=//)")
 
@@ -31,7 +43,7 @@ def select_scheme(uri: str, known: Iterable[str]) -> str:
     if scheme not in schemes:
         near = suggest(scheme, schemes)
         mend = f'write "{near}://"' if near else "use one of these, or a local path"
-        mend = _AZURE if scheme in _AZURES else mend
+        mend = _MENDS.get(scheme, mend)
         raise StorageError(
             "UnsupportedScheme",
             f'the scheme "{scheme}" of the storage URI "{redact(uri)}" is not supported here '

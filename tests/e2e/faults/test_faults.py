@@ -211,8 +211,8 @@ DOWNLOADS = [
     ),
     Fault(
         "a scheme that is not supported",
-        lambda _: sklearn("s3://bucket/iris"),
-        "download", "UnsupportedScheme", ("s3://bucket/iris", "https://"), "https://",
+        lambda _: sklearn("hdfs://namenode/iris"),
+        "download", "UnsupportedScheme", ("hdfs://namenode/iris", "https://"), "give its path",
     ),
 ]  # fmt: skip
 
