@@ -9,6 +9,10 @@ from typing import Any
 _OPTIONS = (
     "-Xrs",  # signals stay Python's: SIGTERM drains the server, it does not end Java under it
     "-XX:+UseSerialGC",  # one thread of collection: small heaps, and memory at rest is half
+    # The machine's memory / 64 else, all of which is touched before anything is collected. 24 MiB
+    # for the young are too few: measured, an evaluation then takes 1.4 times the CPU time.
+    "-Xms64m",
+    "-XX:NewSize=40m",
     "-Xshare:auto",
 )
 _STARTING = threading.Lock()
