@@ -105,3 +105,33 @@ def test_errors_go_beside_the_output(process: Callable[..., Any], here: Path) ->
     done = process("get", "isvc", "nope", "-o", "json")
     assert (done.returncode, done.stdout) == (1, b"")
     assert done.stderr.startswith(b"error: ")
+
+
+@pytest.mark.parametrize("args", [("version",), ("get", "ns")], ids=" ".join)
+@pytest.mark.parametrize(
+    ("redirection", "told"),
+    [
+        pytest.param(">/dev/full", "No space left on device", id="the disk is full"),
+        pytest.param(">&-", "standard output is closed", id="the output is closed"),
+    ],
+)
+def test_what_cannot_be_written_is_an_error_of_the_system_in_one_line(
+    here: Path, args: tuple[str, ...], redirection: str, told: str
+) -> None:
+    done = _in_shell(args, redirection)
+    assert (done.returncode, done.stderr.count("\n")) == (3, 1)
+    assert told in done.stderr
+
+
+@pytest.mark.parametrize("redirection", ["2>/dev/full", "2>&-"])
+def test_an_error_that_nobody_hears_keeps_its_exit_code(here: Path, redirection: str) -> None:
+    assert _in_shell(("get", "nonexistent"), redirection).returncode == 1
+
+
+def _in_shell(args: tuple[str, ...], redirection: str) -> subprocess.CompletedProcess[str]:
+    from tests.cli.conftest import COMMAND
+
+    command = f'exec "$0" "$@" {redirection}'
+    return subprocess.run(
+        ["/bin/sh", "-c", command, COMMAND, *args], capture_output=True, text=True, check=False
+    )

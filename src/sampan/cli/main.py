@@ -90,8 +90,9 @@ def _main(args: list[str]) -> None:
     if args in (["version"], ["--version"]):
         # Asked often by scripts: answers without loading the command line's libraries.
         from sampan import __version__
+        from sampan.cli.output import guarded, say
 
-        sys.stdout.write(f"sampan {__version__}\n")
+        guarded(say)(f"sampan {__version__}")
         return
     if args[:1] and args[0] in PASS_THROUGH:
         _load(args[0])(args[1:])

@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 the user's object or request is wrong, 2 usage, 3 the syst
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import sys
@@ -43,7 +44,7 @@ def guarded(verb: Verb) -> Verb:
             raise SystemExit(130) from None
         except BrokenPipeError:
             # The reader went away (`sampan get ... | head`): not an error of ours.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _discard_output()
             raise SystemExit(0) from None
 
     return run  # type: ignore[return-value]  # same signature, by functools.wraps
@@ -51,26 +52,45 @@ def guarded(verb: Verb) -> Verb:
 
 def complain(message: str) -> None:
     """Write an error to standard error; the word is red on a terminal."""
-    word = paint("error:", "31", sys.stderr)
-    sys.stderr.write(f"{word} {message}\n")
+    _tell(f"{paint('error:', '31', sys.stderr)} {message}\n")
 
 
 def warn(message: str) -> None:
     """Write a warning to standard error; the word is yellow on a terminal."""
-    word = paint("warning:", "33", sys.stderr)
-    sys.stderr.write(f"{word} {message}\n")
+    _tell(f"{paint('warning:', '33', sys.stderr)} {message}\n")
 
 
 def say(message: str = "") -> None:
-    """Write a line to standard output at once."""
-    sys.stdout.write(f"{message}\n")
-    sys.stdout.flush()
+    """Write a line to standard output at once; raise CliError where it cannot be written."""
+    if sys.stdout is None:  # Python's sign that the descriptor was closed (`>&-`)
+        raise CliError("standard output is closed; leave it open or give /dev/null", SYSTEM)
+    try:
+        sys.stdout.write(f"{message}\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _discard_output()
+        text = f"standard output cannot be written: {error.strerror}; see to the disk it goes to"
+        raise CliError(text, SYSTEM) from error
 
 
 def note(message: str) -> None:
     """Write a line of progress to standard error at once."""
-    sys.stderr.write(f"{message}\n")
-    sys.stderr.flush()
+    _tell(f"{message}\n")
+
+
+def _tell(text: str) -> None:
+    """Write to standard error; where that is closed or full there is nobody left to tell."""
+    with contextlib.suppress(OSError):
+        if sys.stderr is not None:
+            sys.stderr.write(text)
+            sys.stderr.flush()
+
+
+def _discard_output() -> None:
+    """Let what is still buffered go nowhere, or the interpreter would complain of it at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def colourful(stream: Any = None) -> bool:
