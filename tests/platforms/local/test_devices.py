@@ -34,12 +34,20 @@ def holding(*devices: str) -> tuple[Reservation, ...]:
         pytest.param([{NVIDIA: "2", "cpu": 1}], {NVIDIA: 2}, id="a text"),
         pytest.param([{NVIDIA: "1"}, {NVIDIA: "1", AMD: "1"}], {NVIDIA: 2, AMD: 1}, id="several"),
         pytest.param([{NVIDIA: "0"}], {}, id="none, said aloud"),
+        pytest.param([{NVIDIA: "2000m"}], {NVIDIA: 2}, id="in thousandths, as kubectl writes them"),
         pytest.param([{"example.com/fpga": "1"}], {}, id="a kind that is not told apart here"),
     ],
 )
 def test_what_the_containers_ask_for_is_added_up(limits, wanted):
     containers = [{"resources": {"limits": one}} for one in limits]
     assert count_wanted({"spec": {"containers": containers}}) == wanted
+
+
+@pytest.mark.parametrize("amount", ["0.5", 0.5, "500m", "-1", "one"])
+def test_a_part_of_a_device_is_refused_with_its_value(amount):
+    limits = {"resources": {"limits": {NVIDIA: amount}}}
+    with pytest.raises(DevicesTaken, match=f'"nvidia.com/gpu" is "{amount}".* a whole number'):
+        count_wanted({"spec": {"containers": [limits]}})
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sampan.machinery.quantity import QuantityError, parse_quantity
+
 NVIDIA = "nvidia.com/gpu"
 AMD = "amd.com/gpu"
 VARIABLES: Mapping[str, str] = {NVIDIA: "CUDA_VISIBLE_DEVICES", AMD: "ROCR_VISIBLE_DEVICES"}
@@ -37,17 +39,30 @@ class DevicesTaken(Exception):
 def count_wanted(template: Mapping[str, Any]) -> dict[str, int]:
     """Return how many devices of each kind the containers of a pod template ask for together.
 
-    Only limits count, as for Kubernetes's extended resources. Amounts are whole numbers: admission
-    has seen to that, and what is none counts as nothing.
+    Only limits count, as for Kubernetes's extended resources. DevicesTaken where an amount is no
+    whole number: a cluster makes no pod of that either ("must be an integer").
     """
     wanted: dict[str, int] = {}
     for container in (template.get("spec") or {}).get("containers") or ():
         limits = (container.get("resources") or {}).get("limits") or {}
         for kind in VARIABLES:
-            amount = str(limits.get(kind, 0))
-            if amount.isdecimal() and int(amount):
-                wanted[kind] = wanted.get(kind, 0) + int(amount)
+            amount = _count(kind, limits.get(kind, 0))
+            if amount:
+                wanted[kind] = wanted.get(kind, 0) + amount
     return wanted
+
+
+def _count(kind: str, amount: Any) -> int:
+    """Return how many devices a quantity is: "2", 2 and "2000m" are two."""
+    try:
+        value = parse_quantity(amount).value
+    except QuantityError:
+        value = None
+    if value is None or value != int(value) or value < 0:
+        raise DevicesTaken(
+            f'resources.limits "{kind}" is "{amount}"; a device is held whole: give a whole number'
+        )
+    return int(value)
 
 
 def select_devices(
