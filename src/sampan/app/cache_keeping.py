@@ -50,7 +50,7 @@ async def keep_small(layout: Layout, options: FetchOptions, clock: Clock) -> Non
 
 def apply_limits(layout: Layout, options: FetchOptions, now: float) -> Pruned:
     """Prune the cache to the operator's limits: by age first, then by size."""
-    cache, held = open_cache(layout.models), gather_users(layout.models)
+    cache, held = open_cache(layout.models), gather_users(layout.models, layout.state)
     gone, size = [], 0
     if options.cache_days:
         old = prune(cache, now, 0, max(IDLE_SECONDS, options.cache_days * _DAY), held)

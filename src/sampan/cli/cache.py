@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -196,9 +195,10 @@ def show_age(seconds: float) -> str:
 
 
 def _users(cache: Cache) -> dict[str, list[str]]:
+    from sampan.app.paths import find_paths
     from sampan.platforms.local.model_users import gather_users
 
-    return gather_users(Path(cache.root))
+    return gather_users(cache.root, find_paths().state)
 
 
 def _required(names: list[str]) -> list[str]:

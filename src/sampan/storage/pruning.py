@@ -99,16 +99,20 @@ def prune(
     """
     freed = _prune_work(cache, now, idle_seconds) + sweep(cache, now)
     chosen, weights = plan_prune(cache, now, held, keep_bytes, idle_seconds)
-    gone = tuple(entry for entry in chosen if _remove(cache, entry))
+    gone = tuple(entry for entry in chosen if take_away(cache, entry))
     sweep(cache, now)  # counted with the entries that had them
     return Pruned(gone, freed + sum(weights[entry.key] for entry in gone))
 
 
 def remove_entry(cache: Cache, entry: Entry) -> int:
-    """Remove one entry, whoever uses it; return the bytes that came free."""
+    """Remove one entry, whoever uses it; return the bytes that came free.
+
+    None where it was asked for since it was looked at.
+    """
     others = {other.key for other in list_entries(cache)} - {entry.key}
     weights = weigh_entries(list_entries(cache), others)
-    _remove(cache, entry)
+    if not take_away(cache, entry):
+        return 0
     sweep(cache, float("inf"))
     return weights.get(entry.key, 0)
 
@@ -129,8 +133,8 @@ def sweep(cache: Cache, now: float) -> int:
     return freed
 
 
-def _remove(cache: Cache, entry: Entry) -> bool:
-    """Take an entry away, unless it was asked for since it was looked at."""
+def take_away(cache: Cache, entry: Entry) -> bool:
+    """Take an entry out of the cache, unless it was asked for since it was looked at."""
     known = read_entry(cache.entries / entry.key)
     if known is None or known.used_at > entry.used_at:
         return False

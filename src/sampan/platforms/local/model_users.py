@@ -29,11 +29,14 @@ def register_users(layout: Layout) -> None:
     write_private_file(folder / make_key(str(layout.state)), str(layout.state).encode())
 
 
-def gather_users(models: Path) -> dict[str, list[str]]:
-    """Return who uses the entries of a cache: names of services by the entries' keys."""
+def gather_users(models: Path, own: Path) -> dict[str, list[str]]:
+    """Return who uses the entries of a cache: names of services by the entries' keys.
+
+    `own` is a state folder that counts though the cache was emptied, and its list with it.
+    """
     entries = (models / "entries").resolve()
     users: dict[str, set[str]] = {}
-    for owner, path in _gather_all(models):
+    for owner, path in _gather_all(models, own):
         with suppress(OSError, RuntimeError, ValueError):
             inside = path.resolve().relative_to(entries)
             if inside.parts:
@@ -41,17 +44,23 @@ def gather_users(models: Path) -> dict[str, list[str]]:
     return {key: sorted(owners) for key, owners in users.items()}
 
 
-def _gather_all(models: Path) -> Iterator[tuple[str, Path]]:
+def _gather_all(models: Path, own: Path) -> Iterator[tuple[str, Path]]:
+    for state in {own, *_gather_states(models)}:
+        layout = Layout(state, models.parent)
+        yield from _gather_prepared(layout)
+        yield from _gather_replicas(layout)
+        yield from _gather_mesh(layout)
+
+
+def _gather_states(models: Path) -> Iterator[Path]:
+    """The state folders that daemons have named; what names one that is gone is removed."""
     for file in (models / "users").glob("*"):
         with suppress(OSError):
             state = Path(file.read_text())
-            if not state.is_dir():
+            if state.is_dir():
+                yield state
+            else:
                 file.unlink()
-                continue
-            layout = Layout(state, models.parent)
-            yield from _gather_prepared(layout)
-            yield from _gather_replicas(layout)
-            yield from _gather_mesh(layout)
 
 
 def _gather_prepared(layout: Layout) -> Iterator[tuple[str, Path]]:
