@@ -215,6 +215,28 @@ async def test_its_stock_stubs_list_and_describe(served, stubs, channel):
     assert json.loads(told.msg)[0]["workers"][0]["status"] == "READY"
 
 
+async def test_its_worker_is_the_one_that_may_be_asked_for(served, stubs, channel):
+    grpc = importlib.import_module("grpc")
+    asked = stubs.management_pb2_grpc.ManagementAPIsServiceStub(channel)
+    wanted = stubs.management_pb2.ScaleWorkerRequest
+    done = "Workers scaled to 1 for model: lin"
+    told = await asked.ScaleWorker(wanted(model_name="lin", min_worker=1, max_worker=4))
+    assert json.loads(told.msg)["status"] == done
+    with pytest.raises(grpc.RpcError, match="min_worker is 3") as caught:
+        await asked.ScaleWorker(wanted(model_name="lin", min_worker=3))
+    assert caught.value.code().name == "INVALID_ARGUMENT"
+    async with httpx.AsyncClient(base_url=served[0]) as ask:
+        for path, status, said in (
+            ("/models/lin", 202, "Processing worker updates..."),
+            ("/models/lin/1.0?min_worker=1&synchronous=true", 200, done),
+            ("/models/lin?min_worker=3", 400, "minReplicas"),
+            ("/models/lin?min_worker=x", 400, '\\"x\\" is no count'),
+            ("/models/none?min_worker=1", 404, "none"),
+        ):
+            answer = await ask.put(path)
+            assert (answer.status_code, said in answer.text) == (status, True), answer.text
+
+
 @pytest.mark.parametrize("served", ["open"], indirect=True)
 async def test_models_come_and_go_where_that_is_allowed(served, stubs, channel):
     asked = stubs.management_pb2_grpc.ManagementAPIsServiceStub(channel)

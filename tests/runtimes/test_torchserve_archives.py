@@ -461,6 +461,35 @@ async def test_registering_is_refused_with_its_mend(tmp_path):
         opened.find("lin")
 
 
+@pytest.mark.parametrize(
+    ("numbers", "said"),
+    [
+        pytest.param({"min_worker": 3}, "min_worker is 3; .* minReplicas", id="several"),
+        pytest.param({"min_worker": 2, "max_worker": 1}, "cannot be less than", id="turned about"),
+        pytest.param({"min_worker": 0}, "max_worker is 0; .* unregister", id="none"),
+        pytest.param({"number_gpu": 1}, "number_gpu is 1; .* resources.limits", id="on a GPU"),
+    ],
+)
+def test_workers_that_a_process_has_not_are_refused_with_the_mend(numbers, said, tmp_path):
+    with pytest.raises(InvalidInput, match=said):
+        registry_of_one(tmp_path).scale("lin", "", numbers)
+
+
+@pytest.mark.parametrize("numbers", [{}, {"min_worker": 1}, {"min_worker": 0, "max_worker": 4}])
+def test_one_worker_is_what_there_is(numbers, tmp_path):
+    registry = registry_of_one(tmp_path)
+    assert registry.scale("lin", "1.5", numbers) == "Workers scaled to 1 for model: lin"
+    with pytest.raises(ModelNotFound):
+        registry.scale("other", "", numbers)
+
+
+def registry_of_one(folder: Path) -> Registry:
+    path = archive(folder)
+    registry = Registry(ModelRepository(), Store(folder))
+    registry.register_at_start(Handler("lin", path, read_manifest(path), None))
+    return registry
+
+
 async def test_a_handler_that_was_stopped_says_so_and_leaves_nobody_waiting(tmp_path: Path) -> None:
     path = archive(tmp_path)
     handler = Handler("lin", path, read_manifest(path), None)

@@ -17,6 +17,7 @@ from sampan.runtimes.torchserve.archive import read_manifest
 from sampan.runtimes.torchserve.batches import Batch
 from sampan.runtimes.torchserve.handler import Handler
 from sampan.runtimes.torchserve.model import ArchiveModel
+from sampan.runtimes.torchserve.scaling import validate_workers
 from sampan.runtimes.torchserve.settings import find_archive
 from sampan.server.load_failure import LoadFailure, describe_failure
 from sampan.server.repository import ModelRepository
@@ -183,6 +184,14 @@ class Registry:
         model = self.find(name)
         model.default = model.select(version).manifest.version
         return f'Default version successfully updated for model "{name}" to "{version}"'
+
+    def scale(self, name: str, version: str, numbers: Mapping[str, int]) -> str:
+        """Return TorchServe's words for a version having its one worker; InvalidInput for another
+        number of them.
+        """
+        validate_workers(numbers)
+        self.find(name).select(version)
+        return f"Workers scaled to 1 for model: {name}"
 
     def unregister(self, name: str, version: str = "") -> str:
         """Stop and forget a version, the default where none is named, with the last its model.

@@ -19,6 +19,7 @@ from sampan.runtimes.torchserve.answers import Answer
 from sampan.runtimes.torchserve.batches import Batch, make_batch
 from sampan.runtimes.torchserve.model import RawRequest
 from sampan.runtimes.torchserve.registry import Registration, Registry
+from sampan.runtimes.torchserve.scaling import select_parameters
 from sampan.runtimes.torchserve.services import TorchServeServices
 from sampan.runtimes.torchserve.turns import Parts
 from sampan.server.dataplane import DataPlane
@@ -62,6 +63,8 @@ class TorchServeApi:
             ("POST", "/models", partial(self._register, rest)),
             ("GET", "/models/{name}", self._describe),
             ("GET", "/models/{name}/{version}", self._describe),
+            ("PUT", "/models/{name}", self._scale),
+            ("PUT", "/models/{name}/{version}", self._scale),
             ("PUT", "/models/{name}/{version}/set-default", self._set_default),
             ("DELETE", "/models/{name}", self._unregister),
             ("DELETE", "/models/{name}/{version}", self._unregister),
@@ -127,6 +130,20 @@ class TorchServeApi:
     def _set_default(self, request: Request, reply: Exchange, route: Route) -> None:
         del request
         _tell(reply, partial(self._registry.set_default, *_named(route)))
+
+    def _scale(self, request: Request, reply: Exchange, route: Route) -> None:
+        """Say how many workers there are now: one, which is there at once."""
+        query = _query(request)
+        try:
+            numbers = {name: _number(word) for name, word in select_parameters(query).items()}
+            told = self._registry.scale(*_named(route), numbers)
+        except ServingError as error:
+            reply(_failed(error))
+            return
+        if query.get("synchronous", "").lower() == "true":
+            reply(Response(200, orjson.dumps({"status": told})))
+        else:
+            reply(Response(202, orjson.dumps({"status": "Processing worker updates..."})))
 
     def _predict(self, rest: Rest, request: Request, reply: Exchange, route: Route) -> None:
         name, version = _named(route)

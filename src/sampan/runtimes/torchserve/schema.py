@@ -32,6 +32,15 @@ TABLES: dict[str, tuple[Field, ...]] = {
         Field("model_name", 5, STRING),
         Field("url", 9, STRING),
     ),
+    "ScaleWorkerRequest": (
+        Field("model_name", 1, STRING),
+        Field("model_version", 2, STRING),
+        Field("max_worker", 3, INT32),
+        Field("min_worker", 4, INT32),
+        Field("number_gpu", 5, INT32),
+        Field("synchronous", 6, BOOL),
+        Field("timeout", 7, INT32),
+    ),
     "SetDefaultRequest": (Field("model_name", 1, STRING), Field("model_version", 2, STRING)),
     "UnregisterModelRequest": (Field("model_name", 1, STRING), Field("model_version", 2, STRING)),
 }

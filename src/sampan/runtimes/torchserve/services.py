@@ -46,6 +46,7 @@ class TorchServeServices:
             _MANAGEMENT + b"DescribeModel": self._describe,
             _MANAGEMENT + b"ListModels": self._list,
             _MANAGEMENT + b"RegisterModel": partial(self._register, dataplane),
+            _MANAGEMENT + b"ScaleWorker": self._scale,
             _MANAGEMENT + b"SetDefault": self._set_default,
             _MANAGEMENT + b"UnregisterModel": self._unregister,
         }
@@ -101,6 +102,13 @@ class TorchServeServices:
         batch = make_batch(document, "the registration")
         wanted = Registration(request["url"], request["model_name"], batch)
         return _told({"status": await self._registry.register(wanted, dataplane.workers)})
+
+    def _scale(self, data: bytes) -> bytes:
+        request = _decode("ScaleWorkerRequest", data)
+        names = ("min_worker", "max_worker", "number_gpu")
+        numbers = {name: request[name] for name in names if request[name]}  # zero is not sent
+        told = self._registry.scale(request["model_name"], request["model_version"], numbers)
+        return _told({"status": told})
 
     def _set_default(self, data: bytes) -> bytes:
         request = _decode("SetDefaultRequest", data)
