@@ -7,6 +7,11 @@ own, whose CPU and memory are measured. `SAMPAN_BENCH_SERVICES` sets how many se
 
 from __future__ import annotations
 
-from bench.operator_rows import creating, many, mutating
+from bench.operator_rows import creating, doors, many, mutating
 
-benches = {"create": creating.create, "mutate": mutating.mutate, "many": many.crowd}
+benches = {
+    "create": creating.create,
+    "mutate": mutating.mutate,
+    "many": many.crowd,
+    "doors": doors.look_after,
+}

@@ -154,7 +154,9 @@ class ActivatorProcess:
         await self._peers.run()
 
     def _where(self) -> Whereabouts:
-        return select_peers(self._cluster.slices(), self._options.namespace)
+        """Asked for each workload at each decision: only the activators' own slices are read."""
+        namespace = self._options.namespace
+        return select_peers(self._cluster.slices_of(namespace, ACTIVATOR), namespace)
 
     def _submit(self, request: Request, reply: Reply) -> None:
         if request.target != PATH.encode():

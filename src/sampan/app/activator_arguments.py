@@ -39,7 +39,7 @@ def make_parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add_cluster(parser, "activators")
     add("--health-port", type=_port, default=8081, help="/healthz, /readyz and /metrics")
-    add("--front-port", type=_port, default=8090, help="a port on loopback that Envoy needs")
+    add("--front-port", type=_front, default=8090, help="a port on loopback that Envoy needs")
     text = "the ports to give out to services, one each, as FIRST-LAST"
     add("--doors", type=_doors, default=Doors(), metavar="PORTS", help=text)
     text = "where Envoy's files are; its path may have 90 characters"
@@ -55,6 +55,14 @@ _ABOUT = "Wake services of a cluster when they are asked, and let them sleep whe
 
 
 _port = port_or("a free one")
+
+
+def _front(text: str) -> int:
+    """Envoy is told it before it starts: none can be chosen for it."""
+    port = _port(text)
+    if not port:
+        raise argparse.ArgumentTypeError("0 is no port; give 1 to 65535")
+    return int(port)
 
 
 def _seconds(text: str) -> float:

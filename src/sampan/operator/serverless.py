@@ -20,6 +20,7 @@ from sampan.platforms.kubernetes.children import AUTOSCALER
 from sampan.platforms.kubernetes.kinds import DEPLOYMENTS, ENDPOINT_SLICES
 from sampan.platforms.kubernetes.serverless import Terms
 from sampan.platforms.kubernetes.serverless_table import (
+    SERVICE_NAME,
     Served,
     keep_of_deployment,
     select_served,
@@ -38,13 +39,19 @@ def _nobody(_: JsonObject) -> str:
     return ""
 
 
+def _service_of(one: JsonObject) -> str:
+    """Return whose slice it is, as `namespace/service`."""
+    metadata = one["metadata"]
+    return f"{metadata['namespace']}/{(metadata.get('labels') or {}).get(SERVICE_NAME, '')}"
+
+
 class ServerlessCluster:
     """Caches of what is followed; `changed` is called whenever anything of it has changed."""
 
     def __init__(self, store: ClusterStore, clock: Clock, changed: Callable[[], None]) -> None:
         self.store = store
         self._deployments = Cache(make_trim(keep_of_deployment, _nobody))
-        self._slices = Cache(make_trim(lambda one: one, _nobody))
+        self._slices = Cache(make_trim(lambda one: one, _service_of))
         self._terms: Mapping[str, Terms] = {}
         self.unread: tuple[str, ...] = ()
         """Workloads, by key, whose terms could not be read when they were looked at last."""
@@ -74,6 +81,10 @@ class ServerlessCluster:
     def slices(self) -> list[JsonObject]:
         """Return every slice that is known: of pods, of activators, and those written here."""
         return list(_all(self._slices))
+
+    def slices_of(self, namespace: str, service: str) -> list[JsonObject]:
+        """Return the slices of one Service: no others are read for it, of thousands."""
+        return list(self._slices.indexed(f"{namespace}/{service}"))
 
     async def write_scale(self, served: Served, replicas: int, *, as_seen: bool) -> None:
         """Say how many replicas a workload has; raise ApiError.
