@@ -6,7 +6,6 @@ import json
 from base64 import b64encode
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from tests.storage.registry_server import RegistryServer, make_layer
@@ -15,7 +14,6 @@ from sampan.api.scheme import REGISTRY
 from sampan.app.bootstrap import CONFIGURATION
 from sampan.machinery.clock import SystemClock
 from sampan.machinery.store_memory import MemoryStore
-from sampan.plan.types import ServiceKey
 from sampan.platforms.local.model_access import StoreAccess
 from sampan.storage.base import FetchOptions, StorageError
 from sampan.storage.fetch import fetch
@@ -45,9 +43,8 @@ async def ask(uri: str, *objects: Json, own: tuple[str, ...] = ()) -> FetchOptio
     for each in (*objects, CONFIGURATION):
         await store.create(kinds[str(each["kind"])], each)
     spec = {"imagePullSecrets": [{"name": one} for one in own]}
-    workload = SimpleNamespace(service=ServiceKey("team", "iris"), template={"spec": spec})
     options = FetchOptions(Path("/cache"), Path("/volumes"))
-    return (await StoreAccess(store).prepare(workload, uri, options))[1]
+    return (await StoreAccess(store).prepare({"spec": spec}, "team", uri, options))[1]
 
 
 def host_of(options: FetchOptions) -> list[str]:
