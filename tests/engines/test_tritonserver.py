@@ -21,13 +21,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+if find_spec("pytriton") is None:
+    pytest.skip("nvidia-pytriton is not installed: make test-engines", allow_module_level=True)
+
 import tritonclient.grpc as over_grpc
 import tritonclient.http as over_http
 from google.protobuf.json_format import MessageToDict
 from tritonclient.utils import InferenceServerException
 
-if find_spec("pytriton") is None:
-    pytest.skip("nvidia-pytriton is not installed: make test-engines", allow_module_level=True)
 pytestmark = pytest.mark.timeout(600)
 
 _PATIENCE = 240.0

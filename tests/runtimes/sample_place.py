@@ -33,19 +33,34 @@ def read(kind: str, pattern: str) -> dict[str, dict[str, Any]]:
 
 def sample(name: str) -> dict[str, Any]:
     """Return a sample's InferenceService as it is."""
-    service: dict[str, Any] = yaml.safe_load(
-        (SHARED / "samples" / f"inferenceservice-{name}.yaml").read_text()
-    )
+    service: dict[str, Any] = yaml.safe_load(path_of(name).read_text())
     return service
 
 
+def path_of(name: str) -> Path:
+    """Return the file of a sample's InferenceService."""
+    return SHARED / "samples" / f"inferenceservice-{name}.yaml"
+
+
+def object_of(name: str) -> dict[str, Any]:
+    """Return the object of a shipped runtime, or of a sample by the beginning of its name."""
+    (found,) = [
+        *(SHARED / "upstream").glob(f"{name}.yaml"), *(SHARED / "samples").glob(f"{name}-*.yaml")
+    ]  # fmt: skip
+    made: dict[str, Any] = yaml.safe_load(found.read_text())
+    return made
+
+
 def place_model(service: dict[str, Any], uri: str) -> dict[str, Any]:
-    """Return the same service with another `storageUri` of its predictor, and nothing else."""
+    """Return the same service with another place of its predictor's model, and nothing else."""
     made = copy.deepcopy(service)
     predictor = made["spec"]["predictor"]
     (model,) = [
-        part for part in predictor.values() if isinstance(part, dict) and "storageUri" in part
+        part
+        for part in predictor.values()
+        if isinstance(part, dict) and {"storageUri", "storage"} & part.keys()
     ]
+    model.pop("storage", None)  # a key of a Secret, and a path in a bucket
     model["storageUri"] = uri
     return made
 
@@ -169,9 +184,9 @@ def send(sampan: Sampan, method: str, path: str, body: Any = None) -> Any:
 
 
 @contextmanager
-def shipped(home: Path) -> Iterator[Sampan]:
+def shipped(home: Path, environ: dict[str, str] | None = None) -> Iterator[Sampan]:
     """A Sampan with KServe's shipped runtimes in the place of its own; nothing of it is left."""
-    installation = Sampan(home)
+    installation = Sampan(home, extra_env=environ or {})
     installation.up()
     for name, runtime in read("upstream", "kserve-*.yaml").items():
         if name not in NOT_INSTALLED:

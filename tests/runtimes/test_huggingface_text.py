@@ -28,6 +28,7 @@ from sampan.server.load_failure import LoadFailure
 def test_the_architecture_tells_the_task(architecture, task):
     assert select_task({"architectures": [architecture]}, "") is task
     assert select_task({"architectures": [architecture]}, "text_embedding") is Task.TEXT_EMBEDDING
+    assert select_task({"architectures": [architecture]}, "embed") is Task.TEXT_EMBEDDING
 
 
 @pytest.mark.parametrize(

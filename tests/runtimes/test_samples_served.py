@@ -23,6 +23,7 @@ MODELS = {
     "aix-explainer-c10da0": "news",
     "example-sklearn-isvc-3e7d16": "digits",
     "example-sklearn-isvc-5cc19c": "digits",
+    "example-sklearn-isvc-6a5b27": "digits",
     "income-a001db": "income",
     "housing-125806": "mixed",
     "moviesentiment-793125": "reviews",
@@ -113,3 +114,104 @@ def test_samples_that_cannot_run_say_what_is_missing(sampan: Sampan) -> None:
         made = sample_place.apply(sampan, service, f"r-{name}")
         made.wait_told(SAMPLES[name])
         made.delete()
+
+
+def test_a_version_of_the_api_that_there_is_not_is_named(sampan: Sampan) -> None:
+    for name in sorted(name for name, found in SAMPLES.items() if found == "NoSuchVersion"):
+        told = sampan.run("apply", "-f", str(sample_place.path_of(name)))
+        assert told.returncode == 1, told.stdout
+        assert "serving.kserve.io/v1alpha2" in told.stderr
+
+
+def service_of(name: str, **model: Any) -> dict[str, Any]:
+    """Return an InferenceService with a predictor's model."""
+    return {
+        "apiVersion": "serving.kserve.io/v1beta1",
+        "kind": "InferenceService",
+        "metadata": {"name": name},
+        "spec": {"predictor": {"model": model}},
+    }
+
+
+PREDICTIVE = {"sklearn": "iris", "xgboost": "xgboost", "lightgbm": "lightgbm"}
+
+
+def test_kserves_predictive_runtime_serves_three_formats(
+    sampan: Sampan, models: dict[str, Sampled]
+) -> None:
+    served = {}
+    for kind, model in PREDICTIVE.items():
+        made = service_of(
+            "asked", modelFormat={"name": kind}, runtime="kserve-predictiveserver",
+            storageUri=models[model].uri,
+        )  # fmt: skip
+        served[kind] = sample_place.apply(sampan, made, f"predictive-{kind}")
+    for kind, service in served.items():
+        service.wait_ready()
+        ask_documented(service, {"predictor": {}}, models[PREDICTIVE[kind]])
+        service.delete()
+
+
+def test_a_triton_of_many_models_stands_ready_with_none_of_them(sampan: Sampan) -> None:
+    names = ("triton-mms-1fa24b", "triton-mms-b294e7")
+    served = [sample_place.apply(sampan, sample_place.sample(name), f"n-{name}") for name in names]
+    for service in served:
+        service.wait_ready()
+        assert service.ask("/v2/repository/index", {}) == []
+        service.delete()
+
+
+WORDS = {
+    "aix-explainer-f7639a": "No module named rfserver",
+    "bloom-560m-e1ecaa": "my-custom-triton-image",
+}
+"""Samples whose image brings what is not here, and the words of their conditions."""
+
+
+def test_what_only_an_image_has_is_named(sampan: Sampan) -> None:
+    sample_place.put_runtime(
+        sampan, sample_place.object_of("clusterservingruntime-tritonserver-ft")
+    )
+    for name, words in WORDS.items():
+        service = sample_place.apply(sampan, sample_place.sample(name), f"w-{name}")
+        service.wait_told(words)
+        service.delete()
+
+
+RUNTIMES = {
+    "kserve-openvino": ("onnx", "openvino/model_server"),
+    "kserve-huggingfaceserver-multinode": ("huggingface", "No module named huggingfaceserver"),
+    "servingruntime-example-runtime": ("example-format", "examplemodelserver:latest"),
+}
+"""Runtimes of which something is not here: a format of theirs, and what a condition names."""
+
+
+@pytest.mark.parametrize("name", RUNTIMES)
+def test_a_runtime_that_cannot_run_says_what_is_missing(
+    name: str, sampan: Sampan, models: dict[str, Sampled]
+) -> None:
+    kind, words = RUNTIMES[name]
+    runtime = sample_place.object_of(name)
+    if runtime["kind"] == "ServingRuntime":
+        runtime = {**runtime, "kind": "ClusterServingRuntime"}
+    sample_place.put_runtime(sampan, runtime)
+    made = service_of(
+        "asked", modelFormat={"name": kind}, runtime=runtime["metadata"]["name"],
+        storageUri=models["iris"].uri,
+    )  # fmt: skip
+    service = sample_place.apply(sampan, made, f"cannot-{name[-20:]}")
+    service.wait_told(words)
+    service.delete()
+
+
+REFUSED = {
+    "clusterservingruntime-mlserver": "containers",
+    "clusterservingruntime-custom-kserve-huggingfaceserver": "same priority assigned",
+}
+"""Runtimes that KServe refuses, too: a part of one, and one beside another of its priority."""
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_runtime_that_kserve_refuses_is_refused(name: str, sampan: Sampan) -> None:
+    with pytest.raises(AssertionError, match=REFUSED[name]):
+        sample_place.put_runtime(sampan, sample_place.object_of(name))

@@ -46,7 +46,7 @@ Entry: TypeAlias = Literal | ValueRef
 _KEPT = (
     "PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR",
     "LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "HTTP_PROXY",
-    "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
+    "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "HF_ENDPOINT",
 )  # fmt: skip
 """What a process needs of its user's environment to run and reach the network. Nothing else is
 handed on but where traces go: a shell's tokens and cloud credentials are not a model's business."""

@@ -42,8 +42,18 @@ _SUFFIXES = (
 _NOT_SERVED = ("ForQuestionAnswering", "ForMultipleChoice", "ForPrediction")
 
 
+_VLLMS = {
+    "embed": Task.TEXT_EMBEDDING,
+    "classify": Task.SEQUENCE_CLASSIFICATION,
+    "generate": Task.TEXT_GENERATION,
+}
+"""vLLM's words, which KServe's server passes on to it."""
+
+
 def read_task(value: str) -> Task:
-    """Return the task of a name; LoadFailure lists those that are served."""
+    """Return the task of a name, upstream's or vLLM's; LoadFailure lists those that are served."""
+    if value in _VLLMS:
+        return _VLLMS[value]
     known = [task.value for task in Task]
     if value not in known:
         raise LoadFailure(
