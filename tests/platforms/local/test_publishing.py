@@ -201,6 +201,9 @@ async def test_the_watch_goes_on_after_an_answer_that_nobody_understands(desk, c
     await desk.until(LinkState.DONE)
     desk.envoy.says_nonsense = True
     await until(lambda: "goes on after an error" in caplog.text)
+    asked = desk.envoy.asked
+    await until(lambda: desk.envoy.asked > asked + 1)  # told once, not at each look
+    assert caplog.text.count("goes on after an error") == 1
     desk.envoy.says_nonsense = False
     desk.envoy.sick = {A}
     desk.envoy.answer = Verdict(passed=False, status=503, message="")

@@ -92,6 +92,8 @@ class Publisher:
         self._entered = self._served = 0
         self._left_out: tuple[Refusal, ...] = ()
         self._seen: Health | None = None
+        self._trouble = ""
+        """What the last look met that nobody foresaw."""
         self._view = GatewayView(door, clock)
         self._turns = asyncio.Semaphore(_TRIED_AT_ONCE)
         self._fresh_turns = asyncio.Semaphore(_FRESH_AT_ONCE)
@@ -252,14 +254,22 @@ class Publisher:
     async def _watch(self) -> None:
         while True:
             await self._clock.sleep(WATCH_SECONDS)
-            try:
-                if self._entries:
-                    await self._look()
-            except Exception:
-                log.exception("watching over the gateway goes on after an error")
+            await self._look_on()
             if not self._lock.locked():
                 for service in self._not_taken:
                     self._notify(service)
+
+    async def _look_on(self) -> None:
+        """Look; what nobody foresaw is told once for as long as it stays the same."""
+        try:
+            if self._entries:
+                await self._look()
+        except Exception as error:
+            if repr(error) != self._trouble:
+                log.exception("watching over the gateway goes on after an error")
+            self._trouble = repr(error)
+        else:
+            self._trouble = ""
 
     async def _look(self) -> None:
         """Compare the gateway's view with ours, once."""
