@@ -106,7 +106,7 @@ STORAGE_CONTAINER: Mapping[str, Row] = {
     ),
     "spec.workloadType": Row(Honoured("initContainer is looked at"), YES),
     "spec.container": Row(
-        Warned("its image is not run here; the built-in fetcher is used"),
+        Warned("its image is not run here; the built-in fetcher is used, with its variables"),
         Honoured("merged over the storage initializer"),
     ),
 }
