@@ -11,10 +11,13 @@ import sys
 from pathlib import Path
 
 from sampan.apiserver.private_file import write_private
+from sampan.app.controllers import begin, cancel
 from sampan.app.daemon_settings import Settings
 from sampan.app.local_parts import Daemon, started
 from sampan.app.operator_settings import OperatorSettingsError
+from sampan.app.own_log import keep_small
 from sampan.gateway.errors import GatewayError
+from sampan.machinery.clock import SystemClock
 from sampan.machinery.errors import ApiError
 from sampan.platforms.local.images import ImageTableError
 from sampan.platforms.local.zygote import ZygotePool
@@ -57,11 +60,13 @@ async def _serve(settings: Settings, zygotes: ZygotePool, stopping: asyncio.Even
         write_private(settings.paths.daemon_file, _address(settings, daemon))
         log.info("up: gateway on port %d, pid %d", settings.port, os.getpid())
         waiting = asyncio.create_task(stopping.wait())
+        keeping = begin("own log", keep_small(settings.paths.log_file, SystemClock()))
         await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
         log.info("stopping")
         settings.paths.daemon_file.unlink(missing_ok=True)
         daemon.api.stop()
         waiting.cancel()
+        await cancel([keeping])
         await serving
     log.info("stopped")
 
