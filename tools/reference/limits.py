@@ -119,7 +119,8 @@ def _is_limit(field: Field[Any], kind: type[Any]) -> bool:
     """Tell whether a field limits: those with a meaning of the gateway, else every number."""
     if kind is GatewaySettings:
         return field.name in _GATEWAY
-    return field.default is not MISSING and isinstance(field.default, int | float)
+    number = isinstance(field.default, int | float) and not isinstance(field.default, bool)
+    return field.default is not MISSING and number
 
 
 def _api() -> list[tuple[str, str]]:

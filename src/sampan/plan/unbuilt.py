@@ -31,7 +31,8 @@ _COMPONENT_FIELDS = {
     "scaleMetricType": "is not read, by KServe's controllers neither; scaleTarget is a percentage "
     "of cpu or memory, and a number of requests of concurrency or rps",
     "logger": "payload logging is not built yet; no request or answer is logged",
-    "storageContainerName": "its image is not run here; the built-in fetcher is used",
+    "storageContainerName": "its image is not run here; the built-in fetcher is used, with "
+    "its variables",
 }
 _ANNOTATIONS = {
     "serving.kserve.io/disable-auto-update": "changes of the service or its runtime take effect "
