@@ -126,6 +126,8 @@ class HubServer:
         if self.token and not self.gated and not allowed:
             return 401, {"X-Error-Code": "RepoNotFound"}, b""
         known = f"/api/models/{self.repository}"
+        if path == f"{known}/auth-check":
+            return self._gated(request) if self.gated and not allowed else (200, {}, b"OK")
         if path.startswith(f"{known}/revision/"):
             return self._revision(path.removeprefix(f"{known}/revision/"))
         if path.startswith(f"{known}/tree/"):
@@ -134,9 +136,12 @@ class HubServer:
         if not found:
             return 404, {"X-Error-Code": "RepoNotFound"}, b'{"error":"Repository not found"}'
         if self.gated and not allowed:
-            status = 403 if request.headers.get("authorization") else 401
-            return status, {"X-Error-Code": "GatedRepo"}, b""
+            return self._gated(request)
         return self._resolve(found[1], found[2])
+
+    def _gated(self, request: Request) -> tuple[int, dict[str, str], bytes]:
+        status = 403 if request.headers.get("authorization") else 401
+        return status, {"X-Error-Code": "GatedRepo"}, b""
 
     def _commit_of(self, revision: str) -> str:
         return revision if revision in self.commits else self.branches.get(revision, "")

@@ -252,6 +252,19 @@ async def test_a_gated_model_names_where_its_terms_are(hub, bench, token, mend):
     assert f"{hub.root}/owner/model" in error.message
 
 
+async def test_a_gated_model_that_is_here_is_served_to_nobody_else(hub, bench):
+    hub.gated, hub.token = True, "hf_ours"
+    around = bench.options.environment
+    bench.set(environment={**around, "HF_TOKEN": "hf_ours"})
+    await bench.fetch("hf://owner/model")
+    for token in ("", "hf_x"):
+        bench.set(environment={**around, "HF_TOKEN": token})
+        assert (await refused(bench)).reason == "GatedModel"
+    hub.act = lambda r: (404, {}, b"") if r.path.endswith("/auth-check") else None  # a mirror
+    bench.set(environment={**around, "HF_TOKEN": "hf_ours"})
+    assert (await bench.fetch("hf://owner/model")).cached
+
+
 async def test_a_private_model_asks_for_a_token(hub, bench):
     hub.token = "hf_secret"
     assert (await refused(bench)).reason == "ModelNotFound"

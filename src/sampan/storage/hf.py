@@ -14,7 +14,7 @@ from pathlib import Path
 from sampan.storage.base import Fetched, StorageError
 from sampan.storage.cache import Cache, Entry, Slot, make_key, open_cache
 from sampan.storage.filling import make_facts
-from sampan.storage.hf_tree import Commit, list_pieces, make_gated_error, resolve
+from sampan.storage.hf_tree import Commit, list_pieces, make_gated_error, require_access, resolve
 from sampan.storage.hf_uri import HUB, TOKENS, Hub, HubModel, make_hub, parse_model
 from sampan.storage.job import Job
 from sampan.storage.lock import hold
@@ -78,6 +78,8 @@ async def _refresh(hub: Hub, model: HubModel, entry: Entry | None, yard: Yard) -
     try:
         attempts = min(ATTEMPTS_WITH_COPY, most) if entry else most
         commit = await resolve(hub, model, parts, attempts)
+        if commit.gated:
+            await require_access(hub, model, parts, attempts)
     except StorageError as error:
         if entry is None or error.reason != "ConnectionFailed":
             raise

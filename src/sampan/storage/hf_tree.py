@@ -47,6 +47,20 @@ async def resolve(hub: Hub, model: HubModel, parts: tuple[Job, Reporter], attemp
     return Commit(str(name), bool(answer.get("gated")))
 
 
+async def require_access(
+    hub: Hub, model: HubModel, parts: tuple[Job, Reporter], attempts: int
+) -> None:
+    """Raise StorageError unless whoever asks may have a gated model's files.
+
+    Its commits and digests are told to everybody: without this, what somebody else has fetched
+    would be served from the cache. A mirror that does not know the question is asked for files.
+    """
+    source = hub.source(f"/api/models/{model.repository}/auth-check", model.shown)
+    reply = await ask(source, parts, attempts)
+    if reply.status in {401, 403}:
+        raise make_hub_error(hub, model, reply.status, reply.headers)
+
+
 async def list_pieces(
     hub: Hub, model: HubModel, commit: str, parts: tuple[Job, Reporter]
 ) -> list[Piece]:
