@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
+import subprocess
+from pathlib import Path
 
 import pytest
 
 from sampan.cli.main import main
 from sampan.installation import activator_observability as activators
+from sampan.installation.bundle import render_yaml
 from sampan.installation.observability import ALERTS, ALL_PANELS, make_board, make_monitoring
 from sampan.installation.options import Options
 
@@ -56,3 +61,19 @@ def test_the_board_is_printed_as_json(capsys: pytest.CaptureFixture[str]) -> Non
     with pytest.raises(SystemExit):
         main(["install", "--format", "grafana"])
     assert json.loads(capsys.readouterr().out) == make_board()
+
+
+@pytest.mark.slow
+def test_prometheus_s_own_tool_takes_every_rule(tmp_path: Path) -> None:
+    tool = os.environ.get("SAMPAN_TEST_PROMTOOL") or shutil.which("promtool")
+    if not tool:
+        pytest.skip("promtool is not installed; name it in SAMPAN_TEST_PROMTOOL")
+    made = [o for o in make_monitoring(Options(activators=2)) if o["kind"] == "PrometheusRule"]
+    assert len(made) == 2
+    for number, rule in enumerate(made):
+        path = tmp_path / f"{number}.yaml"
+        path.write_text(render_yaml([rule["spec"]]))
+        told = subprocess.run(
+            [tool, "check", "rules", str(path)], capture_output=True, text=True, check=False
+        )
+        assert told.returncode == 0, told.stdout + told.stderr
