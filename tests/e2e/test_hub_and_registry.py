@@ -94,8 +94,12 @@ def test_models_of_a_hub_and_of_a_registry_are_served(
     sampan.wait_ready("again")
     assert hub.transferred() == 0
     listed = json.loads(sampan.cli("cache", "list", "-o", "json"))
-    used = {one["model"].partition("@")[0]: one["usedBy"] for one in listed}
-    assert {"default/hub", "default/again"} <= set(used["hf://owner/model"])
-    assert "default/image" in used[image]
+    used = {(one["model"].partition("@")[0], user) for one in listed for user in one["usedBy"]}
+    for who, model in (
+        ("hub", "hf://owner/model"),
+        ("again", "hf://owner/model"),
+        ("image", image),
+    ):
+        assert (model, f"default/{who}") in used
     refused = sampan.run("cache", "remove", image)
     assert (refused.returncode, "default/image" in refused.stderr) == (1, True)
