@@ -19,6 +19,7 @@ from tests.platforms.kubernetes.recorded_differences import compare, differences
 from tests.platforms.kubernetes.test_golden import read_recordings, whole_picture
 
 from sampan.operator.cluster import RESOURCES
+from sampan.operator.election import ElectionTimes
 
 SERVICES = RESOURCES.get("inferenceservices.serving.kserve.io")
 SET_UPS = ("standard-gateway", "standard-ingress", "knative")
@@ -165,7 +166,9 @@ async def gallery(folder: Path, golden: Path, set_up: str, names: frozenset[str]
     ]
     async with played_cluster(folder, held=True) as cluster:
         await cluster.create(config_map(data), *installed)
-        await cluster.start_operator()
+        await cluster.start_operator(
+            times=ElectionTimes()
+        )  # nobody else: no haste on a busy machine
         shown = Gallery(cluster, kept, set_up)
         shown.refuse()
         await shown.fill()
