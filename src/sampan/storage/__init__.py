@@ -12,6 +12,7 @@ SCHEMES: dict[str, str] = {
     "https": "sampan.storage.https:fetch",
     "http": "sampan.storage.https:fetch",
     "s3": "sampan.storage.s3:fetch",
+    "gs": "sampan.storage.gcs:fetch",
     "hf": "sampan.storage.hf:fetch",
     "oci": "sampan.storage.oci:fetch",
     "oci+fetch": "sampan.storage.oci:fetch",
