@@ -104,7 +104,7 @@ async def _check_service(
         desired = render(source)
     except Forbidden as refused:
         return replace(about, blocked=refused.message)
-    live = await cluster.with_named(observed.children, desired)
+    live = await cluster.with_named(observed.children, desired, service)
     return replace(about, children=tuple(_compare(survey, desired, live, service)))
 
 
@@ -118,7 +118,7 @@ async def _check_graph(survey: Survey, graph: JsonObject, now: float) -> OwnerRe
     metadata = graph["metadata"]
     plan = Plan(ServiceKey(str(metadata["namespace"]), str(metadata["name"])))
     desired = render_graph(Source(graph, plan, settings.config, settings.cluster), nodes)
-    live = await cluster.with_named(cluster.children_of(graph), desired)
+    live = await cluster.with_named(cluster.children_of(graph), desired, graph)
     return replace(about, children=tuple(_compare(survey, desired, live, graph)))
 
 

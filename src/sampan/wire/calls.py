@@ -51,9 +51,11 @@ class Handler(Protocol):
 
 
 class Calls(Protocol):
-    """The gRPC application. `streaming` holds the targets of the methods that stream."""
+    """The gRPC application."""
 
-    streaming: Container[bytes]
+    @property
+    def streaming(self) -> Container[bytes]:
+        """The targets of the methods that stream."""
 
     def submit(self, request: Request, reply: Reply) -> Cancel | None:
         """Answer a whole call of one message, as `Submit` does."""
