@@ -11,7 +11,6 @@ import errno
 import os
 import shutil
 import threading
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from sampan.storage.archive.unpack import Packed, guarded
 from sampan.storage.blobs import find_blob, keep_blob, link_file
 from sampan.storage.cache import make_key
 from sampan.storage.download import Partial
-from sampan.storage.oci_layer import MODELS, merge_layer, unpack_layer
+from sampan.storage.oci_layer import MODELS, make_room, merge_layer, unpack_layer
 from sampan.storage.oci_manifest import Form, Layer
 from sampan.storage.oci_registry import Registry
 from sampan.storage.pieces import Piece, Together, Yard, run_together, validate_pieces, verify
@@ -44,7 +43,7 @@ class Image:
 async def collect_layers(image: Image, registry: Registry, yard: Yard) -> list[str]:
     """Put an image's files into the stage; return the top entries of the layers that came."""
     unique = list({blob_name(layer): layer for layer in image.layers}.values())
-    validate_pieces(_make_pieces(image, unique), yard, image.shown)
+    validate_pieces(_make_pieces(image), yard, image.shown)
     missing = [layer for layer in unique if not await asyncio.to_thread(_is_here, layer, yard)]
     needed = sum(layer.size for layer in missing)
     options, world = yard.job.options, yard.job.world
@@ -71,12 +70,14 @@ def blob_name(layer: Layer) -> str:
     return layer.digest if layer.form is Form.FILE else f"{layer.form} {layer.digest}"
 
 
-def _make_pieces(image: Image, layers: Sequence[Layer]) -> list[Piece]:
-    source = Source("", image.shown, "", "", "")
-    return [
-        Piece(layer.title or f"layer {i}", layer.size, layer.digest, source)
-        for i, layer in enumerate(layers)
-    ]
+def _make_pieces(image: Image) -> list[Piece]:
+    """Every name that a layer is given counts, and its bytes once."""
+    source, seen, pieces = Source("", image.shown, "", "", ""), set[str](), list[Piece]()
+    for i, layer in enumerate(image.layers):
+        size = 0 if layer.digest in seen else layer.size
+        seen.add(layer.digest)
+        pieces.append(Piece(layer.title or f"layer {i}", size, layer.digest, source))
+    return pieces
 
 
 def _is_here(layer: Layer, yard: Yard) -> bool:
@@ -130,5 +131,5 @@ def _merge(image: Image, yard: Yard) -> None:
         name = blob_name(layer)
         if layer.form is not Form.FILE:
             merge_layer(find_blob(yard.cache, name), yard.slot.content)
-        elif not link_file(yard.cache, name, yard.slot.content / layer.title):
+        elif not link_file(yard.cache, name, make_room(yard.slot.content, layer.title)):
             raise FileNotFoundError(errno.ENOENT, "a layer vanished", str(layer.title))

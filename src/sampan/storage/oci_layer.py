@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from sampan.storage.archive.names import select_member_path
+from sampan.storage.archive.names import is_file_name, select_member_path
 from sampan.storage.archive.read import MeteredReader
 from sampan.storage.archive.tar import write_member
 from sampan.storage.archive.tree import Tree, validate_link
@@ -56,6 +56,7 @@ class _Nothing:
 
 def _take(tar: tarfile.TarFile, member: tarfile.TarInfo, tree: Tree, below: str) -> None:
     parts = select_member_path(member.name)
+    _require_marks(parts)
     member.name = "/".join(parts[1:] if below else parts)
     if member.islnk() and below:
         target = select_member_path(member.linkname)
@@ -63,6 +64,17 @@ def _take(tar: tarfile.TarFile, member: tarfile.TarInfo, tree: Tree, below: str)
         member.linkname = "/".join(target[1:] if target[:1] == (below,) else ("..", *target))
     if member.name or not member.isdir():
         write_member(tar, member, tree)
+
+
+def _require_marks(parts: tuple[str, ...]) -> None:
+    """Raise StorageError for a mark that takes away no name in its folder, but `..` or the like."""
+    for part in parts:
+        if part.startswith(_WHITEOUT) and not is_file_name(part.removeprefix(_WHITEOUT)):
+            raise StorageError(
+                "ArchiveUnsafe",
+                f'the archive\'s member "{"/".join(parts)}" takes away what no file can be called; '
+                "build the image anew",
+            )
 
 
 def merge_layer(layer: Path, content: Path) -> None:
@@ -87,6 +99,19 @@ def merge_layer(layer: Path, content: Path) -> None:
         else:
             _remove(target)
             share(Path(entry.path), target)
+
+
+def make_room(content: Path, title: str) -> Path:
+    """Return where a file of an artifact goes, with nothing there and no link above it."""
+    *above, name = title.split("/")
+    folder = content
+    for part in above:
+        folder = folder / part
+        if folder.is_symlink() or not folder.is_dir():
+            _remove(folder)
+            folder.mkdir(mode=0o700)
+    _remove(folder / name)
+    return folder / name
 
 
 def check_links(content: Path) -> None:

@@ -95,9 +95,9 @@ def validate_pieces(pieces: Sequence[Piece], yard: Yard, shown: str) -> None:
         )
     paths = {piece.path for piece in pieces}
     for path in paths:
-        parts = path.split("/")
+        parts = path.split("/", _MAX_DEPTH - 1)  # a rest with "/" in it is no file's name
         above = {"/".join(parts[:i]) for i in range(1, len(parts))}
-        if not all(map(is_file_name, parts)) or len(parts) > _MAX_DEPTH or above & paths:
+        if not all(map(is_file_name, parts)) or above & paths:
             raise StorageError(
                 "SourceRefused",
                 f'"{shown}" lists the file "{path[:200]}", which has no place in a folder; '
