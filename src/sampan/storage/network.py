@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import re
 import ssl
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
@@ -23,6 +24,8 @@ from sampan.storage.source import Source, make_credentials, origin, select_redir
 
 MAX_REDIRECTS = 10
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_VALUE = re.compile(r"(?:[!-~](?:[ -~\t]*[!-~])?)?")
 
 
 class CheckedBackend(httpcore.AsyncNetworkBackend):
@@ -139,6 +142,7 @@ async def ask(
     content: bytes | None = None,
 ) -> AsyncIterator[httpcore.Response]:
     """Send one request. The whole head must come in time: a byte now and then is no progress."""
+    _require_headers(headers, url)
     connect, stall = job.options.connect_seconds, job.options.stall_seconds
     timeouts = {"connect": connect, "read": stall, "write": stall, "pool": connect}
     deadline = asyncio.timeout(2 * connect + stall)  # TCP, TLS, head
@@ -154,6 +158,27 @@ async def ask(
         if not deadline.expired():
             raise
         raise httpcore.ReadTimeout from None
+
+
+def _require_headers(headers: Mapping[str, str], url: str) -> None:
+    """Raise StorageError for what no header is made of (RFC 9110, 5.1 and 5.5), in ASCII.
+
+    The libraries below tell in their errors what they do not send, and that is most likely a token.
+    """
+    for name, value in headers.items():
+        if not _NAME.fullmatch(name):
+            raise StorageError(
+                "InvalidRequest",
+                f'a header that is configured for "{origin(url)[1]}" has a name that none can have;'
+                " name it by letters, digits and hyphens",
+            )
+        if not _VALUE.fullmatch(value):
+            raise StorageError(
+                "InvalidRequest",
+                f'the header "{name}" for "{origin(url)[1]}" has a value that none can have (a '
+                "line's end, a space at an end, or a letter beyond ASCII); copy its token or key "
+                "anew",
+            )
 
 
 @functools.cache
@@ -199,8 +224,8 @@ def make_trouble(source: Source, error: Exception, job: Job, arrived: Arrived) -
     if isinstance(error, httpcore.LocalProtocolError):
         return StorageError(
             "InvalidRequest",
-            f'"{source.shown}" cannot be asked for as it is meant to be ({error}); '
-            "correct the headers that are configured for its host",
+            f'"{source.shown}" cannot be asked for as it is meant to be; '
+            "correct its address, and the headers that are configured for its host",
         )
     if isinstance(error, (httpcore.ProtocolError, httpcore.ReadError, httpcore.WriteError)):
         return StorageError(
