@@ -37,8 +37,8 @@ class Component(grpc.GenericRpcHandler):
         context.set_trailing_metadata([("x-end", "1")])
         return message
 
-    def refuse(self, _message: bytes, context: Any) -> bytes:
-        context.abort(grpc.StatusCode.FAILED_PRECONDITION, "too warm: 40 °C")
+    def refuse(self, message: bytes, context: Any) -> bytes:
+        context.abort(grpc.StatusCode.FAILED_PRECONDITION, message.decode())
 
     def talk(self, messages: Iterator[bytes], _context: Any) -> Iterator[bytes]:
         for message in messages:
@@ -86,11 +86,18 @@ def test_large_messages_pass(channel):
     assert echo(large, timeout=PATIENCE) == large
 
 
-def test_what_the_component_refuses_keeps_its_status_and_its_words(channel):
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        pytest.param("too warm: 40 °C", "too warm: 40 °C", id="beyond ASCII"),
+        pytest.param(" too warm: ", "too warm:", id="blanks around them are no part of a header"),
+    ],
+)
+def test_what_the_component_refuses_keeps_its_status_and_its_words(channel, words, told):
     with pytest.raises(grpc.RpcError) as refused:
-        channel.unary_unary("/own.Service/Refuse")(b"", timeout=PATIENCE)
+        channel.unary_unary("/own.Service/Refuse")(words.encode(), timeout=PATIENCE)
     assert refused.value.code() is grpc.StatusCode.FAILED_PRECONDITION
-    assert refused.value.details() == "too warm: 40 °C"
+    assert refused.value.details() == told
 
 
 def test_both_sides_stream_in_turn(channel):

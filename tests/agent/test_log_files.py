@@ -13,16 +13,18 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.agent.agent_process import wait_for
 
+from sampan.agent.event_sink import describe
 from sampan.agent.events import REQUEST, RESPONSE, Event, Origin
 from sampan.agent.log import Batching, Log, Trouble
 from sampan.agent.marshalling import FORMATS
 from sampan.agent.records import COLUMNS, Record, Shelf, make_record, make_row
 from sampan.agent.store_sink import make_key
 from sampan.app.agent_arguments import PROBE, parse
+from sampan.wire.upstream_answer import Answer
 
 ORIGIN = Origin("m-pod", "m", "ml", "predictor", "", frozenset({"x-tenant"}), {"team": "a"})
 SHELF = Shelf("s3://bucket/logs", ORIGIN, "logs", "service-ca.crt")
@@ -109,11 +111,13 @@ def test_where_a_batch_is_kept(prefix, path, extension, wanted):
 
 
 @given(st.text(min_size=1))
+@example("\xe9" * 300)
 def test_an_id_leads_to_no_other_folder(name):
     folder, _, file = make_key(event(name), SHELF, "in", "json").rpartition("/")
     assert folder == "logs/ml/m/predictor/in"
     assert file.endswith("-request.json")
     assert not file.startswith("..")
+    assert len(file.encode()) < 255  # of a name of ext4
 
 
 # -- batches ---------------------------------------------------------------------------------------
@@ -141,6 +145,37 @@ async def test_an_interval_ends_a_batch_that_is_not_full():
     async with asyncio.timeout(30):
         assert len(await batches.get()) == 1
     await log.close(30)
+
+
+@pytest.mark.parametrize(
+    ("count", "bytes_each"),
+    [
+        pytest.param(20_000, 1, id="more events than may wait"),
+        pytest.param(100, 1 << 20, id="more bytes than may wait"),
+    ],
+)
+async def test_a_batch_that_could_never_wait_goes_in_parts(count, bytes_each, caplog):
+    seen: list[Event] = []
+
+    async def deliver(events: Sequence[Event]) -> None:
+        seen.extend(events)
+
+    log = Log(deliver, 1, Batching(10 * count))
+    log.start()
+    one = event(body=bytes(bytes_each))
+    for number in range(count):
+        log.add(one)
+        if number % 8 == 0:
+            await asyncio.sleep(0)
+    await log.close(30)
+    assert (len(seen), caplog.text) == (count, "")
+
+
+@pytest.mark.parametrize(
+    ("status", "lasts"), [(400, True), (413, True), (408, False), (429, False), (503, False)]
+)
+def test_only_what_will_be_refused_again_is_not_sent_again(status, lasts):
+    assert describe(Answer(status, b"", b"")) == Trouble(f"the sink answered {status}", lasts)
 
 
 async def test_what_is_not_taken_is_tried_again_and_what_never_will_be_is_dropped(caplog):

@@ -14,6 +14,8 @@ from sampan.wire.upstream import Pool
 from sampan.wire.upstream_answer import Answer, CallFailed
 
 _SECONDS = 30.0  # for the sink's answer
+_LATER = frozenset({408, 425, 429})
+"""Of refusals those that say to ask again (RFC 9110, 15.5.9; RFC 8470; RFC 6585)."""
 _HEAD = b"POST %b HTTP/1.1\r\nhost: %b\r\n%b\r\ncontent-length: %d\r\n\r\n"
 
 
@@ -47,4 +49,5 @@ def describe(result: Answer | CallFailed, who: str = "the sink") -> Trouble | No
         return Trouble(result.message)
     if 200 <= result.status < 300:
         return None
-    return Trouble(f"{who} answered {result.status}", lasts=result.status < 500)
+    lasts = result.status < 500 and result.status not in _LATER
+    return Trouble(f"{who} answered {result.status}", lasts=lasts)

@@ -21,6 +21,10 @@ logger = logging.getLogger("sampan.agent")
 
 _MOST_BYTES = 64 * 1024 * 1024  # of payloads that wait: as much as one request may have
 _MOST_EVENTS = 10_000
+_BATCH_BYTES, _BATCH_EVENTS = _MOST_BYTES // 4, _MOST_EVENTS // 4
+"""What makes a batch full whatever size is asked for: one that gathers more than may wait is never
+delivered, and nothing after it is taken.
+"""
 _PAUSES = (0.2, 1.0, None)
 """Seconds before a batch is delivered again; after the last it is dropped."""
 _TELL_SECONDS = 10.0
@@ -56,6 +60,8 @@ class Log:
         self._workers = workers
         self._batching = batching or Batching()
         self._batch: list[Event] = []
+        self._batch_bytes = 0
+        self._most = min(self._batching.size, _BATCH_EVENTS)
         self._timer: asyncio.TimerHandle | None = None
         self._ready: deque[Sequence[Event]] = deque()
         self._came = asyncio.Semaphore(0)
@@ -73,7 +79,7 @@ class Log:
 
     def add(self, event: Event) -> None:
         """Take an event."""
-        size = len(event.body)
+        size = _size(event)
         if self._left >= _MOST_EVENTS or self._bytes + size > _MOST_BYTES:
             self._drop(1, f"{self._left} events wait already")
             return
@@ -81,7 +87,8 @@ class Log:
         self._left += 1
         self._empty.clear()
         self._batch.append(event)
-        if len(self._batch) >= self._batching.size:
+        self._batch_bytes += size
+        if len(self._batch) >= self._most or self._batch_bytes >= _BATCH_BYTES:
             self._flush()
         elif self._timer is None and self._batching.interval > 0:
             loop = asyncio.get_running_loop()
@@ -105,7 +112,7 @@ class Log:
             self._timer = None
         if self._batch:
             self._ready.append(self._batch)
-            self._batch = []
+            self._batch, self._batch_bytes = [], 0
             self._came.release()
 
     async def _work(self) -> None:
@@ -117,7 +124,7 @@ class Log:
             except Exception as error:
                 logger.exception("the log broke on a batch")
                 self._drop(len(events), f"{type(error).__name__}; see above")
-            self._bytes -= sum(len(event.body) for event in events)
+            self._bytes -= sum(map(_size, events))
             self._left -= len(events)
             if not self._left:
                 self._empty.set()
@@ -139,3 +146,8 @@ class Log:
         if now - self._told_at >= _TELL_SECONDS:
             self._told_at = now
             logger.warning("%s events of the log were dropped so far: %s", self._dropped, why)
+
+
+def _size(event: Event) -> int:
+    """Return what an event takes of the memory: its payload, and what its client said beside it."""
+    return len(event.body) + len(event.metadata) + len(event.id)

@@ -64,6 +64,7 @@ class Passing:
         self._unsent = 0  # bytes that the client may not send anew yet
         self._sending: asyncio.Task[None] | None = None
         self._room = asyncio.Event()
+        self._started = False
         self._over = False
         self._upload = pool.open(render_head(request), self._answered, self._drained)
 
@@ -109,6 +110,13 @@ class Passing:
     def _answered(self, result: Answer | CallFailed) -> None:
         if self._over:
             return
+        try:
+            self._pass_on(result)
+        except ValueError as error:
+            self._refuse(error)
+
+    def _pass_on(self, result: Answer | CallFailed) -> None:
+        """Begin the answer, or give all of it; ValueError for a header that none may be."""
         if isinstance(result, CallFailed):
             self._fail(Status.UNAVAILABLE, result.message)
         elif result.status != 200:  # PROTOCOL-HTTP2: it is no gRPC that answers there
@@ -116,15 +124,15 @@ class Passing:
         elif result.chunks is None:
             self._whole(result)
         else:
-            self._channel.start(result.content_type, select_fields(result.fields))
+            self._start(result.content_type, select_fields(result.fields))
             self._sending = asyncio.get_running_loop().create_task(self._send(result.chunks))
 
     def _whole(self, answer: Answer) -> None:
-        head = [f for f in select_fields(answer.fields) if f[0] not in _TELLS_END]
-        self._channel.start(answer.content_type, head)
+        fields = select_fields(answer.fields)
+        self._start(answer.content_type, [f for f in fields if f[0] not in _TELLS_END])
         if answer.body:
             self._channel.send(answer.body)
-        self._end([f for f in answer.fields if f[0] in _TELLS_END], answer.body)
+        self._end([f for f in fields if f[0] in _TELLS_END], answer.body)
 
     async def _send(self, chunks: AsyncIterator[bytes]) -> None:
         seen = Seen()
@@ -138,8 +146,19 @@ class Passing:
         except CallFailed as failure:
             self._fail(Status.UNAVAILABLE, failure.message)
             return
-        trailers = getattr(chunks, "trailers", ())
-        self._end(list(select_fields(trailers)), seen.take())
+        try:
+            self._end(select_fields(getattr(chunks, "trailers", ())), seen.take())
+        except ValueError as error:
+            self._refuse(error)
+
+    def _start(self, content_type: bytes, fields: list[tuple[bytes, bytes]]) -> None:
+        self._channel.start(content_type, fields)
+        self._started = True
+
+    def _refuse(self, error: ValueError) -> None:
+        """Tell the client of an answer that cannot be passed on: it would wait for ever."""
+        self._upload.cancel()
+        self._fail(Status.INTERNAL, f"the component's answer is no gRPC: {error}")
 
     def _end(self, trailers: list[tuple[bytes, bytes]], body: bytes) -> None:
         self._over = True
@@ -149,7 +168,7 @@ class Passing:
 
     def _fail(self, code: Status, text: str) -> None:
         self._over = True
-        if self._sending is None:
+        if not self._started:
             self._channel.start(_GRPC)
         self._channel.end(make_end(code, text))
 
@@ -181,8 +200,12 @@ def render_head(request: Request) -> bytes:
 
 
 def select_fields(fields: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """Return the headers that go on, those of the connection left out. Pure."""
-    return [field for field in fields if field[0] not in _OWN]
+    """Return the headers that go on, those of the connection left out. Pure.
+
+    Blanks around a value are no part of it (RFC 9110, section 5.5), and HTTP/2 has no header with
+    them (RFC 9113, 8.2.1). gRPC's libraries send them all the same, at the ends of `grpc-message`.
+    """
+    return [(name, value.strip(b" \t")) for name, value in fields if name not in _OWN]
 
 
 def make_end(code: Status, text: str) -> tuple[tuple[bytes, bytes], ...]:

@@ -62,8 +62,11 @@ def make_key(event: Event, shelf: Shelf, path: str, extension: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """What a client may send as an id, or a server as an extension, leads to no other folder."""
-    kept = "".join(c if c.isalnum() or c in "-_.:@" else "_" for c in text)[:200]
+    """What a client may send as an id, or a server as an extension, leads to no other folder.
+
+    Letters are ASCII's, so that so many of them are a name that every file system takes.
+    """
+    kept = "".join(c if (c.isascii() and c.isalnum()) or c in "-_.:@" else "_" for c in text)[:200]
     return kept if kept.strip(".") else "_"
 
 
