@@ -254,3 +254,27 @@ async def test_what_was_read_fetches_from_a_server_that_checks_it(s3, tmp_path):
     )
     fetched = await fetch(uri, here)
     assert (fetched.path / "model.joblib").read_bytes() == b"weights"
+
+
+@pytest.mark.parametrize("path", ["/dev/zero", "/etc/hostname", "relative.pem"])
+async def test_no_secret_names_a_file_of_this_machine(path):
+    minio = secret("minio", KEYS, s3_cabundle=path)
+    error = await refused(workload(), account("default", "minio"), minio)
+    assert (error.reason, f'"{path}"' in error.message) == ("InvalidStorageSettings", True)
+    assert "s3-cabundle-configmap" in error.message
+
+
+async def test_no_storage_entry_names_a_file_of_this_machine():
+    entry = {"type": "s3", "bucket": "models", "ca_bundle": "/dev/zero"}
+    stored = secret("storage-config", {"mine": json.dumps(entry)})
+    error = await refused(with_entry("s3://models/iris", key="mine"), stored)
+    assert (error.reason, '"/dev/zero"' in error.message) == ("InvalidStorageSettings", True)
+
+
+async def test_the_operator_may_name_a_file_of_this_machine():
+    mine = config(credentials={"s3": {"s3SecretAccessKeyName": "AWS_SECRET_ACCESS_KEY",
+                                      "s3AccessKeyIDName": "AWS_ACCESS_KEY_ID",
+                                      "s3CABundle": "/etc/ssl/minio.pem"}})  # fmt: skip
+    objects = (account("default", "minio"), secret("minio", KEYS))
+    _, options = await ask(workload(), *objects, mine)
+    assert options.environment["AWS_CA_BUNDLE"] == "/etc/ssl/minio.pem"

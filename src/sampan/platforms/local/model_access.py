@@ -32,6 +32,7 @@ from sampan.platforms.kubernetes.pods.surroundings import Surroundings
 from sampan.platforms.local.pull_secrets import IMAGES, make_login_file, select_pull_secret
 from sampan.platforms.local.references import decode_data
 from sampan.storage.base import FetchOptions, StorageError
+from sampan.storage.objects.environment import read_environment
 from sampan.storage.pod_environment import make_host_headers
 
 _CONFIG = Key("configmaps", "kserve", "inferenceservice-config")
@@ -89,6 +90,7 @@ class StoreAccess:
         except ApiError as error:
             reason = "SecretNotFound" if "not found:" in error.message else "InvalidStorageSettings"
             raise StorageError(reason, error.message, retryable=True) from None
+        _require_given(variables, files, around)
         return uri, _extend(options, variables, files, around)
 
     async def _gather(self, pod: JsonObject) -> Surroundings:
@@ -216,6 +218,28 @@ def _select(uri: str, pod: JsonObject, around: Surroundings) -> tuple[str, Crede
     chosen = select_storage_container(asked, around.storage_containers, named)
     env: Iterable[Any] = (chosen or {}).get("spec", {}).get("container", {}).get("env") or ()
     return uri, made + Credentials(tuple(env))
+
+
+def _require_given(
+    variables: Mapping[str, str], files: Mapping[str, str], around: Surroundings
+) -> None:
+    """Raise StorageError for a file of this machine that others than its operator name. Pure.
+
+    A pod would look for it in its own container; here it would be read as whoever runs the daemon.
+    """
+    path = read_environment(variables).get(CA_FILE_ENV, "")
+    specs = [(c.get("spec") or {}).get("container") or {} for c in around.storage_containers]
+    env = [each for spec in specs for each in spec.get("env") or ()]
+    trusted = {str(each.get("value")) for each in env if each.get("name") == CA_FILE_ENV}
+    trusted.add(around.settings.credentials.s3.get("s3CABundle", ""))
+    if path and path not in files and path not in trusted:
+        raise StorageError(
+            "InvalidStorageSettings",
+            f'the certificates of S3 are to be read from "{path}", and files of this machine are '
+            "read for its operator only; put them into a ConfigMap as cabundle.crt, and name that "
+            "by the annotation serving.kserve.io/s3-cabundle-configmap of the Secret",
+            retryable=True,
+        )
 
 
 def _extend(
