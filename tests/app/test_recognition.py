@@ -286,6 +286,37 @@ def test_a_project_of_python_names_its_packages_in_pyproject(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        pytest.param("requirements.txt", b"caf\xe9\n", "is no text in UTF-8", id="Latin-1"),
+        pytest.param("pyproject.toml", b"[project\n", "is no TOML", id="half a table"),
+        pytest.param("pyproject.toml", b"[[project]]\n", "no list of packages", id="two projects"),
+        pytest.param("pyproject.toml", b'[project]\ndependencies = "pandas"\n',
+                     "no list of packages", id="packages as one word"),
+    ],
+)  # fmt: skip
+def test_a_list_of_packages_that_cannot_be_read_is_told_by_its_name(name, content, said, tmp_path):
+    path = write(tmp_path / "own" / "model.py", OWN_CLASS)
+    (path.parent / name).write_bytes(content)
+    with pytest.raises(Unrecognised, match=f"{name}.*{said}"):
+        recognise(path)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        pytest.param("-" * 20_000 + "1", id="beyond the parser's memory"),
+        pytest.param("a" + ".b" * 50_000, id="beyond its recursion"),
+        pytest.param("#" * 2**21, id="beyond what a person writes"),
+    ],
+)
+def test_python_that_no_person_wrote_is_no_model_and_breaks_nothing(source, tmp_path):
+    path = write(tmp_path / "own" / "deep.py", OWN_CLASS + source)
+    with pytest.raises(Unrecognised, match="is no model of a format"):
+        recognise(path)
+
+
+@pytest.mark.parametrize(
     ("make", "said"),
     [
         pytest.param(lambda r: write(r / "notes.txt", "hello"), "is no model of a format",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import tomllib
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ _HOMES = frozenset({"kserve", "sampan.sdk", "kserve.model", "sampan.server.model
 """Modules that a `Model` to subclass is imported from."""
 _MODEL = "Model"
 _SERVER = "ModelServer"
+_MOST_BYTES = 2**20
+"""Of a file that is read for models: what is longer was written by a program."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +31,16 @@ class PythonFile:
 
 def gather_python(path: Path) -> PythonFile | None:
     """Return what a file has of models; None where it has none, or is no Python. OSError."""
+    if path.stat().st_size > _MOST_BYTES:
+        return None
     try:
-        tree = ast.parse(path.read_bytes())
+        with warnings.catch_warnings(action="ignore"):
+            tree = ast.parse(path.read_bytes())
+        made = PythonFile(path, tuple(_find_classes(tree)), _starts_server(tree))
     except (SyntaxError, ValueError):
         return None  # its line is told by who runs it; here it is no sign of a model
-    made = PythonFile(path, tuple(_find_classes(tree)), _starts_server(tree))
+    except (RecursionError, MemoryError):
+        return None  # nobody writes a model that is nested deeper than Python's parser goes
     return made if made.classes else None
 
 
@@ -43,16 +51,33 @@ def gather_python_files(folder: Path) -> list[PythonFile]:
 
 
 def gather_requirements(path: Path) -> list[str]:
-    """Return the packages of the `requirements.txt` beside a file, or of its project; OSError."""
-    listed = path.parent / "requirements.txt"
+    """Return the packages of the `requirements.txt` beside a file, or of its project.
+
+    OSError; ValueError for a file that does not say, with the mend.
+    """
+    listed, project = path.parent / "requirements.txt", path.parent / "pyproject.toml"
     if listed.is_file():
-        return make_lines(split_requirements(listed.read_text("utf-8")))
-    project = path.parent / "pyproject.toml"
-    try:
-        told = tomllib.loads(project.read_text("utf-8")) if project.is_file() else {}
-    except tomllib.TOMLDecodeError:
+        return make_lines(split_requirements(_read_text(listed)))
+    if not project.is_file():
         return []
-    return make_lines(map(str, told.get("project", {}).get("dependencies", ())))
+    try:
+        told = tomllib.loads(_read_text(project)).get("project", {})
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f'"{project}" is no TOML ({error}); correct it') from None
+    found = told.get("dependencies", []) if isinstance(told, dict) else None
+    if not isinstance(found, list):
+        raise ValueError(  # noqa: TRY004  # of a file's content: one error for all its mistakes
+            f'"{project}" has no list of packages where it should have one; write dependencies = '
+            '["PACKAGE"] under [project]'
+        )
+    return make_lines(map(str, found))
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f'"{path}" is no text in UTF-8 ({error}); save it as UTF-8') from None
 
 
 def select_main(files: Sequence[PythonFile]) -> PythonFile | None:

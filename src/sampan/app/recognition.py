@@ -93,9 +93,11 @@ def _make_python(path: Path, name: str) -> list[JsonObject]:
             f'"{path}" holds several models ({listed}); serve them by name: sampan serve '
             f"{found[0].path}:{found[0].classes[0]}, or start one ModelServer with all of them"
         )
-    return make_python_objects(
-        chosen, name or make_name(path), gather_requirements(chosen.path.resolve())
-    )
+    try:
+        packages = gather_requirements(chosen.path.resolve())
+    except ValueError as error:
+        raise Unrecognised(str(error)) from None
+    return make_python_objects(chosen, name or make_name(path), packages)
 
 
 def _of_file(path: Path) -> list[Sign]:
