@@ -15,7 +15,7 @@ from sampan.runtimes.mlflow_parquet import parse_parquet
 from sampan.server.dataplane import DataPlane
 from sampan.server.exchange import Exchange
 from sampan.server.job import Inference
-from sampan.server.model import InferenceVerb
+from sampan.server.model import InferenceVerb, Model
 from sampan.server.rest import Handler, Rest, Route
 from sampan.server.rest_calls import V1Call
 from sampan.server.routes import Route as Pattern
@@ -32,14 +32,20 @@ _CODES = {
 
 
 class MLflowApi:
-    """The scoring server's routes, for a server that has one model."""
+    """The scoring server's routes, for a server that has one model of a kind."""
+
+    def __init__(self, kind: type[Model] = Model) -> None:
+        self._kind = kind
 
     def routes(self, rest: Rest) -> Iterable[tuple[Pattern, Handler]]:
         """Return its routes (`server.rest.Api`)."""
         for path in ("/ping", "/health"):
             yield Pattern("GET", path, f"mlflow {path}"), partial(_ping, rest)
         yield Pattern("GET", "/version", "mlflow version"), _version
-        yield Pattern("POST", "/invocations", "mlflow invocations"), partial(_invoke, rest)
+        yield (
+            Pattern("POST", "/invocations", "mlflow invocations"),
+            partial(_invoke, rest, self._kind),
+        )
 
     def methods(self, dataplane: DataPlane) -> Mapping[bytes, Any]:
         """Return no gRPC methods: it has none (`server.grpc.Api`)."""
@@ -60,26 +66,33 @@ def _version(request: Request, reply: Exchange, route: Route) -> None:
     reply(Response(200, installed_version().encode(), b"text/html; charset=utf-8"))
 
 
-def _invoke(rest: Rest, request: Request, reply: Exchange, route: Route) -> None:
+def _invoke(rest: Rest, kind: type[Model], request: Request, reply: Exchange, route: Route) -> None:
     """Answer as V1 does: the one model's predictions. Errors are MLflow's."""
     refused = _refuse_type(request.header(b"content-type"))
     if refused is not None:
         reply(refused)
         return
     try:
-        rest.begin(_make_inference(rest, request, reply, route), reply, make_failure)
+        name = _select_name(rest.dataplane, kind)
+        rest.begin(_make_inference(name, request, reply, route), reply, make_failure)
     except ServingError as error:
         reply(make_failure(error))
 
 
-def _make_inference(rest: Rest, request: Request, reply: Exchange, route: Route) -> Inference:
-    names = rest.dataplane.repository.names()
+def _select_name(dataplane: DataPlane, kind: type[Model]) -> str:
+    """Return the one model that is asked; InvalidInput where there are others."""
+    repository = dataplane.repository
+    names = [name for name in repository.names() if isinstance(repository.get(name).model, kind)]
     if len(names) != 1:
         raise InvalidInput(
             f"/invocations asks the one model of a server, and this one has {len(names)}; ask "
             "/v1/models/NAME:predict"
         )
-    inference = V1Call(request, names[0], route.reading, reply.stamp).make_inference(
+    return names[0]
+
+
+def _make_inference(name: str, request: Request, reply: Exchange, route: Route) -> Inference:
+    inference = V1Call(request, name, route.reading, reply.stamp).make_inference(
         InferenceVerb.PREDICT
     )
     read = _READERS.get(media.media_type(request.header(b"content-type")))

@@ -54,7 +54,7 @@ def load(folder: Path, settings: Settings, *, trust: bool) -> Loaded:
         raise missing_package("transformers", error, "transformers and torch") from None
     source = settings.model_id or str(folder)
     if not settings.model_id:
-        _validate_folder(folder)
+        validate_folder(folder)
     asked: dict[str, Any] = {
         "trust_remote_code": settings.trust_remote_code,
         "revision": settings.model_revision or "main",
@@ -67,7 +67,7 @@ def load(folder: Path, settings: Settings, *, trust: bool) -> Loaded:
     except ImportError as error:  # a tokenizer's or a model's own package
         raise missing_package("what the model needs", error, "what it names") from None
     except Exception as error:
-        raise _explain(source, error) from error
+        raise explain(source, error) from error
 
 
 def _load(transformers: Any, source: str, asked: dict[str, Any], settings: Settings) -> Loaded:
@@ -99,7 +99,7 @@ def _select_dtype(torch: Any, config: Any, asked: str) -> Any:
     return torch.float16 if torch.cuda.is_available() else torch.float32
 
 
-def _validate_folder(folder: Path) -> None:
+def validate_folder(folder: Path) -> None:
     """Raise LoadFailure for what is no folder of a model."""
     file = folder / "config.json"
     if not folder.is_dir():
@@ -123,7 +123,7 @@ def _validate_folder(folder: Path) -> None:
         ) from None
 
 
-def _explain(source: str, error: Exception) -> LoadFailure:
+def explain(source: str, error: Exception) -> LoadFailure:
     """Return the failure behind what transformers raises."""
     text = f"{type(error).__name__}: {error}"
     if "trust_remote_code" in text:

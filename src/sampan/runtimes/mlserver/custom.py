@@ -14,7 +14,7 @@ from typing import Any
 
 from sampan.protocol.errors import InferenceError, InvalidInput, ModelNotReady, ServingError
 from sampan.protocol.tensors import InferRequest
-from sampan.runtimes.mlserver.native import IMPLEMENTATIONS
+from sampan.runtimes.mlserver.native import BUILT_IN
 from sampan.runtimes.mlserver.settings import ModelSettings
 from sampan.runtimes.mlserver.streams import across
 from sampan.server.load_failure import LoadFailure
@@ -43,7 +43,7 @@ class CustomModel(Model):
                 "project, which runs only where the model is trusted; if you trust where it comes "
                 "from, set "
                 'the annotation serving.sampan.dev/trust: "true" (or start the server with '
-                f"--trust); without it there are {', '.join(IMPLEMENTATIONS)}",
+                f"--trust); without it there are {', '.join(BUILT_IN)}",
             )
         made = _make(self.settings)
         self._loop = loop = asyncio.new_event_loop()

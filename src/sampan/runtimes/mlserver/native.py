@@ -40,6 +40,11 @@ IMPLEMENTATIONS = {
     "mlserver_lightgbm.LightGBMModel": Implementation("lightgbm", ("model.bst",)),
     "mlserver_catboost.CatboostModel": Implementation("catboost", ("model.cbm", "model.bin")),
 }
+"""Those that load one file."""
+MLFLOW = "mlserver_mlflow.MLflowRuntime"
+HUGGING_FACE = "mlserver_huggingface.HuggingFaceRuntime"
+BUILT_IN = (*IMPLEMENTATIONS, MLFLOW, HUGGING_FACE)
+"""Implementations that run without the package of theirs, and without trust."""
 
 
 class NativeModel(Model):
@@ -102,7 +107,7 @@ class NativeModel(Model):
             payload.request_outputs = wanted
         answer = answers[0]
         answer.outputs = [
-            _column(output, name)
+            make_column(output, name)
             for name, one in zip(names, answers, strict=True)
             for output in one.outputs
         ]
@@ -133,8 +138,8 @@ class NativeModel(Model):
         return answer
 
 
-def _column(output: InferOutput, asked: str) -> InferOutput:
-    """Return an output in MLServer's form."""
+def make_column(output: InferOutput, asked: str) -> InferOutput:
+    """Return an output in MLServer's form: one number a row is a column."""
     array = output.as_numpy()
     if array.ndim == 1:
         array = array.reshape(-1, 1)

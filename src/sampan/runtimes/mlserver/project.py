@@ -7,7 +7,9 @@ import os
 from dataclasses import dataclass
 
 from sampan.runtimes.mlserver.custom import CustomModel
-from sampan.runtimes.mlserver.native import IMPLEMENTATIONS, NativeModel
+from sampan.runtimes.mlserver.mlflow import MLflowProjectModel
+from sampan.runtimes.mlserver.native import HUGGING_FACE, IMPLEMENTATIONS, MLFLOW, NativeModel
+from sampan.runtimes.mlserver.pipelines import PipelineModel
 from sampan.runtimes.mlserver.settings import ModelSettings, gather_models
 from sampan.runtimes.serving import Order
 
@@ -36,6 +38,11 @@ class Project:
     def _make(self, settings: ModelSettings) -> NativeModel | CustomModel:
         for warning in settings.warnings:
             logger.warning('model "%s": %s', settings.name, warning)
+        order = self.order
         if settings.implementation in IMPLEMENTATIONS:
-            return NativeModel(settings, trust=self.order.trust, allowed=self.order.allowed)
-        return CustomModel(settings, trust=self.order.trust)
+            return NativeModel(settings, trust=order.trust, allowed=order.allowed)
+        if settings.implementation == MLFLOW:
+            return MLflowProjectModel(settings, trust=order.trust, allowed=order.allowed)
+        if settings.implementation == HUGGING_FACE:
+            return PipelineModel(settings, order.folder, trust=order.trust)
+        return CustomModel(settings, trust=order.trust)

@@ -12,7 +12,9 @@ import orjson
 from sampan.machinery.registry import JsonObject
 from sampan.protocol.errors import InvalidInput, ModelNotFound, ModelNotReady
 from sampan.protocol.grpc import messages
+from sampan.runtimes.mlflow_api import MLflowApi
 from sampan.runtimes.mlserver.custom import CustomModel, render_metrics
+from sampan.runtimes.mlserver.mlflow import MLflowProjectModel
 from sampan.runtimes.mlserver.native import NativeModel
 from sampan.runtimes.mlserver.streams import make_streamed
 from sampan.server import metrics
@@ -70,6 +72,9 @@ class MLServerApi:
         ]
         for method, path, handler in table:
             yield Pattern(method, path, f"mlserver {method} {path}"), handler
+        models = (self._repository.get(name).model for name in self._repository.names())
+        if any(isinstance(one, MLflowProjectModel) for one in models):
+            yield from MLflowApi(MLflowProjectModel).routes(rest)
 
     def _metadata(self, request: Request, reply: Exchange, route: Route) -> None:
         del request
