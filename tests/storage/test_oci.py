@@ -514,10 +514,13 @@ async def test_a_registry_sends_nobody_just_anywhere_to_log_in(registry, bench, 
     assert (await refused(bench, image(registry))).reason == "SourceRefused"
 
 
-async def test_a_layer_of_an_image_is_shared_with_another_repository(registry, bench):
-    registry.put(MODEL)
-    first = await bench.fetch(image(registry))
-    registry.transferred()
-    second = await bench.fetch(image(registry).replace("team/model", "other/name"))
-    assert registry.transferred() == 0
-    assert (first.path / "model.bin").samefile(second.path / "model.bin")
+async def test_who_lists_the_digests_of_another_repository_gets_nothing_by_it(registry, bench):
+    weights = {"mediaType": "text/plain", "annotations": {TITLE: "m.bin"}}
+    registry.put(MODEL, tag="image")
+    registry.put({"data": WEIGHTS, **weights}, tag="file")
+    for tag in ("image", "file"):
+        await bench.fetch(image(registry, f":{tag}"))
+    registry.blobs.clear()
+    for tag in ("image", "file"):
+        error = await refused(bench, f"oci://{registry.host}/evil/list:{tag}")
+        assert (tag, error.reason) == (tag, "ModelNotFound")

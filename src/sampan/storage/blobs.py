@@ -1,4 +1,4 @@
-"""Files and unpacked layers by what they hash to, shared by the entries of a cache.
+"""Files and unpacked layers by where they are from and what they hash to, shared by entries.
 
     blobs/KEY    a file, or a folder of files: entries hold further names (hard links) of the same
 

@@ -39,7 +39,8 @@ async def fetch(uri: str, job: Job) -> Fetched:
         entry = await asyncio.to_thread(cache.find, slot)
         if entry is not None and (model.pinned or hub.offline):
             return make_fetched(entry)
-        return await _refresh(hub, model, entry, Yard(cache, slot, job, reporter))
+        yard = Yard(cache, slot, job, reporter, f"{hub.endpoint}/{model.repository}")
+        return await _refresh(hub, model, entry, yard)
 
 
 def make_identity(hub: Hub, model: HubModel, patterns: Patterns) -> str:

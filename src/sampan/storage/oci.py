@@ -49,7 +49,9 @@ async def fetch(uri: str, job: Job) -> Fetched:
             return replace(make_fetched(entry), chosen=False)
         login = await gather_login(reference, job.options)
         registry = Registry(reference, base, login, (job, reporter))
-        fetched = await _refresh(reference, registry, entry, Yard(cache, slot, job, reporter))
+        source = f"oci://{reference.registry}/{reference.repository}"
+        yard = Yard(cache, slot, job, reporter, source)
+        fetched = await _refresh(reference, registry, entry, yard)
         return replace(fetched, chosen=False)
 
 

@@ -1,7 +1,8 @@
 """The layers of an image brought here and put together in the stage of a cache's slot.
 
-Unpacked layers are blobs of the cache, by their digest: images that share a layer share its files,
-and a layer that is here is not transferred. Files of artifacts are blobs as those of a hub are.
+Unpacked layers are blobs of the cache, by repository and digest: images of one repository that
+share a layer share its files, and a layer that is here is not transferred. Files of artifacts are
+blobs as those of a hub are.
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ def _make_pieces(image: Image) -> list[Piece]:
 def _is_here(layer: Layer, yard: Yard) -> bool:
     """Tell whether a layer's blob is here; a prune leaves for a while what was asked for."""
     try:
-        os.utime(find_blob(yard.cache, blob_name(layer)))
+        os.utime(find_blob(yard.cache, yard.blob(blob_name(layer))))
     except OSError:
         return False
     return True
@@ -95,7 +96,7 @@ def _take_in(
     verify(partial, layer.digest, image.shown, stop)
     if layer.form is Form.FILE:
         partial.body.chmod(0o444)
-        keep_blob(yard.cache, layer.digest, partial.body)
+        keep_blob(yard.cache, yard.blob(layer.digest), partial.body)
         return []
     folder = partial.folder / "tree"
     if folder.exists():
@@ -107,7 +108,7 @@ def _take_in(
         require_space(folder, needed, options.reserve_bytes, free_bytes)
 
     tops = _unpack(layer, image, partial.body, (folder, make_limits(options, require)), stop)
-    keep_blob(yard.cache, blob_name(layer), folder)
+    keep_blob(yard.cache, yard.blob(blob_name(layer)), folder)
     partial.drop()
     return tops
 
@@ -128,7 +129,7 @@ def _unpack(
 def _merge(image: Image, yard: Yard) -> None:
     yard.cache.clear_stage(yard.slot)
     for layer in image.layers:
-        name = blob_name(layer)
+        name = yard.blob(blob_name(layer))
         if layer.form is not Form.FILE:
             merge_layer(find_blob(yard.cache, name), yard.slot.content)
         elif not link_file(yard.cache, name, make_room(yard.slot.content, layer.title)):

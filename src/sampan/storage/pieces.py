@@ -51,12 +51,22 @@ Bring = Callable[[Piece, Partial, Reporter], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Yard:
-    """Where pieces come to: the slot's lock is held."""
+    """Where pieces come to: the slot's lock is held.
+
+    `source` names the repository that they are asked from. Blobs are shared within it: who may read
+    one of its revisions may read all. A digest that another repository lists proves no right to the
+    bytes: everybody may write a list.
+    """
 
     cache: Cache
     slot: Slot
     job: Job
     reporter: Reporter
+    source: str
+
+    def blob(self, name: str) -> str:
+        """Return by what name the cache knows a blob of the source."""
+        return f"{self.source} {name}"
 
 
 class Together:
@@ -148,7 +158,7 @@ def bring_patiently(job: Job) -> Bring:
 
 async def _collect_one(piece: Piece, yard: Yard, together: Together, bring: Bring) -> None:
     target = yard.slot.content / piece.path
-    if await asyncio.to_thread(link_file, yard.cache, piece.digest, target):
+    if await asyncio.to_thread(link_file, yard.cache, yard.blob(piece.digest), target):
         together.finish(piece.path, piece.size)  # the same bytes under another name
         return
     # By path as well as digest: two files of the same bytes may be on their way at once.
@@ -162,7 +172,7 @@ def _take_in(
     piece: Piece, partial: Partial, yard: Yard, target: Path, stop: threading.Event
 ) -> None:
     verify(partial, piece.digest, piece.source.shown, stop)
-    keep_file(yard.cache, piece.digest, partial.body, target)
+    keep_file(yard.cache, yard.blob(piece.digest), partial.body, target)
 
 
 def verify(partial: Partial, digest: str, shown: str, stop: threading.Event) -> None:
@@ -191,7 +201,11 @@ def hash_digest(path: Path, digest: str, stop: threading.Event) -> str:
 
 
 def _link_known(pieces: list[Piece], yard: Yard) -> list[Piece]:
-    return [p for p in pieces if not link_file(yard.cache, p.digest, yard.slot.content / p.path)]
+    return [
+        piece
+        for piece in pieces
+        if not link_file(yard.cache, yard.blob(piece.digest), yard.slot.content / piece.path)
+    ]
 
 
 def _require_room(missing: list[Piece], yard: Yard) -> None:
