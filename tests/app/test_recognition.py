@@ -277,6 +277,19 @@ def test_a_persons_own_model_gets_the_packages_that_lie_beside_it(tmp_path):
     assert container["args"] == [f"{path}:Sums", "--model_name=sums", "--http_port=8080"]
 
 
+def test_of_several_files_the_one_that_is_run_is_told_and_what_comes_with_it(tmp_path):
+    write(tmp_path / "own" / "a.py", OWN_CLASS)
+    path = write(tmp_path / "own" / "start.py", OWN_PROGRAM)
+    write(path.parent / "requirements.txt", "pandas>=2\nhttpx\n")
+    found = recognise(path.parent)
+    assert found.sign.why == (
+        '"start.py" is Python that starts a ModelServer with a Model: "Sums"; '
+        "with the packages pandas>=2, httpx"
+    )
+    (container,) = found.objects[0]["spec"]["predictor"]["containers"]
+    assert container["args"][0] == str(path)
+
+
 def test_a_project_of_python_names_its_packages_in_pyproject(tmp_path):
     path = write(tmp_path / "own" / "model.py", OWN_CLASS)
     write(path.parent / "pyproject.toml", '[project]\ndependencies = ["pandas>=2"]\n')

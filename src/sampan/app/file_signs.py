@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-from sampan.app.python_signs import gather_python
+from sampan.app.python_signs import describe_python, gather_python
 
 _HEAD = 64 * 1024
 _MOST = 64 * 2**20  # of a pickle that is looked through for names
@@ -139,11 +139,7 @@ def _look_pickle(file: _File) -> Sign | None:
 def _look_python(file: _File) -> Sign | None:
     """Look for a model's class; text has no mark of its own, so here the ending counts."""
     found = gather_python(file.path) if file.path.suffix == ".py" else None
-    if found is None:
-        return None
-    what = "starts a ModelServer with" if found.starts else "has"
-    kinds = ", ".join(f'"{name}"' for name in found.classes)
-    return Sign("python", f"Python that {what} a Model: {kinds}")
+    return None if found is None else Sign("python", describe_python(found))
 
 
 _LOOKS: tuple[_Look, ...] = (

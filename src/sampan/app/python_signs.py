@@ -44,6 +44,12 @@ def gather_python(path: Path) -> PythonFile | None:
     return made if made.classes else None
 
 
+def describe_python(file: PythonFile) -> str:
+    """Return what a file is. Pure."""
+    what = "starts a ModelServer with" if file.starts else "has"
+    return f"Python that {what} a Model: " + ", ".join(f'"{name}"' for name in file.classes)
+
+
 def gather_python_files(folder: Path) -> list[PythonFile]:
     """Return the files right in a folder that have models; OSError."""
     found = (gather_python(path) for path in sorted(folder.glob("*.py")) if path.is_file())

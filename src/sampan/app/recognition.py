@@ -15,6 +15,7 @@ from sampan.app.bento_folder import gather_bento_annotations, gather_bento_name
 from sampan.app.file_signs import Sign, gather_sign
 from sampan.app.folder_signs import gather_folder_signs
 from sampan.app.python_signs import (
+    describe_python,
     gather_python,
     gather_python_files,
     gather_requirements,
@@ -73,7 +74,7 @@ def recognise(path: Path, name: str = "") -> Recognised:
         mend = _MENDS[sign.format]
         raise Unrecognised(f'"{path}" is {sign.why}; {mend}')
     if sign.format == "python":
-        return Recognised(sign, tuple(_make_python(path, name)))
+        return _recognise_python(path, name)
     annotations: Mapping[str, str] = {}
     if sign.format == "bentoml":
         annotations = gather_bento_annotations(path)
@@ -82,8 +83,10 @@ def recognise(path: Path, name: str = "") -> Recognised:
     return Recognised(sign, tuple(objects))
 
 
-def _make_python(path: Path, name: str) -> list[JsonObject]:
-    """Return the service of a person's own Python; Unrecognised where it may be several."""
+def _recognise_python(path: Path, name: str) -> Recognised:
+    """Return the service of a person's own Python, and which file it runs with which packages;
+    Unrecognised where it may be several.
+    """
     files = gather_python_files(path) if path.is_dir() else [gather_python(path)]
     found = [one for one in files if one is not None]
     chosen = select_main(found)
@@ -97,7 +100,11 @@ def _make_python(path: Path, name: str) -> list[JsonObject]:
         packages = gather_requirements(chosen.path.resolve())
     except ValueError as error:
         raise Unrecognised(str(error)) from None
-    return make_python_objects(chosen, name or make_name(path), packages)
+    why = describe_python(chosen)
+    why = f'"{chosen.path.name}" is {why}' if path.is_dir() else why
+    why += f"; with the packages {', '.join(packages)}" if packages else ""
+    objects = make_python_objects(chosen, name or make_name(path), packages)
+    return Recognised(Sign("python", why), tuple(objects))
 
 
 def _of_file(path: Path) -> list[Sign]:

@@ -334,6 +334,22 @@ async def test_replicas_have_gpus_of_their_own_and_one_too_many_is_told_who_has_
         assert sum(r.ready for r in replicas(seen)) == 2
 
 
+async def test_replicas_that_start_at_the_same_time_have_gpus_of_their_own(laptop):
+    laptop.devices = {"nvidia.com/gpu": ["0", "1", "2"]}
+    laptop.memory = Memory(8 << 30, 4 << 30)  # which is asked for, and that takes a while
+    plan = make_plan(laptop, resources={"limits": {"nvidia.com/gpu": "1"}})
+    async with laptop.daemon(plan) as daemon:
+        seen = await daemon.until(is_settled(1, "one"), 60)
+        daemon.plan = replace(plan, workloads=(replace(plan.workloads[0], replicas=3),))
+        desired = daemon.platform.render(daemon.plan)
+        steps = daemon.platform.diff(desired, seen, time.time()).steps
+        starts = [step for step in steps if isinstance(step, StartReplica)]
+        assert len(starts) == 2
+        await asyncio.gather(*(daemon.platform.apply(SERVICE, step) for step in starts))
+        seen = await daemon.until(is_settled(3, "one"), 60)
+        assert sorted(seen_devices(replica) for replica in replicas(seen)) == ["0", "1", "2"]
+
+
 async def test_a_replica_that_would_not_fit_is_refused_while_the_one_before_serves(laptop):
     laptop.memory = Memory(8 << 30, 4 << 30)
     async with laptop.daemon(make_plan(laptop)) as daemon:

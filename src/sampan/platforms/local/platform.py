@@ -254,13 +254,13 @@ class LocalPlatform:
         except DevicesTaken as error:
             self._refuse(workload, replica, INSUFFICIENT, str(error))
             return
-        lacking = await self._lacking_memory(workload)
-        if lacking:
-            self._refuse(workload, replica, INSUFFICIENT_MEMORY, lacking)
-            return
-        process = self._make(workload, replica, make_variables(own, self._devices, held))
-        self._starting[replica] = own
+        self._starting[replica] = own  # at once: others choose theirs while this one waits
         try:
+            lacking = await self._lacking_memory(workload)
+            if lacking:
+                self._refuse(workload, replica, INSUFFICIENT_MEMORY, lacking)
+                return
+            process = self._make(workload, replica, make_variables(own, self._devices, held))
             values = await gather_values(process, self._references)
             env = make_env(process, values)
             make_folder(self._layout, process, models, values)
