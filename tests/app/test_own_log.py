@@ -54,6 +54,14 @@ def test_a_log_that_is_too_large_becomes_the_old_one_and_who_appends_goes_on(
     assert stat.S_IMODE(old.stat().st_mode) == 0o600
 
 
+def test_of_a_log_that_is_far_too_large_the_end_is_kept(tmp_path: Path) -> None:
+    log, old = tmp_path / "daemon.log", tmp_path / "daemon.log.1"
+    log.write_bytes(b"x" * 5000 + b"the last line\n")
+    apply_cut(log, 10)
+    assert (old.stat().st_size, log.stat().st_size) == (40, 0)
+    assert old.read_bytes().endswith(b"xthe last line\n")
+
+
 def test_a_process_keeps_the_file_small_that_its_errors_go_to(tmp_path: Path) -> None:
     log = tmp_path / "daemon.log"
     assert _run(log, log) == "kept"

@@ -16,6 +16,10 @@ log = logging.getLogger(__name__)
 
 MOST_BYTES = 10 << 20
 """Above this the log becomes `daemon.log.1`. As much as one part of a replica's log."""
+_KEPT = 4
+"""Times as much is moved at most, the end of it: a log from before logs were cut may be gigabytes,
+for whose copy a daemon would stand still and a disk may have no room.
+"""
 LOOK_SECONDS = 60.0
 
 
@@ -43,10 +47,13 @@ def apply_cut(path: Path, most: int) -> None:
     On the loop's thread: a copy of ten megabytes takes a few milliseconds, and no line is lost to a
     thread that writes meanwhile but in the moment between copy and cut.
     """
-    if path.stat().st_size <= most:
+    size = path.stat().st_size
+    if size <= most:
         return
     before = path.with_name(f"{path.name}.1")
     before.unlink(missing_ok=True)
     before.touch(mode=0o600)
-    shutil.copyfile(path, before)
+    with path.open("rb") as file, before.open("wb") as kept:
+        file.seek(max(0, size - _KEPT * most))
+        shutil.copyfileobj(file, kept)
     os.truncate(path, 0)
