@@ -29,7 +29,8 @@ _DIGEST_LETTERS = 32
 class Facts:
     """What is known of an entry. `shown` is its URI without secrets, `fetched_at` epoch seconds.
 
-    `etag` and `last_modified` are the source's validators, empty where it gave none.
+    `etag` and `last_modified` are the source's validators, empty where it gave none. `granted` is
+    the mark of whoever it was given to (`storage.granted`).
     """
 
     shown: str
@@ -38,6 +39,7 @@ class Facts:
     fetched_at: float
     etag: str = ""
     last_modified: str = ""
+    granted: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,4 +198,5 @@ def _decode(record: Mapping[str, object]) -> Facts:
         fetched_at=float(str(record["fetched_at"])),
         etag=str(record["etag"]),
         last_modified=str(record["last_modified"]),
+        granted=str(record.get("granted", "?")),
     )

@@ -2,18 +2,21 @@
 
 A revision is resolved to its commit first; a commit that is here transfers nothing, and of a new
 one only the files that changed come. A URI that names a commit is served without asking. When the
-hub cannot be reached, the copy that is here is served, and the result says so.
+hub cannot be reached, the copy that is here is served, and the result says so. Both are for those
+whom the hub has given it to, and for all where it is public.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from sampan.storage.base import Fetched, StorageError
 from sampan.storage.cache import Cache, Entry, Slot, make_key, open_cache
 from sampan.storage.filling import make_facts
+from sampan.storage.granted import OPEN, is_granted, make_mark
 from sampan.storage.hf_tree import Commit, list_pieces, make_gated_error, require_access, resolve
 from sampan.storage.hf_uri import HUB, TOKENS, Hub, HubModel, make_hub, parse_model
 from sampan.storage.job import Job
@@ -37,10 +40,13 @@ async def fetch(uri: str, job: Job) -> Fetched:
     reporter = Reporter(job.report)
     async with hold(slot.lock, job.world.clock, lambda: reporter.tell("Waiting for another fetch")):
         entry = await asyncio.to_thread(cache.find, slot)
+        mark = await make_mark(identity, hub.token)
+        if entry is not None and not is_granted(entry, mark):
+            entry = None  # the hub is asked who may have it
         if entry is not None and (model.pinned or hub.offline):
             return make_fetched(entry)
         yard = Yard(cache, slot, job, reporter, f"{hub.endpoint}/{model.repository}")
-        return await _refresh(hub, model, entry, yard)
+        return await _refresh(hub, model, entry, yard, mark)
 
 
 def make_identity(hub: Hub, model: HubModel, patterns: Patterns) -> str:
@@ -68,13 +74,15 @@ def read_token(environment: Mapping[str, str]) -> str:
         return ""
 
 
-async def _refresh(hub: Hub, model: HubModel, entry: Entry | None, yard: Yard) -> Fetched:
+async def _refresh(
+    hub: Hub, model: HubModel, entry: Entry | None, yard: Yard, mark: str
+) -> Fetched:
     parts, most = (yard.job, yard.reporter), yard.job.options.attempts
     if hub.offline:
         raise StorageError(
             "ModelNotFound",
-            f'"{model.shown}" is not in the cache, and HF_HUB_OFFLINE forbids to ask for it; '
-            "fetch it once without, or remove the variable",
+            f'"{model.shown}" is not in the cache, or was fetched by another token, and '
+            "HF_HUB_OFFLINE forbids to ask for it; fetch it once without, or remove the variable",
         )
     try:
         attempts = min(ATTEMPTS_WITH_COPY, most) if entry else most
@@ -88,7 +96,7 @@ async def _refresh(hub: Hub, model: HubModel, entry: Entry | None, yard: Yard) -
     known = await asyncio.to_thread(find_version, yard.cache, yard.slot, commit.name)
     if known is not None:
         return make_fetched(known)
-    return await _download(hub, model, commit, yard)
+    return await _download(hub, model, commit, yard, OPEN if commit.public else mark)
 
 
 def find_version(cache: Cache, slot: Slot, version: str) -> Entry | None:
@@ -96,7 +104,7 @@ def find_version(cache: Cache, slot: Slot, version: str) -> Entry | None:
     return cache.use(make_key(slot.identity, version))
 
 
-async def _download(hub: Hub, model: HubModel, commit: Commit, yard: Yard) -> Fetched:
+async def _download(hub: Hub, model: HubModel, commit: Commit, yard: Yard, granted: str) -> Fetched:
     found = await list_pieces(hub, model, commit.name, (yard.job, yard.reporter))
     pieces = select_pieces(found, yard.job.options.patterns, model)
     try:
@@ -105,14 +113,14 @@ async def _download(hub: Hub, model: HubModel, commit: Commit, yard: Yard) -> Fe
         if commit.gated and error.reason in _REFUSED:
             raise make_gated_error(hub, model) from error
         raise
-    entry = await asyncio.to_thread(_publish, model, commit, yard)
+    entry = await asyncio.to_thread(_publish, model, commit, yard, granted)
     return make_fetched(entry, cached=False)
 
 
-def _publish(model: HubModel, commit: Commit, yard: Yard) -> Entry:
+def _publish(model: HubModel, commit: Commit, yard: Yard, granted: str) -> Entry:
     now = yard.job.world.clock.now()
     shown = f"{model.shown}" if model.pinned else f"{model.shown}@{commit.name[:12]}"
-    facts = make_facts(yard.slot, shown, now, etag=commit.name)
+    facts = replace(make_facts(yard.slot, shown, now, etag=commit.name), granted=granted)
     return yard.cache.publish(yard.slot, commit.name, facts)
 
 

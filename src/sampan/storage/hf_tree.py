@@ -29,10 +29,14 @@ _MAX_PAGES = 1000
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """What a revision stands for now. `gated`: files are for whom the owner has let in."""
+    """What a revision stands for now. `gated`: files are for whom the owner has let in.
+
+    `public`: the hub says that they are for everybody.
+    """
 
     name: str
     gated: bool
+    public: bool
 
 
 async def resolve(hub: Hub, model: HubModel, parts: tuple[Job, Reporter], attempts: int) -> Commit:
@@ -44,7 +48,8 @@ async def resolve(hub: Hub, model: HubModel, parts: tuple[Job, Reporter], attemp
     name = answer.get("sha") if isinstance(answer, Mapping) else None
     if not isinstance(answer, Mapping) or not _COMMIT.fullmatch(str(name)):
         raise _strange(source)
-    return Commit(str(name), bool(answer.get("gated")))
+    gated = bool(answer.get("gated"))
+    return Commit(str(name), gated, public=answer.get("private") is False and not gated)
 
 
 async def require_access(

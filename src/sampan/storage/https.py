@@ -2,15 +2,17 @@
 
 Kept files are asked for again with their ETag or date, and transferred only when they changed. A
 URI with `#sha256=` cannot change, so its model is served without asking. When the source cannot be
-reached, the copy that is here is served, and the result says so.
+reached, the copy that is here is served, and the result says so. Both are for those who brought it,
+and for all where no credentials were sent.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 import threading
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from sampan.storage.archive.names import ArchiveKind, select_kind
 from sampan.storage.archive.unpack import Packed
@@ -21,12 +23,13 @@ from sampan.storage.cache import Cache, Entry, Slot, open_cache
 from sampan.storage.checksums import hash_file, validate_digests
 from sampan.storage.download import Partial, Version
 from sampan.storage.filling import fill, make_facts
+from sampan.storage.granted import is_granted, make_mark
 from sampan.storage.job import Job
 from sampan.storage.lock import hold
 from sampan.storage.reporter import Reporter
 from sampan.storage.retry import download_patiently
 from sampan.storage.serving import ATTEMPTS_WITH_COPY, make_stale
-from sampan.storage.source import Source, parse_source
+from sampan.storage.source import Source, make_credentials, parse_source
 from sampan.storage.threads import run_blocking
 
 
@@ -45,35 +48,54 @@ async def fetch_file(uri: str, job: Job) -> Fetched:
     reporter = Reporter(job.report)
     async with hold(slot.lock, job.world.clock, lambda: reporter.tell("Waiting for another fetch")):
         entry = await asyncio.to_thread(cache.find, slot)
-        if entry is not None and source.sha256:
+        mark = await make_mark(source.identity, _list_credentials(source, job))
+        if entry is not None and source.sha256 and is_granted(entry, mark):
             return _served(entry)
-        return await _refresh(source, cache, slot, entry, (job, reporter))
+        return await _refresh(source, _Shelf(cache, slot, mark), entry, (job, reporter))
+
+
+@dataclass(frozen=True, slots=True)
+class _Shelf:
+    """Where the file is kept, its slot's lock held, and the mark of who asks for it."""
+
+    cache: Cache
+    slot: Slot
+    mark: str
+
+
+def _list_credentials(source: Source, job: Job) -> str:
+    """Return all that may be sent for a file, after a redirect too; "" for nothing. Pure."""
+    headers = make_credentials(source, job.options, source.url)
+    hosts = {host: dict(more) for host, more in job.options.host_headers.items() if more}
+    return json.dumps([headers, hosts], sort_keys=True) if headers or hosts else ""
 
 
 async def _refresh(
-    source: Source, cache: Cache, slot: Slot, entry: Entry | None, parts: tuple[Job, Reporter]
+    source: Source, shelf: _Shelf, entry: Entry | None, parts: tuple[Job, Reporter]
 ) -> Fetched:
-    """Download what is new; with the slot's lock held."""
+    """Download what is new. Of another's copy no more is said than of what version it is."""
     job, reporter = parts
-    partial = Partial(slot.work)
+    partial = Partial(shelf.slot.work)
     attempts = min(ATTEMPTS_WITH_COPY, job.options.attempts) if entry else job.options.attempts
     known = Version(entry.facts.etag, entry.facts.last_modified) if entry else None
     try:
         version = await download_patiently(source, partial, known, parts, attempts)
     except StorageError as error:
-        if entry is None or error.reason != "ConnectionFailed":
+        granted = entry is not None and is_granted(entry, shelf.mark)
+        if entry is None or not granted or error.reason != "ConnectionFailed":
             raise
         return _served(entry, make_stale(entry, error))
     if version is None and entry is not None:
         return _served(entry)
-    return await _take_in(source, cache, slot, version or Version(), (job, reporter))
+    return await _take_in(source, shelf, version or Version(), (job, reporter))
 
 
 async def _take_in(
-    source: Source, cache: Cache, slot: Slot, version: Version, parts: tuple[Job, Reporter]
+    source: Source, shelf: _Shelf, version: Version, parts: tuple[Job, Reporter]
 ) -> Fetched:
     """Turn a complete download into an entry."""
     job, reporter = parts
+    cache, slot = shelf.cache, shelf.slot
     loop = asyncio.get_running_loop()
 
     def told(done: int) -> None:
@@ -91,7 +113,7 @@ async def _take_in(
             raise
         now = job.world.clock.now()
         facts = make_facts(slot, source.shown, now, version.etag, version.last_modified)
-        return cache.publish(slot, identifier, facts)
+        return cache.publish(slot, identifier, replace(facts, granted=shelf.mark))
 
     entry = await run_blocking(work)
     return replace(_served(entry), cached=False)

@@ -2,7 +2,8 @@
 
 A tag is resolved to its manifest first; an image that is here transfers nothing, and of a new one
 only the layers that changed come. A URI with a digest is served without asking. When the registry
-cannot be reached, the copy that is here is served, and the result says so.
+cannot be reached, the copy that is here is served, and the result says so. Both are for those whom
+the registry has given it to, and for all where no login was asked for.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from sampan.storage.asking import decode_json
 from sampan.storage.base import Fetched, StorageError
 from sampan.storage.cache import Entry, make_key, measure_tree, open_cache
 from sampan.storage.filling import make_facts
+from sampan.storage.granted import is_granted, make_mark
 from sampan.storage.job import Job
 from sampan.storage.lock import hold
 from sampan.storage.oci_collect import Image, collect_layers
@@ -45,18 +47,21 @@ async def fetch(uri: str, job: Job) -> Fetched:
     reporter = Reporter(job.report)
     async with hold(slot.lock, job.world.clock, lambda: reporter.tell("Waiting for another fetch")):
         entry = await asyncio.to_thread(cache.find, slot)
+        login = await gather_login(reference, job.options)
+        mark = await make_mark(reference.shown, login.basic, login.bearer)
+        if entry is not None and not is_granted(entry, mark):
+            entry = None  # the registry is asked who may have it
         if entry is not None and reference.digest:
             return replace(make_fetched(entry), chosen=False)
-        login = await gather_login(reference, job.options)
         registry = Registry(reference, base, login, (job, reporter))
         source = f"oci://{reference.registry}/{reference.repository}"
         yard = Yard(cache, slot, job, reporter, source)
-        fetched = await _refresh(reference, registry, entry, yard)
+        fetched = await _refresh(reference, registry, entry, yard, mark)
         return replace(fetched, chosen=False)
 
 
 async def _refresh(
-    reference: Reference, registry: Registry, entry: Entry | None, yard: Yard
+    reference: Reference, registry: Registry, entry: Entry | None, yard: Yard, mark: str
 ) -> Fetched:
     most = yard.job.options.attempts
     try:
@@ -77,7 +82,7 @@ async def _refresh(
             raise make_empty_error(reference.shown, tops)
         shown = reference.shown + ("" if reference.digest else f"@{image.digest[7:19]}")
         facts = make_facts(yard.slot, shown, yard.job.world.clock.now(), etag=image.digest)
-        return yard.cache.publish(yard.slot, image.digest, facts)
+        return yard.cache.publish(yard.slot, image.digest, replace(facts, granted=mark))
 
     return make_fetched(await run_blocking(publish), cached=False)
 
