@@ -47,7 +47,7 @@ def project(root: Path, task: str, **extra: object) -> Path:
     """Write a project with a model of random weights at a path of its own."""
     root.mkdir(exist_ok=True)
     if task in HEADS:
-        tiny.save_bert(root / "weights", HEADS[task], classes=3)
+        tiny.save_bert(root / "weights", HEADS[task], 2 if task == "question-answering" else 3)
     else:
         tiny.save_llama(root / "weights")
     settings = {

@@ -250,6 +250,8 @@ async def test_models_come_and_go_where_that_is_allowed(served, stubs, channel):
         assert (page["nextPageToken"], len(page["models"])) == ("1", 1)
         twice = await ask.post("/models", params={"url": "lin.mar", "model_name": "second"})
         assert (twice.status_code, twice.json()["type"]) == (409, "ConflictStatusException")
+        several = await ask.post("/models", params={"url": "lin.mar", "initial_workers": 2})
+        assert (several.status_code, "minReplicas" in several.text) == (400, True)
         outside = await ask.post("/models", params={"url": "../lin.mar"})
         assert (outside.status_code, "not in the model store" in outside.text) == (400, True)
         gone = await ask.delete("/models/second")

@@ -176,7 +176,16 @@ WRONG = [
     ({"parameters": []}, "parameters is []; give an object"),
     ({"parameters": {"uri": "./gone.joblib"}}, "Invalid URI specified for model iris"),
     ({"parameters": {"uri": "s3://bucket/x"}}, "parameters.uri is 's3://bucket/x'"),
-    ({"parameters": {"environment_tarball": "e.tar.gz"}}, "names an environment of its own"),
+    (
+        {"parameters": {"environment_tarball": "./e.tar.gz"}},
+        "iris/model-settings.json: parameters.environment_tarball is './e.tar.gz', and a model has",
+    ),
+    ({"parameters": {"environment_path": "./env"}}, "parameters.environment_path is './env'"),
+    ({"parameters": {"inference_pool_gid": "a"}}, "parameters.inference_pool_gid is 'a'"),
+    (
+        {"parameters": {"autogenerate_inference_pool_gid": True}},
+        "with the annotation serving.sampan.dev/requirements",
+    ),
     ({"max_batch_size": -1}, "max_batch_size is -1; give a number from 0"),
 ]
 

@@ -446,6 +446,8 @@ async def test_registering_is_refused_with_its_mend(tmp_path):
         await opened.register(Registration(""), Workers(1))
     with pytest.raises(InvalidInput, match=r'archive "/etc/x\.mar" is not in the model store'):
         await opened.register(Registration("/etc/x.mar"), Workers(1))
+    with pytest.raises(InvalidInput, match=r"initial_workers is 2; .* minReplicas"):
+        await opened.register(Registration("lin.mar", "second", workers=2), Workers(1))
     with pytest.raises(Conflict, match=r'version "1\.5" of model "lin" is registered already'):
         await opened.register(Registration("lin.mar"), Workers(1))
     with pytest.raises(ModelNotReady, match=r"serving\.sampan\.dev/trust"):

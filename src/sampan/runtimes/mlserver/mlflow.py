@@ -8,6 +8,7 @@ from sampan.protocol.errors import InvalidInput
 from sampan.protocol.tensors import InferRequest
 from sampan.runtimes.mlflow import MLflowModel
 from sampan.runtimes.mlserver.native import NativeModel, make_column
+from sampan.server.load_failure import missing_package
 from sampan.server.model import Headers
 
 _CONTENT_TYPES = {"BYTES": "str"}
@@ -24,7 +25,10 @@ class MLflowProjectModel(NativeModel):
         uri = self.settings.uri
         folder = uri if uri.is_dir() else uri.parent
         engine = MLflowModel(self.name, str(folder), trust=self._trust, allowed=self._allowed)
-        engine.load()
+        try:
+            engine.load()
+        except ImportError as error:
+            raise missing_package("what the model needs", error, "what it names") from None
         self._engine = self._inner = engine
         self.quick, self.takes_arrays = engine.quick, engine.takes_arrays
         self.row_wise = engine.row_wise

@@ -21,6 +21,12 @@ _FIELDS = frozenset(
         "max_batch_size", "max_batch_time", "cache_enabled", "parallel_workers", "warm_workers",
     }
 )  # fmt: skip
+_OWN_PROCESSES = (
+    "environment_tarball",
+    "environment_path",
+    "inference_pool_gid",
+    "autogenerate_inference_pool_gid",
+)
 _SILENT = {
     "cache_enabled": "every request is computed",
     "parallel_workers": "--workers sets the processes",
@@ -108,11 +114,12 @@ def make_settings(
     parameters = document.get("parameters", {})
     if not isinstance(parameters, dict):
         raise _wrong(source, f"parameters is {parameters!r}; give an object")
-    for name in ("environment_tarball", "environment_path", "inference_pool_gid"):
+    for name in _OWN_PROCESSES:
         if parameters.get(name):
             raise _wrong(
-                source, f"parameters.{name} names an environment of its own, which is not made "
-                        "here; serve this model as a service of its own, with its own requirements"
+                source, f"parameters.{name} is {parameters[name]!r:.80}, and a model has no "
+                        "environment and no processes of its own here; serve it as a service of "
+                        "its own, with the annotation serving.sampan.dev/requirements"
             )  # fmt: skip
     uri = _uri(parameters.get("uri"), folder, source, root if not trust else None)
     return ModelSettings(

@@ -17,7 +17,7 @@ from sampan.runtimes.torchserve.archive import read_manifest
 from sampan.runtimes.torchserve.batches import Batch
 from sampan.runtimes.torchserve.handler import Handler
 from sampan.runtimes.torchserve.model import ArchiveModel
-from sampan.runtimes.torchserve.scaling import validate_workers
+from sampan.runtimes.torchserve.scaling import validate_initial, validate_workers
 from sampan.runtimes.torchserve.settings import find_archive
 from sampan.server.load_failure import LoadFailure, describe_failure
 from sampan.server.repository import ModelRepository
@@ -80,6 +80,7 @@ class Registration:
     url: str
     name: str = ""
     batch: Batch | None = None
+    workers: int = 0
 
 
 class Registry:
@@ -148,6 +149,7 @@ class Registry:
         self._validate_open()
         if not wanted.url:
             raise InvalidInput("the url is empty; name an archive of the model store")
+        validate_initial(wanted.workers)
         try:
             path = find_archive(self._store.folder, wanted.url)
             manifest = read_manifest(path)

@@ -113,7 +113,10 @@ class TorchServeApi:
         async def register() -> None:
             try:
                 wanted = Registration(
-                    query.get("url", ""), query.get("model_name", ""), _batch(query)
+                    query.get("url", ""),
+                    query.get("model_name", ""),
+                    _batch(query),
+                    _number(query.get("initial_workers", "0")),
                 )
                 told = await self._registry.register(wanted, rest.dataplane.workers)
             except ServingError as error:

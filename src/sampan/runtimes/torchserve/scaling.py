@@ -38,6 +38,18 @@ def validate_workers(numbers: Mapping[str, int]) -> None:
         )
 
 
+def validate_initial(workers: int) -> None:
+    """Raise InvalidInput where a registration asks for several (TorchServe, "Register a model").
+
+    Zero is no mistake: TorchServe's clients register so, and scale after.
+    """
+    if workers > 1:
+        raise InvalidInput(
+            f"initial_workers is {workers}; a handler has one worker in a process here: leave it "
+            "out, and have more processes by minReplicas of the service"
+        )
+
+
 def select_parameters(given: Mapping[str, str]) -> dict[str, str]:
     """Return those of a query that make the bounds."""
     return {name: given[name] for name in _PARAMETERS if name in given}

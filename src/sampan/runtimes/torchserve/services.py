@@ -100,7 +100,8 @@ class TorchServeServices:
             if request[name]  # zero is not sent (proto3)
         }
         batch = make_batch(document, "the registration")
-        wanted = Registration(request["url"], request["model_name"], batch)
+        workers = request["initial_workers"]
+        wanted = Registration(request["url"], request["model_name"], batch, workers)
         return _told({"status": await self._registry.register(wanted, dataplane.workers)})
 
     def _scale(self, data: bytes) -> bytes:
