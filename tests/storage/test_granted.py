@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from base64 import b64encode
 from collections.abc import AsyncIterator
@@ -10,6 +11,7 @@ import pytest
 from tests.storage.conftest import Bench, Origin
 from tests.storage.hub_server import HubServer
 from tests.storage.registry_server import RegistryServer, make_layer
+from tests.storage.s3_server import S3, Asked, error
 
 from sampan.storage.base import StorageError
 from sampan.storage.granted import OPEN, make_mark
@@ -35,6 +37,20 @@ async def registry(bench: Bench) -> AsyncIterator[RegistryServer]:
     bench.set(allowed_private_hosts=("127.0.0.1", "localhost"))
     yield served
     await served.stop()
+
+
+@pytest.fixture
+async def s3(bench: Bench) -> AsyncIterator[S3]:
+    served = S3({"iris/model.joblib": b"weights", "iris/labels": b"one"})
+    await served.start()
+    bench.set(environment=served.environment)
+    yield served
+    served.stop()
+
+
+async def denied(_: S3, __: Asked, writer: asyncio.StreamWriter) -> None:
+    """Answer as a bucket that may be listed only."""
+    error(writer, 403, "AccessDenied")
 
 
 async def refused(bench: Bench, uri: str) -> str:
@@ -146,3 +162,20 @@ async def test_a_file_is_served_unasked_to_who_was_given_it(origin: Origin, benc
     assert await refused(bench, uri) == "ConnectionFailed"
     bench.set(host_headers=ours)
     assert (await bench.fetch(uri)).path == first.path
+
+
+async def test_who_may_list_a_bucket_and_not_read_it_is_not_given_the_copy(s3, bench):
+    first = await bench.fetch("s3://models/iris")
+    bench.set(environment={**s3.environment, "AWS_DEFAULT_REGION": "eu-central-1"})
+    s3.acts = [denied]
+    assert await refused(bench, "s3://models/iris") == "AccessDenied"
+    s3.seen.clear()
+    assert (await bench.fetch("s3://models/iris")).path == first.path
+    assert [a.headers.get("range") for a in s3.seen if a.key] == ["bytes=6-"]
+
+
+async def test_who_fetched_a_bucket_is_not_asked_for_its_objects_again(s3, bench):
+    await bench.fetch("s3://models/iris")
+    s3.seen.clear()
+    await bench.fetch("s3://models/iris")
+    assert s3.objects_asked() == []

@@ -50,7 +50,7 @@ async def fetch(uri: str, job: Job) -> Fetched:
     concurrency = int(read_number(variables, "AZURE_MAX_FILE_CONCURRENCY") or _CONCURRENCY)
     store = AzureStore(account, place, authorizer, job.world.clock, concurrency)
     try:
-        return await fetch_objects(store, job)
+        return await fetch_objects(store, job, signature=query)
     except StorageError as error:
         single = place.path and not place.folder and (query or store.anonymous)
         if not single or error.reason not in _UNLISTED or variables.get("AZURE_SERVICE_URL"):

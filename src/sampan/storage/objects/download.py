@@ -48,6 +48,13 @@ async def download_object(
     await _verify(begun, partial, f"{store.place.shown}: {found.name}")
 
 
+async def require_object(channel: Channel, store: Store, found: StoredObject) -> None:
+    """Raise StorageError unless an object's last byte is given."""
+    start = found.size - 1
+    async with channel.stream(await store.ask_object(channel, found, start)) as answer:
+        await _accept(store, answer, found, start)
+
+
 def load_part(partial: Partial, found: StoredObject) -> tuple[Version, int]:
     """Return what is promised of the bytes that are here, and their number."""
     begun, have = partial.load()
