@@ -135,6 +135,15 @@ class Service:
         send(self.sampan, "DELETE", self.path)
 
 
+class TrainedModel(Service):
+    """A model that was applied beside its service."""
+
+    @property
+    def path(self) -> str:
+        group = GROUP.replace("v1beta1", "v1alpha1")
+        return f"{group}/namespaces/{self.namespace}/trainedmodels/{self.name}"
+
+
 def values_of(contents: Any) -> list[Any]:
     """Return what a tensor of a message holds, whatever its datatype."""
     ((_, values),) = contents.ListFields()
@@ -156,6 +165,14 @@ def apply(sampan: Sampan, service: dict[str, Any], namespace: str) -> Service:
     kept = {**service, "metadata": {**service["metadata"], "namespace": namespace}}
     send(sampan, "POST", f"{GROUP}/namespaces/{namespace}/inferenceservices", kept)
     return Service(sampan, namespace, service["metadata"]["name"])
+
+
+def add_model(sampan: Sampan, model: dict[str, Any], namespace: str) -> TrainedModel:
+    """Create a TrainedModel as it is in a namespace that is there."""
+    made = TrainedModel(sampan, namespace, model["metadata"]["name"])
+    kept = {**model, "metadata": {**model["metadata"], "namespace": namespace}}
+    send(sampan, "POST", made.path.rpartition("/")[0], kept)
+    return made
 
 
 def send(sampan: Sampan, method: str, path: str, body: Any = None) -> Any:

@@ -1,4 +1,5 @@
-"""Every file of KServe's beside this repository that holds a predictor, and the test that holds it.
+"""Every file of KServe's beside this repository that holds a predictor, or a model of one, and the
+test that holds it.
 
 A row a file: the test applies it to a daemon, and says what it answers or which words its condition
 has. Groups of an engine are those of `test_upstream_samples`.
@@ -112,8 +113,16 @@ ROWS = {
     },
     "inferenceservice-bloom-560m-e1ecaa": f"{LIGHT}::test_what_only_an_image_has_is_named",
     **RUNTIMES,
+    **dict.fromkeys(
+        ("trainedmodel-simple-string-3375d3", "trainedmodel-simple-string-ac7bfc"),
+        f"{LIGHT}::test_a_model_of_many_says_that_nothing_loads_it_and_how_it_is_served",
+    ),
+    **dict.fromkeys(
+        ("trainedmodel-model1-sklearn-8b30ca", "trainedmodel-model2-sklearn-46d886"),
+        f"{LIGHT}::test_a_model_of_many_whose_service_is_not_there_names_it",
+    ),
 }
-_KINDS = {"InferenceService", "ServingRuntime", "ClusterServingRuntime"}
+_KINDS = {"InferenceService", "ServingRuntime", "ClusterServingRuntime", "TrainedModel"}
 
 
 def holds_a_predictor(path: Path) -> bool:

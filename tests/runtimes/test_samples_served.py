@@ -161,6 +161,39 @@ def test_a_triton_of_many_models_stands_ready_with_none_of_them(sampan: Sampan) 
         service.delete()
 
 
+TRAINED = {
+    "trainedmodel-simple-string-3375d3": "triton-mms-1fa24b",
+    "trainedmodel-simple-string-ac7bfc": "triton-mms-b294e7",
+}
+"""Samples of one model of many, and the service that they name."""
+ORPHANS = ("trainedmodel-model1-sklearn-8b30ca", "trainedmodel-model2-sklearn-46d886")
+"""Their service is one that KServe's API refuses, too."""
+
+
+def test_a_model_of_many_says_that_nothing_loads_it_and_how_it_is_served(sampan: Sampan) -> None:
+    for name, parent in TRAINED.items():
+        namespace = f"m-{name[-6:]}"
+        service = sample_place.apply(sampan, sample_place.sample(parent), namespace)
+        service.wait_ready()
+        model = sample_place.add_model(
+            sampan, sample_place.read("samples", f"{name}.yaml")[name], namespace
+        )
+        model.wait_told("NotBuiltYet")
+        model.wait_told("give the model an InferenceService of its own, with storageUri")
+        model.delete()
+        service.delete()
+
+
+def test_a_model_of_many_whose_service_is_not_there_names_it(sampan: Sampan) -> None:
+    for name in ORPHANS:
+        namespace = f"m-{name[-6:]}"
+        sample_place.send(sampan, "POST", "/api/v1/namespaces", {"metadata": {"name": namespace}})
+        model = sample_place.add_model(sampan, sample_place.read("samples", f"{name}.yaml")[name],
+                                       namespace)  # fmt: skip
+        model.wait_told('InferenceService "sklearn-iris-example" does not exist; apply it')
+        model.delete()
+
+
 WORDS = {
     "aix-explainer-f7639a": "No module named rfserver",
     "bloom-560m-e1ecaa": "my-custom-triton-image",
