@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from tests.platforms.kubernetes.test_pods import (
@@ -34,6 +35,11 @@ BESIDE_ISTIO = {
     "the annotated user before the sidecar's": ({**SIDECAR, UID: "5"}, {}, 5),
     "the annotated user without Istio": ({UID: "5"}, {}, 5),
     "the image's own where the annotation is no number": ({**SIDECAR, UID: "me"}, {}, None),
+    "the image's own where it is a digit of another kind": ({UID: "\u00b2"}, {}, None),
+    "the image's own where no user has so high a number": ({UID: "9" * 5000}, {}, None),
+    "the image's own where Istio names what is no list": (
+        {**SIDECAR, "sidecar.istio.io/status": '{"containers": {"a": 1}}'}, {}, None,
+    ),
     "the image's own where Istio does not redirect": (
         {**SIDECAR, "sidecar.istio.io/interceptionMode": "TPROXY"}, {}, None,
     ),
@@ -55,7 +61,9 @@ def test_a_model_is_fetched_under(case):
     assert found.get("securityContext", {}).get("runAsUser") == user
 
 
-@pytest.mark.parametrize(("user", "told"), [("me", True), ("-1", True), ("1337", False)])
+@pytest.mark.parametrize(
+    ("user", "told"), [("me", True), ("-1", True), ("\u00b2", True), ("1337", False)]
+)
 def test_a_user_that_is_no_number_is_told_to_who_applies_it(user, told):
     service = {"metadata": {"annotations": {UID: user}}, "spec": {"predictor": {}}}
     found = dict(cluster_silences(service, "Standard", gateway_api=True))
@@ -77,9 +85,10 @@ def test_istio_s_own_init_container_makes_the_user_unneeded():
     assert "securityContext" not in initializer(mutate_pod(pod, surroundings()))
 
 
-def test_what_istio_says_of_itself_must_be_readable():
-    broken = {**SIDECAR, "sidecar.istio.io/status": "["}
-    with pytest.raises(Forbidden, match=r'sidecar.istio.io/status is "\["'):
+@pytest.mark.parametrize("text", ["[", "[1]", '{"containers": 5}'])
+def test_what_istio_says_of_itself_must_be_readable(text):
+    broken = {**SIDECAR, "sidecar.istio.io/status": text}
+    with pytest.raises(Forbidden, match=rf"sidecar.istio.io/status is \"{re.escape(text)}\""):
         mutate_pod(make_pod("gs://b/m", annotations=broken), surroundings())
 
 

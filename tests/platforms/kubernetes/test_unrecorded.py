@@ -507,6 +507,10 @@ AS_KNATIVE = {
         annotated(**{"autoscaling.knative.dev/initial-scale": "some"}), KSVC,
         META + ".annotations", {"autoscaling.knative.dev/initial-scale": None},
     ),
+    "an initial scale that is longer than any number of Knative's": (
+        annotated(**{"autoscaling.knative.dev/initial-scale": "9" * 5000}), KSVC,
+        META + ".annotations", {"autoscaling.knative.dev/initial-scale": None},
+    ),
     "annotations of the Knative Service itself": (
         annotated(**{"serving.knative.dev/rollout-duration": "60s", "mine": "x"}), KSVC, "",
         {"metadata": {"annotations": {"serving.knative.dev/rollout-duration": "60s",

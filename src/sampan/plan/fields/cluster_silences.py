@@ -16,6 +16,8 @@ from sampan.plan.service import annotations_of, component_spec, components_of
 from sampan.plan.types import Component
 
 INITIALIZER_USER = "serving.kserve.io/storage-initializer-uid"
+WHOLE = r"[+-]?[0-9]{1,9}"
+"""A scale as Knative reads it, into 32 bits."""
 _INITIAL_SCALE = "autoscaling.knative.dev/initial-scale"
 _KEDA = f"{AUTOSCALER_CLASS}: keda"
 _BY_REQUESTS = ("concurrency", "rps")
@@ -41,9 +43,14 @@ def cluster_silences(
                 yield f"{root}.timeout", text
 
 
+def read_user(text: str) -> int | None:
+    """Return the user id that an annotation says; None where it says none."""
+    return int(text) if re.fullmatch("[0-9]{1,10}", text) else None
+
+
 def _by_user(service: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     user = annotations_of(service).get(INITIALIZER_USER, "0")
-    if not user.isdigit():
+    if read_user(user) is None:
         text = f'"{user}" is no user id, so the image\'s own counts; write a number such as 1337'
         yield f'metadata.annotations["{INITIALIZER_USER}"]', text
 
@@ -53,7 +60,7 @@ def _by_knative(
 ) -> Iterator[tuple[str, str]]:
     given = {**annotations_of(service), **(spec.get("annotations") or {})}
     scale = str(given.get(_INITIAL_SCALE, "1"))
-    if not re.fullmatch(r"[+-]?\d+", scale):
+    if not re.fullmatch(WHOLE, scale):
         text = f'of {root} is "{scale}", which is no whole number, and is left out'
         yield f'metadata.annotations["{_INITIAL_SCALE}"]', text
     if spec.get("autoScaling"):

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sampan.machinery.registry import JsonObject
+from sampan.plan.fields.cluster_silences import WHOLE
 from sampan.plan.pod_metadata import APP_LABEL
 from sampan.plan.service import annotations_of
 from sampan.plan.types import Workload
@@ -92,7 +93,7 @@ def _startable(source: Source, annotations: Mapping[str, str]) -> Mapping[str, s
 def _initial_scale(annotations: Mapping[str, str]) -> int | None:
     """The annotated scale; None where there is none, or no whole number."""
     text = str(annotations.get(INITIAL_SCALE, ""))
-    return int(text) if re.fullmatch(r"[+-]?\d+", text) else None
+    return int(text) if re.fullmatch(WHOLE, text) else None
 
 
 def _autoscaling(workload: Workload) -> Mapping[str, str]:

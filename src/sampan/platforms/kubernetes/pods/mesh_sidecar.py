@@ -13,7 +13,7 @@ from typing import Any
 
 from sampan.machinery.errors import Forbidden
 from sampan.machinery.registry import JsonObject
-from sampan.plan.fields.cluster_silences import INITIALIZER_USER
+from sampan.plan.fields.cluster_silences import INITIALIZER_USER, read_user
 from sampan.platforms.kubernetes.pods.containers import (
     INITIALIZER,
     annotations_of,
@@ -50,8 +50,7 @@ def _wanted_user(pod: JsonObject) -> int | None:
     """The annotated user, else that of the sidecar; None: the image's own."""
     annotations = annotations_of(pod)
     if INITIALIZER_USER in annotations:
-        text = annotations[INITIALIZER_USER]
-        return int(text) if text.isdigit() else None  # who applies it is told so
+        return read_user(annotations[INITIALIZER_USER])  # of what is none, who applies it is told
     redirects = annotations.get(INTERCEPTION) == REDIRECT
     if not redirects or STATUS not in annotations or has_init_container(pod, ISTIO_INIT):
         return None
@@ -67,8 +66,8 @@ def _sidecar_name(text: str) -> str:
     """The first container that Istio says it added."""
     try:
         status: Mapping[str, Any] = json.loads(text)
-        names = status.get("containers") or []
-    except (ValueError, AttributeError):
+        names = list(status.get("containers") or ())
+    except (ValueError, AttributeError, TypeError):
         raise Forbidden(
             f'annotation {STATUS} is "{text}", which is no JSON object; Istio writes it, so let it'
         ) from None
