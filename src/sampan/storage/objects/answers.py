@@ -36,7 +36,10 @@ def parse_xml(body: bytes) -> ET.Element:
     """Return a document's root, its names without namespaces; ValueError where it is none.
 
     Document types are refused: entities are what makes foreign XML dangerous, and no store has any.
+    So are encodings in which one would not be seen: stores write UTF-8.
     """
+    if b"\0" in body:
+        raise ValueError("the XML is not encoded as UTF-8")
     if b"<!DOCTYPE" in body or b"<!ENTITY" in body:
         raise ValueError("the XML has a document type")
     try:

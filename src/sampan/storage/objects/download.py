@@ -89,6 +89,8 @@ async def _receive(
         async for chunk in answer.body:
             await sink.write(chunk)
             told(sink.size)
+            if sink.size > found.size:
+                break
     finally:
         await sink.close()
     if sink.size > found.size:

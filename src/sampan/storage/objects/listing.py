@@ -21,6 +21,9 @@ from sampan.storage.retry import try_patiently
 _PAGE = 1000
 """What S3 gives at once at most."""
 
+_MOST_UNWANTED = 10
+"""So many times the files of a model may stand in its folder and be left out."""
+
 
 class Listing:
     """Asks a store which files a place stands for. Each page is asked for patiently."""
@@ -64,14 +67,22 @@ class Listing:
         return select_files(found, place.prefix, place.shown)
 
     async def _below(self, prefix: str) -> AsyncIterator[StoredObject]:
-        mark = ""
-        while True:
+        mark, place = "", self._store.place
+        most = _MOST_UNWANTED * (self._parts[0].options.max_files // _PAGE + 5)
+        for _ in range(most):
             page = await self._page(prefix, mark, _PAGE)
             for each in page.objects:
                 yield each
-            mark = page.mark
-            if not mark:
+            if not page.mark:
                 return
+            if page.mark == mark:
+                raise _make_strange_error(self._store, "it goes on where it was")
+            mark = page.mark
+        raise StorageError(
+            "DownloadTooLarge",
+            f'the listing of "{place.shown}" has not ended after {most} pages; name the folder of '
+            "one model, and look at what answers at its endpoint",
+        )
 
     async def _page(self, prefix: str, mark: str, most: int) -> Page:
         return await try_patiently(
@@ -90,10 +101,17 @@ async def _ask(channel: Channel, store: Store, wanted: tuple[str, str, int]) -> 
     if reply.status != 200:
         raise store.tell(reply.status, reply.headers, reply.body)
     try:
-        return store.read_page(reply)
+        page = store.read_page(reply)
     except (ValueError, KeyError, TypeError) as error:
-        raise StorageError(
-            "UnexpectedContent",
-            f'what answered about "{store.place.shown}" is no listing of its store ({error}); '
-            "look at the endpoint that is configured",
-        ) from None
+        raise _make_strange_error(store, str(error)) from None
+    if any(each.size < 0 for each in page.objects):
+        raise _make_strange_error(store, "an object has less than 0 bytes")
+    return page
+
+
+def _make_strange_error(store: Store, why: str) -> StorageError:
+    return StorageError(
+        "UnexpectedContent",
+        f'what answered about "{store.place.shown}" is no listing of its store ({why}); '
+        "look at the endpoint that is configured",
+    )

@@ -15,6 +15,9 @@ from sampan.storage.base import FetchOptions, StorageError
 from sampan.storage.patterns import Patterns
 from sampan.storage.space import show_bytes
 
+_MAX_DEPTH = 64
+"""Folders within folders, as in archives."""
+
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
@@ -64,7 +67,8 @@ def select_file(found: StoredObject, shown: str) -> Wanted:
 
 def make_path(path: str, name: str, shown: str) -> str:
     """Return where an object is put; raise StorageError for a name that is no path inside."""
-    parts = [part for part in path.split("/") if part not in {"", "."}]
+    cut = path.split("/", _MAX_DEPTH - 1)  # a rest with "/" in it is no file's name
+    parts = [part for part in cut if part not in {"", "."}]
     if not parts or not all(is_file_name(part) for part in parts):
         raise StorageError(
             "SourceRefused",
