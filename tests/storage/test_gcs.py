@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,23 @@ async def test_a_bomb_is_not_unpacked(gcs, bench):
     gcs.packed = {"iris/bomb"}
     bench.set(max_ratio=10)
     assert (await refused(bench, "gs://models/iris")).reason == "ArchiveTooLarge"
+    assert bench.published == []
+
+
+async def test_many_small_bombs_are_not_unpacked(gcs, bench):
+    gcs.objects = {f"iris/{i}": bytes(400_000) for i in range(10)}
+    gcs.packed = set(gcs.objects)
+    bench.set(max_ratio=1e6, max_bytes=2_000_000)
+    assert (await refused(bench, "gs://models/iris")).reason == "ArchiveTooLarge"
+    assert bench.published == []
+
+
+async def test_what_does_not_fit_is_not_unpacked(gcs, bench):
+    gcs.objects = {f"iris/{i}": bytes(400_000) for i in range(3)}
+    gcs.packed = set(gcs.objects)
+    bench.world = replace(bench.world, free_bytes=lambda _: 100_000)
+    bench.set(max_ratio=1e6)
+    assert (await refused(bench, "gs://models/iris")).reason == "DiskFull"
     assert bench.published == []
 
 

@@ -14,6 +14,7 @@ import threading
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from sampan.storage.archive.limits import make_limits
 from sampan.storage.base import Fetched, StorageError
 from sampan.storage.cache import Cache, Entry, Slot, make_key, open_cache
 from sampan.storage.filling import fill, make_facts
@@ -28,6 +29,7 @@ from sampan.storage.objects.selection import Wanted, make_version, require_limit
 from sampan.storage.objects.store import Store
 from sampan.storage.reporter import Reporter
 from sampan.storage.retry import retry_delay, try_patiently
+from sampan.storage.space import require_space
 from sampan.storage.threads import run_blocking
 
 _ATTEMPTS_WITH_COPY = 2
@@ -139,13 +141,17 @@ class _Fetch:
                 fill(self.cache, self.slot, packed, job, stop, lambda _: None)
             else:
                 self.cache.clear_stage(self.slot)
-                files.move_into(self.slot.content, job.options)
+                files.move_into(self.slot.content, make_limits(job.options, self._require_space))
         except StorageError as error:
             if error.reason != "DiskFull":  # bad bytes would be bad at the next try too
                 shutil.rmtree(self.slot.work, ignore_errors=True)
             raise
         facts = make_facts(self.slot, self.store.place.shown, job.world.clock.now())
         return self.cache.publish(self.slot, version, replace(facts, granted=self.mark))
+
+    def _require_space(self, needed: int) -> None:
+        job = self.parts[0]
+        require_space(self.slot.content, needed, job.options.reserve_bytes, job.world.free_bytes)
 
     def _served(self, entry: Entry, note: str = "") -> Fetched:
         notes = "; ".join(text for text in (self.store.note, note) if text)

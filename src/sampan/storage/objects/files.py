@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from sampan.storage.archive.limits import Limits
 from sampan.storage.archive.names import ArchiveKind, select_kind
 from sampan.storage.archive.unpack import Packed
-from sampan.storage.base import FetchOptions, StorageError
+from sampan.storage.base import StorageError
 from sampan.storage.cache import make_key
 from sampan.storage.download import Partial
 from sampan.storage.job import Job
@@ -74,11 +75,12 @@ class Files:
             return None
         return Packed(self._partial(self.wanted[0]).body, name, kind)
 
-    def move_into(self, folder: Path, options: FetchOptions) -> None:
+    def move_into(self, folder: Path, limits: Limits) -> None:
         """Bring the complete files to their places; raise StorageError where one is taken.
 
         Names that differ in their letters' case are one file on some disks.
         """
+        left = limits.max_bytes
         for each in self.wanted:
             target = folder / each.path
             target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -90,7 +92,7 @@ class Files:
                 )
             body = self._partial(each).body
             if each.object.packed:
-                unpack_object(each.object, body, target, options)
+                left -= unpack_object(each.object, body, target, replace(limits, max_bytes=left))
                 continue
             body.chmod(0o444)
             body.replace(target)
