@@ -7,6 +7,7 @@ import base64
 import csv
 import io
 import json
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -242,6 +243,23 @@ def test_what_waits_for_a_full_batch_is_written_at_the_end(peer, agent, tmp_path
     assert files.keys() == {"c-request.csv", "d-request.csv"}
     rows = [list(csv.DictReader(path.open())) for path in files.values()]
     assert sorted(row["id"] for part in rows for row in part) == ["a", "b", "c", "d"]
+
+
+def test_nothing_waits_for_a_full_batch_while_the_agent_stops(peer, agent, tmp_path):
+    _, port = peer()
+    running = agent(
+        "--component-port", str(port), "--log-url", f"file://{tmp_path}/kept", "--log-mode",
+        "request", "--log-batch-size", "1000", "--shutdown-delay", "300", *LOGGED,
+    )  # fmt: skip
+
+    def kept() -> set[str]:
+        return {path.name[0] for path in (tmp_path / "kept").rglob("*.json")}
+
+    ask(running, "a")
+    running.process.send_signal(signal.SIGTERM)
+    wait_for(lambda: kept() == {"a"})
+    ask(running, "b")
+    wait_for(lambda: kept() == {"a", "b"})
 
 
 def test_a_server_of_one_s_own_makes_the_files(peer, agent, tmp_path):

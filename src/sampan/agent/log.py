@@ -94,6 +94,11 @@ class Log:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(self._batching.interval, self._flush)
 
+    def hurry(self) -> None:
+        """Deliver each event by itself from now on: the end may come before a batch is full."""
+        self._most = 1
+        self._flush()
+
     async def close(self, seconds: float) -> None:
         """Deliver what waits, for so long at most."""
         self._flush()

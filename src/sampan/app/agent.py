@@ -69,6 +69,8 @@ async def _serve(options: Options, sock: socket.socket) -> int:
     logger.info("listening on http://%s:%s, before %s", *listener.address, proxy.origin)
     await stop.wait()
     front.stopping = True
+    if log is not None:
+        log.hurry()  # what follows may take as long as the pod is given
     await asyncio.sleep(options.shutdown_delay)
     cut_off = await listener.drain(options.grace_period)
     if cut_off:
