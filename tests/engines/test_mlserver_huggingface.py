@@ -178,3 +178,21 @@ def test_code_that_a_model_brings_is_not_run(tmp_path):
         model.load()
     assert caught.value.reason == "ModelUntrusted"
     assert not mark.exists()
+
+
+def test_weights_that_are_a_program_are_not_run(tmp_path):
+    import pickle
+
+    ran = tmp_path / "ran"
+
+    class Hostile:
+        def __reduce__(self) -> Any:
+            return open, (str(ran), "w")
+
+    project(tmp_path, "text-classification")
+    (tmp_path / "weights" / "model.safetensors").unlink()
+    (tmp_path / "weights" / "pytorch_model.bin").write_bytes(pickle.dumps(Hostile()))
+    model = make_offer(Order("model", tmp_path)).repository.get("transformer").model
+    with pytest.raises(LoadFailure):
+        model.load()
+    assert not ran.exists()

@@ -84,7 +84,7 @@ async def test_a_folder_of_mlflow_answers_v2_with_a_column(tmp_path, uri):
     (output,) = answer["outputs"]
     assert (answer["id"], answer["model_name"]) == ("7", "wine")
     assert (output["name"], output["shape"], output["data"]) == ("output-1", [3, 1], [0, 1, 2])
-    assert output["parameters"] == {"content_type": "np"}
+    assert output["parameters"] == answer["parameters"] == {"content_type": "np"}
 
 
 async def test_metadata_tells_the_signature_with_content_types(tmp_path):

@@ -7,6 +7,7 @@ from typing import Any
 from sampan.protocol.errors import InvalidInput
 from sampan.protocol.tensors import InferRequest
 from sampan.runtimes.mlflow import MLflowModel
+from sampan.runtimes.mlflow_answers import OUTPUT as LONE_OUTPUT
 from sampan.runtimes.mlserver.native import NativeModel, make_column
 from sampan.server.load_failure import missing_package
 from sampan.server.model import Headers
@@ -71,6 +72,8 @@ class MLflowProjectModel(NativeModel):
                 )
         answer.outputs = [make_column(output, output.name) for output in answer.outputs]
         answer.model_version = self.settings.version or None
+        if names == [LONE_OUTPUT]:
+            answer.parameters = {"content_type": "np"}  # by which mlserver's client decodes it
         return answer
 
 
