@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -88,3 +89,18 @@ async def test_a_title_of_endless_folders_takes_no_time(registry, bench):
     registry.put(file("a/" * 1_000_000 + "b"))
     async with asyncio.timeout(60):
         assert (await refused(bench, registry)).reason == "SourceRefused"
+
+
+@pytest.mark.parametrize("realm", ["http://[::1", "https://x:99999999/t", "http://x:y/t"])
+async def test_where_nobody_can_log_in_is_told(registry, bench, realm):
+    challenge = {"WWW-Authenticate": f'Bearer realm="{realm}"'}
+    registry.act = lambda _: (401, challenge, b"")
+    assert (await refused(bench, registry)).reason == "SourceRefused"
+
+
+@pytest.mark.parametrize("helpers", [["HOST"], "HOST", 3])
+async def test_helpers_that_are_no_object_are_none(registry, bench, helpers):
+    text = json.dumps({"auths": {}, "credHelpers": helpers}).replace("HOST", registry.host)
+    bench.set(files={"/mnt/oci-fetch-auth/config.json": text})
+    registry.user = "me:secret"
+    assert (await refused(bench, registry)).reason == "AuthenticationFailed"

@@ -66,16 +66,21 @@ def parse_model(uri: str) -> HubModel:
         if not value:
             raise _invalid(uri, f"its {what} is empty")
         if not rule.fullmatch(value) or ".." in value:
-            raise _invalid(uri, f'its {what} "{value}" is no possible name')
+            raise _invalid(uri, f'its {what} "{_hide(value)}" is no possible name')
     return HubModel(owner, name, revision or "main")
 
 
 def _invalid(uri: str, why: str) -> StorageError:
     return StorageError(
         "InvalidURI",
-        f'Invalid Hugging Face URI format. Expected "hf://owner/model[:revision]", got "{uri}": '
-        f"{why}; correct the storage URI",
+        'Invalid Hugging Face URI format. Expected "hf://owner/model[:revision]", '
+        f'got "{_hide(uri)}": {why}; correct the storage URI',
     )
+
+
+def _hide(text: str) -> str:
+    """Return a text without what stands before an `@`: a token, most likely."""
+    return re.sub(r"^(hf://)?.*@", r"\1…@", text, flags=re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)

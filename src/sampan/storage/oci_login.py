@@ -54,7 +54,8 @@ async def gather_login(reference: Reference, options: FetchOptions) -> Login:
     entry = select_entry(reference, config.content.get("auths", {}))
     if entry:
         return make_login(entry, reference, config.place)
-    helpers = config.content.get("credHelpers") or {}
+    helpers = config.content.get("credHelpers")
+    helpers = helpers if isinstance(helpers, Mapping) else {}
     names = _HUB_NAMES if reference.registry == DOCKER_HUB else (reference.registry,)
     helper = next((helpers[n] for n in names if n in helpers), config.content.get("credsStore"))
     if not helper or not config.own:
@@ -153,13 +154,15 @@ async def _ask_helper(helper: str, reference: Reference) -> Login:
         )  # fmt: skip
     except OSError:
         return Login()
+    told = b""
     try:
-        async with asyncio.timeout(_HELPER_SECONDS):
-            told, _ = await process.communicate(server.encode())
-    except TimeoutError:
-        process.kill()
-        await process.wait()
-        return Login()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_HELPER_SECONDS):
+                told, _ = await process.communicate(server.encode())
+    finally:
+        if process.returncode is None:  # too slow, or the fetch was called off
+            process.kill()
+            await process.wait()
     with suppress(ValueError, KeyError, TypeError):
         found = json.loads(told)
         return Login(b64encode(f"{found['Username']}:{found['Secret']}".encode()).decode())

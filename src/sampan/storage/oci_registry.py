@@ -119,9 +119,13 @@ class Registry:
 
     def _token_source(self, told: Mapping[str, str]) -> Source:
         realm = told.get("realm", "")
-        parts = urlsplit(realm)
-        weaker = self._base.startswith("https:") and parts.scheme != "https"
-        if parts.scheme not in {"http", "https"} or not parts.hostname or weaker:
+        schemes = {"https"} if self._base.startswith("https:") else {"http", "https"}
+        try:
+            parts = urlsplit(realm)
+            usable = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            usable = False
+        if not usable:
             raise StorageError(
                 "SourceRefused",
                 f'the registry of "{self._reference.shown}" sends whoever logs in to "{realm}", '

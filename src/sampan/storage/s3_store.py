@@ -6,6 +6,7 @@ XML cannot hold all of them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import quote, unquote_plus, urlsplit
@@ -38,6 +39,7 @@ WORDS = Words(
     bucketless=frozenset({"NoSuchBucket", "InvalidBucketName"}),
 )
 _REGION = "x-amz-bucket-region"
+_PARTITION = re.compile(r"(cn|us-gov|us-iso[a-z]?|eu-iso[a-z]?|eusc)-")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,12 @@ class S3Endpoint:
     url: str
     region: str
     virtual: bool
+
+    @property
+    def partition(self) -> str:
+        """The part of Amazon's cloud that a region is in: in each, names of buckets are its own."""
+        found = _PARTITION.match(self.region)
+        return f"aws {found[1]}" if found else "aws"
 
     def bucket_url(self, bucket: str) -> str:
         """Return the URL of a bucket, without a slash at its end. Pure."""
@@ -80,8 +88,8 @@ class S3Store:
         self._keys, self.anonymous = keys
         self._clock = clock
         who = " anonymous" if self.anonymous else ""
-        at = f"{endpoint.url or 'aws'} {place.bucket}/{place.path}{'/' if place.folder else ''}"
-        self.identity = f"s3 {at}{who}"
+        path = f"{place.bucket}/{place.path}{'/' if place.folder else ''}"
+        self.identity = f"s3 {endpoint.url or endpoint.partition} {path}{who}"
 
     async def ask_page(self, _: Channel, prefix: str, mark: str, most: int) -> Ask:
         """Return a signed ListObjectsV2."""
@@ -127,7 +135,8 @@ class S3Store:
     def correct(self, reply: Reply) -> bool:
         """Ask in the bucket's own region from now on, where S3 tells it (redirects, 400, 403)."""
         region = reply.headers.get(_REGION, "")
-        if not region or region == self._endpoint.region or self._endpoint.url:
+        known = region == self._endpoint.region or not re.fullmatch(r"[a-z0-9-]+", region)
+        if known or self._endpoint.url:
             return False
         self._endpoint = S3Endpoint("", region, virtual=self._endpoint.virtual)
         return True

@@ -19,10 +19,12 @@ def parse_place(uri: str, scheme: str) -> Place:
     bucket, _, path = uri.partition("://")[2].partition("/")
     shown = f"{scheme}://{bucket}/{path}"
     if not _BUCKET.fullmatch(bucket):
+        # Keys before an "@" are Hadoop's habit, and a secret key may have slashes.
+        rest = re.sub(r"^.*@", "…@", f"{bucket}/{path}", flags=re.DOTALL)
         raise StorageError(
             "InvalidURI",
-            f'the storage URI "{shown}" has no bucket that can be: "{bucket}"; '
-            f"write {scheme}://bucket/path",
+            f'the storage URI "{scheme}://{rest}" has no bucket that can be: '
+            f'"{rest.partition("/")[0]}"; write {scheme}://bucket/path, and keys into a Secret',
         )
     if "\0" in path or any(part in {".", ".."} for part in path.split("/")):
         raise StorageError(
