@@ -252,6 +252,28 @@ def project_whose_pickle_runs(folder: Path, made: Path) -> None:
     (folder / "model-settings.json").write_text(json.dumps(settings))
 
 
+def project_of_mlflow_whose_pickle_runs(folder: Path, made: Path) -> None:
+    settings = {"name": "m", "implementation": "mlserver_mlflow.MLflowRuntime"}
+    mlflow_with_a_pickle(folder, made)
+    (folder / "model-settings.json").write_text(json.dumps(settings))
+
+
+def write_pipeline(folder: Path, **extra: object) -> None:
+    implementation = "mlserver_huggingface.HuggingFaceRuntime"
+    parameters = {"extra": {"task": "text-classification", **extra}}
+    settings = {"name": "m", "implementation": implementation, "parameters": parameters}
+    (folder / "model-settings.json").write_text(json.dumps(settings))
+
+
+def project_of_a_pipeline_with_code(folder: Path, made: Path) -> None:
+    (folder / "own.py").write_text(f"open({str(made)!r}, 'w')")
+    write_pipeline(folder, model_kwargs={"trust_remote_code": True})
+
+
+def project_of_a_pipeline_elsewhere(folder: Path, made: Path) -> None:
+    write_pipeline(folder, pretrained_model="../secret")
+
+
 def write_archive(folder: Path, name: str, content: str) -> None:
     model = {"modelName": "m", "handler": "own.py", "modelVersion": "1.0"}
     with zipfile.ZipFile(folder / "m.mar", "w") as archive:
@@ -428,6 +450,9 @@ CORPUS = [
     ("xgboost", booster_of_very_many_trees, "ModelCorrupt", "model.json"),
     ("mlserver", project_with_an_environment_elsewhere, "ModelIncompatible", "environment_tarball"),
     ("mlserver", project_whose_pickle_runs, "ModelUntrusted", "subprocess.check_call"),
+    ("mlserver", project_of_mlflow_whose_pickle_runs, "ModelUntrusted", "subprocess.check_call"),
+    ("mlserver", project_of_a_pipeline_with_code, "ModelUntrusted", '"trust_remote_code"'),
+    ("mlserver", project_of_a_pipeline_elsewhere, "ModelUntrusted", '"../secret" leaves'),
     ("triton", repository_that_warms_up_with_a_file_elsewhere, "ModelUntrusted", '"warmup"'),
     ("triton", repository_with_an_ensemble_elsewhere, "ModelMissing", '"../secret"'),
     ("paddle", program_that_calls_python, "ModelUntrusted", '"py_func"'),
