@@ -179,7 +179,7 @@ def test_every_reason_of_the_plan_has_a_mend(make):
         for spec in (
             {"canary": [{}]}, {"workerSpec": {}},
             {"model": {"confidential": {"enabled": True}}}, {"model": {"runtime": "no"}},
-            {"model": {"storageUri": None, "storage": {"path": "x"}}},
+            {"model": {"storageUri": None, "storage": {"key": "x"}}},
             {"model": {"storageUri": "ftp://x"}}, {"model": {"modelFormat": {"name": "no"}}},
             {"meta_annotations": {"serving.kserve.io/deploymentMode": "ModelMesh"},
              "transformer": {"containers": [{}]}},
