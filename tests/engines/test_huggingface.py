@@ -382,7 +382,7 @@ def test_weights_that_are_a_program_are_not_run(tmp_path):
     tiny.save_llama(tmp_path)
     (tmp_path / "model.safetensors").unlink()
     (tmp_path / "pytorch_model.bin").write_bytes(pickle.dumps(Hostile()))
-    assert load(tmp_path).reason == "ModelLoadFailed"
+    assert load(tmp_path).reason == "ModelUntrusted"
     assert not ran.exists()
 
 
