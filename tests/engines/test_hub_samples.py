@@ -137,24 +137,36 @@ def test_a_sample_with_a_secret(name: str, hub: HubServer, sampan: Sampan, tmp_p
     service.delete()
 
 
-PLACED: dict[str, tuple[str, Callable[[Path], None]]] = {
-    "llama3-8b-48dd24": ("llama3", tiny.save_llama),
+def embed(service: Service, model: str) -> None:
+    body: dict[str, Any] = {"model": model, "input": TEXT}
+    assert len(service.ask("/openai/v1/embeddings", body)["data"]) == 1
+
+
+PLACED: dict[str, tuple[str, Callable[[Path], None], Callable[[Service, str], None]]] = {
+    "llama3-8b-48dd24": ("llama3", tiny.save_llama, write_text),
     "embedding-model-4d205c": (
-        "sentence-transformer", lambda folder: tiny.save_bert(folder, "BertModel")
+        "sentence-transformer", lambda folder: tiny.save_bert(folder, "BertModel"), embed
     ),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", PLACED)
 def test_a_sample_of_a_folder(name: str, sampan: Sampan, tmp_path: Path) -> None:
-    model, save = PLACED[name]
+    model, save, ask = PLACED[name]
     save(tmp_path)
     placed = sample_place.place_model(sample_place.sample(name), str(tmp_path))
     service = sample_place.apply(sampan, placed, f"n-{name}")
     service.wait_ready()
-    if model == "llama3":
-        write_text(service, model)
-    else:
-        body: dict[str, Any] = {"model": model, "input": TEXT}
-        assert len(service.ask("/openai/v1/embeddings", body)["data"]) == 1
+    ask(service, model)
     service.delete()
+
+
+TOKENIZERS = ("huggingface-triton-1d7e0c", "huggingface-triton-8f848c")
+
+
+def test_a_tokenizer_before_a_predictor_is_refused_by_its_argument(sampan: Sampan) -> None:
+    for name in TOKENIZERS:
+        service = sample_place.apply(sampan, sample_place.sample(name), f"n-{name}")
+        service.wait_told('argument "--predictor_host" is')
+        service.wait_told("leave the transformer out")
+        service.delete()

@@ -74,6 +74,16 @@ def test_the_servers_arguments_are_taken_and_others_passed_on():
     assert made.warnings[0].startswith('argument "--tensor_input_names" is not honoured')
 
 
+@pytest.mark.parametrize(
+    "words",
+    [("--predictor_host=predictor.ns",), ("--predictor_host", "predictor.ns")],
+    ids=["one word", "two words"],
+)
+def test_a_predictor_behind_this_server_is_refused_by_its_argument(words):
+    with pytest.raises(ValueError, match=r'"--predictor_host" is "predictor\.ns".*leave the trans'):
+        translate(["--model_name=bert", *words])
+
+
 def test_settings_are_those_of_the_options():
     options = {"dtype": "half", "max_length": "9", "disable_lower_case": "true"}
     settings = make_settings(options)

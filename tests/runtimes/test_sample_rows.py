@@ -60,17 +60,16 @@ OWN = {
         ),
         f"{_HUB}::test_a_sample_with_a_secret": "llama3-1b-fd89e4 modelscope-qwen-267950",
         f"{_HUB}::test_a_sample_of_a_folder": "llama3-8b-48dd24 embedding-model-4d205c",
+        f"{LIGHT}::test_a_bucket_that_a_sample_leaves_to_be_filled_in_is_named": (
+            "llama-31-8b-instruct-11ac1f"
+        ),
+        f"{_HUB}::test_a_tokenizer_before_a_predictor_is_refused_by_its_argument": (
+            "huggingface-triton-1d7e0c huggingface-triton-8f848c"
+        ),
     }.items()
     for name in names.split()
 }
 """Samples with a test of their own."""
-OPEN = {
-    "huggingface-triton-1d7e0c": "a tokenizer that asks Triton (--predictor_host) is not built",
-    "huggingface-triton-8f848c": "a tokenizer that asks Triton (--predictor_host) is not built",
-    "llama-31-8b-instruct-11ac1f": "asks for 24 CPUs and 48 GiB, which a test's machine has not",
-}
-"""Samples that no test applies to a daemon: they are planned only, by `test_upstream_samples`."""
-PLANNED = "runtimes/test_upstream_samples.py::test_a_sample_runs_or_names_what_is_missing"
 RUNTIMES = {
     "kserve-autogluonserver": f"{_AUTOGLUON}::test_a_sample_of_a_table",
     "kserve-huggingfaceserver": f"{_TORCH}::test_a_sample_of_an_encoder",
@@ -107,8 +106,7 @@ RUNTIMES = {
 """Shipped runtimes, and those among the samples."""
 ROWS = {
     **{
-        f"inferenceservice-{name}": OWN.get(name)
-        or (PLANNED if name in OPEN else ENGINES.get(found, REASON))
+        f"inferenceservice-{name}": OWN.get(name) or ENGINES.get(found, REASON)
         for name, found in SAMPLES.items()
     },
     "inferenceservice-bloom-560m-e1ecaa": f"{LIGHT}::test_what_only_an_image_has_is_named",
@@ -146,7 +144,3 @@ def test_a_test_that_holds_a_row_is_there(test):
 def test_a_sample_with_a_test_of_its_own_is_named_by_it(name):
     file, _, _ = OWN[name].partition("::")
     assert f'"{name}"' in (TESTS / file).read_text()
-
-
-def test_what_is_open_is_of_engines_that_are_held():
-    assert all(SAMPLES[name][0].islower() for name in OPEN)

@@ -123,6 +123,12 @@ def test_a_version_of_the_api_that_there_is_not_is_named(sampan: Sampan) -> None
         assert "serving.kserve.io/v1alpha2" in told.stderr
 
 
+def test_a_bucket_that_a_sample_leaves_to_be_filled_in_is_named(sampan: Sampan) -> None:
+    service = sample_place.apply(sampan, sample_place.sample("llama-31-8b-instruct-11ac1f"), "fill")
+    service.wait_told('has no bucket that can be: "${bucket}"; write s3://bucket/path')
+    service.delete()
+
+
 def service_of(name: str, **model: Any) -> dict[str, Any]:
     """Return an InferenceService with a predictor's model."""
     return {

@@ -23,7 +23,8 @@ DTYPES = {
 
 _VALUES = frozenset(
     {"model_id", "model_revision", "tokenizer_revision", "max_model_len", "max_length", "task",
-     "dtype", "backend", "tensor_input_names", "max_log_len", "served_model_name"}
+     "dtype", "backend", "tensor_input_names", "max_log_len", "served_model_name",
+     "predictor_host"}
 )  # fmt: skip
 _FLAGS = frozenset(
     {"disable_lower_case", "disable_special_tokens", "trust_remote_code", "return_token_type_ids",
@@ -34,6 +35,11 @@ _NO_EFFECT = {
     "predicts itself",
     "max_log_len": "requests are not logged",
 }
+_PREDICTOR = (
+    'argument "--predictor_host" is "{value}": a Hugging Face server that makes tokens for a '
+    "predictor behind it is not built; leave the transformer out and serve the model itself, by "
+    'modelFormat.name "huggingface", or make the transformer a kserve.Model of your own'
+)
 _WORDS = frozenset({"huggingfaceserver", "python", "python3", "-m"})
 _BACKENDS = frozenset({"auto", "huggingface", "vllm"})
 
@@ -58,7 +64,9 @@ class Settings:
 
 
 def translate(argv: Sequence[str]) -> Translated:
-    """Return the arguments of huggingfaceserver in ours; ValueError where a value is missing."""
+    """Return the arguments of huggingfaceserver in ours; ValueError where a value is missing, or
+    where it would ask a predictor: this model would answer in its place.
+    """
     made: list[str] = []
     warnings: list[str] = []
     words = iter(word for word in argv if word not in _WORDS)
@@ -73,6 +81,8 @@ def translate(argv: Sequence[str]) -> Translated:
             value = value if equals else next(words, "")
             if not value:
                 raise ValueError(f'argument "{name}" has no value; write {name}=VALUE')
+            if plain == "predictor_host":
+                raise ValueError(_PREDICTOR.format(value=value))
             if plain in _NO_EFFECT:
                 warnings.append(f'argument "{name}" is not honoured: {_NO_EFFECT[plain]}')
             elif plain == "served_model_name":
