@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from sampan.platforms.local.image_table import read_image_table
@@ -76,6 +78,14 @@ def test_a_bare_version_as_tag_pins_the_framework(tag, requirement):
     found, problem = make_requirements(SKLEARN, f"kserve/sklearnserver{tag}")
     assert found == ("numpy>=1.26", requirement)
     assert problem == ""
+
+
+def test_a_pinned_framework_keeps_its_extras():
+    command = replace(SKLEARN, requirements=("scikit-learn[plots,tests]>=1.4",))
+    assert make_requirements(command, "kserve/sklearnserver:1.5.2") == (
+        ("scikit-learn[plots,tests]==1.5.2",),
+        "",
+    )
 
 
 @pytest.mark.parametrize("version", ["1.3.2", "0.24.1", "2.0.0"])

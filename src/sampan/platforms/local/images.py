@@ -132,7 +132,7 @@ def make_requirements(command: LocalCommand, image: str) -> tuple[tuple[str, ...
         return command.requirements, ""
     pinned: list[str] = []
     for requirement in command.requirements:
-        name, bounds = _split_requirement(requirement)
+        name, extras, bounds = _split_requirement(requirement)
         if name != command.package:
             pinned.append(requirement)
         elif not _allows(bounds, tag):
@@ -142,7 +142,7 @@ def make_requirements(command: LocalCommand, image: str) -> tuple[tuple[str, ...
             )
             return command.requirements, problem
         else:
-            pinned.append(f"{name}=={tag}")
+            pinned.append(f"{name}{extras}=={tag}")
     return tuple(pinned), ""
 
 
@@ -180,9 +180,9 @@ def _make_command(entry: Any, where: str) -> LocalCommand:
     )
 
 
-def _split_requirement(requirement: str) -> tuple[str, str]:
-    match = re.fullmatch(r"([A-Za-z0-9._-]+)(?:\[[^]]*\])?\s*([^;]*)(?:;.*)?", requirement)
-    return (match[1], match[2]) if match else (requirement, "")
+def _split_requirement(requirement: str) -> tuple[str, str, str]:
+    match = re.fullmatch(r"([A-Za-z0-9._-]+)(\[[^]]*\])?\s*([^;]*)(?:;.*)?", requirement)
+    return (match[1], match[2] or "", match[3]) if match else (requirement, "", "")
 
 
 def _allows(bounds: str, version: str) -> bool:
