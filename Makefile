@@ -85,7 +85,8 @@ test-autogluon: $(STAMP) ## Of those, AutoGluon's
 	@$(BIN)/uv pip install --quiet --python $(ENGINE)/autogluon/bin/python autogluon.timeseries==1.6.3
 	@$(BIN)/uv pip install --quiet --python $(ENGINE)/autogluon/bin/python --no-deps --editable .
 	$(ENGINE)/autogluon/bin/python -m pytest -q tests/engines/test_autogluon.py tests/engines/test_autogluon_series.py
-	SAMPAN_TEST_AUTOGLUON=1 $(BIN)/python -m pytest -q tests/engines/test_autogluon_samples.py
+	SAMPAN_TEST_AUTOGLUON=1 $(BIN)/python -m pytest -q \
+	  tests/engines/test_autogluon_samples.py tests/engines/test_autogluon_example.py
 
 test-bentoml: $(STAMP) ## Of those, BentoML's, beside its own server
 	@test -x $(ENGINE)/bentoml/bin/python || $(PYTHON) -m venv $(ENGINE)/bentoml

@@ -18,7 +18,7 @@ OF_ENGINES = [
     EXAMPLES / name
     for name in (
         "09-tensorflow", "12-huggingface", "13-vllm", "14-torchserve", "15-pytorch",
-        "19-paddle", "35-feature-store", "36-vector-search",
+        "19-paddle", "29-autogluon", "35-feature-store", "36-vector-search",
     )
 ]  # fmt: skip  # in tests/engines
 PREDICTED = [
