@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -137,6 +138,14 @@ def test_a_sample_with_a_secret(name: str, hub: HubServer, sampan: Sampan, tmp_p
     service.delete()
 
 
+def save_long_llama(folder: Path) -> None:
+    """Save one that has as many positions as `--max-model-len=1024` asks for."""
+    tiny.save_llama(folder)
+    config = folder / "config.json"
+    told = json.loads(config.read_text())
+    config.write_text(json.dumps({**told, "max_position_embeddings": 1024}))
+
+
 def embed(service: Service, model: str) -> None:
     body: dict[str, Any] = {"model": model, "input": TEXT}
     assert len(service.ask("/openai/v1/embeddings", body)["data"]) == 1
@@ -144,6 +153,7 @@ def embed(service: Service, model: str) -> None:
 
 PLACED: dict[str, tuple[str, Callable[[Path], None], Callable[[Service, str], None]]] = {
     "llama3-8b-48dd24": ("llama3", tiny.save_llama, write_text),
+    "llama-31-8b-instruct-11ac1f": ("llama-31-8b-instruct", save_long_llama, write_text),
     "embedding-model-4d205c": (
         "sentence-transformer", lambda folder: tiny.save_bert(folder, "BertModel"), embed
     ),

@@ -59,9 +59,8 @@ OWN = {
             "huggingface-fbopt-164dcd huggingface-t5-a6d398 llama3-vllm-caaa6b"
         ),
         f"{_HUB}::test_a_sample_with_a_secret": "llama3-1b-fd89e4 modelscope-qwen-267950",
-        f"{_HUB}::test_a_sample_of_a_folder": "llama3-8b-48dd24 embedding-model-4d205c",
-        f"{LIGHT}::test_a_bucket_that_a_sample_leaves_to_be_filled_in_is_named": (
-            "llama-31-8b-instruct-11ac1f"
+        f"{_HUB}::test_a_sample_of_a_folder": (
+            "llama3-8b-48dd24 llama-31-8b-instruct-11ac1f embedding-model-4d205c"
         ),
         f"{_HUB}::test_a_tokenizer_before_a_predictor_is_refused_by_its_argument": (
             "huggingface-triton-1d7e0c huggingface-triton-8f848c"
