@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 import pytest
 
-from sampan.storage.base import Fetched, FetchOptions, Progress
+from sampan.storage.base import Fetched, FetchOptions, Progress, StorageError
 from sampan.storage.fetch import fetch
 from sampan.storage.job import World
 
@@ -163,6 +163,12 @@ class QuickClock:
         await asyncio.sleep(0.002)
 
 
+def files_of(folder: Path) -> dict[str, bytes]:
+    """Return what a folder holds, by path within it."""
+    found = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
+
+
 @dataclass
 class Bench:
     """Fetches with options and a world that a test may change first."""
@@ -174,6 +180,12 @@ class Bench:
 
     async def fetch(self, uri: object) -> Fetched:
         return await fetch(str(uri), self.options, self.told.append, world=self.world)
+
+    async def refused(self, uri: object) -> StorageError:
+        """Return why a URI cannot be had; a test fails where it can."""
+        with pytest.raises(StorageError) as caught:
+            await self.fetch(uri)
+        return caught.value
 
     def set(self, **changes: object) -> None:
         self.options = replace(self.options, **changes)

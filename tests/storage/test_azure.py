@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from tests.storage.azure_server import KEY, SAS, Azure
+from tests.storage.conftest import files_of
 
 from sampan.storage.azure import is_azure
-from sampan.storage.base import StorageError
 
 HOST = "https://models1.blob.core.windows.net"
 BODY = bytes(range(256)) * 4096
@@ -24,22 +23,10 @@ async def azure(bench) -> AsyncIterator[Azure]:
     served.stop()
 
 
-def files(folder: Path) -> dict[str, bytes]:
-    return {
-        p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()
-    }
-
-
-async def refused(bench, uri: str) -> StorageError:
-    with pytest.raises(StorageError) as caught:
-        await bench.fetch(uri)
-    return caught.value
-
-
 async def test_a_folder_comes_with_an_account_key(azure, bench):
     azure.objects |= {"iris/empty": b"", "iris2/no": b"no"}
     first = await bench.fetch(f"{HOST}/models/iris")
-    assert files(first.path) == {"model.joblib": b"weights", "sub/labels.txt": b"one two"}
+    assert files_of(first.path) == {"model.joblib": b"weights", "sub/labels.txt": b"one two"}
     assert (await bench.fetch(f"{HOST}/models/iris/model.joblib")).size == 7
     assert (await bench.fetch(f"{HOST}/models/iris")).cached
 
@@ -48,20 +35,20 @@ async def test_names_of_all_letters_come_page_by_page(azure, bench):
     azure.page = 2
     odd = {f"a b/{n}+%20&=?#ä\x01": b"%d" % n for n in range(5)}
     azure.objects = {f"iris/{name}": body for name, body in odd.items()}
-    assert files((await bench.fetch(f"{HOST}/models/iris")).path) == odd
+    assert files_of((await bench.fetch(f"{HOST}/models/iris")).path) == odd
 
 
 async def test_a_download_that_is_cut_goes_on_where_it_stopped(azure, bench):
     azure.objects = {"big": BODY}
     azure.acts = [600_000]
-    assert files((await bench.fetch(f"{HOST}/models/big")).path) == {"big": BODY}
+    assert files_of((await bench.fetch(f"{HOST}/models/big")).path) == {"big": BODY}
     assert azure.seen[-1].headers["range"] == "bytes=600000-"
 
 
 async def test_a_signature_in_the_uri_is_enough_and_is_never_shown(azure, bench):
     bench.set(environment={"AZURE_SERVICE_URL": azure.environment["AZURE_SERVICE_URL"]})
     assert (await bench.fetch(f"{HOST}/models/iris?{SAS}")).size == 14
-    error = await refused(bench, f"{HOST}/models/iris?sv=1&sig=s3cret")
+    error = await bench.refused(f"{HOST}/models/iris?sv=1&sig=s3cret")
     assert error.reason == "AuthenticationFailed"
     assert "s3cret" not in error.message
 
@@ -76,7 +63,7 @@ async def test_a_service_principal_gets_a_token(azure, bench, prefix):
     assert azure.tokens == 1
     wrong = {**bench.options.environment, f"{prefix}_CLIENT_SECRET": "wrong"}
     bench.set(environment=wrong)
-    error = await refused(bench, f"{HOST}/models/iris")
+    error = await bench.refused(f"{HOST}/models/iris")
     assert error.reason == "AuthenticationFailed"
     assert "invalid_client" in error.message
 
@@ -134,7 +121,7 @@ async def test_public_containers_need_no_credentials(azure, bench):
 )
 async def test_errors_name_the_value_and_no_secret(azure, bench, uri, variables, reason, words):
     bench.set(environment={**azure.environment, **variables}, attempts=1)
-    error = await refused(bench, uri)
+    error = await bench.refused(uri)
     assert error.reason == reason
     assert words in error.message
     assert KEY not in error.message

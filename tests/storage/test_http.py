@@ -17,15 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sampan.storage.base import StorageError
-
 BODY = bytes(range(256)) * 4096  # 1 MiB
-
-
-async def refused(bench, uri: str) -> StorageError:
-    with pytest.raises(StorageError) as caught:
-        await bench.fetch(uri)
-    return caught.value
 
 
 async def test_a_file_becomes_a_folder_that_holds_it(origin, bench):
@@ -120,7 +112,7 @@ async def test_a_part_of_another_version_is_not_appended(origin, bench):
 async def test_a_stalled_download_names_seconds_and_bytes(origin, bench):
     bench.set(stall_seconds=0.2, attempts=1)
     origin.acts = [origin.act.cut(3, stall=3)]
-    error = await refused(bench, f"{origin.root}/m.bin")
+    error = await bench.refused(f"{origin.root}/m.bin")
     assert (error.reason, error.retryable) == ("DownloadStalled", True)
     assert "0.2 seconds after 3 bytes" in error.message
     assert bench.published == []
@@ -129,7 +121,7 @@ async def test_a_stalled_download_names_seconds_and_bytes(origin, bench):
 async def test_a_download_that_always_ends_early_is_truncated(origin, bench):
     bench.set(attempts=3)
     origin.acts = [origin.act.cut(0)] * 3
-    assert (await refused(bench, f"{origin.root}/m.bin")).reason == "DownloadTruncated"
+    assert (await bench.refused(f"{origin.root}/m.bin")).reason == "DownloadTruncated"
     assert len(origin.seen) == 3
     assert bench.clock.slept == [0.375, 0.75]
 
@@ -147,7 +139,7 @@ async def test_a_download_that_always_ends_early_is_truncated(origin, bench):
 async def test_each_status_has_its_reason(origin, bench, code, reason, retryable):
     bench.set(attempts=1)
     origin.acts = [origin.act.status(code)]
-    error = await refused(bench, f"{origin.root}/m.bin")
+    error = await bench.refused(f"{origin.root}/m.bin")
     assert (error.reason, error.retryable) == (reason, retryable)
     assert str(code) in error.message
 
@@ -167,12 +159,12 @@ async def test_a_body_without_length_is_taken(origin, bench):
 async def test_a_body_without_length_is_bounded_too(origin, bench):
     bench.set(max_bytes=10_000)
     origin.body, origin.acts = BODY, [origin.act.chunked]
-    assert (await refused(bench, f"{origin.root}/m.bin")).reason == "DownloadTooLarge"
+    assert (await bench.refused(f"{origin.root}/m.bin")).reason == "DownloadTooLarge"
 
 
 async def test_a_page_in_place_of_a_model_is_refused(origin, bench):
     origin.headers = {"Content-Type": "text/html; charset=utf-8"}
-    assert (await refused(bench, f"{origin.root}/m.bin")).reason == "UnexpectedContent"
+    assert (await bench.refused(f"{origin.root}/m.bin")).reason == "UnexpectedContent"
 
 
 def promise(algorithm: str, body: bytes) -> str:
@@ -197,7 +189,7 @@ def promise(algorithm: str, body: bytes) -> str:
 async def test_a_promised_checksum_is_kept_or_the_model_refused(origin, bench, headers):
     origin.headers = headers
     origin.etag = ""
-    error = await refused(bench, f"{origin.root}/m.bin")
+    error = await bench.refused(f"{origin.root}/m.bin")
     assert error.reason == "ChecksumMismatch"
     assert bench.published == []
     origin.body = b"x"
@@ -213,7 +205,7 @@ async def test_the_fragment_is_a_checksum_and_pins_the_model(origin, bench):
     assert (again.path / "m.bin").read_bytes() == b"model"
     assert len(origin.seen) == 1
     wrong = f"{origin.root}/m.bin#sha256={'0' * 64}"
-    assert (await refused(bench, wrong)).reason == "ChecksumMismatch"
+    assert (await bench.refused(wrong)).reason == "ChecksumMismatch"
 
 
 async def test_when_the_source_is_away_the_copy_serves_and_says_so(origin, bench):
@@ -229,7 +221,7 @@ async def test_a_full_disk_is_told_before_anything_is_written(origin, bench):
     bench.world = replace(bench.world, free_bytes=lambda _: 1000)
     bench.set(reserve_bytes=500)
     origin.body = b"x" * 600
-    error = await refused(bench, f"{origin.root}/m.bin")
+    error = await bench.refused(f"{origin.root}/m.bin")
     assert (error.reason, error.retryable) == ("DiskFull", True)
     assert "600 B" in error.message
     origin.body, origin.etag = b"x" * 400, '"2"'

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from sampan.storage import SCHEMES
-from sampan.storage.base import StorageError
 from sampan.storage.uri import select_scheme
 
 
@@ -19,12 +18,6 @@ def model(tmp_path: Path) -> Path:
     folder.mkdir(parents=True)
     (folder / "model.joblib").write_bytes(b"weights")
     return folder
-
-
-async def refused(bench, uri: object) -> StorageError:
-    with pytest.raises(StorageError) as caught:
-        await bench.fetch(uri)
-    return caught.value
 
 
 async def test_a_folder_is_served_where_it_is(bench, model):
@@ -68,21 +61,21 @@ async def test_a_folder_with_nothing_but_an_archive_is_unpacked(bench, model, tm
 
 
 async def test_a_missing_path_names_the_part_that_is_missing(bench, model):
-    error = await refused(bench, model.parent / "irsi" / "model.joblib")
+    error = await bench.refused(model.parent / "irsi" / "model.joblib")
     assert error.reason == "ModelNotFound"
     assert f'"{model.parent}" exists, "irsi" in it does not' in error.message
 
 
 async def test_an_empty_folder_is_no_model(bench, tmp_path):
     (tmp_path / "empty").mkdir()
-    assert (await refused(bench, tmp_path / "empty")).reason == "ModelNotFound"
+    assert (await bench.refused(tmp_path / "empty")).reason == "ModelNotFound"
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 async def test_a_folder_without_the_right_to_read_is_denied(bench, model):
     model.chmod(0)
     try:
-        assert (await refused(bench, model)).reason == "AccessDenied"
+        assert (await bench.refused(model)).reason == "AccessDenied"
     finally:
         model.chmod(0o700)
 
@@ -103,7 +96,7 @@ async def test_a_folder_without_the_right_to_read_is_denied(bench, model):
     ],
 )
 async def test_a_uri_that_is_none_says_what_to_write(bench, uri, reason, word):
-    error = await refused(bench, uri)
+    error = await bench.refused(uri)
     assert error.reason == reason
     assert word in error.message
 
@@ -114,7 +107,7 @@ def test_schemes_are_read_in_any_case():
 
 
 async def test_a_claim_is_a_folder_made_on_demand(bench):
-    error = await refused(bench, "pvc://my-claim/iris")
+    error = await bench.refused("pvc://my-claim/iris")
     volume = bench.options.volumes / "my-claim"
     assert str(volume) in error.message
     assert volume.is_dir()
@@ -135,7 +128,7 @@ async def test_a_claim_may_be_a_link_to_a_folder_of_the_user(bench, model):
     ["pvc://../x", "pvc://a/../../x", "pvc://A/x", "pvc:///x", "pvc://a/..", "pvc://a..b/x"],
 )
 async def test_a_claim_is_not_left_by_its_uri(bench, uri):
-    assert (await refused(bench, uri)).reason == "InvalidURI"
+    assert (await bench.refused(uri)).reason == "InvalidURI"
 
 
 async def test_a_claim_is_not_left_by_a_link_inside(bench, model):
@@ -144,4 +137,4 @@ async def test_a_claim_is_not_left_by_a_link_inside(bench, model):
     (volume / "m" / "weights").symlink_to(model / "model.joblib")
     (volume / "all").symlink_to(model)
     for uri in ("pvc://a/m", "pvc://a/m/weights", "pvc://a/all", "pvc://a"):
-        assert (await refused(bench, uri)).reason == "SourceRefused"
+        assert (await bench.refused(uri)).reason == "SourceRefused"

@@ -47,12 +47,6 @@ def read_all(folder: Path) -> dict[str, bytes]:
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in files}
 
 
-async def refused(bench, uri: str) -> StorageError:
-    with pytest.raises(StorageError) as caught:
-        await bench.fetch(uri)
-    return caught.value
-
-
 def image(registry: RegistryServer, version: str = ":v1") -> str:
     return f"oci://{registry.host}/team/model{version}"
 
@@ -161,7 +155,7 @@ async def test_links_across_layers_are_kept_where_they_stay_inside(registry, ben
 )
 async def test_what_leads_out_of_an_image_is_refused(registry, bench, layers):
     registry.put(*layers)
-    assert (await refused(bench, image(registry))).reason == "ArchiveUnsafe"
+    assert (await bench.refused(image(registry))).reason == "ArchiveUnsafe"
     assert bench.published == []
 
 
@@ -178,7 +172,7 @@ async def test_a_layer_never_writes_through_a_link_of_a_lower_one(registry, benc
 
 async def test_an_image_without_a_model_tells_what_it_has(registry, bench):
     registry.put(BASE)
-    error = await refused(bench, image(registry))
+    error = await bench.refused(image(registry))
     assert error.reason == "ModelNotFound"
     assert "has no /models/ directory" in error.message
     assert "Found top-level entries: bin, dev, etc" in error.message
@@ -189,7 +183,7 @@ async def test_plain_tars_are_layers_too_and_zstd_is_told(registry, bench):
     registry.put({"data": plain, "mediaType": TAR}, tag="plain")
     assert read_all((await bench.fetch(image(registry, ":plain"))).path) == {"m": b"m"}
     registry.put({"data": plain, "mediaType": f"{TAR}+zstd"}, tag="zstd")
-    error = await refused(bench, image(registry, ":zstd"))
+    error = await bench.refused(image(registry, ":zstd"))
     assert (error.reason, "gzip layers" in error.message) == ("UnexpectedContent", True)
 
 
@@ -204,7 +198,7 @@ async def test_of_an_index_this_machines_manifest_is_taken(registry, bench):
     registry.put_manifest({"mediaType": INDEX, "manifests": listed}, INDEX, "v1")
     assert "model.bin" in read_all((await bench.fetch(image(registry))).path)
     registry.put_manifest({"mediaType": INDEX, "manifests": listed[:1]}, INDEX, "v2")
-    error = await refused(bench, image(registry, ":v2"))
+    error = await bench.refused(image(registry, ":v2"))
     assert f"has no manifest for linux/{architecture} (it has linux/s390x)" in error.message
 
 
@@ -237,7 +231,7 @@ async def test_folders_of_artifacts_are_unpacked(registry, bench):
 @pytest.mark.parametrize("title", ["../x", "/etc/x", "a/../../x", "a\0b"])
 async def test_artifacts_name_no_file_outside_of_their_folder(registry, bench, title):
     registry.put({"data": b"x", "mediaType": "text/plain", "annotations": {TITLE: title}})
-    assert (await refused(bench, image(registry))).reason == "SourceRefused"
+    assert (await bench.refused(image(registry))).reason == "SourceRefused"
 
 
 async def test_a_cut_layer_goes_on_where_it_ended(registry, bench):
@@ -251,11 +245,11 @@ async def test_other_bytes_than_the_digest_promises_are_refused(registry, bench)
     digest = registry.put(MODEL)
     good = registry.blobs[digest_of(MODEL)]
     registry.blobs[digest_of(MODEL)] = good[:-9] + bytes(9)
-    error = await refused(bench, image(registry))
+    error = await bench.refused(image(registry))
     assert (error.reason, digest_of(MODEL) in error.message) == ("ChecksumMismatch", True)
     registry.blobs[digest_of(MODEL)] = good
     registry.manifests[digest] = (CONFIG, b"{}")
-    assert (await refused(bench, image(registry, f"@{digest}"))).reason == "ChecksumMismatch"
+    assert (await bench.refused(image(registry, f"@{digest}"))).reason == "ChecksumMismatch"
     assert bench.published == []
 
 
@@ -272,7 +266,7 @@ async def test_a_pull_secret_logs_in_as_the_registry_asks(registry, bench, schem
     bench.set(environment={"KSERVE_OCI_DOCKER_CONFIG": str(place)})
     assert "model.bin" in read_all((await bench.fetch(image(registry))).path)
     bench.set(files={str(place): login(registry, "me:wrong")})
-    error = await refused(bench, image(registry, ":v2"))
+    error = await bench.refused(image(registry, ":v2"))
     assert error.reason == "AuthenticationFailed"
     assert "wrong" not in error.message
 
@@ -301,7 +295,7 @@ async def test_the_program_that_keeps_a_persons_passwords_is_asked(
     secret = tmp_path / "secret.json"
     secret.write_text('{"credsStore": "kept"}')
     bench.set(environment={"KSERVE_OCI_DOCKER_CONFIG": str(secret)})
-    assert (await refused(bench, image(registry))).reason == "AuthenticationFailed"
+    assert (await bench.refused(image(registry))).reason == "AuthenticationFailed"
     assert not (tmp_path / "docker-credential-kept.asked").exists()
     bench.set(environment={"DOCKER_CONFIG": str(tmp_path)})
     assert "model.bin" in read_all((await bench.fetch(image(registry))).path)
@@ -312,7 +306,7 @@ async def test_the_program_that_keeps_a_persons_passwords_is_asked(
 async def test_without_a_login_the_mend_is_to_log_in(registry, bench):
     registry.user = "me:secret"
     registry.put(MODEL)
-    error = await refused(bench, image(registry))
+    error = await bench.refused(image(registry))
     assert error.reason == "AuthenticationFailed"
     assert f"docker login {registry.host}" in error.message
 
@@ -326,7 +320,7 @@ async def test_logins_that_cannot_be_read_name_their_file(registry, bench, text,
     place = tmp_path / "config.json"
     place.write_text(text.replace("HOST", registry.host))
     bench.set(environment={"KSERVE_OCI_DOCKER_CONFIG": str(place)})
-    error = await refused(bench, image(registry))
+    error = await bench.refused(image(registry))
     assert (error.reason, str(place) in error.message) == ("AuthenticationFailed", True)
     assert "secret" not in error.message.replace("imagePullSecret", "").replace("Secret anew", "")
 
@@ -354,18 +348,18 @@ async def test_logins_that_cannot_be_read_name_their_file(registry, bench, text,
 )  # fmt: skip
 async def test_manifests_that_are_none_are_refused(registry, bench, manifest, reason):
     registry.put_manifest(manifest, CONFIG, "v1")
-    assert (await refused(bench, image(registry))).reason == reason
+    assert (await bench.refused(image(registry))).reason == reason
 
 
 async def test_what_the_registry_does_not_have_is_named(registry, bench):
-    error = await refused(bench, image(registry, ":v9"))
+    error = await bench.refused(image(registry, ":v9"))
     assert (error.reason, ":v9" in error.message) == ("ModelNotFound", True)
 
 
 async def test_a_registry_on_a_private_address_is_refused_unless_allowed(registry, bench):
     registry.put(MODEL)
     bench.set(allowed_private_hosts=())
-    assert (await refused(bench, image(registry))).reason == "SourceRefused"
+    assert (await bench.refused(image(registry))).reason == "SourceRefused"
 
 
 async def test_several_fetches_of_one_image_transfer_it_once(registry, bench):
@@ -477,20 +471,20 @@ def test_merged_layers_are_what_writing_them_one_after_another_gives(layers, tmp
 async def test_a_layer_that_unpacks_beyond_reason_is_refused(registry, bench):
     registry.put(make_layer(("models/m", bytes(5_000_000))))
     bench.set(max_bytes=1_000_000)
-    assert (await refused(bench, image(registry))).reason == "ArchiveTooLarge"
+    assert (await bench.refused(image(registry))).reason == "ArchiveTooLarge"
     assert bench.published == []
 
 
 async def test_a_layer_of_too_many_files_is_refused(registry, bench):
     registry.put(make_layer(*((f"models/{i}", b"") for i in range(50))))
     bench.set(max_files=20)
-    assert (await refused(bench, image(registry))).reason == "ArchiveTooLarge"
+    assert (await bench.refused(image(registry))).reason == "ArchiveTooLarge"
 
 
 @pytest.mark.parametrize("spoil", [lambda b: b[:-20], lambda b: b"x" * len(b), lambda _: b""])
 async def test_a_layer_that_is_no_archive_is_told(registry, bench, spoil):
     registry.put(spoil(MODEL))
-    error = await refused(bench, image(registry))
+    error = await bench.refused(image(registry))
     assert error.reason in {"ArchiveInvalid", "ModelNotFound"}
     assert bench.published == []
 
@@ -498,20 +492,20 @@ async def test_a_layer_that_is_no_archive_is_told(registry, bench, spoil):
 async def test_a_layer_that_does_not_fit_is_refused_before_it_comes(registry, bench):
     registry.put(MODEL)
     bench.set(reserve_bytes=2**60)
-    assert (await refused(bench, image(registry))).reason == "DiskFull"
+    assert (await bench.refused(image(registry))).reason == "DiskFull"
     assert registry.transferred() == 0
 
 
 async def test_a_manifest_without_end_is_cut_off(registry, bench):
     registry.act = lambda r: (200, {}, b" " * 5_000_000) if "/manifests/" in r.path else None
-    assert (await refused(bench, image(registry))).reason == "UnexpectedContent"
+    assert (await bench.refused(image(registry))).reason == "UnexpectedContent"
 
 
 @pytest.mark.parametrize("realm", ["ftp://x/token", "token", "http://10.0.0.1/token"])
 async def test_a_registry_sends_nobody_just_anywhere_to_log_in(registry, bench, realm):
     challenge = {"WWW-Authenticate": f'Bearer realm="{realm}",service="x"'}
     registry.act = lambda _: (401, challenge, b"")
-    assert (await refused(bench, image(registry))).reason == "SourceRefused"
+    assert (await bench.refused(image(registry))).reason == "SourceRefused"
 
 
 async def test_who_lists_the_digests_of_another_repository_gets_nothing_by_it(registry, bench):
@@ -522,5 +516,5 @@ async def test_who_lists_the_digests_of_another_repository_gets_nothing_by_it(re
         await bench.fetch(image(registry, f":{tag}"))
     registry.blobs.clear()
     for tag in ("image", "file"):
-        error = await refused(bench, f"oci://{registry.host}/evil/list:{tag}")
+        error = await bench.refused(f"oci://{registry.host}/evil/list:{tag}")
         assert (tag, error.reason) == (tag, "ModelNotFound")

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from tests.storage.conftest import files_of
 from tests.storage.s3_server import ID, S3, SECRET, cut, refuse
 
 from sampan.storage.base import StorageError
@@ -34,21 +35,9 @@ async def s3(bench) -> AsyncIterator[S3]:
     served.stop()
 
 
-def files(folder: Path) -> dict[str, bytes]:
-    return {
-        p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()
-    }
-
-
-async def refused(bench, uri: str) -> StorageError:
-    with pytest.raises(StorageError) as caught:
-        await bench.fetch(uri)
-    return caught.value
-
-
 async def test_a_prefix_becomes_a_folder(s3, bench):
     fetched = await bench.fetch("s3://models/iris")
-    assert files(fetched.path) == {"model.joblib": b"weights", "sub/labels.txt": b"one two"}
+    assert files_of(fetched.path) == {"model.joblib": b"weights", "sub/labels.txt": b"one two"}
     assert (fetched.size, fetched.cached) == (14, False)
     assert bench.told[-1].total == 14
 
@@ -65,24 +54,24 @@ async def test_a_changed_object_is_noticed_and_the_old_folder_stays(s3, bench):
     first = await bench.fetch("s3://models/iris")
     s3.objects["iris/model.joblib"] = b"other!!"
     second = await bench.fetch("s3://models/iris")
-    assert files(second.path)["model.joblib"] == b"other!!"
-    assert files(first.path)["model.joblib"] == b"weights"
+    assert files_of(second.path)["model.joblib"] == b"other!!"
+    assert files_of(first.path)["model.joblib"] == b"weights"
 
 
 async def test_an_exact_name_is_one_file_though_a_folder_has_it_too(s3, bench):
     s3.objects |= {"both": b"file", "both/x": b"in the folder"}
-    assert files((await bench.fetch("s3://models/both")).path) == {"both": b"file"}
-    assert files((await bench.fetch("s3://models/both/")).path) == {"x": b"in the folder"}
+    assert files_of((await bench.fetch("s3://models/both")).path) == {"both": b"file"}
+    assert files_of((await bench.fetch("s3://models/both/")).path) == {"x": b"in the folder"}
 
 
 async def test_a_prefix_does_not_take_what_only_begins_like_it(s3, bench):
     s3.objects["iris2/other"] = b"no"
-    assert "other" not in files((await bench.fetch("s3://models/iris")).path)
+    assert "other" not in files_of((await bench.fetch("s3://models/iris")).path)
 
 
 async def test_folder_marks_and_empty_objects_are_left_out(s3, bench):
     s3.objects |= {"iris/": b"", "iris/deep/": b"x", "iris/empty": b""}
-    assert sorted(files((await bench.fetch("s3://models/iris")).path)) == [
+    assert sorted(files_of((await bench.fetch("s3://models/iris")).path)) == [
         "model.joblib",
         "sub/labels.txt",
     ]
@@ -91,7 +80,7 @@ async def test_folder_marks_and_empty_objects_are_left_out(s3, bench):
 async def test_names_of_all_letters_are_asked_for_and_signed_as_they_are(s3, bench):
     odd = "a b/+%20&=?#<ä>\U0001f600~'\"*"
     s3.objects = {f"iris/{odd}": b"odd"}
-    assert files((await bench.fetch("s3://models/iris")).path) == {odd: b"odd"}
+    assert files_of((await bench.fetch("s3://models/iris")).path) == {odd: b"odd"}
 
 
 async def test_many_objects_come_page_by_page_and_a_few_at_once(s3, bench):
@@ -99,7 +88,7 @@ async def test_many_objects_come_page_by_page_and_a_few_at_once(s3, bench):
     s3.page = 30
     bench.set(environment={**s3.environment, "S3_MAX_FILE_CONCURRENCY": "3"})
     fetched = await bench.fetch("s3://models/iris")
-    assert len(files(fetched.path)) == 100
+    assert len(files_of(fetched.path)) == 100
     assert s3.busiest <= 3
 
 
@@ -111,16 +100,16 @@ async def test_one_archive_is_unpacked(s3, bench):
         tar.addfile(info, io.BytesIO(b"abc"))
     s3.objects = {"packed/model.tar.gz": made.getvalue()}
     for uri in ("s3://models/packed", "s3://models/packed/model.tar.gz"):
-        assert files((await bench.fetch(uri)).path) == {"inner/model.bin": b"abc"}
+        assert files_of((await bench.fetch(uri)).path) == {"inner/model.bin": b"abc"}
 
 
 async def test_only_wanted_files_are_transferred(s3, bench):
     bench.set(patterns=Patterns(allow=("*.txt",)))
     fetched = await bench.fetch("s3://models/iris")
-    assert list(files(fetched.path)) == ["sub/labels.txt"]
+    assert list(files_of(fetched.path)) == ["sub/labels.txt"]
     assert s3.objects_asked() == ["iris/sub/labels.txt"]
     bench.set(patterns=Patterns(allow=("*.none",)))
-    assert "wanted by the patterns" in (await refused(bench, "s3://models/iris")).message
+    assert "wanted by the patterns" in (await bench.refused("s3://models/iris")).message
 
 
 @pytest.mark.parametrize(
@@ -133,14 +122,14 @@ async def test_only_wanted_files_are_transferred(s3, bench):
 )
 async def test_names_that_are_no_files_are_refused_before_a_byte_comes(s3, bench, name):
     s3.objects[name] = b"x"
-    error = await refused(bench, "s3://models/iris")
+    error = await bench.refused("s3://models/iris")
     assert error.reason == "SourceRefused"
     assert s3.objects_asked() == []
 
 
 async def test_a_name_that_begins_with_a_slash_stays_inside(s3, bench):
     s3.objects = {"iris//etc/passwd": b"x"}
-    assert files((await bench.fetch("s3://models/iris")).path) == {"etc/passwd": b"x"}
+    assert files_of((await bench.fetch("s3://models/iris")).path) == {"etc/passwd": b"x"}
 
 
 @pytest.mark.parametrize(
@@ -160,7 +149,7 @@ async def test_a_download_that_is_cut_goes_on_where_it_stopped(s3, bench):
     s3.objects = {"big": BODY}
     s3.acts = [cut(600_000), cut(300_000)]
     fetched = await bench.fetch("s3://models/big")
-    assert files(fetched.path) == {"big": BODY}
+    assert files_of(fetched.path) == {"big": BODY}
     ranges = [a.headers.get("range", "") for a in s3.seen if a.key]
     assert ranges == ["", "bytes=600000-", "bytes=900000-"]
 
@@ -169,7 +158,7 @@ async def test_silence_in_the_middle_is_ended_and_tried_again(s3, bench):
     bench.set(stall_seconds=0.3)
     s3.objects = {"big": BODY}
     s3.acts = [cut(600_000, stall=60)]
-    assert files((await bench.fetch("s3://models/big")).path) == {"big": BODY}
+    assert files_of((await bench.fetch("s3://models/big")).path) == {"big": BODY}
     assert any("DownloadStalled" in told.phase for told in bench.told)
 
 
@@ -180,7 +169,7 @@ async def test_an_object_that_changes_between_list_and_get_is_listed_again(s3, b
 
     s3.objects.pop("iris/sub/labels.txt")
     s3.acts = [change]
-    assert files((await bench.fetch("s3://models/iris")).path) == {"model.joblib": b"newer!!"}
+    assert files_of((await bench.fetch("s3://models/iris")).path) == {"model.joblib": b"newer!!"}
 
 
 async def test_a_store_that_asks_for_less_is_left_alone_for_a_while(s3, bench):
@@ -225,7 +214,7 @@ async def test_a_process_that_is_killed_keeps_what_came(s3, bench, tmp_path):
     await child.wait()
     kept = arrived()
     fetched = await bench.fetch("s3://models/big")
-    assert files(fetched.path) == {"big": BODY * 8}
+    assert files_of(fetched.path) == {"big": BODY * 8}
     assert s3.seen[-1].headers["range"] == f"bytes={kept}-"
 
 
@@ -245,7 +234,7 @@ async def test_the_init_container_takes_the_variables_that_the_webhook_writes(s3
     log.touch()
     wanted = {"STORAGE_IGNORE_PATTERNS": "*.txt"}
     code, told = await initialize(tmp_path / "m", log, **s3.environment, **wanted)
-    assert (code, files(tmp_path / "m")) == (0, {"model.joblib": b"weights"}), told
+    assert (code, files_of(tmp_path / "m")) == (0, {"model.joblib": b"weights"}), told
     wrong = {**s3.environment, "AWS_SECRET_ACCESS_KEY": "wr0ng"}
     code, told = await initialize(tmp_path / "n", log, **wrong)
     assert code == 1
@@ -264,20 +253,20 @@ async def test_cancelling_publishes_nothing_and_lets_the_next_try_in(s3, bench):
     with pytest.raises(asyncio.CancelledError):
         await task
     assert bench.published == []
-    assert files((await bench.fetch("s3://models/big")).path) == {"big": BODY}
+    assert files_of((await bench.fetch("s3://models/big")).path) == {"big": BODY}
 
 
 async def test_too_much_is_refused_by_the_listing(s3, bench):
     bench.set(max_bytes=10)
-    assert (await refused(bench, "s3://models/iris")).reason == "DownloadTooLarge"
+    assert (await bench.refused("s3://models/iris")).reason == "DownloadTooLarge"
     bench.set(max_bytes=10**9, max_files=1)
-    assert (await refused(bench, "s3://models/iris")).reason == "DownloadTooLarge"
+    assert (await bench.refused("s3://models/iris")).reason == "DownloadTooLarge"
     assert s3.objects_asked() == []
 
 
 async def test_a_full_disk_is_told_before_a_byte_comes(s3, bench):
     bench.set(reserve_bytes=shutil.disk_usage(bench.options.cache.parent).free * 2)
-    error = await refused(bench, "s3://models/iris")
+    error = await bench.refused("s3://models/iris")
     assert (error.reason, error.retryable) == ("DiskFull", True)
     assert s3.objects_asked() == []
 
@@ -360,7 +349,7 @@ async def test_a_full_disk_is_told_before_a_byte_comes(s3, bench):
 )
 async def test_errors_name_the_value_and_no_secret(s3, bench, uri, variables, reason, words):
     bench.set(environment={**s3.environment, **variables}, attempts=1)
-    error = await refused(bench, uri)
+    error = await bench.refused(uri)
     assert error.reason == reason
     assert words in error.message
     assert SECRET not in error.message
@@ -369,14 +358,14 @@ async def test_errors_name_the_value_and_no_secret(s3, bench, uri, variables, re
 
 async def test_access_denied_names_what_is_missing(s3, bench):
     s3.list_acts = [refuse(403, "AccessDenied")]
-    error = await refused(bench, "s3://models/iris")
+    error = await bench.refused("s3://models/iris")
     assert (error.reason, "list and read" in error.message) == ("AccessDenied", True)
 
 
 async def test_an_endpoint_that_is_away_is_told(s3, bench):
     bench.set(environment={**s3.environment, "S3_MAX_ATTEMPTS": "1"})
     await s3.away()
-    error = await refused(bench, "s3://models/iris")
+    error = await bench.refused("s3://models/iris")
     assert (error.reason, error.retryable) == ("ConnectionFailed", True)
 
 
@@ -391,7 +380,7 @@ async def test_what_is_no_s3_is_told(s3, bench):
 
     for act in (page, bomb):
         s3.list_acts = [act]
-        assert (await refused(bench, "s3://models/iris")).reason == "UnexpectedContent"
+        assert (await bench.refused("s3://models/iris")).reason == "UnexpectedContent"
 
 
 async def test_a_public_bucket_needs_no_keys_and_its_copy_outlives_the_store(s3, bench):
@@ -407,10 +396,10 @@ async def test_a_public_bucket_needs_no_keys_and_its_copy_outlives_the_store(s3,
 async def test_wrong_keys_do_not_read_what_right_ones_fetched(s3, bench):
     await bench.fetch("s3://models/iris")
     bench.set(environment={**s3.environment, "AWS_SECRET_ACCESS_KEY": "wrong"})
-    assert (await refused(bench, "s3://models/iris")).reason == "AuthenticationFailed"
+    assert (await bench.refused("s3://models/iris")).reason == "AuthenticationFailed"
     await s3.away()
     bench.set(attempts=1)
-    assert (await refused(bench, "s3://models/iris")).reason == "ConnectionFailed"
+    assert (await bench.refused("s3://models/iris")).reason == "ConnectionFailed"
 
 
 async def test_a_storage_entry_and_its_changes_are_settings(s3, bench):
