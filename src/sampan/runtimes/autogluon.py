@@ -13,6 +13,7 @@ from sampan.runtimes.autogluon_folder import (
     load_predictor,
     validate_folder,
 )
+from sampan.runtimes.autogluon_predictor import AutoGluonPredictor
 from sampan.runtimes.autogluon_series import AutoGluonSeriesModel
 from sampan.runtimes.declaration import (
     SERVER_PRELOAD,
@@ -22,7 +23,7 @@ from sampan.runtimes.declaration import (
 )
 from sampan.runtimes.tabular_model import wants_probabilities
 from sampan.runtimes.tensor_answers import make_answer
-from sampan.server.model import Headers, Model
+from sampan.server.model import Headers
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,31 +47,19 @@ _DATATYPES = {"int": "INT64", "float": "FP64", "bool": "BOOL"}
 _OUTPUT, _PROBABILITY = "output-0", "proba_"
 
 
-def make_model(name: str, model_dir: str, **given: Any) -> Model:
+def make_model(name: str, model_dir: str, **given: Any) -> AutoGluonPredictor:
     """Return the model of what a folder holds: a table's predictor, or one of time series."""
     kind = AutoGluonSeriesModel if is_series(Path(model_dir)) else AutoGluonModel
     return kind(name, model_dir, **given)
 
 
-class AutoGluonModel(Model):
+class AutoGluonModel(AutoGluonPredictor):
     """One folder that `TabularPredictor` saved."""
 
-    takes_headers = False
     platform = "autogluon"
 
-    def __init__(
-        self,
-        name: str,
-        model_dir: str,
-        *,
-        trust: bool = False,
-        allowed: frozenset[str] = frozenset(),
-    ) -> None:
-        del allowed  # the classes of every framework that it may hold are no list
-        super().__init__(name)
-        self._folder = Path(model_dir)
-        self._trust = trust
-        self._predictor: Any = None
+    def __init__(self, name: str, model_dir: str, **given: Any) -> None:
+        super().__init__(name, model_dir, **given)
         self._kinds: dict[str, str] = {}
         self._probabilities = False
 
@@ -85,15 +74,6 @@ class AutoGluonModel(Model):
         self._probabilities = wants_probabilities() and predictor.can_predict_proba
         self.ready = True
         return self.ready
-
-    def warm_up(self) -> None:
-        """Load every model into memory: the first request would else."""
-        self._predictor.persist()
-
-    def stop(self) -> None:
-        """Let the predictor go."""
-        super().stop()
-        self._predictor = None
 
     def get_input_types(self) -> list[dict[str, Any]]:
         """Return a tensor a feature."""

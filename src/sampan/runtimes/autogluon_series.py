@@ -16,8 +16,9 @@ from typing import Any
 from sampan.protocol.errors import InferenceError, InvalidInput
 from sampan.protocol.tensors import InferRequest
 from sampan.runtimes.autogluon_folder import load_predictor, validate_folder
+from sampan.runtimes.autogluon_predictor import AutoGluonPredictor
 from sampan.server.load_failure import LoadFailure
-from sampan.server.model import Headers, Model
+from sampan.server.model import Headers
 
 _METADATA = "predictor_metadata.json"
 _ISO = "%Y-%m-%dT%H:%M:%S"
@@ -32,25 +33,13 @@ class Columns:
     target: str
 
 
-class AutoGluonSeriesModel(Model):
+class AutoGluonSeriesModel(AutoGluonPredictor):
     """One folder that `TimeSeriesPredictor` saved."""
 
-    takes_headers = False
     platform = "autogluon-timeseries"
 
-    def __init__(
-        self,
-        name: str,
-        model_dir: str,
-        *,
-        trust: bool = False,
-        allowed: frozenset[str] = frozenset(),
-    ) -> None:
-        del allowed  # the classes of every framework that it may hold are no list
-        super().__init__(name)
-        self._folder = Path(model_dir)
-        self._trust = trust
-        self._predictor: Any = None
+    def __init__(self, name: str, model_dir: str, **given: Any) -> None:
+        super().__init__(name, model_dir, **given)
         self._columns = Columns("item_id", "timestamp", "target")
         self._known: tuple[str, ...] = ()
 
@@ -65,15 +54,6 @@ class AutoGluonSeriesModel(Model):
         self._known = tuple(predictor.known_covariates_names or ())
         self.ready = True
         return self.ready
-
-    def warm_up(self) -> None:
-        """Load every model into memory: the first request would else."""
-        self._predictor.persist()
-
-    def stop(self) -> None:
-        """Let the predictor go."""
-        super().stop()
-        self._predictor = None
 
     def predict(
         self,
